@@ -1,0 +1,21 @@
+"""Distributions of arrival times and charges; adding a family is one file and one entry in FAMILIES."""
+
+from evgen_jax.decoders.asymmetric_gaussian import ASYMMETRIC_GAUSSIAN
+from evgen_jax.decoders.decoder import Decoder
+from evgen_jax.decoders.family import Family
+from evgen_jax.decoders.gamma import GAMMA, SHIFTED_GAMMA
+from evgen_jax.decoders.mixture import Component, Mixture
+from evgen_jax.decoders.negative_binomial import NEGATIVE_BINOMIAL
+from evgen_jax.decoders.poisson import POISSON
+from evgen_jax.decoders.value_range import ValueRange
+
+FAMILIES: dict[str, Family] = {
+    "AsymmetricGaussianDecoder": ASYMMETRIC_GAUSSIAN,
+    "GammaFunctionDecoder": GAMMA,
+    "ShiftedGammaFunctionDecoder": SHIFTED_GAMMA,
+    "PoissonDecoder": POISSON,
+    "NegativeBinomialDecoder": NEGATIVE_BINOMIAL,
+}
+"""Decoder class name in configurations -> family."""
+
+__all__ = ["FAMILIES", "Component", "Decoder", "Family", "Mixture", "ValueRange"]

@@ -1,0 +1,23 @@
+"""Quantiles of distributions on the non-negative integers."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def discrete_quantile(cdf: Callable, q: Array, parameters: tuple[Array, ...], mean: Array, variance: Array) -> Array:
+    """Smallest integer n >= 0 with cdf(n, parameters) >= q, by bisection up to 50 standard deviations."""
+    q, mean, variance = jnp.broadcast_arrays(q, mean, variance)
+    low = jnp.full_like(mean, -1.0)
+    high = jnp.ceil(mean + 50 * jnp.sqrt(variance) + 100)
+
+    def bisect(_, bounds):
+        low, high = bounds
+        middle = jnp.floor((low + high) / 2)
+        enough = cdf(middle, parameters) >= q
+        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
+
+    low, high = jax.lax.fori_loop(0, 48, bisect, (low, high))
+    return jnp.where(q >= 1, jnp.inf, jnp.maximum(high, 0.0))

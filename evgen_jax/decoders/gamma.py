@@ -1,0 +1,65 @@
+"""Gamma distribution with shape alpha and rate beta, and the same shifted by a latent offset."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import gammainc, gammaln
+
+from evgen_jax.decoders.family import IMPOSSIBLE, Family
+from evgen_jax.numerics import gamma_quantile, tiny
+
+
+def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+    alpha, beta = parameters
+    return alpha * jnp.log(beta) - gammaln(alpha), alpha - 1, beta
+
+
+def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
+    """Log density alpha log(beta) + (alpha - 1) log(x) - beta x - lgamma(alpha); impossible for x <= 0."""
+    log_norm, power, beta = prepared
+    smallest = tiny(jnp.result_type(x))
+    inside = jnp.maximum(x, smallest)
+    value = log_norm + power * jnp.log(inside) - beta * inside
+    return jnp.where(x >= smallest, value, IMPOSSIBLE)
+
+
+def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+    alpha, beta = parameters
+    # The derivative of the incomplete gamma function at 0 is not finite for alpha < 1.
+    inside = jnp.maximum(x, 1e-30)
+    return jnp.where(x > 1e-30, gammainc(alpha, beta * inside), 0.0)
+
+
+def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
+    alpha, beta = parameters
+    return gamma_quantile(alpha, q) / beta
+
+
+def mean(parameters: tuple[Array, ...]) -> Array:
+    return parameters[0] / parameters[1]
+
+
+def variance(parameters: tuple[Array, ...]) -> Array:
+    return parameters[0] / parameters[1] ** 2
+
+
+def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+    alpha, beta = parameters
+    return jax.random.gamma(key, jnp.broadcast_to(alpha, shape)) / beta
+
+
+GAMMA = Family("Gamma", ("alpha", "beta"), (), False, prepare, log_kernel, cdf, ppf, mean, variance, sample)
+
+SHIFTED_GAMMA = Family(
+    "ShiftedGamma",
+    ("alpha", "beta", "offset"),
+    (),
+    False,
+    lambda p: (*prepare(p[:2]), p[2]),
+    lambda x, prepared: log_kernel(x - prepared[3], prepared[:3]),
+    lambda x, p: cdf(x - p[2], p[:2]),
+    lambda q, p: ppf(q, p[:2]) + p[2],
+    lambda p: mean(p[:2]) + p[2],
+    lambda p: variance(p[:2]),
+    lambda key, p, shape: sample(key, p[:2], shape) + p[2],
+)

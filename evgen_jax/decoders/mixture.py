@@ -1,0 +1,187 @@
+"""Mixtures: weighted sums of decoders, evaluated in log space."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.decoders.decoder import Decoder
+from evgen_jax.decoders.family import IMPOSSIBLE
+from evgen_jax.decoders.value_range import ValueRange
+from evgen_jax.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Component:
+    """`count` copies of one decoder inside a mixture, with the weight factor of all of them."""
+
+    name: str
+    decoder: "Decoder | Mixture"
+    count: int
+    weight_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Sum of w_k f_k / sum of w_k over all components.
+
+    Latent layout: components in order of name; for each copy the parameters of its decoder, then its weight.
+
+    Attributes:
+      components: sorted by name.
+      weight_range: value range of the weights.
+    """
+
+    components: tuple[Component, ...]
+    weight_range: ValueRange = ValueRange("elu", 1.0, 1.0, 1e-5)
+
+    def __post_init__(self):
+        object.__setattr__(self, "components", tuple(sorted(self.components, key=lambda c: c.name)))
+        if not self.components:
+            raise ConfigError("decoder_mapping: a mixture needs at least one component.")
+        for c in self.components:
+            if not isinstance(c.count, int) or isinstance(c.count, bool) or c.count < 1:
+                raise ConfigError(f"decoder_mapping.{c.name}: expected a number of components >= 1, got {c.count!r}.")
+            if c.weight_factor < 0:
+                raise ConfigError(f"decoder_mapping.{c.name}: expected a weight factor >= 0, got {c.weight_factor!r}.")
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return tuple(
+            f"{c.name}_{p}_{i:03d}"
+            for c in self.components
+            for i in range(c.count)
+            for p in (*c.decoder.parameter_names, "weight")
+        )
+
+    @property
+    def loc_parameters(self) -> tuple[str, ...]:
+        return tuple(
+            f"{c.name}_{p}_{i:03d}" for c in self.components for i in range(c.count) for p in c.decoder.loc_parameters
+        )
+
+    @property
+    def is_charge(self) -> bool:
+        return all(c.decoder.is_charge for c in self.components)
+
+    @property
+    def num_components(self) -> int:
+        return sum(c.count for c in self.components)
+
+    def _blocks(self, latent: Array) -> list[tuple[Component, Array, Array]]:
+        """(component, latent of its copies (..., count, L_c), weights (..., count)) for every component."""
+        blocks, start = [], 0
+        for c in self.components:
+            width = len(c.decoder.parameter_names) + 1
+            stop = start + c.count * width
+            block = latent[..., start:stop].reshape(*latent.shape[:-1], c.count, width)
+            weight = jnp.maximum(self.weight_range(block[..., -1]), 0) * c.weight_factor
+            blocks.append((c, block[..., :-1], weight))
+            start = stop
+        return blocks
+
+    def weights(self, latent: Array) -> Array:
+        """Normalised weights (..., K)."""
+        raw = jnp.concatenate([w for _, _, w in self._blocks(latent)], axis=-1)
+        return raw / jnp.sum(raw, axis=-1, keepdims=True)
+
+    def prepare(self, latent: Array) -> tuple:
+        """Constants of the log density: log weights (..., K) and, per component, those of its decoder."""
+        blocks = self._blocks(latent)
+        raw = jnp.concatenate([w for _, _, w in blocks], axis=-1)
+        log_weight = jnp.log(jnp.maximum(raw, 1e-30)) - jnp.log(jnp.sum(raw, axis=-1, keepdims=True))
+        return log_weight, tuple(c.decoder.prepare(block) for c, block, _ in blocks)
+
+    def log_components(self, x: Array, prepared: tuple) -> Array:
+        """Log of w_k f_k (..., K) at x (..., K) or (..., 1)."""
+        log_weight, inner = prepared
+        parts, start = [], 0
+        for c, constants in zip(self.components, inner, strict=True):
+            part = x if x.shape[-1] == 1 else x[..., start : start + c.count]
+            value = c.decoder.log_components(part[..., None], constants)
+            value = value[..., 0] if value.shape[-1] == 1 else jax.nn.logsumexp(value, axis=-1)
+            parts.append(jnp.broadcast_to(value, (*jnp.broadcast_shapes(value.shape[:-1], log_weight.shape[:-1]),
+                                                  c.count)))
+            start += c.count
+        return jnp.maximum(jnp.concatenate(parts, axis=-1) + log_weight, IMPOSSIBLE)
+
+    def log_pdf(self, x: Array, latent: Array) -> Array:
+        """Log density at x: (...) shared by all components, or (..., K) with one value per component."""
+        value = jax.nn.logsumexp(self.log_components(self._per_component(x, latent), self.prepare(latent)), axis=-1)
+        return jnp.where(value > IMPOSSIBLE / 2, value, -jnp.inf)
+
+    def pdf(self, x: Array, latent: Array) -> Array:
+        """Density at x, per unit of x; x as in `log_pdf`."""
+        terms = self.log_components(self._per_component(x, latent), self.prepare(latent))
+        return jnp.exp(jax.nn.logsumexp(terms, axis=-1))
+
+    def cdf(self, x: Array, latent: Array) -> Array:
+        """Cumulative distribution at x, within [0, 1]; x as in `log_pdf`."""
+        return jnp.clip(jnp.sum(self.cdf_components(self._per_component(x, latent), latent), axis=-1), 0, 1)
+
+    def cdf_components(self, x: Array, latent: Array) -> Array:
+        """Weighted cumulative distributions w_k C_k (..., K) at x (..., K) or (..., 1)."""
+        parts, start = [], 0
+        for c, block, _ in self._blocks(latent):
+            part = x if x.shape[-1] == 1 else x[..., start : start + c.count]
+            parts.append(jnp.broadcast_to(c.decoder.cdf(part, block), (*part.shape[:-1], c.count)))
+            start += c.count
+        return self.weights(latent) * jnp.concatenate(parts, axis=-1)
+
+    def _per_component(self, x: Array, latent: Array) -> Array:
+        if jnp.ndim(x) < latent.ndim:
+            return jnp.asarray(x)[..., None]
+        if x.shape[-1] != self.num_components:
+            raise ValueError(f"x has {x.shape[-1]} values per latent vector, the mixture {self.num_components}.")
+        return x
+
+    def ppf(self, q: Array, latent: Array) -> Array:
+        """Quantile at probability q (...), by bisection between the quantiles of the components."""
+        q = jnp.asarray(q)
+        parts = []
+        for c, block, _ in self._blocks(latent):
+            parts.append(jnp.broadcast_to(c.decoder.ppf(q[..., None], block), (*q.shape, c.count)))
+        quantiles = jnp.concatenate(parts, axis=-1)
+
+        def bisect(_, bounds):
+            low, high = bounds
+            middle = (low + high) / 2
+            below = self.cdf(middle, latent) < q
+            return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+        low, high = jax.lax.fori_loop(0, 60, bisect, (jnp.min(quantiles, -1), jnp.max(quantiles, -1)))
+        return (low + high) / 2
+
+    def _moments(self, latent: Array, method: str) -> Array:
+        parts = [getattr(c.decoder, method)(block) for c, block, _ in self._blocks(latent)]
+        return jnp.concatenate(parts, axis=-1)
+
+    def mean(self, latent: Array) -> Array:
+        return jnp.sum(self.weights(latent) * self._moments(latent, "mean"), axis=-1)
+
+    def variance(self, latent: Array) -> Array:
+        """Mean of the component variances plus the variance of their means."""
+        weights, means = self.weights(latent), self._moments(latent, "mean")
+        spread = means - jnp.sum(weights * means, axis=-1, keepdims=True)
+        return jnp.sum(weights * (self._moments(latent, "variance") + spread**2), axis=-1)
+
+    def mean_and_excess(self, latent: Array) -> tuple[Array, Array]:
+        """Mean and variance - mean of a charge mixture, without subtracting the two."""
+        weights = self.weights(latent)
+        moments = [c.decoder.mean_and_excess(block) for c, block, _ in self._blocks(latent)]
+        means = jnp.concatenate([m for m, _ in moments], axis=-1)
+        excesses = jnp.concatenate([e for _, e in moments], axis=-1)
+        mean = jnp.sum(weights * means, axis=-1)
+        return mean, jnp.sum(weights * (excesses + (means - mean[..., None]) ** 2), axis=-1)
+
+    def sample(self, key: Array, latent: Array, offsets: Array | None = None) -> Array:
+        """Draws one value per latent vector (...,); `offsets` (..., K) are added to those of their component."""
+        key_choice, *keys = jax.random.split(key, len(self.components) + 1)
+        choice = jax.random.categorical(key_choice, jnp.log(jnp.maximum(self.weights(latent), 1e-30)), axis=-1)
+        values = jnp.concatenate(
+            [c.decoder.sample(k, block) for k, (c, block, _) in zip(keys, self._blocks(latent), strict=True)], axis=-1
+        )
+        if offsets is not None:
+            values = values + offsets
+        return jnp.take_along_axis(values, choice[..., None], axis=-1)[..., 0]

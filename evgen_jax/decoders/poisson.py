@@ -1,0 +1,42 @@
+"""Poisson distribution for real counts n >= 0."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import gammaincc
+
+from evgen_jax.decoders.discrete import discrete_quantile
+from evgen_jax.decoders.family import IMPOSSIBLE, Family
+from evgen_jax.decoders.negative_binomial import log_factorial_term
+
+
+def log_probability(n: Array, mu: Array, add_normalization_term: bool = True) -> Array:
+    """n log mu - mu - lgamma(n + 1); -1e30 for n < 0."""
+    value = log_factorial_term(jnp.maximum(n, 0), mu, add_normalization_term) - mu
+    return jnp.where(n >= 0, value, IMPOSSIBLE)
+
+
+def _cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+    n = jnp.floor(x)
+    return jnp.where(n >= 0, gammaincc(jnp.maximum(n, 0) + 1, parameters[0]), 0.0)
+
+
+def _sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+    mu = jnp.broadcast_to(parameters[0], shape)
+    return jax.random.poisson(key, mu).astype(mu.dtype)
+
+
+POISSON = Family(
+    "Poisson",
+    ("mu",),
+    ("mu",),
+    True,
+    lambda p: p,
+    lambda x, prepared: log_probability(x, prepared[0]),
+    _cdf,
+    lambda q, p: discrete_quantile(_cdf, q, p, p[0], p[0]),
+    lambda p: p[0],
+    lambda p: p[0],
+    _sample,
+    lambda p: jnp.zeros_like(p[0]),
+)

@@ -1,0 +1,34 @@
+"""Value ranges: maps from an unbounded network output to the allowed range of a parameter."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.numerics import elu
+
+KINDS = ("base", "elu", "exp")
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """a = scale * x + offset, then the identity, elu(a) + 1 + min_value, or exp(clip(a, -20, 15)) + min_value."""
+
+    kind: str = "base"
+    scale: float = 1.0
+    offset: float = 0.0
+    min_value: float = 0.0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ConfigError(f"value range '{self.kind}' is unknown; known: {', '.join(KINDS)}."
+                              + suggestion(self.kind, KINDS))
+
+    def __call__(self, x: Array) -> Array:
+        a = self.scale * x + self.offset
+        if self.kind == "elu":
+            return elu(a) + (1 + self.min_value)
+        if self.kind == "exp":
+            return jnp.exp(jnp.clip(a, -20, 15)) + self.min_value
+        return a

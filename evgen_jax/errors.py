@@ -1,0 +1,42 @@
+"""Errors a user can cause. Each message says what was given, what was expected and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EvgenError(Exception):
+    """Base of all errors of this package; the commands print it as one line and exit with code 2."""
+
+
+class ConfigError(EvgenError):
+    """A configuration that does not say what is needed."""
+
+
+class DataError(EvgenError):
+    """A data file or event that cannot be used."""
+
+
+class DetectorError(EvgenError):
+    """A detector table that cannot be read, or a DOM that it does not know."""
+
+
+class TrafoError(EvgenError):
+    """A transformation that is missing or was fitted for other parameters."""
+
+
+class CheckpointError(EvgenError):
+    """A checkpoint that cannot be read or belongs to another architecture."""
+
+
+class ModelDirectoryError(EvgenError):
+    """An exported model that is missing, damaged or in the way."""
+
+
+class ReconstructionError(EvgenError):
+    """A fit that cannot be started."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Returns ``" Did you mean 'x'?"`` for the nearest of the known names, or an empty string."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,237 @@
+"""One measured event as padded arrays. Built on the host with numpy; a batch is the same with a leading axis B."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from flax import struct
+from jax import Array
+
+from evgen_jax.detector import Detector
+from evgen_jax.errors import DataError
+
+SMALLEST_BUCKET = 64
+
+
+@struct.dataclass
+class Pulses:
+    """Pulses [P], padded; `slot` points into the event's list of active DOMs.
+
+    charge in PE, time in ns, first: first pulse at its DOM, quantile: cumulative charge / DOM charge in (0, 1].
+    """
+
+    charge: Array
+    time: Array
+    slot: Array
+    mask: Array
+    first: Array
+    quantile: Array
+
+
+@struct.dataclass
+class Windows:
+    """Excluded time windows [W], padded; start and stop in ns."""
+
+    start: Array
+    stop: Array
+    slot: Array
+    mask: Array
+
+
+@struct.dataclass
+class Event:
+    """One event, or a batch of events when every array has a leading axis B.
+
+    Attributes:
+      charge: [D], measured charge, PE.
+      usable: [D], False where the DOM takes no part.
+      pulses: [P].
+      active: [M], DOMs with a charge, a pulse or a window, padded with D.
+      readout: [2], start and stop of the readout window, ns.
+      windows: [W], W may be 0.
+    """
+
+    charge: Array
+    usable: Array
+    pulses: Pulses
+    active: Array
+    readout: Array
+    windows: Windows
+
+    @staticmethod
+    def from_pulses(
+        charge: Sequence[float],
+        time: Sequence[float],
+        string: Sequence[int],
+        om: Sequence[int],
+        *,
+        detector: Detector,
+        readout: tuple[float, float] | None = None,
+        excluded_doms: Sequence[tuple[int, int]] = (),
+        excluded_windows: Sequence[tuple[int, int, float, float]] = (),
+        window_buffer: float = 100.0,
+        discard_excluded: bool = True,
+    ) -> "Event":
+        """Makes an event from one-dimensional arrays.
+
+        Args:
+          charge, time, string, om: one entry per pulse: PE, ns and the labels of the DOM.
+          detector: gives the meaning of the labels.
+          readout: start and stop of the readout window in ns; default: first to last pulse widened by
+            `window_buffer` on either side.
+          excluded_doms: (string, om) that take no part, besides the detector's unusable ones.
+          excluded_windows: (string, om, start, stop) in ns; pulses inside must be removed, as they are here.
+          discard_excluded: drop pulses at excluded DOMs.
+
+        Raises:
+          DataError: lengths differ, an unknown DOM, a charge that is negative or not finite, a time that is not
+            finite, or a window that stops before it starts.
+        """
+        charge, time = np.asarray(charge, np.float64), np.asarray(time, np.float64)
+        string, om = np.asarray(string, np.int64), np.asarray(om, np.int64)
+        if not charge.shape == time.shape == string.shape == om.shape or charge.ndim != 1:
+            raise DataError(
+                "Event.from_pulses: charge, time, string and om must be 1-d arrays of one length, got shapes "
+                f"{charge.shape}, {time.shape}, {string.shape}, {om.shape}."
+            )
+        dom = detector.dom_index(string, om)
+        _check_doms(dom, string, om, detector)
+        usable = np.array(detector.usable)
+        for s, o in excluded_doms:
+            index = detector.dom_index(np.array([s]), np.array([o]))
+            _check_doms(index, np.array([s]), np.array([o]), detector)
+            usable[index] = False
+        windows = np.array([w[2:] for w in excluded_windows], np.float64).reshape(-1, 2)
+        window_labels = np.array([w[:2] for w in excluded_windows], np.int64).reshape(-1, 2)
+        window_dom = detector.dom_index(window_labels[:, 0], window_labels[:, 1])
+        _check_doms(window_dom, window_labels[:, 0], window_labels[:, 1], detector)
+        return build_event(
+            charge, time, dom, num_doms=detector.num_doms, readout=readout, usable=usable, windows=windows,
+            window_dom=window_dom, window_buffer=window_buffer, discard_excluded=discard_excluded, drop_in_windows=True,
+        )  # fmt: skip
+
+
+def _check_doms(dom: np.ndarray, string: np.ndarray, om: np.ndarray, detector: Detector) -> None:
+    if np.any(dom < 0):
+        i = int(np.argmax(dom < 0))
+        raise DataError(f"DOM (string {string[i]}, om {om[i]}) is not part of the detector '{detector.name}'.")
+
+
+def bucket(size: int, smallest: int = SMALLEST_BUCKET) -> int:
+    """Smallest power of two >= max(size, smallest): the padded length of a ragged axis."""
+    return 1 << max(int(size) - 1, smallest - 1).bit_length()
+
+
+def build_event(
+    charge: np.ndarray,
+    time: np.ndarray,
+    dom: np.ndarray,
+    *,
+    num_doms: int,
+    readout: tuple[float, float] | None = None,
+    usable: np.ndarray | None = None,
+    windows: np.ndarray | None = None,
+    window_dom: np.ndarray | None = None,
+    window_buffer: float = 100.0,
+    discard_excluded: bool = False,
+    drop_in_windows: bool = False,
+    padded: tuple[int, int, int] | None = None,
+) -> Event:
+    """Event from pulses with DOM indices; see `Event.from_pulses`. `padded` fixes the lengths (P, M, W).
+
+    The measured charge of a DOM counts all its pulses, those at unusable DOMs included.
+    """
+    if not np.all(np.isfinite(charge) & (charge >= 0)):
+        i = int(np.argmin(np.isfinite(charge) & (charge >= 0)))
+        raise DataError(f"pulse {i}: charge {charge[i]} PE; charges must be finite and not negative.")
+    if not np.all(np.isfinite(time)):
+        raise DataError(f"pulse {int(np.argmin(np.isfinite(time)))}: time is not finite.")
+    windows = np.zeros((0, 2)) if windows is None else windows
+    window_dom = np.zeros(0, np.int64) if window_dom is None else window_dom
+    if not np.all(windows[:, 1] >= windows[:, 0]):
+        i = int(np.argmin(windows[:, 1] >= windows[:, 0]))
+        raise DataError(f"time window {i} stops at {windows[i, 1]} ns before it starts at {windows[i, 0]} ns.")
+    if readout is None:
+        first, last = (time.min(), time.max()) if len(time) else (0.0, 0.0)
+        readout = (first - window_buffer, last + window_buffer)
+    usable = np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool)
+
+    if drop_in_windows and len(windows):
+        keep = ~_inside(time, dom, windows, window_dom)
+        charge, time, dom = charge[keep], time[keep], dom[keep]
+    # Stable, so that pulses of one DOM at one time keep the order of the file.
+    order = np.lexsort((time, dom))
+    charge, time, dom = charge[order], time[order], dom[order]
+    first_at_dom = np.ones(len(dom), bool)
+    first_at_dom[1:] = dom[1:] != dom[:-1]
+    dom_charge = np.bincount(dom, weights=charge, minlength=num_doms)
+    cumulative = np.cumsum(charge)
+    before = (cumulative - charge)[first_at_dom][np.cumsum(first_at_dom) - 1] if len(dom) else cumulative
+    quantile = (cumulative - before) / np.maximum(dom_charge[dom], 1e-30)
+    keep = usable[dom] if discard_excluded else np.ones(len(dom), bool)
+
+    active = np.unique(np.concatenate([dom, window_dom]))
+    size_p, size_m, size_w = padded or (bucket(len(dom)), bucket(len(active)), bucket(len(windows), 16))
+    if padded is None and len(windows) == 0:
+        size_w = 0
+    pulses = Pulses(
+        charge=_pad(charge, size_p, 0.0, np.float32),
+        time=_pad(time, size_p, 0.0, np.float64),
+        slot=_pad(np.searchsorted(active, dom), size_p, 0, np.int32),
+        mask=_pad(keep, size_p, False, bool),
+        first=_pad(first_at_dom, size_p, False, bool),
+        quantile=_pad(quantile, size_p, 1.0, np.float32),
+    )
+    return Event(
+        charge=dom_charge.astype(np.float32),
+        usable=usable,
+        pulses=pulses,
+        active=_pad(active, size_m, num_doms, np.int32),
+        readout=np.asarray(readout, np.float64),
+        windows=Windows(
+            start=_pad(windows[:, 0], size_w, 0.0, np.float64),
+            stop=_pad(windows[:, 1], size_w, 0.0, np.float64),
+            slot=_pad(np.searchsorted(active, window_dom), size_w, 0, np.int32),
+            mask=_pad(np.ones(len(windows), bool), size_w, False, bool),
+        ),
+    )
+
+
+def _inside(time: np.ndarray, dom: np.ndarray, windows: np.ndarray, window_dom: np.ndarray) -> np.ndarray:
+    inside = np.zeros(len(time), bool)
+    for (start, stop), d in zip(windows, window_dom, strict=True):
+        inside |= (dom == d) & (time >= start) & (time <= stop)
+    return inside
+
+
+def _pad(values: np.ndarray, size: int, fill, dtype) -> np.ndarray:
+    if len(values) > size:
+        raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
+    out = np.full(size, fill, dtype)
+    out[: len(values)] = values
+    return out
+
+
+def stack_events(events: Sequence[Event]) -> Event:
+    """Joins events into a batch with a leading axis; ragged axes are padded to the largest of them."""
+    size_p = max(e.pulses.charge.shape[0] for e in events)
+    size_m = max(e.active.shape[0] for e in events)
+    size_w = max(e.windows.start.shape[0] for e in events)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *(repad(e, size_p, size_m, size_w) for e in events))
+
+
+def repad(event: Event, size_p: int, size_m: int, size_w: int) -> Event:
+    """The same event with longer padding."""
+    num_doms = event.charge.shape[0]
+    fills = {"quantile": 1.0}
+
+    def grow(record, size):
+        return record.replace(
+            **{k: _pad(np.asarray(v), size, fills.get(k, 0), np.asarray(v).dtype) for k, v in vars(record).items()}
+        )
+
+    return event.replace(
+        pulses=grow(event.pulses, size_p),
+        active=_pad(np.asarray(event.active), size_m, num_doms, np.int32),
+        windows=grow(event.windows, size_w),
+    )

@@ -1,0 +1,59 @@
+"""Independent sources side by side: the joint hypothesis is the concatenation of theirs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.sources.source import Source
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Columns of the joint hypothesis for each sub-source: (base name, first column, last column)."""
+
+    columns: tuple[tuple[str, int, int], ...]
+
+    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+        grouped: dict[str, list[Array]] = {}
+        for base, start, stop in self.columns:
+            grouped.setdefault(base, []).append(hypothesis[start:stop])
+        return {base: (jnp.stack(rows), None) for base, rows in grouped.items()}
+
+
+def independent_multi_source(
+    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int = CHUNK
+) -> MultiSource:
+    """Combines named sources, each of which is a copy of a base; copies of one base share its weights.
+
+    Parameters of the result are '<source>_<parameter>' in alphabetical order of the sources.
+
+    Args:
+      sources: source name -> base name.
+      bases: base name -> source.
+
+    Raises:
+      ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
+    """
+    if not sources:
+        raise ConfigError("IndependentMultiSource: config.sources is empty; name at least one source.")
+    for source, base in sources.items():
+        if base not in bases:
+            raise ConfigError(
+                f"IndependentMultiSource: source '{source}' uses the base '{base}', which multi_source_bases does not "
+                f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
+            )
+    for base in bases:
+        if base not in sources.values():
+            raise ConfigError(f"IndependentMultiSource: the base '{base}' is defined but no source uses it.")
+    names: list[str] = []
+    columns = []
+    for source in sorted(sources):
+        own = bases[sources[source]].parameter_names
+        columns.append((sources[source], len(names), len(names) + len(own)))
+        names.extend(f"{source}_{p}" for p in own)
+    ordered = tuple((name, bases[name]) for name in sorted(bases))
+    return MultiSource(ordered, tuple(names), _Slices(tuple(columns)), chunk)

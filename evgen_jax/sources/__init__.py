@@ -1,0 +1,1 @@
+"""The zoo: sources of light, each a linen module in a file of its own."""

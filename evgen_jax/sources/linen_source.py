@@ -1,0 +1,47 @@
+"""The contract of a source fulfilled by a linen module that has `__call__` and `draw_times`."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.detector import Detector
+from evgen_jax.event import Event, build_event
+from evgen_jax.light_yield import LightYield
+from evgen_jax.sources.source import Variables
+
+
+class LinenSource(nn.Module):
+    """Adapter; a subclass defines `parameter_names`, `__call__` and `draw_times`, and nothing else."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+        raise NotImplementedError
+
+    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+        raise NotImplementedError
+
+    def init_variables(self, key: Array, detector: Detector) -> Variables:
+        return self.init(key, jnp.ones(len(self.parameter_names)), empty_event(detector.num_doms), detector)
+
+    def light_yield(
+        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
+        return self.apply(variables, hypothesis, event, detector, cumulative)
+
+    def sample_times(
+        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
+    ) -> Array:
+        return self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
+
+
+def empty_event(num_doms: int, readout: tuple[float, float] = (0.0, 1.0)) -> Event:
+    """An event without pulses."""
+    import numpy as np
+
+    nothing = np.zeros(0)
+    event = build_event(nothing, nothing, nothing.astype(np.int64), num_doms=num_doms, readout=readout)
+    return jax.tree.map(jnp.asarray, event)

@@ -1,0 +1,37 @@
+"""What every source offers: the contract between the zoo, the multi-sources and the likelihood."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from jax import Array
+
+from evgen_jax.detector import Detector
+from evgen_jax.event import Event
+from evgen_jax.light_yield import LightYield
+
+Variables = Any
+"""Pytree of a source's weights: {'params': ...} of a linen module, or {base name: variables} of a multi-source."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A hashable, static description; weights, hypothesis, event and detector are arguments."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the hypothesis parameters, H of them."""
+
+    def init_variables(self, key: Array, detector: Detector) -> Variables:
+        """Fresh weights for a detector."""
+
+    def light_yield(
+        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
+        """Light at every DOM and pulse of an event for hypothesis [H] in physical units.
+
+        `cumulative` asks for the cumulative light at pulses, which costs incomplete gamma functions.
+        """
+
+    def sample_times(
+        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
+    ) -> Array:
+        """Arrival times [P], ns, of one photoelectron each at the DOMs [P] with index `dom`."""
