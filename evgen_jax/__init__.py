@@ -1,0 +1,28 @@
+"""evgen_jax: a functional model zoo for neutrino-telescope event hypotheses."""
+
+from evgen_jax.detector import Detector, load_detector
+from evgen_jax.errors import EvgenError
+from evgen_jax.event import Event, stack_events
+from evgen_jax.light_yield import LightYield
+from evgen_jax.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
+from evgen_jax.model_directory import load_model, save_model
+from evgen_jax.reconstruction.fit import FitResult, reconstruct
+from evgen_jax.version import __version__
+
+__all__ = [
+    "Detector",
+    "EvgenError",
+    "Event",
+    "FitResult",
+    "LightYield",
+    "Model",
+    "__version__",
+    "load_detector",
+    "load_model",
+    "make_dom_expectation",
+    "make_log_likelihood",
+    "make_sampler",
+    "reconstruct",
+    "save_model",
+    "stack_events",
+]

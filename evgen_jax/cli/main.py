@@ -1,0 +1,136 @@
+"""The command `evgen-jax`: one function per sub-command; errors become one line and an exit code."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from evgen_jax.errors import EvgenError
+from evgen_jax.version import __version__
+
+configs = click.argument("config", nargs=-1, required=True, type=click.Path())
+
+
+def _bar(unit: str, description: str):
+    return lambda items: tqdm(items, unit=unit, desc=description, dynamic_ncols=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here, for a faster start.")
+def cli(cache_dir: str | None) -> None:
+    """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if cache_dir:
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", cache_dir)
+
+
+@cli.command("create-trafo")
+@configs
+def create_trafo(config: tuple[str, ...]) -> None:
+    """Fit the data transformation of CONFIG and save it."""
+    from evgen_jax.config.validate import load_config
+    from evgen_jax.experiment import create_trafo as run
+
+    click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'))}")
+
+
+@cli.command()
+@configs
+def train(config: tuple[str, ...]) -> None:
+    """Train the model of CONFIG; run again to continue where it stopped."""
+    from evgen_jax.config.validate import load_config
+    from evgen_jax.training.run import manager_directory
+    from evgen_jax.training.run import train as run
+
+    loaded = load_config(config)
+    state = run(loaded)
+    click.echo(f"{int(state.step)} steps done; the model is in {manager_directory(loaded)}")
+
+
+@cli.command()
+@configs
+@click.option("-o", "--output-dir", required=True, type=click.Path(), help="Directory to make; must not exist.")
+@click.option("--step", type=int, help="Checkpoint to export (default: the latest).")
+def export(config: tuple[str, ...], output_dir: str, step: int | None) -> None:
+    """Write the trained model of CONFIG as a directory that loads on its own."""
+    from evgen_jax.config.validate import load_config
+    from evgen_jax.export import export_model
+
+    click.echo(f"wrote {export_model(load_config(config), output_dir, step)}")
+
+
+@cli.command()
+@configs
+@click.option("-o", "--output-dir", required=True, type=click.Path(), help="Directory for the HDF5 files.")
+def simulate(config: tuple[str, ...], output_dir: str) -> None:
+    """Simulate events with the analytic sources, or a trained model, into HDF5 tables."""
+    from evgen_jax.config.validate import load_config
+    from evgen_jax.simulation import simulate as run
+
+    files = run(load_config(config), output_dir, _bar("file", "simulate"))
+    click.echo(f"{len(files)} files in {output_dir}")
+
+
+@cli.command()
+@click.argument("model", type=click.Path())
+@click.argument("files", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, type=click.Path(), help="HDF5 table to write; must not exist.")
+@click.option("--config", "config", multiple=True, type=click.Path(),
+              help="Settings of data and fit (default: those the model was trained with).")  # fmt: skip
+@click.option("--seed", help="Table with the seeds, or x_parameters for the labels.")
+def reconstruct(model: str, files: tuple[str, ...], output: str, config: tuple[str, ...], seed: str | None) -> None:
+    """Fit the events in FILES with the exported MODEL and write a table."""
+    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+    from evgen_jax.config.validate import load_config, validate
+    from evgen_jax.model_directory import load_model
+    from evgen_jax.reconstruction.program import reconstruct_files
+
+    loaded = load_model(model)
+    if config:
+        experiment = load_config(config)
+        handler, settings = experiment.data_handler_settings, experiment.reconstruction_settings
+    else:
+        stored = f"{model}/model.json"
+        handler = validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored)
+        settings = validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored)
+    if seed:
+        settings = settings.model_copy(update={"seed": seed})
+    fitted, failed = reconstruct_files(loaded, files, output, handler, settings, _bar("event", "fit"))
+    click.echo(f"{fitted} events fitted, {failed} failed; wrote {output}")
+    if failed:
+        sys.exit(3)
+
+
+@cli.command()
+@click.option("-o", "--output-dir", default="evgen_jax_demo", type=click.Path(), help="Where everything goes.")
+@click.option("--steps", default=None, type=click.IntRange(min=1), help="Training steps (default: as configured).")
+def demo(output_dir: str, steps: int | None) -> None:
+    """Simulate, train, export, fit and plot with an embedded example: minutes on a laptop."""
+    from evgen_jax.demo import run_demo
+
+    click.echo(run_demo(Path(output_dir), steps))
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are one line and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except EvgenError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run the same command again to continue", err=True)
+        sys.exit(130)
+    except OSError as error:
+        click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,72 @@
+"""Plain dictionaries to records, with one clear message for what does not fit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from evgen_jax.config.reader import read_yaml
+from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.errors import ConfigError, suggestion
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
+    """Reads and checks the configuration of an experiment.
+
+    Raises:
+      ConfigError: with file, key path, what was given, what is known and the nearest match.
+    """
+    names = str(paths) if isinstance(paths, str | Path) else ", ".join(str(p) for p in paths)
+    return validate(ExperimentConfig, read_yaml(paths), names)
+
+
+def validate(record: type[R], values: Any, where: str) -> R:
+    """Makes a record from plain values; `where` names the file (and key) in messages."""
+    try:
+        return record.model_validate(values)
+    except ValidationError as error:
+        # The first message is the deepest fact; a union reports every branch, of which the longest path got furthest.
+        first = max(error.errors(), key=lambda e: (e["type"] == "extra_forbidden", len(e["loc"])))
+        raise ConfigError(f"{where}: {_message(record, first)}") from None
+
+
+def _message(record: type[BaseModel], error: Any) -> str:
+    location = [str(part) for part in error["loc"] if not _is_branch(part)]
+    key = ".".join(location)
+    given = error.get("input")
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(record, error["loc"][:-1])
+        return f"{key}: unknown key. Known here: {', '.join(known)}." + suggestion(location[-1], known)
+    if error["type"] == "missing":
+        return f"{key}: is missing and has no default."
+    expected = error["msg"][0].lower() + error["msg"][1:]
+    return f"{key}: got {given!r}; {expected.replace('input should be', 'expected')}."
+
+
+def _is_branch(part: Any) -> bool:
+    """Whether pydantic put this part into the path to name a branch of a union."""
+    return isinstance(part, str) and (part.endswith("Settings") and part[0].isupper() or "[" in part or part in _TYPES)
+
+
+_TYPES = {"str", "int", "float", "bool", "constrained-str", "float-constraint"}
+
+
+def _known_keys(record: Any, location: Sequence[Any]) -> list[str]:
+    for part in location:
+        fields = getattr(record, "model_fields", {})
+        if part in fields:
+            record = _record_inside(fields[part].annotation)
+    return list(getattr(record, "model_fields", {}))
+
+
+def _record_inside(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _record_inside(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,225 @@
+"""One HDF5 file to events: pulses, exclusions, labels and seeds, joined by event id."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.labels import label_columns
+from evgen_jax.data.tables import TableFile, event_keys, existing, match_events
+from evgen_jax.detector import Detector
+from evgen_jax.errors import DataError
+from evgen_jax.event import Event, build_event
+
+OPERATORS = {
+    "<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal,
+}  # fmt: skip
+LAST_IN_ICE_OM = 60
+FIRST_ICETOP_OM = 61
+LAST_ICETOP_OM = 66
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """The events of one file as flat arrays; event i owns pulses offsets[i] : offsets[i + 1].
+
+    Attributes:
+      ids: [E, 4], Run, Event, SubEvent, SubEventStream.
+      charge, time, dom: pulses of all events.
+      offsets: [E + 1].
+      labels: [E, H] or None.
+      seeds: name -> [E, n].
+      excluded_event, excluded_dom: pairs of event and DOM without data.
+      window_event, window_dom, window: excluded time windows [W], [W], [W, 2].
+      readout: [E, 2] or None.
+    """
+
+    path: Path
+    ids: np.ndarray
+    charge: np.ndarray
+    time: np.ndarray
+    dom: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray | None
+    seeds: dict[str, np.ndarray]
+    excluded_event: np.ndarray
+    excluded_dom: np.ndarray
+    window_event: np.ndarray
+    window_dom: np.ndarray
+    window: np.ndarray
+    readout: np.ndarray | None
+    num_doms: int
+    window_buffer: float
+    discard_excluded: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def event(self, i: int) -> Event:
+        """Event number i, padded to its own buckets."""
+        pulses = slice(self.offsets[i], self.offsets[i + 1])
+        usable = np.ones(self.num_doms, bool)
+        usable[self.excluded_dom[self.excluded_event == i]] = False
+        windows = self.window_event == i
+        return build_event(
+            self.charge[pulses], self.time[pulses], self.dom[pulses], num_doms=self.num_doms, usable=usable,
+            readout=None if self.readout is None else tuple(self.readout[i]),
+            windows=self.window[windows], window_dom=self.window_dom[windows],
+            window_buffer=self.window_buffer, discard_excluded=self.discard_excluded,
+        )  # fmt: skip
+
+
+def read_event_file(
+    path: str | Path,
+    settings: DataHandlerSettings,
+    detector: Detector,
+    *,
+    labels: bool = True,
+    seed_names: Sequence[str] = (),
+    seed_columns: Sequence[str] = (),
+    seed_defaults: dict[str, float] | None = None,
+) -> EventFile:
+    """Reads one file.
+
+    Args:
+      path: HDF5 file with tables as IceCube writes them.
+      settings: which tables and columns.
+      detector: gives DOM labels their index.
+      labels: whether to read the label table.
+      seed_names, seed_columns: tables with reconstruction seeds and their columns, in hypothesis order.
+      seed_defaults: values of seed columns that a table does not have.
+
+    Raises:
+      DataError: a table or column is missing, a DOM is unknown, or a charge or time is invalid; names file and place.
+    """
+    path = Path(path)
+    data = settings.data_settings
+    with TableFile(path) as file:
+        rows = existing(file.read(data.event_id_key))
+        ids = event_keys(rows)
+        label_values = label_columns(file, settings, ids) if labels else None
+        keep = _filter(file, settings, ids)
+        pulse_rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
+        event, dom = _doms(path, data.pulse_key, pulse_rows, ids, detector)
+        good = (event >= 0) & (dom >= 0)
+        event, dom, pulse_rows = event[good], dom[good], pulse_rows[good]
+        charge, time = pulse_rows["charge"].astype(np.float64), pulse_rows["time"].astype(np.float64)
+        _check_values(path, data.pulse_key, charge, time, ids, event)
+        excluded = _read_doms(file, data.dom_exclusions_key, ids, detector)
+        windows = _read_windows(file, data.time_exclusions_key, ids, detector)
+        readout = None
+        if data.readout_window_key is not None:
+            readout = _aligned(file, data.readout_window_key, ("start", "stop"), ids)
+        seeds = {
+            name: _aligned(file, name, tuple(seed_columns), ids, seed_defaults or {}) for name in seed_names
+        }
+
+    order = np.argsort(event, kind="stable")
+    event, dom, charge, time = event[order], dom[order], charge[order], time[order]
+    offsets = np.searchsorted(event, np.arange(len(ids) + 1))
+    whole = EventFile(
+        path, ids, charge, time, dom, offsets, label_values, seeds, *excluded, *windows, readout, detector.num_doms,
+        data.time_window_buffer, data.discard_pulses_from_excluded_doms,
+    )  # fmt: skip
+    return whole if keep.all() else _select(whole, np.flatnonzero(keep))
+
+
+def _select(file: EventFile, chosen: np.ndarray) -> EventFile:
+    new = np.full(len(file), -1)
+    new[chosen] = np.arange(len(chosen))
+    pulses = np.concatenate([np.arange(file.offsets[i], file.offsets[i + 1]) for i in chosen] or [[]]).astype(np.int64)
+    lengths = np.diff(file.offsets)[chosen]
+    excluded, windows = new[file.excluded_event] >= 0, new[file.window_event] >= 0
+    return EventFile(
+        file.path, file.ids[chosen], file.charge[pulses], file.time[pulses], file.dom[pulses],
+        np.concatenate([[0], np.cumsum(lengths)]), None if file.labels is None else file.labels[chosen],
+        {k: v[chosen] for k, v in file.seeds.items()},
+        new[file.excluded_event][excluded], file.excluded_dom[excluded],
+        new[file.window_event][windows], file.window_dom[windows], file.window[windows],
+        None if file.readout is None else file.readout[chosen], file.num_doms, file.window_buffer,
+        file.discard_excluded,
+    )  # fmt: skip
+
+
+def _doms(path: Path, table: str, rows: np.ndarray, ids: np.ndarray, detector: Detector):
+    """Event and DOM index per row; DOM -1 for modules of the surface array, which are skipped."""
+    event = match_events(rows, ids)
+    dom = detector.dom_index(rows["string"], rows["om"])
+    surface = (rows["om"] >= FIRST_ICETOP_OM) & (rows["om"] <= LAST_ICETOP_OM)
+    unknown = (dom < 0) & ~surface & (event >= 0)
+    if unknown.any():
+        row = rows[np.argmax(unknown)]
+        raise DataError(
+            f"{path}: table '{table}' has a DOM (string {row['string']}, om {row['om']}) that the detector "
+            f"'{detector.name}' does not know. Give its geometry in detector_settings.geometry."
+        )
+    return event, dom
+
+
+def _check_values(path: Path, table: str, charge: np.ndarray, time: np.ndarray, ids: np.ndarray, event) -> None:
+    bad = ~(np.isfinite(charge) & (charge >= 0) & np.isfinite(time))
+    if bad.any():
+        i = int(np.argmax(bad))
+        run, number = ids[event[i]][:2]
+        raise DataError(
+            f"{path}: table '{table}': run {run}, event {number} has a pulse with charge {charge[i]} PE at "
+            f"{time[i]} ns; charges must be finite and not negative, times finite."
+        )
+
+
+def _read_doms(file: TableFile, key: str | None, ids: np.ndarray, detector: Detector):
+    if key is None or not file.has(key):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    rows = existing(file.read(key, ("string", "om")))
+    event, dom = _doms(file.path, key, rows, ids, detector)
+    good = (event >= 0) & (dom >= 0)
+    return event[good], dom[good]
+
+
+def _read_windows(file: TableFile, key: str | None, ids: np.ndarray, detector: Detector):
+    """Excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it."""
+    if key is None or not file.has(key):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))
+    rows = existing(file.read(key, ("string", "om")))
+    names = ("start", "stop") if "stop" in rows.dtype.names else ("time", "width")
+    rows = existing(file.read(key, names))
+    event, dom = _doms(file.path, key, rows, ids, detector)
+    good = (event >= 0) & (dom >= 0)
+    window = np.stack([rows[n].astype(np.float64) for n in names], axis=1)[good]
+    if not np.all(np.isfinite(window)) or np.any(window[:, 1] < window[:, 0]):
+        raise DataError(f"{file.path}: table '{key}' has a window that is not finite or stops before it starts.")
+    return event[good], dom[good], window
+
+
+def _aligned(
+    file: TableFile, table: str, columns: tuple[str, ...], ids: np.ndarray, defaults: dict[str, float] | None = None
+) -> np.ndarray:
+    """Columns of a table with one row per event [E, n], joined by event id; NaN where an event has no row."""
+    defaults = defaults or {}
+    rows = file.read(table)
+    present = rows.dtype.names
+    rows = existing(file.read(table, tuple(c for c in columns if c not in defaults or c in present)))
+    values = np.full((len(ids), len(columns)), np.nan)
+    event = match_events(rows, ids)
+    for i, column in enumerate(columns):
+        values[event[event >= 0], i] = rows[column][event >= 0] if column in present else defaults[column]
+    return values
+
+
+def _filter(file: TableFile, settings: DataHandlerSettings, ids: np.ndarray) -> np.ndarray:
+    keep = np.ones(len(ids), bool)
+    for table, column, operator, threshold in settings.filter_settings.constraints:
+        if operator not in OPERATORS:
+            raise DataError(f"filter constraint on {table}.{column}: '{operator}' is none of {', '.join(OPERATORS)}.")
+        if isinstance(column, int):
+            rows = existing(file.read(table, ("item", "vector_index")))
+            rows = rows[rows["vector_index"] == column]
+            values = np.full(len(ids), np.nan)
+            event = match_events(rows, ids)
+            values[event[event >= 0]] = rows["item"][event >= 0]
+        else:
+            values = _aligned(file, table, (column,), ids)[:, 0]
+        keep &= OPERATORS[operator](values, threshold)
+    return keep

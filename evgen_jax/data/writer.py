@@ -1,0 +1,85 @@
+"""Writes events into HDF5 with the table layout of IceCube's tableio, as `event_file` reads it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+TOY_NOTICE = (
+    "physics-motivated toy; not IceCube simulation; homogeneous in x,y; no tilt, no birefringence, "
+    "no hole-ice columns, analytic timing"
+)
+ID_TYPES = [("Run", "<u4"), ("Event", "<u4"), ("SubEvent", "<u4"), ("SubEventStream", "<i4"), ("exists", "u1")]
+
+
+def _rows(run: int, event: np.ndarray, columns: Mapping[str, tuple[str, np.ndarray]]) -> np.ndarray:
+    rows = np.zeros(len(event), dtype=ID_TYPES + [(name, kind) for name, (kind, _) in columns.items()])
+    rows["Run"], rows["Event"], rows["exists"] = run, event, 1
+    for name, (_, values) in columns.items():
+        rows[name] = values
+    return rows
+
+
+def write_events(
+    path: str | Path,
+    run: int,
+    num_events: int,
+    pulses: Mapping[str, np.ndarray],
+    tables: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    pulse_key: str,
+    dom_tables: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    notice: str = TOY_NOTICE,
+) -> None:
+    """Writes one file; it appears under its name only when complete.
+
+    Args:
+      path: output file.
+      run: run number of all events; events are numbered from 0.
+      num_events: E.
+      pulses: event [P] (0-based), string, om, time (ns), charge (PE); sorted by event, then DOM, then time here.
+      tables: table name -> column name -> values [E], one row per event.
+      pulse_key: name of the pulse table.
+      dom_tables: table name -> (string, om) of DOMs that are listed in every event.
+      notice: provenance, stored in the file's attributes.
+    """
+    path = Path(path)
+    order = np.lexsort((pulses["time"], pulses["om"], pulses["string"], pulses["event"]))
+    p = {k: np.asarray(v)[order] for k, v in pulses.items()}
+    label = np.stack([p["event"], p["string"], p["om"]])
+    new = np.ones(len(order), bool)
+    new[1:] = np.any(label[:, 1:] != label[:, :-1], axis=0)
+    start = np.flatnonzero(new)
+    running = np.arange(len(order)) - np.repeat(start, np.diff(np.append(start, len(order))))
+    everything = {
+        pulse_key: _rows(run, p["event"], {
+            "string": ("<i4", p["string"]), "om": ("<u4", p["om"]), "pmt": ("<u4", np.zeros(len(order))),
+            "vector_index": ("<u8", running), "time": ("<f8", p["time"]), "width": ("<f8", np.ones(len(order))),
+            "charge": ("<f8", p["charge"]),
+        })
+    }  # fmt: skip
+    for name, (string, om) in (dom_tables or {}).items():
+        event = np.repeat(np.arange(num_events), len(string))
+        everything[name] = _rows(run, event, {
+            "vector_index": ("<u8", np.tile(np.arange(len(string)), num_events)),
+            "string": ("<i4", np.tile(string, num_events)), "om": ("<u4", np.tile(om, num_events)),
+        })  # fmt: skip
+    for name, columns in tables.items():
+        everything[name] = _rows(run, np.arange(num_events), {k: ("<f8", v) for k, v in columns.items()})
+
+    partial = path.with_name(path.name + ".partial")
+    with h5py.File(partial, "w") as file:
+        file.attrs["provenance"] = notice
+        index = file.create_group("__I3Index__")
+        for name, rows in everything.items():
+            table = file.create_dataset(name, data=rows, compression="gzip", shuffle=True)
+            ragged = name not in tables
+            table.attrs["__I3RaggedTable__"] = np.array([int(ragged)], np.int8)
+            table.attrs["provenance"] = notice
+            edges = np.searchsorted(rows["Event"], np.arange(num_events + 1))
+            entries = np.zeros(num_events, dtype=[*ID_TYPES, ("start", "<u8"), ("stop", "<u8")])
+            entries["Run"], entries["Event"], entries["exists"] = run, np.arange(num_events), 1
+            entries["start"], entries["stop"] = edges[:-1], edges[1:]
+            index.create_dataset(name, data=entries)
+    partial.replace(path)

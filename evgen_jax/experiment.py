@@ -1,0 +1,113 @@
+"""From a configuration to the pieces of an experiment: detector, transformation, model. Shared by all programs."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from evgen_jax.build import build_loss, build_source, init_variables, parameter_names, resolve_settings
+from evgen_jax.config.records import ExperimentConfig, IteratorSettings
+from evgen_jax.data.batches import BatchStream
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.batches import find_files
+from evgen_jax.data.labels import label_log_flags, label_names
+from evgen_jax.detector import Detector, load_detector
+from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.model import Model
+from evgen_jax.model_directory import load_model
+from evgen_jax.trafo import Trafo, fit_trafo, load_trafo
+
+TRAFO_FILE = "trafo.json"
+
+
+def experiment_detector(config: ExperimentConfig) -> Detector:
+    return load_detector(config.detector_settings.get("geometry"))
+
+
+def hypothesis_names(config: ExperimentConfig) -> tuple[str, ...]:
+    """Parameters of the model, checked against the number of labels.
+
+    Raises:
+      ConfigError: the labels are not as many as the model's parameters (both are listed).
+    """
+    names = parameter_names(config.model_settings, load_model)
+    labels = label_names(config.data_handler_settings)
+    if labels and len(labels) != len(names):
+        raise ConfigError(
+            f"data_handler_settings.label_settings: {len(labels)} labels ({', '.join(labels)}) do not fit the "
+            f"{len(names)} parameters of the model ({', '.join(names)}); they are matched in this order."
+        )
+    return names
+
+
+def iterator(config: ExperimentConfig, name: str) -> IteratorSettings:
+    settings = getattr(config.data_iterator_settings, name)
+    if settings is None:
+        raise ConfigError(f"data_iterator_settings.{name}: is missing and has no default.")
+    return settings
+
+
+def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path:
+    """Fits the transformation on the labels of the `trafo` iterator's files and saves it.
+
+    Args:
+      config: the experiment.
+      progress: wraps the list of files, for a progress bar.
+    """
+    settings = config.data_iterator_settings.trafo or config.data_iterator_settings.training
+    names, log = hypothesis_names(config), label_log_flags(config.data_handler_settings)
+    detector = experiment_detector(config)
+    remaining = config.data_trafo_settings.num_batches * settings.batch_size
+    skipped: list[DataError] = []
+    files = find_files(settings.input_data)
+
+    def batches():
+        nonlocal remaining
+        for path in progress(files):
+            if remaining <= 0:
+                return
+            try:
+                labels = read_event_file(path, config.data_handler_settings, detector).labels
+            except DataError as error:
+                if settings.strict or len(files) == 1:
+                    raise
+                skipped.append(error)
+                if len(skipped) == len(files):
+                    raise DataError(f"none of the {len(files)} files can be used; the last one: {error}") from None
+                continue
+            yield labels[:remaining]
+            remaining -= len(labels)
+
+    trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
+    path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
+    trafo.save(path)
+    for error in skipped:
+        print(f"skipped: {error}")
+    return path
+
+
+def experiment_trafo(config: ExperimentConfig) -> Trafo:
+    return load_trafo(Path(config.data_trafo_settings.model_dir) / TRAFO_FILE, hypothesis_names(config))
+
+
+def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
+    """The model with fresh weights (or those of `load_dir`), its detector, transformation and loss."""
+    detector = jax.tree.map(jnp.asarray, experiment_detector(config))
+    trafo = experiment_trafo(config) if trafo is None else trafo
+    source, loaded = build_source(config.model_settings, trafo, load_model)
+    variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
+    return Model(source, variables, trafo, detector, build_loss(config.loss_module_settings), saved_settings(config))
+
+
+def saved_settings(config: ExperimentConfig) -> dict[str, Any]:
+    """What an exported model says about itself, as plain values."""
+    plain = config.model_dump(mode="json")
+    plain["model_settings"] = resolve_settings(config.model_settings, load_model)
+    return plain
+
+
+def open_stream(config: ExperimentConfig, name: str, detector: Detector, position=None) -> BatchStream:
+    """The batch stream of an iterator section; every iterator has a seed of its own."""
+    seed = config.training_settings.random_seed * 1000 + sum(map(ord, name))
+    return BatchStream(iterator(config, name), config.data_handler_settings, detector, seed, position)

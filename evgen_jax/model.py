@@ -1,0 +1,165 @@
+"""A model and the pure functions made from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from evgen_jax.decoders.negative_binomial import sample_counts
+from evgen_jax.detector import Detector
+from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.event import Event, Pulses, Windows
+from evgen_jax.likelihood import DEFAULT_LOSS, Loss, floored
+from evgen_jax.sources.source import Source, Variables
+from evgen_jax.trafo import Trafo
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that belongs to a trained model. The functions below take the weights as an argument.
+
+    Attributes:
+      source: static tree of sources.
+      variables: its weights.
+      trafo: normalisation of the hypothesis, used to fit in.
+      detector: where the DOMs are.
+      loss: the likelihood terms.
+      settings: the configuration sections it was built from (plain values), for saving.
+    """
+
+    source: Source
+    variables: Variables
+    trafo: Trafo
+    detector: Detector
+    loss: Loss = DEFAULT_LOSS
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return self.source.parameter_names
+
+    def index(self, name: str) -> int:
+        """Position of a hypothesis parameter.
+
+        Raises:
+          ConfigError: for an unknown name, with the nearest match.
+        """
+        if name not in self.parameter_names:
+            raise ConfigError(
+                f"'{name}' is no parameter of the model; it has {', '.join(self.parameter_names)}."
+                + suggestion(name, self.parameter_names)
+            )
+        return self.parameter_names.index(name)
+
+    def with_variables(self, variables: Variables) -> "Model":
+        return replace(self, variables=variables)
+
+
+def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], Array]:
+    """The log-likelihood of one event as a pure function (variables, hypothesis [H], event) -> scalar.
+
+    It composes with jit, vmap, grad, hessian and pmap. The sum over DOMs and pulses is done in float64 where JAX has
+    it enabled (`jax.enable_x64`), the network in the model's own precision.
+
+    Args:
+      model: its weights are not used, they are an argument of the result.
+      loss: other likelihood terms than the model's own.
+    """
+    source, detector, terms = model.source, model.detector, loss or model.loss
+
+    def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
+        light = source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative)
+        return -terms(light, event)
+
+    return log_likelihood
+
+
+@struct.dataclass
+class DomExpectation:
+    """What the model expects: charge and its variance [D], time density per ns and cumulative [D, T]."""
+
+    charge: Array
+    variance: Array
+    pdf: Array
+    cdf: Array
+
+
+def make_dom_expectation(
+    model: Model, readout: tuple[float, float] = (0.0, 20000.0)
+) -> Callable[[Variables, Array, Array], DomExpectation]:
+    """Expected charge and arrival times at every DOM: pure function (variables, hypothesis [H], times [T] in ns).
+
+    Args:
+      model: as in `make_log_likelihood`.
+      readout: readout window in ns, which noise needs.
+    """
+    source, detector, num_doms = model.source, model.detector, model.detector.num_doms
+
+    def dom_expectation(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
+        def at_time(time: Array) -> tuple[Array, Array]:
+            event = _probe(num_doms, jnp.broadcast_to(time, (num_doms,)), readout)
+            light = floored(source.light_yield(variables, hypothesis, event, detector, True))
+            return light.density / light.charge, jnp.clip(light.cumulative / light.charge, 0, 1)
+
+        # One time after the other would repeat the network; all at once would need [D T, L] latent variables.
+        pdf, cdf = jax.lax.map(at_time, times, batch_size=16)
+        light = floored(
+            source.light_yield(variables, hypothesis, _probe(num_doms, jnp.zeros(num_doms), readout), detector)
+        )
+        return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
+
+    return dom_expectation
+
+
+def _probe(num_doms: int, times: Array, readout: tuple[float, float]) -> Event:
+    """An event with one pulse at every DOM."""
+    everywhere = jnp.arange(num_doms, dtype=jnp.int32)
+    ones = jnp.ones(num_doms)
+    flags = jnp.ones(num_doms, bool)
+    pulses = Pulses(charge=ones, time=times, slot=everywhere, mask=flags, first=flags, quantile=ones)
+    none = jnp.zeros(0)
+    windows = Windows(start=none, stop=none, slot=none.astype(jnp.int32), mask=none.astype(bool))
+    return Event(jnp.zeros(num_doms), flags, pulses, everywhere, jnp.asarray(readout), windows)
+
+
+@struct.dataclass
+class SampledPulses:
+    """Photoelectrons [P] of a simulated event; entries with mask False are padding. `count` may exceed P."""
+
+    time: Array
+    dom: Array
+    mask: Array
+    count: Array
+
+
+def make_sampler(
+    model: Model, readout: tuple[float, float] = (0.0, 20000.0), max_photoelectrons: int = 1 << 14
+) -> Callable[[Variables, Array, Array], SampledPulses]:
+    """Simulates one event: pure function (variables, key, hypothesis [H]) -> SampledPulses.
+
+    Per DOM a number of photoelectrons from the negative binomial, for each an arrival time from the time density.
+
+    Args:
+      model: as in `make_log_likelihood`.
+      readout: readout window in ns, which noise needs.
+      max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
+    """
+    source, detector, num_doms = model.source, model.detector, model.detector.num_doms
+
+    def sampler(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:
+        key_count, key_time = jax.random.split(key)
+        event = _probe(num_doms, jnp.zeros(num_doms), readout)
+        light = source.light_yield(variables, hypothesis, event, detector)
+        counts = sample_counts(key_count, jnp.maximum(light.charge_full, 1e-30), light.excess)
+        counts = jnp.where(light.charge_full > 0, counts, 0).astype(jnp.int32)
+        ends = jnp.cumsum(counts)
+        order = jnp.arange(max_photoelectrons)
+        dom = jnp.minimum(jnp.searchsorted(ends, order, side="right"), num_doms - 1)
+        times = source.sample_times(variables, key_time, hypothesis, event, detector, dom)
+        return SampledPulses(times, dom, order < ends[-1], ends[-1])
+
+    return sampler

@@ -1,0 +1,46 @@
+"""Metrics of a run: one JSON line per entry and TensorBoard scalars."""
+
+import json
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+FILE = "metrics.jsonl"
+
+
+class MetricWriter:
+    """Appends to `metrics.jsonl`; entries after the step from which a run continues are dropped first.
+
+    Wall times are TensorBoard's; the JSON lines hold numbers that a repeated run reproduces exactly.
+    """
+
+    def __init__(self, directory: Path, first_step: int):
+        path = directory / FILE
+        kept = [line for line in read_metrics(directory) if line["step"] <= first_step]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
+        self._board = SummaryWriter(str(directory / "tensorboard"))
+
+    def write(self, kind: str, step: int, **values: float) -> None:
+        self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def read_metrics(directory: str | Path) -> list[dict]:
+    """All complete lines of a run; a line cut off by a crash is left out."""
+    path = Path(directory) / FILE
+    lines = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines

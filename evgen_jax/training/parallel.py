@@ -1,0 +1,43 @@
+"""Several devices by pmap. The only file that knows about it."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from evgen_jax.errors import ConfigError
+
+AXIS = "devices"
+
+
+def choose_devices(requested: int | None, batch_size: int) -> int:
+    """Number of devices to train on.
+
+    Raises:
+      ConfigError: more than there are, or a batch that cannot be shared evenly.
+    """
+    available = jax.local_device_count()
+    count = requested or available
+    if count > available:
+        raise ConfigError(f"training_settings.num_devices: asked for {count}, but JAX sees {available}.")
+    if batch_size % count:
+        raise ConfigError(
+            f"data_iterator_settings.training.batch_size: {batch_size} events cannot be shared by {count} devices; "
+            "use a multiple or set training_settings.num_devices."
+        )
+    return count
+
+
+def data_parallel(step: Callable, num_devices: int) -> Callable:
+    """Runs a step made with `axis_name=AXIS` on several devices; the state goes in and comes out as one copy."""
+    mapped = jax.pmap(
+        step, AXIS, in_axes=(None, 0, 0), out_axes=(None, None), devices=jax.local_devices()[:num_devices]
+    )
+
+    def split(x):
+        return np.reshape(x, (num_devices, x.shape[0] // num_devices, *x.shape[1:]))
+
+    def run(state, events, labels):
+        return mapped(state, *jax.tree.map(split, (events, labels)))
+
+    return run

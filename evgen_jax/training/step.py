@@ -1,0 +1,113 @@
+"""One training step as a pure function: the same on one device, under pmap, and in tests."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+
+from evgen_jax.event import Event
+from evgen_jax.model import Model
+from evgen_jax.sources.source import Variables
+
+
+@struct.dataclass
+class TrainState:
+    """What a step carries: weights, optimiser state and the number of finished steps."""
+
+    variables: Variables
+    optimizer_state: Any
+    step: Array
+
+
+def init_state(variables: Variables, optimizer: optax.GradientTransformation) -> TrainState:
+    """State before the first step."""
+    return TrainState(variables, optimizer.init(variables), jnp.zeros((), jnp.int32))
+
+
+def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callable:
+    """Sum of the loss over a batch with its gradient: (variables, events [B], labels [B, H]) -> (loss, gradient).
+
+    Args:
+      model: gives source, detector and loss terms.
+      events_per_step: events whose network is evaluated together; gradients of groups are added up one after the
+        other. None: one at a time on a CPU, where a whole batch does not fit the cache, all at once elsewhere.
+    """
+    source, detector, loss = model.source, model.detector, model.loss
+
+    def group_loss(variables: Variables, events: Event, labels: Array) -> Array:
+        def one(event: Event, hypothesis: Array) -> Array:
+            return loss(source.light_yield(variables, hypothesis, event, detector, loss.needs_cumulative), event)
+
+        if labels.shape[0] == 1:
+            return one(*jax.tree.map(lambda x: x[0], (events, labels)))
+        return jnp.sum(jax.vmap(one)(events, labels))
+
+    def batch_loss(variables: Variables, events: Event, labels: Array) -> tuple[Array, Variables]:
+        count = labels.shape[0]
+        size = events_per_step or (1 if jax.default_backend() == "cpu" else count)
+        size = next(s for s in range(min(size, count), 0, -1) if count % s == 0)
+        value_and_grad = jax.value_and_grad(group_loss)
+        if size == count:
+            return value_and_grad(variables, events, labels)
+        groups = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), (events, labels))
+
+        def add(total, group):
+            value, gradient = value_and_grad(variables, *group)
+            return (total[0] + value, jax.tree.map(jnp.add, total[1], gradient)), None
+
+        zero = jnp.zeros((), jax.eval_shape(group_loss, variables, *jax.tree.map(lambda x: x[0], groups)).dtype)
+        return jax.lax.scan(add, (zero, jax.tree.map(jnp.zeros_like, variables)), groups)[0]
+
+    return batch_loss
+
+
+def make_train_step(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    axis_name: str | None = None,
+    events_per_step: int | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    trainable: Callable[[Variables], Any] | None = None,
+) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
+    """The pure step (state, events [B], labels [B, H]) -> (state, metrics).
+
+    The loss is the mean over the events of the batch (the reference sums; Adam does not see the factor).
+
+    Args:
+      axis_name: None on one device; the axis of pmap, over which gradients are averaged.
+      l1, l2: strengths of the penalties sum |w| and sum w^2.
+      trainable: gives a tree of flags for the weights; frozen ones stay as they are.
+    """
+    batch_loss = make_batch_loss(model, events_per_step)
+
+    def step(state: TrainState, events: Event, labels: Array) -> tuple[TrainState, dict[str, Array]]:
+        total, gradient = batch_loss(state.variables, events, labels)
+        count = labels.shape[0]
+        loss, gradient = total / count, jax.tree.map(lambda g: g / count, gradient)
+        if axis_name is not None:
+            loss, gradient = jax.lax.pmean((loss, gradient), axis_name)
+        penalty = jnp.zeros(())
+        if l1 or l2:
+            penalty, extra = jax.value_and_grad(_penalty)(state.variables, l1, l2)
+            gradient = jax.tree.map(jnp.add, gradient, extra)
+        if trainable is not None:
+            gradient = jax.tree.map(lambda g, keep: g if keep else jnp.zeros_like(g), gradient, trainable(gradient))
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.variables)
+        if trainable is not None:
+            updates = jax.tree.map(lambda u, keep: u if keep else jnp.zeros_like(u), updates, trainable(updates))
+        variables = optax.apply_updates(state.variables, updates)
+        metrics = {"loss": loss, "penalty": penalty, "gradient_norm": optax.global_norm(gradient)}
+        return TrainState(variables, optimizer_state, state.step + 1), metrics
+
+    return step
+
+
+def _penalty(variables: Variables, l1: float, l2: float) -> Array:
+    leaves = jax.tree.leaves(variables)
+    return l1 * sum(jnp.sum(jnp.abs(w)) for w in leaves) + l2 * sum(jnp.sum(jnp.square(w)) for w in leaves)
