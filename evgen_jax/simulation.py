@@ -16,6 +16,7 @@ from evgen_jax.event import bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names
 from evgen_jax.model import Model, make_sampler
 from evgen_jax.model_directory import load_model
+from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.trafo import Trafo
 
 DEFAULT_RANGES = {
@@ -161,6 +162,14 @@ class EventSampler:
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
         self._model, self._readout, self._batch = model, readout, batch
         self._compiled: dict[int, Callable] = {}
+        probe = empty_event(model.detector.num_doms, readout)
+
+        @jax.jit
+        def expected(hypothesis: jax.Array) -> jax.Array:
+            light = model.source.light_yield(model.variables, hypothesis, probe, model.detector)
+            return jnp.sum(light.charge_full)
+
+        self._expected = expected
 
     def _sampler(self, size: int) -> Callable:
         if size not in self._compiled:
@@ -173,18 +182,23 @@ class EventSampler:
     ) -> dict[str, np.ndarray]:
         """Pulses (event, dom, time, charge) of hypotheses [E, H], within the readout window."""
         keys = jax.random.split(key, len(hypotheses))
-        size, out = 1 << 10, []
-        for start in range(0, len(hypotheses), self._batch):
-            chosen = np.arange(start, start + self._batch) % len(hypotheses)
-            arguments = (self._model.variables, keys[chosen], jnp.asarray(hypotheses[chosen], jnp.float32))
+        physical = jnp.asarray(hypotheses, jnp.float32)
+        expected = np.asarray(jax.lax.map(self._expected, physical))
+        # Events of similar brightness together: all events of a batch are padded to the brightest.
+        order, out = np.argsort(expected), []
+        for start in range(0, len(order), self._batch):
+            real = order[start : start + self._batch]
+            chosen = np.resize(real, self._batch)
+            size = bucket(int(1.2 * expected[chosen].max()) + 100, 1 << 10)
+            arguments = (self._model.variables, keys[chosen], physical[chosen])
             drawn = self._sampler(size)(*arguments)
             needed = bucket(int(np.max(drawn.count)), 1 << 10)
             if needed > size:
                 drawn = self._sampler(needed)(*arguments)
             mask = np.array(drawn.mask)
-            mask[len(hypotheses) - start :] = False
+            mask[len(real) :] = False
             event, position = np.nonzero(mask)
-            out.append((event + start, np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
+            out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
         event, dom, time = (np.concatenate(parts) for parts in zip(*out, strict=True))
         inside = (time >= self._readout[0]) & (time <= self._readout[1])
         event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64)

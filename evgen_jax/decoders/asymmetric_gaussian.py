@@ -32,9 +32,8 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
 def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     mu, sigma, r = parameters
     d = (x - mu) / (np.sqrt(2) * sigma)
-    left = 1 + erf(jnp.minimum(d, 0))
-    right = 1 + r * erf(jnp.maximum(d, 0) / r)
-    return jnp.where(d < 0, left, right) / (1 + r)
+    side = jnp.where(d < 0, 1.0, r)
+    return (1 + side * erf(d / side)) / (1 + r)
 
 
 def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:

@@ -23,9 +23,11 @@ _HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
 def _log1p_ratio(t: Array) -> Array:
-    """log(1 + t) / t, 1 at t = 0."""
-    t = jnp.maximum(t, 1e-30)
-    return jnp.log1p(t) / t
+    """log(1 + t) / t, 1 at t = 0, with a derivative that does not cancel there."""
+    small = t < 1e-3
+    series = 1 - t * (1 / 2 - t * (1 / 3 - t * (1 / 4 - t / 5)))
+    safe = jnp.where(small, 1.0, t)
+    return jnp.where(small, series, jnp.log1p(safe) / safe)
 
 
 def log_factorial_term(n: Array, mu: Array, add_normalization_term: bool = True) -> Array:

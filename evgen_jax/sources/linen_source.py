@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from evgen_jax.detector import Detector
@@ -40,8 +41,6 @@ class LinenSource(nn.Module):
 
 def empty_event(num_doms: int, readout: tuple[float, float] = (0.0, 1.0)) -> Event:
     """An event without pulses."""
-    import numpy as np
-
     nothing = np.zeros(0)
     event = build_event(nothing, nothing, nothing.astype(np.int64), num_doms=num_doms, readout=readout)
     return jax.tree.map(jnp.asarray, event)

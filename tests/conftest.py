@@ -1,0 +1,65 @@
+"""Fixtures: a small detector, a small experiment on it, simulated files. Nothing here needs the network."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from evgen_jax.config.validate import load_config
+from evgen_jax.detector import Detector, load_detector
+from evgen_jax.experiment import create_trafo
+from evgen_jax.simulation import simulate
+
+CONFIG = Path(__file__).parent / "small.yaml"
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    """Nine strings of twelve modules."""
+    x, y, z = np.meshgrid(*[np.arange(3) * 110.0 - 110.0] * 2, np.arange(12) * 25.0 - 140.0, indexing="ij")
+    string, om = np.meshgrid(np.arange(9) + 1, np.arange(12) + 1, indexing="ij")
+    return Detector(
+        position=np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1).astype(np.float32),
+        relative_efficiency=np.ones(108, np.float32), noise_rate=np.full(108, 5e-7, np.float32),
+        string=string.ravel().astype(np.int32), om=om.ravel().astype(np.int32), usable=np.arange(108) != 5,
+        name="small",
+    )  # fmt: skip
+
+
+def write_config(directory: Path, detector: Detector, changes: tuple[tuple[str, str], ...] = ()) -> Path:
+    """The small configuration with its paths filled in and some texts replaced."""
+    detector.to_csv(directory / "detector.csv")
+    text = CONFIG.read_text().replace("DIRECTORY", str(directory))
+    for old, new in changes:
+        assert old in text, f"'{old}' is not in small.yaml"
+        text = text.replace(old, new)
+    path = directory / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory, detector) -> Path:
+    """A directory with config.yaml, simulated events and a fitted transformation."""
+    directory = tmp_path_factory.mktemp("experiment")
+    config = load_config(write_config(directory, detector))
+    simulate(config, directory / "events")
+    create_trafo(config)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def small_detector_csv(experiment) -> Path:
+    return experiment / "detector.csv"
+
+
+@pytest.fixture(scope="session")
+def loaded_detector(small_detector_csv) -> Detector:
+    return load_detector(small_detector_csv)

@@ -1,0 +1,148 @@
+"""Distributions against SciPy and against their own definitions."""
+
+import cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from scipy.integrate import quad
+
+from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.decoders.negative_binomial import log_probability, log_zero
+from evgen_jax.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures("x64")
+CONTINUOUS = [(n, p, s) for n, rows in cases.CONTINUOUS.items() for p, s in rows]
+DISCRETE = [(n, p, s) for n, rows in cases.DISCRETE.items() for p, s in rows]
+
+
+def test_every_family_has_a_row():
+    assert set(cases.CONTINUOUS) | set(cases.DISCRETE) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "parameters", "oracle"), CONTINUOUS)
+def test_continuous_family(name, parameters, oracle):
+    decoder, latent = Decoder(FAMILIES[name]), jnp.array(parameters)
+    low, high = float(decoder.ppf(jnp.array(1e-9), latent)), float(decoder.ppf(jnp.array(1 - 1e-9), latent))
+    middle = float(decoder.ppf(jnp.array(0.3), latent))
+    pdf = jax.jit(lambda x: decoder.pdf(x, latent))
+    total = sum(quad(lambda x: float(pdf(x)), a, b, limit=300)[0] for a, b in ((low, middle), (middle, high)))
+    assert total == pytest.approx(1, abs=2e-6)
+    q = np.linspace(0.001, 0.999, 41)
+    x = decoder.ppf(jnp.asarray(q), latent[None])
+    np.testing.assert_allclose(decoder.cdf(x, latent[None]), q, atol=1e-10)
+    slope = jax.vmap(jax.grad(lambda x: decoder.cdf(x, latent)))(x)
+    np.testing.assert_allclose(slope, decoder.pdf(x, latent[None]), rtol=1e-8)
+    np.testing.assert_allclose(jnp.exp(decoder.log_pdf(x, latent[None])), decoder.pdf(x, latent[None]), rtol=1e-12)
+    if oracle is not None:
+        np.testing.assert_allclose(decoder.log_pdf(x, latent[None]), oracle.logpdf(x), atol=1e-10, rtol=1e-10)
+        np.testing.assert_allclose(decoder.cdf(x, latent[None]), oracle.cdf(x), atol=1e-10)
+        assert float(decoder.mean(latent)) == pytest.approx(oracle.mean(), rel=1e-10)
+        assert float(decoder.variance(latent)) == pytest.approx(oracle.var(), rel=1e-10)
+
+
+@pytest.mark.parametrize(("name", "parameters", "oracle"), DISCRETE)
+def test_discrete_family(name, parameters, oracle):
+    decoder, latent = Decoder(FAMILIES[name]), jnp.array(parameters)
+    n = np.unique(np.concatenate([np.arange(30), oracle.ppf(np.linspace(0.001, 0.999, 30))]))
+    np.testing.assert_allclose(decoder.log_pdf(jnp.asarray(n), latent[None]), oracle.logpmf(n), atol=1e-8, rtol=1e-10)
+    np.testing.assert_allclose(decoder.cdf(jnp.asarray(n), latent[None]), oracle.cdf(n), atol=1e-8)
+    q = np.array([0.01, 0.2, 0.5, 0.9, 0.999])
+    np.testing.assert_array_equal(decoder.ppf(jnp.asarray(q), latent[None]), oracle.ppf(q))
+    assert float(decoder.mean(latent)) == pytest.approx(oracle.mean())
+    assert float(decoder.variance(latent)) == pytest.approx(oracle.var())
+    assert float(decoder.log_pdf(jnp.array(-1.0), latent)) == -np.inf
+
+
+@pytest.mark.parametrize(("name", "parameters"), [(n, p) for n, p, _ in CONTINUOUS + DISCRETE])
+def test_samples_follow_the_distribution(name, parameters):
+    decoder = Decoder(FAMILIES[name])
+    latent = jnp.broadcast_to(jnp.array(parameters), (20000, len(parameters)))
+    drawn = np.asarray(decoder.sample(jax.random.key(3), latent))
+    mean, variance = float(decoder.mean(latent[0])), float(decoder.variance(latent[0]))
+    assert abs(drawn.mean() - mean) < 5 * np.sqrt(variance / len(drawn))
+    assert drawn.var() == pytest.approx(variance, rel=0.1)
+    if not decoder.is_charge:
+        result = scipy.stats.kstest(drawn, lambda x: np.asarray(decoder.cdf(jnp.asarray(x), latent[0])))
+        assert result.pvalue > 1e-4
+
+
+def test_mixture_is_the_weighted_sum():
+    mixture, latent = cases.time_mixture(), jnp.array(cases.MIXTURE_LATENT)
+    x = jnp.linspace(-4, 6, 50)
+    weights = np.array([(0.3 + 1 + 1e-5 + 1) * 10, 0.1 + 2 + 1e-5, 0.8 + 2 + 1e-5])
+    weights /= weights.sum()
+    gauss, gamma = (Decoder(FAMILIES[f]) for f in ("AsymmetricGaussianDecoder", "GammaFunctionDecoder"))
+    parts = [gamma.pdf(x, latent[:2]), gauss.pdf(x, latent[3:6]), gauss.pdf(x, latent[7:10])]
+    np.testing.assert_allclose(mixture.pdf(x, latent[None]), weights @ np.stack(parts), rtol=1e-10)
+    assert quad(lambda t: float(mixture.pdf(jnp.array(t), latent)), -20, 20, points=[0.0, 0.3], limit=200)[0] == (
+        pytest.approx(1, abs=1e-6)
+    )
+    q = jnp.linspace(0.01, 0.99, 9)
+    np.testing.assert_allclose(mixture.cdf(mixture.ppf(q, latent[None]), latent[None]), q, atol=1e-10)
+    t = np.linspace(-30, 40, 200001)
+    density = np.asarray(mixture.pdf(jnp.asarray(t), latent[None]))
+    mean = np.trapezoid(t * density, t)
+    assert float(mixture.mean(latent)) == pytest.approx(mean, abs=1e-5)
+    assert float(mixture.variance(latent)) == pytest.approx(np.trapezoid((t - mean) ** 2 * density, t), rel=1e-4)
+    drawn = np.asarray(mixture.sample(jax.random.key(0), jnp.broadcast_to(latent, (20000, len(latent)))))
+    assert scipy.stats.kstest(drawn, lambda x: np.asarray(mixture.cdf(jnp.asarray(x), latent[None]))).pvalue > 1e-4
+
+
+def test_mixture_of_charges_has_the_moments_of_a_mixture():
+    base = Decoder(FAMILIES["NegativeBinomialDecoder"])
+    mixture = Mixture((Component("nb", base, 2),), ValueRange())
+    latent = jnp.array([1.0, 0.2, 1.0, 5.0, 0.1, 3.0])
+    n = np.arange(400)
+    pmf = np.asarray(mixture.pdf(jnp.asarray(n, float), latent[None]))
+    mean, excess = mixture.mean_and_excess(latent)
+    assert float(mean) == pytest.approx((pmf * n).sum())
+    assert float(mean + excess) == pytest.approx((pmf * n**2).sum() - (pmf * n).sum() ** 2)
+    assert mixture.is_charge
+    assert not cases.time_mixture().is_charge
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_negative_binomial_at_every_over_dispersion(dtype):
+    """float32 within 2e-3 in log for alpha from 1e-12 to 10 and mean from 1e-6 to 1e3."""
+    mu = np.geomspace(1e-6, 1e3, 19)[:, None, None]
+    alpha = np.geomspace(1e-12, 10, 27)[None, :, None]
+    n = np.array([0.0, 1, 2, 5, 17, 100, 1000])[None, None, :]
+    got = np.asarray(log_probability(jnp.asarray(n, dtype), jnp.asarray(mu, dtype), jnp.asarray(alpha * mu**2, dtype)))
+    assert got.dtype == dtype
+    large = alpha > 1e-5
+    exact = scipy.stats.nbinom.logpmf(n, 1 / np.where(large, alpha, 1), 1 / (1 + np.where(large, alpha, 1) * mu))
+    usable = large & (exact > -1e5)
+    np.testing.assert_allclose(got[usable], exact[usable], atol=2e-3 if dtype == np.float32 else 1e-6, rtol=1e-6)
+    poisson = scipy.stats.poisson.logpmf(n, np.broadcast_to(mu, (19, 1, 1)))
+    tolerance = {"atol": 2e-3, "rtol": 1e-6} if dtype == np.float32 else {"atol": 1e-6, "rtol": 1e-9}
+    np.testing.assert_allclose(got[:, 0], poisson[:, 0], **tolerance)
+    zero = log_zero(jnp.asarray(mu, dtype), jnp.asarray(alpha * mu**2, dtype))
+    np.testing.assert_allclose(zero[..., 0], got[..., 0], rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_are_finite(dtype):
+    n, mu, excess = (a.ravel() for a in np.meshgrid([0.0, 0.3, 1, 7.5, 1e4], np.geomspace(1e-7, 1e4, 12),
+                                                    [0.0, 1e-14, 1e-8, 1e-3, 1.0, 1e5]))  # fmt: skip
+    gradient = jax.vmap(jax.grad(log_probability, argnums=(1, 2)))(*(jnp.asarray(a, dtype) for a in (n, mu, excess)))
+    assert all(np.isfinite(g).all() for g in gradient)
+    mixture, latent = cases.time_mixture(), jnp.asarray(cases.MIXTURE_LATENT, dtype)
+    x = jnp.asarray([-1e7, -10.0, -1e-3, 0.0, 1e-30, 1e-3, 5.0, 1e7], dtype)
+
+    def density(x, latent):
+        terms = mixture.log_components(x[None], mixture.prepare(latent))
+        return jnp.exp(jax.nn.logsumexp(terms))
+
+    for gradient in jax.vmap(jax.grad(density, argnums=(0, 1)), in_axes=(0, None))(x, latent):
+        assert np.isfinite(gradient).all()
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'sigma'"):
+        Decoder(FAMILIES["AsymmetricGaussianDecoder"], (("sigm", ValueRange()),))
+    with pytest.raises(ConfigError, match="number of components >= 1, got 0"):
+        Mixture((Component("a", Decoder(FAMILIES["GammaFunctionDecoder"]), 0),))
+    with pytest.raises(ConfigError, match="weight factor >= 0"):
+        Mixture((Component("a", Decoder(FAMILIES["GammaFunctionDecoder"]), 1, -1.0),))

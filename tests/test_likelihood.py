@@ -1,0 +1,224 @@
+"""The likelihood as other JAX code uses it: pure, composable, one trace per bucket, right by construction."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+import evgen_jax as eg
+from evgen_jax.build import build_source
+from evgen_jax.config.records import ModelSettings
+from evgen_jax.config.validate import load_config
+from evgen_jax.event import build_event
+from evgen_jax.experiment import build_model
+from evgen_jax.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
+from evgen_jax.multi_sources.independent import independent_multi_source
+from evgen_jax.simulation import analytic_model
+from evgen_jax.sources.analytic_cascade import AnalyticCascadeSource
+
+HYPOTHESIS = np.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0], np.float32)
+
+
+@pytest.fixture(scope="module")
+def model(experiment):
+    return build_model(load_config(experiment / "config.yaml"))
+
+
+@pytest.fixture(scope="module")
+def oracle(loaded_detector):
+    return analytic_model(loaded_detector)
+
+
+def simulated(oracle, seed=0, windows=0):
+    pulses = jax.jit(eg.make_sampler(oracle, max_photoelectrons=4096))(oracle.variables, jax.random.key(seed), HYPOTHESIS)
+    keep = np.asarray(pulses.mask)
+    dom, time = np.asarray(pulses.dom)[keep], np.asarray(pulses.time)[keep].astype(float)
+    rng = np.random.default_rng(seed)
+    window_dom = np.unique(dom)[:windows]
+    start = 10000 + rng.uniform(0, 300, len(window_dom))
+    return build_event(np.ones(len(dom)), time, dom, num_doms=108, readout=(0.0, 20000.0), drop_in_windows=True,
+                       windows=np.stack([start, start + 400], axis=1), window_dom=window_dom)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["model", "oracle"])
+def test_composes_with_every_transformation(kind, request, oracle):
+    model = request.getfixturevalue(kind)
+    event = simulated(oracle)
+    function = eg.make_log_likelihood(model)
+    value, gradient = jax.value_and_grad(function, argnums=1)(model.variables, HYPOTHESIS, event)
+    assert np.isfinite(value) and np.isfinite(gradient).all() and np.any(gradient != 0)
+    np.testing.assert_allclose(jax.jit(function)(model.variables, HYPOTHESIS, event), value, rtol=1e-5)
+    batch = eg.stack_events([event, simulated(oracle, 1)])
+    hypotheses = np.stack([HYPOTHESIS, HYPOTHESIS + 1])
+    many = jax.jit(jax.vmap(function, in_axes=(None, 0, 0)))(model.variables, hypotheses, batch)
+    np.testing.assert_allclose(many[0], value, rtol=1e-5)
+    assert np.isfinite(jax.grad(lambda h: jnp.sum(jax.jvp(lambda x: function(model.variables, x, event), (h,), (h,))[1]))(HYPOTHESIS)).all()
+    mapped = jax.pmap(function, in_axes=(None, 0, 0))(model.variables, hypotheses[:1], jax.tree.map(lambda x: x[:1], batch))
+    np.testing.assert_allclose(mapped[0], value, rtol=1e-5)
+
+
+def test_hessian_and_gradient_agree_with_differences(model, oracle, x64):
+    event = simulated(oracle)
+    model64 = to_float64(model)
+    function = jax.jit(eg.make_log_likelihood(model64))
+    gradient = jax.jit(jax.grad(eg.make_log_likelihood(model64), argnums=1))
+    h = jnp.asarray(HYPOTHESIS, jnp.float64)
+    hessian = jax.jit(jax.hessian(eg.make_log_likelihood(model64), argnums=1))(model64.variables, h, event)
+    np.testing.assert_allclose(hessian, hessian.T, rtol=1e-6, atol=1e-8)
+    for i, step in enumerate([1e-3, 1e-3, 1e-3, 1e-5, 1e-5, 1e-2, 1e-3]):
+        shift = jnp.zeros(7).at[i].set(step)
+        slope = (function(model64.variables, h + shift, event) - function(model64.variables, h - shift, event)) / (2 * step)
+        assert float(slope) == pytest.approx(float(gradient(model64.variables, h, event)[i]), rel=1e-4, abs=1e-6)
+        row = (gradient(model64.variables, h + shift, event) - gradient(model64.variables, h - shift, event)) / (2 * step)
+        np.testing.assert_allclose(row, hessian[i], rtol=1e-3, atol=1e-5)
+
+
+def to_float64(model):
+    from dataclasses import replace
+
+    bases = tuple((n, b.clone(dtype=jnp.float64)) for n, b in model.source.bases)
+    variables = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), model.variables)
+    return replace(model, source=replace(model.source, bases=bases), variables=variables)
+
+
+def test_one_trace_per_bucket(model, oracle):
+    function = jax.jit(chex.assert_max_traces(eg.make_log_likelihood(model), n=1))
+    for seed in range(3):
+        event = simulated(oracle, seed)
+        assert event.pulses.charge.shape == (1024,) or event.pulses.charge.shape == simulated(oracle, 0).pulses.charge.shape
+        function(model.variables, HYPOTHESIS * (1 + 0.01 * seed), event)
+
+
+def test_more_padding_and_another_order_of_pulses_change_nothing(model, oracle):
+    event = simulated(oracle, windows=3)
+    function = jax.jit(eg.make_log_likelihood(model))
+    value = function(model.variables, HYPOTHESIS, event)
+    from evgen_jax.event import repad
+
+    longer = repad(event, event.pulses.charge.shape[0] * 2, event.active.shape[0] * 2, event.windows.start.shape[0] * 2)
+    np.testing.assert_allclose(function(model.variables, HYPOTHESIS, longer), value, rtol=1e-6)
+    rng = np.random.default_rng(0)
+    d = model.detector
+    dom = np.asarray(event.active)[event.pulses.slot][event.pulses.mask]
+    time, charge = event.pulses.time[event.pulses.mask], event.pulses.charge[event.pulses.mask]
+    order = rng.permutation(len(dom))
+    make = lambda o: eg.Event.from_pulses(charge[o], time[o], np.asarray(d.string)[dom[o]], np.asarray(d.om)[dom[o]],  # noqa: E731
+                                          detector=d, readout=(0.0, 20000.0))  # fmt: skip
+    for a, b in zip(jax.tree.leaves(make(order)), jax.tree.leaves(make(np.arange(len(dom)))), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", list(TERMS))
+@pytest.mark.parametrize("windows", [0, 4])
+def test_sorted_terms_sum_to_the_loss(model, oracle, name, windows):
+    event = simulated(oracle, windows=windows)
+    loss = Loss((LossTerm(name, weight=0.7), LossTerm("dom_charge_pdf", weight=2.0)))
+    light = model.source.light_yield(model.variables, HYPOTHESIS, event, model.detector, True)
+    scalar, per_event, per_dom = loss.sorted(light, event)
+    assert per_dom.shape == (108,)
+    assert float(scalar + per_event + jnp.sum(per_dom)) == pytest.approx(float(loss(light, event)), rel=1e-5)
+    single = [0.7 * Loss((LossTerm(name),))(light, event), 2.0 * Loss((LossTerm("dom_charge_pdf"),))(light, event)]
+    assert float(sum(single)) == pytest.approx(float(loss(light, event)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["model", "oracle"])
+def test_density_integrates_to_one_at_every_dom(kind, request):
+    model = request.getfixturevalue(kind)
+    start, stop = 9000.0, 20000.0
+    times = np.concatenate([np.linspace(start, 9990, 500), np.linspace(9990, 11500, 6000), np.linspace(11500, stop, 3000)])
+    view = jax.jit(eg.make_dom_expectation(model, (start, stop)))(model.variables, HYPOTHESIS, times.astype(np.float32))
+    total = np.trapezoid(np.asarray(view.pdf, np.float64), times, axis=1)
+    # The untrained network has components of several microseconds that reach out of the window.
+    inside = np.asarray(view.cdf)[:, -1] - np.asarray(view.cdf)[:, 0]
+    np.testing.assert_allclose(total, inside, atol=3e-3)
+    if kind == "oracle":
+        lit = np.asarray(view.charge) > 1e-3
+        np.testing.assert_allclose(total[lit], 1, atol=1e-2)
+
+
+def test_exclusion_windows_are_exact_for_a_sum_of_sources(oracle, x64):
+    """9.5: the density of a surviving pulse is sum q_i p_i / sum q_i (1 - F_i), by direct integration."""
+    event = simulated(oracle, windows=2)
+    function = jax.jit(lambda e: floored(oracle.source.light_yield(oracle.variables, HYPOTHESIS, e, oracle.detector, True)))
+    light = function(event)
+    plain = function(event.replace(windows=jax.tree.map(lambda x: x[:0], event.windows)))
+    for w in range(2):
+        d = int(event.active[event.windows.slot[w]])
+        low, high = float(event.windows.start[w]), float(event.windows.stop[w])
+        from evgen_jax.model import _probe
+
+        probe = _probe(108, jnp.zeros(108), (0.0, 20000.0))
+
+        def density(t, d=d, probe=probe):
+            pulses = probe.pulses.replace(time=jnp.full(108, t))
+            return float(function(probe.replace(pulses=pulses)).density[d])
+
+        inside = quad(density, low, high, epsabs=1e-7, limit=60)[0]
+        assert float(light.charge[d]) == pytest.approx(float(plain.charge[d]) - inside, rel=1e-4, abs=1e-6)
+    chosen = np.asarray(event.pulses.mask)
+    ratio = np.asarray(pulse_pdf(light, event) * light.charge[event.active[event.pulses.slot]])
+    np.testing.assert_allclose(ratio[chosen], np.asarray(plain.density)[chosen], rtol=1e-5)
+    cdf = np.asarray(pulse_cdf(light, event))[chosen]
+    assert np.all((cdf >= 0) & (cdf <= 1))
+
+
+def test_sums_of_sources(oracle):
+    """Order is irrelevant, masked sources give nothing, chunk size is irrelevant, halves add up to the whole."""
+    event, detector = simulated(oracle), oracle.detector
+    cascade = AnalyticCascadeSource()
+    parts = np.stack([HYPOTHESIS + i for i in range(5)])
+    light = lambda source, h: source.light_yield({"c": {}}, jnp.asarray(h.ravel()), event, detector, True)  # noqa: E731
+    sources = {f"s{i}": "c" for i in range(5)}
+    joint = independent_multi_source(sources, {"c": cascade}, chunk=2)
+    value = light(joint, parts)
+    expected = [cascade.light_yield({}, jnp.asarray(p), event, detector, True) for p in parts]
+    total = expected[0] + expected[1] + expected[2] + expected[3] + expected[4]
+    chex.assert_trees_all_close(value, total, rtol=1e-5, atol=1e-9)
+    chex.assert_trees_all_close(light(joint, parts[::-1]), value, rtol=1e-5, atol=1e-9)
+    chex.assert_trees_all_close(light(independent_multi_source(sources, {"c": cascade}, chunk=5), parts), value,
+                                rtol=1e-6, atol=1e-9)  # fmt: skip
+
+    def scalar(h, chunk):
+        source = independent_multi_source(sources, {"c": cascade}, chunk=chunk)
+        return jnp.sum(jnp.log(source.light_yield({"c": {}}, h, event, detector).charge + 1))
+
+    a, b = (jax.grad(scalar)(jnp.asarray(parts.ravel()), chunk) for chunk in (2, 5))
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_nested_sources_of_one_base_share_weights(experiment):
+    config = load_config(experiment / "config.yaml")
+    inner = config.model_settings
+    outer = ModelSettings(
+        model_class="IndependentMultiSource", config={"sources": {"a": "pair", "b": "pair"}},
+        multi_source_bases={"pair": inner},
+    )  # fmt: skip
+    source, _ = build_source(outer)
+    assert len(source.parameter_names) == 14
+    assert source.parameter_names[0] == "a_cascade_x"
+    detector = jax.tree.map(jnp.asarray, build_model(config).detector)
+    variables = source.init_variables(jax.random.key(0), detector)
+    assert set(variables) == {"pair"} and set(variables["pair"]) == {"cascade", "noise"}
+
+
+def test_robust_at_awkward_hypotheses(model, oracle, detector):
+    """No NaN or infinity in value or gradient."""
+    rng = np.random.default_rng(5)
+    h = np.stack([rng.uniform(-200, 200, 2000), rng.uniform(-200, 200, 2000), rng.uniform(-200, 200, 2000),
+                  rng.uniform(0, np.pi, 2000), rng.uniform(0, 2 * np.pi, 2000), 10 ** rng.uniform(0, 7, 2000),
+                  rng.uniform(-1e5, 1e5, 2000)], axis=1).astype(np.float32)  # fmt: skip
+    h[:108, :3] = detector.position  # on a DOM
+    h[:54, 5] = 0.1  # too little energy for a shift: the shifted vertex stays on the DOM
+    h[108:140, :2] = detector.position[::12][0, :2]  # on a string
+    h[140:160, 5], h[160:180, 3], h[180:200, 3] = 0.0, 0.0, np.pi
+    h[200:220, 0] = 5000.0
+    one = simulated(oracle)
+    empty, single = (build_event(np.ones(n), np.full(n, 1e4), np.zeros(n, int), num_doms=108) for n in (0, 1))
+    many = build_event(np.ones(20000), np.linspace(0, 2e4, 20000), np.arange(20000) % 108, num_doms=108)
+    for event in (one, empty, single, many):
+        for m in (model, oracle):
+            function = jax.jit(jax.vmap(jax.value_and_grad(eg.make_log_likelihood(m), argnums=1), in_axes=(None, 0, None)))
+            value, gradient = function(m.variables, h[:: 1 if event is one else 20], event)
+            assert np.isfinite(value).all() and np.isfinite(gradient).all()
