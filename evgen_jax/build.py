@@ -52,7 +52,9 @@ def _only(config: dict[str, Any], known, where: str) -> None:
 def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") -> Decoder | Mixture:
     """Makes a decoder from its section."""
     if settings.load_dir is not None:
-        raise ConfigError(f"{where}.load_dir: decoders have no weights of their own; write the decoder's settings here.")
+        raise ConfigError(
+            f"{where}.load_dir: decoders have no weights of their own; write the decoder's settings here."
+        )
     if settings.decoder_class is None:
         raise ConfigError(f"{where}.decoder_class: is missing and has no default.")
     name = _known(settings.decoder_class, (*FAMILIES, "MixtureModel"), f"{where}.decoder_class")
@@ -148,7 +150,9 @@ def _build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: Mode
     methods = per_layer("method_list", ["locally_connected"] + ["convolution"] * last)
     for method in methods:
         if method not in ("locally_connected", "convolution"):
-            raise ConfigError(f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {method!r}.")
+            raise ConfigError(
+                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {method!r}."
+            )
     activations = per_layer("activation_list", ["elu"] * last + [""])
     for activation in activations:
         check_activation(activation)

@@ -14,7 +14,7 @@ from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.event import Event
-from evgen_jax.experiment import TRAFO_FILE, create_trafo, iterator
+from evgen_jax.experiment import TRAFO_FILE, create_trafo
 from evgen_jax.export import export_model
 from evgen_jax.geometry import flight_direction
 from evgen_jax.model import Model, make_log_likelihood
@@ -25,7 +25,7 @@ from evgen_jax.simulation import SEED_TABLE, analytic_model, simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
 
-NUM_FITS = 24
+NUM_FITS = 12
 
 
 def run_demo(directory: Path, steps: int | None = None) -> str:

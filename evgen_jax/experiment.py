@@ -8,9 +8,8 @@ import jax.numpy as jnp
 
 from evgen_jax.build import build_loss, build_source, init_variables, parameter_names, resolve_settings
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings
-from evgen_jax.data.batches import BatchStream
+from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.batches import find_files
 from evgen_jax.data.labels import label_log_flags, label_names
 from evgen_jax.detector import Detector, load_detector
 from evgen_jax.errors import ConfigError, DataError

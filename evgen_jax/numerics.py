@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -28,7 +29,10 @@ def tiny(dtype) -> float:
 
 def safe_log(x: Array) -> Array:
     """log(max(x, tiny)): finite with zero gradient where x underflows."""
-    return jnp.log(jnp.maximum(x, tiny(x.dtype)))
+    smallest = tiny(x.dtype)
+    inside = x > smallest
+    # Selected before and after, so that second derivatives stay finite as well.
+    return jnp.where(inside, jnp.log(jnp.where(inside, x, 1.0)), float(np.log(smallest)))
 
 
 def safe_norm(x: Array, axis: int = -1) -> Array:

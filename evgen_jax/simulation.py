@@ -82,7 +82,10 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     handler = config.data_handler_settings
     dom_tables = {}
     if handler.data_settings.dom_exclusions_key:
-        dom_tables[handler.data_settings.dom_exclusions_key] = (np.asarray(detector.string)[bad], np.asarray(detector.om)[bad])
+        dom_tables[handler.data_settings.dom_exclusions_key] = (
+            np.asarray(detector.string)[bad],
+            np.asarray(detector.om)[bad],
+        )
     sample = EventSampler(model, settings.readout_window)
     for number in progress(range(count)):
         path = directory / f"{config.unique_name}_{number:06d}.hdf5"
@@ -93,7 +96,11 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         rng = np.random.default_rng((settings.random_seed, number))
         hypotheses = draw_hypotheses(rng, names, ranges, events)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
-        pulses = {**pulses, "string": np.asarray(detector.string)[pulses["dom"]], "om": np.asarray(detector.om)[pulses["dom"]]}
+        pulses = {
+            **pulses,
+            "string": np.asarray(detector.string)[pulses["dom"]],
+            "om": np.asarray(detector.om)[pulses["dom"]],
+        }
         pulses.pop("dom")
         tables = {
             handler.label_settings.label_key: dict(zip(columns, hypotheses.T, strict=True)),
@@ -214,7 +221,9 @@ def photoelectron_charges(rng: np.random.Generator, count: int) -> np.ndarray:
     """
     q = np.linspace(0.25, 3.0, 2001)
     density = (
-        6.9 * np.exp(-q / 0.027) + 0.54879 * np.exp(-q / 0.38303) + 0.75306 * np.exp(-0.5 * ((q - 1.00376) / 0.31998) ** 2)
+        6.9 * np.exp(-q / 0.027)
+        + 0.54879 * np.exp(-q / 0.38303)
+        + 0.75306 * np.exp(-0.5 * ((q - 1.00376) / 0.31998) ** 2)
     )
     cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
     mean = np.average(q, weights=density)

@@ -187,7 +187,9 @@ def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch
     )
     stacked = stacked.replace(pulses=pulses, windows=windows, readout=stacked.readout.astype(np.float32))
     labels = [events[i][0].labels for i in chosen]
-    values = np.zeros((len(chosen), 0)) if labels[0] is None else np.stack(
-        [file[events[i][1]] for file, i in zip(labels, chosen, strict=True)]
+    values = (
+        np.zeros((len(chosen), 0))
+        if labels[0] is None
+        else np.stack([file[events[i][1]] for file, i in zip(labels, chosen, strict=True)])
     )
     return Batch(stacked, values.astype(np.float32))

@@ -112,9 +112,7 @@ def read_event_file(
         readout = None
         if data.readout_window_key is not None:
             readout = _aligned(file, data.readout_window_key, ("start", "stop"), ids)
-        seeds = {
-            name: _aligned(file, name, tuple(seed_columns), ids, seed_defaults or {}) for name in seed_names
-        }
+        seeds = {name: _aligned(file, name, tuple(seed_columns), ids, seed_defaults or {}) for name in seed_names}
 
     order = np.argsort(event, kind="stable")
     event, dom, charge, time = event[order], dom[order], charge[order], time[order]

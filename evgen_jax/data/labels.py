@@ -3,7 +3,7 @@
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
-from evgen_jax.data.tables import TableFile, event_keys, existing, match_events
+from evgen_jax.data.tables import TableFile, existing, match_events
 from evgen_jax.errors import ConfigError, DataError, suggestion
 
 CASCADE = (

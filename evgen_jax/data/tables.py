@@ -27,7 +27,9 @@ class TableFile:
         try:
             object.__setattr__(self, "_file", h5py.File(self.path, "r"))
         except OSError as error:
-            raise DataError(f"{self.path}: cannot be read as HDF5; it is damaged or of another kind ({error}).") from None
+            raise DataError(
+                f"{self.path}: cannot be read as HDF5; it is damaged or of another kind ({error})."
+            ) from None
         return self
 
     def __exit__(self, *_) -> None:

@@ -101,8 +101,9 @@ class Mixture:
             part = x if x.shape[-1] == 1 else x[..., start : start + c.count]
             value = c.decoder.log_components(part[..., None], constants)
             value = value[..., 0] if value.shape[-1] == 1 else jax.nn.logsumexp(value, axis=-1)
-            parts.append(jnp.broadcast_to(value, (*jnp.broadcast_shapes(value.shape[:-1], log_weight.shape[:-1]),
-                                                  c.count)))
+            parts.append(
+                jnp.broadcast_to(value, (*jnp.broadcast_shapes(value.shape[:-1], log_weight.shape[:-1]), c.count))
+            )
             start += c.count
         return jnp.maximum(jnp.concatenate(parts, axis=-1) + log_weight, IMPOSSIBLE)
 

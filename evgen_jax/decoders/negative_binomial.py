@@ -37,8 +37,10 @@ def log_factorial_term(n: Array, mu: Array, add_normalization_term: bool = True)
     large = n > 16
     n_large = jnp.where(large, n, 16.0)
     n_small = jnp.where(large, 1.0, n)
-    stirling = n_large * (jnp.log(mu / n_large) + 1) - 0.5 * jnp.log(n_large) - (
-        float(_HALF_LOG_TWO_PI) + stirling_tail(n_large)
+    stirling = (
+        n_large * (jnp.log(mu / n_large) + 1)
+        - 0.5 * jnp.log(n_large)
+        - (float(_HALF_LOG_TWO_PI) + stirling_tail(n_large))
     )
     return jnp.where(large, stirling, n_small * jnp.log(mu) - gammaln(n_small + 1))
 

@@ -22,8 +22,9 @@ class ValueRange:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ConfigError(f"value range '{self.kind}' is unknown; known: {', '.join(KINDS)}."
-                              + suggestion(self.kind, KINDS))
+            raise ConfigError(
+                f"value range '{self.kind}' is unknown; known: {', '.join(KINDS)}." + suggestion(self.kind, KINDS)
+            )
 
     def __call__(self, x: Array) -> Array:
         a = self.scale * x + self.offset

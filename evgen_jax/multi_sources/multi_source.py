@@ -35,9 +35,7 @@ class MultiSource:
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         keys = jax.random.split(key, len(self.bases))
-        return {
-            name: base.init_variables(k, detector) for k, (name, base) in zip(keys, self.bases, strict=True)
-        }
+        return {name: base.init_variables(k, detector) for k, (name, base) in zip(keys, self.bases, strict=True)}
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False

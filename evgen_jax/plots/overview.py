@@ -63,7 +63,9 @@ def light(directory: Path, models: Mapping[str, Model], event: Event, hypothesis
     expected = {}
     for name, model in models.items():
         function = jax.jit(make_dom_expectation(model, tuple(event.readout)))
-        expected[name] = function(model.variables, jnp.asarray(hypothesis, jnp.float32), jnp.asarray(times, jnp.float32))
+        expected[name] = function(
+            model.variables, jnp.asarray(hypothesis, jnp.float32), jnp.asarray(times, jnp.float32)
+        )
 
     figure, axes = plt.subplots(2, 3, figsize=(10, 5.5), sharex=True, constrained_layout=True)
     detector = next(iter(models.values())).detector
@@ -73,7 +75,9 @@ def light(directory: Path, models: Mapping[str, Model], event: Event, hypothesis
         width = (times[-1] - times[0]) / 40
         for name, view in expected.items():
             axis.plot(times, width * view.charge[d] * view.pdf[d], label=name, lw=1.2)
-        axis.set_title(f"string {int(detector.string[d])}, om {int(detector.om[d])}: {event.charge[d]:.0f} PE", fontsize=9)
+        axis.set_title(
+            f"string {int(detector.string[d])}, om {int(detector.om[d])}: {event.charge[d]:.0f} PE", fontsize=9
+        )
     axes[0, 0].legend(fontsize=8)
     figure.supxlabel("time (ns)")
     figure.supylabel("charge per bin (PE)")
@@ -85,7 +89,9 @@ def light(directory: Path, models: Mapping[str, Model], event: Event, hypothesis
         axis.plot(event.charge[hit], np.asarray(view.charge)[hit], ".", ms=3, alpha=0.6, label=name)
     low, high = 0.5, 1.5 * float(event.charge.max())
     axis.plot([low, high], [low, high], color="0.5", lw=0.8)
-    axis.set(xscale="log", yscale="log", xlabel="measured charge (PE)", ylabel="expected charge (PE)", ylim=(1e-3, high))
+    axis.set(
+        xscale="log", yscale="log", xlabel="measured charge (PE)", ylabel="expected charge (PE)", ylim=(1e-3, high)
+    )
     axis.legend()
     _save(figure, directory / "light_yield.png")
 

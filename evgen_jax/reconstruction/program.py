@@ -69,14 +69,22 @@ def reconstruct_files(
         settings.scipy_optimizer_settings, settings.minimize_in_trafo_space,
     )  # fmt: skip
     loaded = [
-        read_event_file(path, handler, model.detector, labels=from_labels, seed_names=() if from_labels else (seed,),
-                        seed_columns=columns, seed_defaults=defaults)  # fmt: skip
+        read_event_file(
+            path,
+            handler,
+            model.detector,
+            labels=from_labels,
+            seed_names=() if from_labels else (seed,),
+            seed_columns=columns,
+            seed_defaults=defaults,
+        )  # fmt: skip
         for path in find_files(list(files))
     ]
     if sum(len(f) for f in loaded) == 0:
         raise DataError("the files hold no event.")
     rows, failed = [], 0
-    for file, i in progress([(file, i) for file in loaded for i in range(len(file))]):
+    pairs = [(file, i) for file in loaded for i in range(len(file))]
+    for file, i in progress(pairs):
         start = (file.labels if from_labels else file.seeds[seed])[i]
         row, ok = _fit_row(fit, file, i, start, model.parameter_names)
         failed += not ok

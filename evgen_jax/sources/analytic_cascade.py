@@ -126,9 +126,7 @@ class AnalyticCascadeSource(LinenSource):
         variance = shape / rate**2 + JITTER_SPREAD**2
         alpha, beta = mean**2 / variance, mean / variance * constants.TIME_UNIT
         ones = jnp.ones_like(alpha)
-        latent_time = jnp.stack(
-            [alpha, beta, ones * (1 - LATE_FRACTION), alpha, beta, ones * LATE_FRACTION], axis=-1
-        )
+        latent_time = jnp.stack([alpha, beta, ones * (1 - LATE_FRACTION), alpha, beta, ones * LATE_FRACTION], axis=-1)
         arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE
         offset = jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
         return charge[:, None], latent_time, offset, hypothesis[6] + shift

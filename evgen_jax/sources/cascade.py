@@ -120,7 +120,9 @@ class CascadeSource(LinenSource):
         )
         for name in needed:
             if name not in self.parameter_names:
-                raise ConfigError(f"the options need the parameter '{name}', which is not in snowstorm_parameter_names.")
+                raise ConfigError(
+                    f"the options need the parameter '{name}', which is not in snowstorm_parameter_names."
+                )
         if self.trafo.parameter_names != self.parameter_names:
             raise ConfigError(
                 f"the data transformation has the parameters {', '.join(self.trafo.parameter_names)}, "

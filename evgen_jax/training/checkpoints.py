@@ -24,7 +24,9 @@ class Checkpoints:
             preservation_policy=policy.AnyPreservationPolicy(
                 [
                     policy.LatestN(keep),
-                    policy.BestN(n=1, get_metric_fn=lambda m: m["loss"], reverse=True, keep_checkpoints_without_metrics=False),
+                    policy.BestN(
+                        n=1, get_metric_fn=lambda m: m["loss"], reverse=True, keep_checkpoints_without_metrics=False
+                    ),
                 ]
             ),
             best_fn=lambda m: m["loss"],
@@ -34,7 +36,8 @@ class Checkpoints:
         )
         self.directory = Path(directory).absolute()
         try:
-            self._manager = ocp.CheckpointManager(self.directory, options=options, item_names=("state", "meta"))
+            handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+            self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.directory}: cannot be used for checkpoints ({error}).") from None
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from evgen_jax.config.records import ClassSettings, OptimizerSettings, TrainingSettings
+from evgen_jax.config.records import ClassSettings, TrainingSettings
 from evgen_jax.errors import ConfigError, suggestion
 
 WHERE = "training_settings.optimizer_settings.learning_rate"
@@ -46,7 +46,9 @@ def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
             if key not in known:
                 raise ConfigError(f"{WHERE}: PolynomialDecay has no setting '{key}'." + suggestion(key, known))
         if "initial_learning_rate" not in values or values.get("decay_steps", 0) <= 0:
-            raise ConfigError(f"{WHERE}: PolynomialDecay needs initial_learning_rate and decay_steps > 0, got {values}.")
+            raise ConfigError(
+                f"{WHERE}: PolynomialDecay needs initial_learning_rate and decay_steps > 0, got {values}."
+            )
         return optax.polynomial_schedule(
             float(values["initial_learning_rate"]), float(values.get("end_learning_rate", 1e-4)),
             float(values.get("power", 1.0)), int(values["decay_steps"]),
@@ -61,7 +63,9 @@ def _nested(entry: Any, i: int) -> float | ClassSettings:
         return float(entry)
     if isinstance(entry, dict) and "full_class_string" in entry:
         return ClassSettings(**entry)
-    raise ConfigError(f"{WHERE}.settings.scheduler_settings[{i}]: expected full_class_string and settings, got {entry!r}.")
+    raise ConfigError(
+        f"{WHERE}.settings.scheduler_settings[{i}]: expected full_class_string and settings, got {entry!r}."
+    )
 
 
 def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransformation, optax.Schedule]:
@@ -83,7 +87,9 @@ def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransform
     try:
         optimizer = getattr(optax, name)(schedule, **options)
     except TypeError as error:
-        raise ConfigError(f"training_settings.optimizer_settings: {name} refuses {sorted(options)} ({error}).") from None
+        raise ConfigError(
+            f"training_settings.optimizer_settings: {name} refuses {sorted(options)} ({error})."
+        ) from None
     steps = []
     if settings.remove_nan_gradients:
         steps.append(optax.zero_nans())

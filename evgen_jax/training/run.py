@@ -157,7 +157,8 @@ class Prefetch:
     def _put(self, item: Any) -> None:
         while not self._stop.is_set():
             try:
-                return self._queue.put(item, timeout=0.1)
+                self._queue.put(item, timeout=0.1)
+                return
             except queue.Full:
                 continue
 

@@ -102,7 +102,7 @@ def make_train_step(
         if trainable is not None:
             updates = jax.tree.map(lambda u, keep: u if keep else jnp.zeros_like(u), updates, trainable(updates))
         variables = optax.apply_updates(state.variables, updates)
-        metrics = {"loss": loss, "penalty": penalty, "gradient_norm": optax.global_norm(gradient)}
+        metrics = {"loss": loss, "penalty": penalty, "gradient_norm": optax.tree.norm(gradient)}
         return TrainState(variables, optimizer_state, state.step + 1), metrics
 
     return step

@@ -1,0 +1,157 @@
+"""Training: devices, interruption, checkpoints, schedules."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from evgen_jax.config.records import ClassSettings
+from evgen_jax.config.validate import load_config
+from evgen_jax.errors import CheckpointError, ConfigError
+from evgen_jax.export import export_model
+from evgen_jax.model_directory import load_model
+from evgen_jax.training.metrics import read_metrics
+from evgen_jax.training.optimizer import build_schedule
+from evgen_jax.training.run import manager_directory, train, trained_model
+
+
+def config_for(experiment: Path, directory: Path, *changes: tuple[str, str]):
+    text = (experiment / "config.yaml").read_text()
+    for old, new in ((f"{experiment}/training", f"{directory}/training"), *changes):
+        assert old in text
+        text = text.replace(old, new)
+    path = directory / "config.yaml"
+    path.write_text(text)
+    return load_config(path)
+
+
+def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = train(config_for(experiment, tmp_path / "a"), progress=False)
+    first = config_for(experiment, tmp_path / "b", ("num_training_iterations: 12", "num_training_iterations: 6"))
+    train(first, progress=False)
+    second = config_for(experiment, tmp_path / "b")
+    resumed = train(second, progress=False)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+    curves = [[m for m in read_metrics(tmp_path / d / "training") if m["kind"] == "training"] for d in "ab"]
+    assert len(curves[0]) == 12
+    assert curves[0] == curves[1]
+
+    assert int(train(second, progress=False).step) == 12  # nothing left to do
+    with pytest.raises(CheckpointError, match=r"in the model, not on disk[\s\S]*layer_01_kernel"):
+        train(config_for(experiment, tmp_path / "b", ("[8, 8, 10]", "[8, 9, 10]")), progress=False)
+    afresh = config_for(experiment, tmp_path / "b", ("restore_model: True", "restore_model: False"),
+                        ("num_training_iterations: 12", "num_training_iterations: 2"))  # fmt: skip
+    assert int(train(afresh, progress=False).step) == 2
+    assert len(read_metrics(tmp_path / "b" / "training.old-1")) > 12
+
+
+def test_exported_model_and_its_part_equal_the_trained_ones(experiment, tmp_path):
+    config = config_for(experiment, tmp_path, ("num_training_iterations: 12", "num_training_iterations: 3"))
+    with pytest.raises(CheckpointError, match="holds no trained model"):
+        trained_model(config)
+    train(config, progress=False)
+    model = trained_model(config)
+    directory = export_model(config, tmp_path / "exported")
+    loaded = load_model(directory)
+    assert loaded.parameter_names == model.parameter_names
+    for a, b in zip(jax.tree.leaves(model.variables), jax.tree.leaves(loaded.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+    part = load_model(directory / "cascade")
+    assert part.parameter_names == ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+    h = np.array([0, 0, 0, 1.0, 1.0, 1000.0, 1e4], np.float32)
+    from evgen_jax.sources.linen_source import empty_event
+
+    event = empty_event(108, (0.0, 2e4))
+    alone = part.source.light_yield(part.variables, h, event, part.detector)
+    base = dict(model.source.bases)["cascade"]
+    within = base.light_yield(model.variables["cascade"], h, event, model.detector)
+    np.testing.assert_array_equal(alone.charge, within.charge)
+
+    block = "model_class: 'egenerator.model.source.cascade.default.DefaultCascadeModel',"
+    (tmp_path / "reuse").mkdir()
+    reuse = config_for(experiment, tmp_path / "reuse", (block, f"load_dir: {directory}/cascade, {block}"))
+    from evgen_jax.experiment import build_model
+
+    reused = build_model(reuse)
+    for a, b in zip(
+        jax.tree.leaves(model.variables["cascade"]), jax.tree.leaves(reused.variables["cascade"]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+    from evgen_jax.errors import ModelDirectoryError
+
+    with pytest.raises(ModelDirectoryError, match="exists already"):
+        export_model(config, tmp_path / "exported")
+    shutil.copytree(directory, tmp_path / "damaged")
+    weights = tmp_path / "damaged" / "cascade" / "weights.npz"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelDirectoryError, match="weights.npz: was changed or damaged"):
+        load_model(tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("count", [4, 8])
+def test_pmap_equals_one_device_on_the_joined_batch(experiment, count):
+    code = f"""
+import jax, numpy as np, optax
+from evgen_jax.config.validate import load_config
+from evgen_jax.experiment import build_model, open_stream
+from evgen_jax.training.parallel import AXIS, data_parallel
+from evgen_jax.training.step import init_state, make_train_step
+assert jax.local_device_count() == {count}
+config = load_config({str(experiment / "config.yaml")!r})
+iterators = config.data_iterator_settings
+iterators = iterators.model_copy(update={{"training": iterators.training.model_copy(update={{"batch_size": 8}})}})
+config = config.model_copy(update={{"data_iterator_settings": iterators}})
+model = build_model(config)
+batch = next(open_stream(config, "training", jax.tree.map(np.asarray, model.detector)))
+optimizer = optax.sgd(1e-6)
+single = jax.jit(make_train_step(model, optimizer))
+several = data_parallel(make_train_step(model, optimizer, axis_name=AXIS), {count})
+a = b = init_state(model.variables, optimizer)
+for _ in range(2):
+    a, ma = jax.block_until_ready(single(a, batch.events, batch.labels))
+    b, mb = jax.block_until_ready(several(b, batch.events, batch.labels))
+np.testing.assert_allclose(ma["loss"], mb["loss"], rtol=1e-6)
+for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+    np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6)
+"""
+    flags = f"--xla_force_host_platform_device_count={count}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def polynomial(start, stop, steps, power=1):
+    return {"full_class_string": "x.PolynomialDecay", "settings": {
+        "initial_learning_rate": start, "end_learning_rate": stop, "decay_steps": steps, "power": power}}  # fmt: skip
+
+
+def schedule(boundaries, pieces):
+    return build_schedule(ClassSettings(full_class_string="MultiLearningRateScheduler", settings={
+        "boundaries": boundaries, "scheduler_settings": pieces}))  # fmt: skip
+
+
+def test_three_phases_of_the_learning_rate():
+    pieces = [polynomial(1e-5, 1e-3, 1000), polynomial(1e-3, 1e-3, 999000), polynomial(1e-3, 1e-6, 500000, 2)]
+    rate = schedule([1000, 1000000], pieces)
+    for step, expected in ((0, 1e-5), (1000, 1e-3), (500000, 1e-3), (1250000, 2.5075e-4), (1500000, 1e-6)):
+        assert float(rate(step)) == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(ConfigError, match="1 boundaries need 2 scheduler_settings, got 3"):
+        schedule([1000], pieces)
+
+
+def test_metrics_are_json_lines(experiment, tmp_path):
+    config = config_for(experiment, tmp_path, ("num_training_iterations: 12", "num_training_iterations: 1"))
+    train(config, progress=False)
+    lines = (manager_directory(config) / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["step"] == 1
