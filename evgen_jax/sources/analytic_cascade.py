@@ -92,7 +92,7 @@ class AnalyticCascadeSource(LinenSource):
 
     def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
         """Charge latents [D, 1], time latents [D, 6], offsets [D, 2] in ns and the time of the shower maximum."""
-        parameters = hypothesis.astype(self.dtype)
+        parameters = jnp.asarray(hypothesis, self.dtype)
         energy = jnp.maximum(parameters[5], 0)
         direction = flight_direction(parameters[3], parameters[4])
         vertex, shift = shift_to_shower_maximum(parameters[:3], jnp.zeros((), self.dtype), direction, energy)

@@ -132,8 +132,8 @@ class CascadeSource(LinenSource):
     @nn.compact
     def outputs(self, hypothesis: Array, event: Event, detector: Detector) -> tuple[Array, Array, Array, Array]:
         """Charge latents [D, L_charge], time latents [M, L_time], offsets [M, K] in ns and the (shifted) time."""
-        named = dict(zip(self.parameter_names, hypothesis, strict=True))
-        parameters = hypothesis.astype(self.dtype)
+        named = dict(zip(self.parameter_names, jnp.asarray(hypothesis), strict=True))
+        parameters = jnp.asarray(hypothesis, self.dtype)
         position, zenith, azimuth = parameters[:3], parameters[3], parameters[4]
         energy = jnp.maximum(parameters[5], 0)
         direction = flight_direction(zenith, azimuth)
