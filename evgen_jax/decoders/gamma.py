@@ -18,16 +18,18 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     """Log density alpha log(beta) + (alpha - 1) log(x) - beta x - lgamma(alpha); impossible for x <= 0."""
     log_norm, power, beta = prepared
     smallest = tiny(jnp.result_type(x))
-    inside = jnp.maximum(x, smallest)
+    possible = x >= smallest
+    # Selected before and after, so that all derivatives stay finite.
+    inside = jnp.where(possible, x, 1.0)
     value = log_norm + power * jnp.log(inside) - beta * inside
-    return jnp.where(x >= smallest, value, IMPOSSIBLE)
+    return jnp.where(possible, value, IMPOSSIBLE)
 
 
 def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     alpha, beta = parameters
     # The derivative of the incomplete gamma function at 0 is not finite for alpha < 1.
-    inside = jnp.maximum(x, 1e-30)
-    return jnp.where(x > 1e-30, gammainc(alpha, beta * inside), 0.0)
+    possible = x > 1e-30
+    return jnp.where(possible, gammainc(alpha, beta * jnp.where(possible, x, 1.0)), 0.0)
 
 
 def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
