@@ -117,9 +117,11 @@ def _check_doms(dom: np.ndarray, string: np.ndarray, om: np.ndarray, detector: D
         raise DataError(f"DOM (string {string[i]}, om {om[i]}) is not part of the detector '{detector.name}'.")
 
 
-def bucket(size: int, smallest: int = SMALLEST_BUCKET) -> int:
-    """Smallest power of two >= max(size, smallest): the padded length of a ragged axis."""
-    return 1 << max(int(size) - 1, smallest - 1).bit_length()
+def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
+    """Smallest of smallest, smallest * factor, smallest * factor^2, ... that holds `size`: a padded length."""
+    while smallest < size:
+        smallest *= factor
+    return smallest
 
 
 def build_event(
@@ -212,10 +214,15 @@ def _pad(values: np.ndarray, size: int, fill, dtype) -> np.ndarray:
     return out
 
 
-def stack_events(events: Sequence[Event]) -> Event:
-    """Joins events into a batch with a leading axis; ragged axes are padded to the largest of them."""
-    size_p = max(e.pulses.charge.shape[0] for e in events)
-    size_m = max(e.active.shape[0] for e in events)
+def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
+    """Joins events into a batch with a leading axis; ragged axes are padded to the largest of them.
+
+    Args:
+      events: of one detector.
+      factor: of the padded lengths, see `bucket`; a larger one gives fewer shapes to compile for.
+    """
+    size_p = bucket(max(e.pulses.charge.shape[0] for e in events), factor=factor)
+    size_m = bucket(max(e.active.shape[0] for e in events), factor=factor)
     size_w = max(e.windows.start.shape[0] for e in events)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(repad(e, size_p, size_m, size_w) for e in events))
 

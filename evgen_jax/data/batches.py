@@ -179,8 +179,8 @@ def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector,
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads the chosen events to common buckets."""
-    stacked = stack_events([events[i][0].event(events[i][1]) for i in chosen])
+    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them."""
+    stacked = stack_events([events[i][0].event(events[i][1]) for i in chosen], factor=4)
     pulses = stacked.pulses.replace(time=stacked.pulses.time.astype(np.float32))
     windows = stacked.windows.replace(
         start=stacked.windows.start.astype(np.float32), stop=stacked.windows.stop.astype(np.float32)

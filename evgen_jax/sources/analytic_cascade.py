@@ -13,6 +13,7 @@ from jax import Array
 from evgen_jax import constants
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
 from evgen_jax.detector import Detector
+from evgen_jax.diffusion import DOM_AREA, PHOTONS_PER_GEV, diffusion_density
 from evgen_jax.event import Event
 from evgen_jax.geometry import flight_direction, shift_to_shower_maximum
 from evgen_jax.light_yield import LightYield, at_active
@@ -21,10 +22,6 @@ from evgen_jax.sources.cascade import PARAMETERS
 from evgen_jax.sources.linen_source import LinenSource
 from evgen_jax.sources.time_mixture import mixture_light_yield, mixture_sample
 
-PHOTONS_PER_GEV = 12873.0
-"""Acceptance-weighted photons of an electromagnetic shower per GeV."""
-DOM_AREA = 0.085634
-"""Cross section of a module, m^2."""
 SCATTERING_STRETCH = 1.64
 """Pandel's length in units of the effective scattering length, calibrated on public simulation of cascades."""
 PANDEL_TIME = 390.0
@@ -78,9 +75,7 @@ def emission_factor(cosine: Array) -> Array:
 class AnalyticCascadeSource(LinenSource):
     """Point-like shower with diffusive light propagation and gamma-distributed (Pandel) arrival times.
 
-    Expected charge, with N0 photons at distance r (J. Lundberg et al.; limits 1/r^2 and diffusion):
-    mu = N0 A / (4 pi) exp(-r / lambda_p) / (lambda_c r tanh(r / lambda_c)), lambda_p = sqrt(lambda_a lambda_e / 3),
-    lambda_c = lambda_e / (3 zeta), zeta = exp(-lambda_e / lambda_a), times direction factors that fade with
+    Expected charge: photons times module area times `diffusion_density`, times direction factors that fade with
     exp(-r / lambda_e) to the isotropic limit. Charges are Poisson distributed.
     """
 
@@ -103,12 +98,7 @@ class AnalyticCascadeSource(LinenSource):
         unit = displacement / distance[:, None]
         scattering, absorption = ice_along_path(vertex[2], position[:, 2])
 
-        propagation = jnp.sqrt(scattering * absorption / 3)
-        critical = scattering / 3 * jnp.exp(scattering / absorption)
-        isotropic = (
-            PHOTONS_PER_GEV * energy * DOM_AREA / (4 * np.pi)
-            * jnp.exp(-distance / propagation) / (critical * distance * jnp.tanh(distance / critical))
-        )  # fmt: skip
+        isotropic = PHOTONS_PER_GEV * energy * DOM_AREA * diffusion_density(distance, scattering, absorption)
         direct = jnp.exp(-distance / scattering)
         cosine = unit @ direction
         sensitivity = jnp.maximum(jnp.polyval(jnp.asarray(HOLE_ICE[::-1], self.dtype), unit[:, 2]), 0.0)

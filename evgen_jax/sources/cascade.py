@@ -10,6 +10,7 @@ from evgen_jax import constants
 from evgen_jax.acceptance import BASELINE, angular_acceptance
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.detector import Detector
+from evgen_jax.diffusion import DOM_AREA, PHOTONS_PER_GEV, diffusion_density
 from evgen_jax.errors import ConfigError
 from evgen_jax.event import Event
 from evgen_jax.geometry import flight_direction, opening_angle, shift_to_shower_maximum
@@ -21,6 +22,9 @@ from evgen_jax.sources.time_mixture import charge_latent, mixture_light_yield, m
 from evgen_jax.trafo import Trafo
 
 PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+MEAN_SCATTERING, MEAN_ABSORPTION = 30.0, 110.0
+"""Typical lengths of South Pole ice, m, for `scale_charge_by_diffusion`; the network learns the deviations."""
+MEAN_ACCEPTANCE = 0.34
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class CascadeOptions:
       add_anisotropy_angle, add_opening_angle, add_dom_angular_acceptance, add_dom_coordinates: more inputs.
       num_local_vars: trainable inputs per DOM.
       scale_charge: expected charge proportional to energy / 1 TeV.
-      scale_charge_by_*: further factors of the expected charge.
+      scale_charge_by_*: further factors of the expected charge. By diffusion: the light of a shower of 1 TeV in
+        homogeneous ice, so that the network learns only what differs from it, which takes far fewer steps.
+      add_log_distance: ln(distance / 100 m) as a further input, which resolves DOMs close by.
       baseline_hole_ice_p0, _p1: hole ice, unless use_constant_baseline_hole_ice is False: then the parameters
         HoleIceForward_Unified_p0 and _p1 of the hypothesis.
       mixture_component_t_seeds: offset of each time component, ns.
@@ -45,12 +51,14 @@ class CascadeOptions:
     add_opening_angle: bool = True
     add_dom_angular_acceptance: bool = False
     add_dom_coordinates: bool = False
+    add_log_distance: bool = False
     num_local_vars: int = 0
     scale_charge: bool = True
     scale_charge_by_relative_dom_efficiency: bool = True
     scale_charge_by_global_dom_efficiency: bool = False
     scale_charge_by_angular_acceptance: bool = False
     scale_charge_by_relative_angular_acceptance: bool = False
+    scale_charge_by_diffusion: bool = False
     use_constant_baseline_hole_ice: bool = True
     baseline_hole_ice_p0: float = BASELINE[0]
     baseline_hole_ice_p1: float = BASELINE[1]
@@ -157,7 +165,7 @@ class CascadeSource(LinenSource):
             residual=self.residual, num_dom_outputs=len(self.charge_decoder.parameter_names), dtype=self.dtype,
         )  # fmt: skip
         raw_charge, latent_time = network(features, event.active)
-        scale = self._charge_scale(energy, named, detector, acceptance, unit[:, 2])
+        scale = self._charge_scale(energy, named, detector, acceptance, unit[:, 2], distance)
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, self.options.charge_scale_tensors)
 
         seeds = self.options.mixture_component_t_seeds or (0.0,) * self.time_decoder.num_components
@@ -191,12 +199,14 @@ class CascadeSource(LinenSource):
             columns.append(acceptance[:, None])
         if options.add_dom_coordinates:
             columns.append(dom_position / constants.DOM_COORDINATE_SCALE)
+        if options.add_log_distance:
+            columns.append(jnp.log(distance / 100)[:, None])
         if options.num_local_vars > 0:
             shape = (num_doms, options.num_local_vars)
             columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
         return jnp.concatenate(columns, axis=1)
 
-    def _charge_scale(self, energy, named, detector, acceptance, cos_eta) -> Array:
+    def _charge_scale(self, energy, named, detector, acceptance, cos_eta, distance) -> Array:
         options = self.options
         scale = jnp.ones(detector.num_doms, self.dtype)
         if options.scale_charge:
@@ -210,6 +220,11 @@ class CascadeSource(LinenSource):
         if options.scale_charge_by_relative_angular_acceptance:
             baseline = angular_acceptance(cos_eta, options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
             scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)
+        if options.scale_charge_by_diffusion:
+            photons = float(PHOTONS_PER_GEV * constants.CHARGE_ENERGY_SCALE * DOM_AREA * MEAN_ACCEPTANCE)
+            # The smooth guard keeps the factor finite for a vertex inside a module.
+            guarded = jnp.sqrt(distance**2 + 1.0)
+            scale = scale * photons * diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
         return scale
 
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:

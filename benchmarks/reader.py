@@ -1,0 +1,94 @@
+"""Reading: HDF5 tables to padded batches, and how long a training step waits for them.
+
+python benchmarks/reader.py
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+from common import HYPOTHESIS, build_network, machine
+
+from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
+from evgen_jax.data.batches import BatchStream
+from evgen_jax.data.labels import CASCADE
+from evgen_jax.data.writer import write_events
+from evgen_jax.detector import load_detector
+from evgen_jax.training.run import Prefetch
+from evgen_jax.training.step import init_state, make_train_step
+
+EVENTS, FILES, PULSES, BATCH = 2000, 4, 762, 32
+
+
+def write(directory: Path, detector) -> None:
+    bad = ~np.asarray(detector.usable)
+    for number in range(FILES):
+        rng = np.random.default_rng(number)
+        counts = rng.poisson(PULSES, EVENTS)
+        event = np.repeat(np.arange(EVENTS), counts)
+        # Every event lights its own 200 modules.
+        doms = np.argsort(rng.random((EVENTS, 5160)), axis=1)[:, :200]
+        dom = doms[event, rng.integers(200, size=len(event))]
+        pulses = {"event": event, "string": np.asarray(detector.string)[dom], "om": np.asarray(detector.om)[dom],
+                  "time": 10000 + rng.gamma(2, 500, len(event)), "charge": rng.uniform(0.3, 2, len(event))}  # fmt: skip
+        values = np.tile(HYPOTHESIS, (EVENTS, 1)).T
+        write_events(directory / f"events_{number}.hdf5", number, EVENTS, pulses,
+                     {"LabelsMCCascade": dict(zip(CASCADE, values, strict=True))}, pulse_key="MCPulses",
+                     dom_tables={"BadDomsList": (np.asarray(detector.string)[bad], np.asarray(detector.om)[bad])},
+                     notice="random pulses of a benchmark")  # fmt: skip
+
+
+def handler() -> DataHandlerSettings:
+    return DataHandlerSettings(
+        data_settings={"pulse_key": "MCPulses", "event_id_key": "LabelsMCCascade", "dom_exclusions_key": "BadDomsList"},
+        label_settings={"label_key": "LabelsMCCascade"},
+    )
+
+
+def reading(directory: Path, detector) -> None:
+    """One process, no prefetching: files to batches."""
+    settings = IteratorSettings(input_data=f"{directory}/*.hdf5", batch_size=BATCH, num_jobs=0, num_add_files=0,
+                                pick_random_files_forever=False)  # fmt: skip
+    start = time.perf_counter()
+    events = sum(len(batch.labels) for batch in BatchStream(settings, handler(), detector, seed=1))
+    seconds = time.perf_counter() - start
+    size = sum(f.stat().st_size for f in directory.iterdir()) / 1e6
+    print(f"reading: {events} events of {PULSES} pulses in {seconds:.2f} s = {events / seconds:.0f} events/s, "
+          f"{events * PULSES / seconds / 1e6:.2f} M pulses/s, {size / seconds:.0f} MB/s of file")  # fmt: skip
+
+
+def waiting(directory: Path, detector, steps: int = 30) -> None:
+    """Share of the time that the tiny network's training step waits for data, with one reader process."""
+    settings = IteratorSettings(input_data=f"{directory}/*.hdf5", batch_size=BATCH, num_jobs=1, num_add_files=0)
+    stream = Prefetch(BatchStream(settings, handler(), detector, seed=1))
+    model, optimizer = build_network("tiny"), optax.adam(1e-3)
+    step, state = jax.jit(make_train_step(model, optimizer), donate_argnums=0), None
+    state = init_state(model.variables, optimizer)
+    for _ in range(5):
+        batch = next(stream)
+        state, metrics = step(state, batch.events, batch.labels)
+    float(metrics["loss"])
+    start, waited = time.perf_counter(), 0.0
+    for _ in range(steps):
+        before = time.perf_counter()
+        batch = next(stream)
+        waited += time.perf_counter() - before
+        state, metrics = step(state, batch.events, batch.labels)
+        float(metrics["loss"])
+    total = time.perf_counter() - start
+    stream.close()
+    print(
+        f"training, tiny network: {total / steps:.2f} s per step, {100 * waited / total:.1f} % of it waiting for data"
+    )
+
+
+if __name__ == "__main__":
+    print(machine())
+    with tempfile.TemporaryDirectory() as name:
+        detector = load_detector()
+        write(Path(name), detector)
+        reading(Path(name), detector)
+        waiting(Path(name), detector)

@@ -1,0 +1,70 @@
+"""Cuts the compact tables of this folder out of the complete reference numbers.
+
+    python tests/reference/make.py DIRECTORY
+
+The numbers were measured on the reference program; nothing here is program text.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+FAMILIES = ("asymmetric_gaussian", "gamma", "shifted_gamma", "poisson", "negative_binomial")
+MIXTURES = ("mix_tiny_time", "mix_default_time")
+NUM_DOMS, EVENTS = 48, (0, 1)
+OUTPUTS = ("dom_charges", "dom_charges_variance", "dom_charges_pdf")
+
+
+def decoders(source: Path) -> None:
+    z, out = np.load(source / "decoders.npz"), {}
+    for name in FAMILIES:
+        for key in ("x", "latent", "log_pdf", "pdf", "cdf", "expectation", "variance", "q", "ppf"):
+            if f"{name}/float64/{key}" in z.files:
+                out[f"{name}/float64/{key}"] = z[f"{name}/float64/{key}"][:, ::8]
+    for name in MIXTURES:
+        for key in ("x", "latent", "log_pdf", "cdf", "expectation"):
+            out[f"{name}/float64/{key}"] = z[f"{name}/float64/{key}"][::4]
+    np.savez_compressed(HERE / "decoders.npz", **out)
+
+
+def cascade(source: Path) -> None:
+    """The DOMs with most pulses: no information flows between DOMs, so they can stand alone."""
+    z, weights = np.load(source / "cascade_tiny" / "domtw_f64.npz"), np.load(source / "cascade_tiny" / "weights.npz")
+    ids = z["in/x_pulses_ids"].astype(int)
+    kept = np.isin(ids[:, 0], EVENTS)
+    dom = ids[:, 1] * 60 + ids[:, 2]
+    chosen = np.sort(np.argsort(np.bincount(dom[kept], minlength=5160))[::-1][:NUM_DOMS])
+    kept &= np.isin(dom, chosen)
+    windows = z["in/x_time_exclusions_ids"].astype(int)
+    kept_windows = np.isin(windows[:, 0], EVENTS) & np.isin(windows[:, 1] * 60 + windows[:, 2], chosen)
+    out = {"doms": chosen, "in/x_pulses": z["in/x_pulses"][kept], "in/x_pulses_ids": ids[kept].astype(np.int16),
+           "in/x_time_exclusions": z["in/x_time_exclusions"][kept_windows],
+           "in/x_time_exclusions_ids": windows[kept_windows].astype(np.int16)}  # fmt: skip
+    for key in ("in/x_parameters", "in/x_time_window"):
+        out[key] = z[key][list(EVENTS)]
+    out["in/x_dom_exclusions"] = z["in/x_dom_exclusions"].reshape(len(z["in/x_parameters"]), -1)[list(EVENTS)][
+        :, chosen
+    ]
+    for key in OUTPUTS:
+        out[f"out/{key}"] = z[f"out/{key}"].reshape(len(z["in/x_parameters"]), -1)[list(EVENTS)][:, chosen]
+    for key in ("pulse_pdf", "pulse_cdf"):
+        out[f"out/{key}"] = z[f"out/{key}"][kept]
+    for key in weights.files:
+        if key.startswith(("model/layer", "trafo/model/x_parameters_")):
+            value = weights[key]
+            per_dom = key == "model/layer_00/kernel_lc" or key == "model/layer_00/biases"
+            out[f"weights/{key}"] = (
+                value.reshape(5160, *value.shape[-2 if "kernel" in key else -1 :])[chosen] if per_dom else value
+            )
+    meta = json.loads((source / "cascade_tiny" / "meta.json").read_text())
+    np.savez_compressed(HERE / "cascade.npz", **out)
+    settings = {"parameter_names": meta["parameter_names"], "model_settings": meta["model_settings"]}
+    (HERE / "cascade.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    decoders(Path(sys.argv[1]))
+    cascade(Path(sys.argv[1]))
