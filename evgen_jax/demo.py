@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from tqdm import tqdm
 
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.config.validate import load_config
+from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.event import Event
-from evgen_jax.experiment import TRAFO_FILE, create_trafo
+from evgen_jax.errors import ConfigError
+from evgen_jax.event import Event, bucket, repad
+from evgen_jax.experiment import TRAFO_FILE, create_trafo, iterator, open_stream
 from evgen_jax.export import export_model
 from evgen_jax.geometry import flight_direction
 from evgen_jax.model import Model, make_log_likelihood
@@ -25,19 +28,25 @@ from evgen_jax.simulation import SEED_TABLE, analytic_model, simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
 
-NUM_FITS = 12
+NUM_FITS = 24
 
 
-def run_demo(directory: Path, steps: int | None = None) -> str:
+def run_demo(directory: Path, steps: int | None = None, source: Path | None = None, num_fits: int = NUM_FITS) -> str:
     """Runs everything into `directory`, reusing what is there; returns the summary.
 
     Args:
       directory: made if needed.
-      steps: training steps, instead of those of the embedded configuration.
+      steps: training steps, instead of those of the configuration.
+      source: a configuration like the embedded one: its paths begin with '{directory}', its labels are those of one
+        cascade, its events are simulated with the analytic sources.
+      num_fits: how many of the test iterator's events are fitted.
+
+    Raises:
+      EvgenError: as the programs that it runs.
     """
     directory.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    config = _config(directory, steps)
+    config = _config(directory, steps, source)
     simulate(config, directory / "events", lambda items: tqdm(items, desc="simulate", unit="file"))
     if not (directory / "trafo" / TRAFO_FILE).exists():
         create_trafo(config, lambda items: tqdm(items, desc="trafo", unit="file"))
@@ -47,24 +56,25 @@ def run_demo(directory: Path, steps: int | None = None) -> str:
         export_model(config, exported)
     model = load_model(exported)
 
-    file = sorted((directory / "events").glob("demo_000007.hdf5"))[0]
-    test = read_event_file(file, config.data_handler_settings, model.detector, seed_names=(SEED_TABLE,),
-                           seed_columns=("x", "y", "z", "zenith", "azimuth", "energy", "time"))  # fmt: skip
-    events = [test.event(i) for i in range(min(NUM_FITS, len(test)))]
-    truth, seeds = test.labels[: len(events)], test.seeds[SEED_TABLE][: len(events)]
     oracle = analytic_model(model.detector)
+    events, truth, seeds = _test_events(config, model, num_fits)
     fits = {name: _fits(name, m, events, seeds, config) for name, m in (("trained", model), ("true", oracle))}
-    gap = _likelihood_gap(model, oracle, events, truth)
+    gap, pulses = _likelihood_gap(config, model, oracle)
     rows = {name: error_medians(results, truth) for name, results in fits.items()}
     figures(directory / "figures", model, oracle, events, truth, fits, read_metrics(manager_directory(config)))
-    summary = _summary(directory, rows, gap, len(events), time.perf_counter() - start)
+    summary = _summary(directory, rows, (gap, pulses), len(events), time.perf_counter() - start)
     (directory / "summary.md").write_text(summary + "\n")
     (directory / "summary.json").write_text(json.dumps({"medians": rows, "gap": gap}, indent=1) + "\n")
     return summary
 
 
-def _config(directory: Path, steps: int | None) -> ExperimentConfig:
-    text = (resources.files("evgen_jax") / "tables" / "demo.yaml").read_text()
+def _config(directory: Path, steps: int | None, source: Path | None) -> ExperimentConfig:
+    if source is None:
+        text = (resources.files("evgen_jax") / "tables" / "demo.yaml").read_text()
+    elif source.is_file():
+        text = source.read_text()
+    else:
+        raise ConfigError(f"{source}: no such configuration file.")
     path = directory / "demo.yaml"
     path.write_text(text.replace("{directory}", str(directory)))
     config = load_config(path)
@@ -72,6 +82,22 @@ def _config(directory: Path, steps: int | None) -> ExperimentConfig:
         return config
     training = config.training_settings.model_copy(update={"num_training_iterations": steps})
     return config.model_copy(update={"training_settings": training})
+
+
+def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[list[Event], np.ndarray, np.ndarray]:
+    """The first events of the test iterator with truth and smeared seeds, padded to few different lengths."""
+    events, truth, seeds = [], [], []
+    for path in find_files(iterator(config, "test").input_data):
+        file = read_event_file(path, config.data_handler_settings, model.detector, seed_names=(SEED_TABLE,),
+                               seed_columns=("x", "y", "z", "zenith", "azimuth", "energy", "time"))  # fmt: skip
+        events += [file.event(i) for i in range(min(count - len(events), len(file)))]
+        truth.append(file.labels)
+        seeds.append(file.seeds[SEED_TABLE])
+        if len(events) == count:
+            break
+    size_p, size_m = (lambda e: bucket(len(e.pulses.charge), factor=4)), (lambda e: bucket(len(e.active), factor=4))
+    events = [repad(e, size_p(e), size_m(e), len(e.windows.start)) for e in events]
+    return events, np.concatenate(truth)[: len(events)], np.concatenate(seeds)[: len(events)]
 
 
 def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray, config: ExperimentConfig) -> list[FitResult]:
@@ -94,18 +120,33 @@ def error_medians(fits: list[FitResult], truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def _likelihood_gap(model: Model, oracle: Model, events: list[Event], truth: np.ndarray) -> float:
-    """Mean over events of log L(true likelihood) - log L(trained model), both at the true hypothesis."""
+def _likelihood_gap(config: ExperimentConfig, model: Model, oracle: Model) -> tuple[float, float]:
+    """Mean over the test events of log L(true likelihood) - log L(trained model), both at the true hypothesis.
+
+    Returns:
+      The gap and the mean number of pulses, per event.
+    """
+    oracle = replace(oracle, loss=model.loss)
+    total, count, pulses = 0.0, 0, 0
+    own, best = jax.jit(_summed(model)), jax.jit(_summed(oracle))
+    stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector))
     with jax.enable_x64(True):
-        own, best = jax.jit(make_log_likelihood(model)), jax.jit(make_log_likelihood(oracle))
-        gaps = [
-            float(best(oracle.variables, jnp.asarray(h), e)) - float(own(model.variables, jnp.asarray(h), e))
-            for e, h in zip(events, truth, strict=True)
-        ]
-    return float(np.mean(gaps))
+        for batch in tqdm(stream, desc="likelihood gap", unit="batch"):
+            arguments = (batch.labels, batch.events)
+            total += float(best(oracle.variables, *arguments)) - float(own(model.variables, *arguments))
+            count, pulses = count + len(batch.labels), pulses + int(batch.events.pulses.mask.sum())
+    return total / count, pulses / count
 
 
-def _summary(directory: Path, rows: dict[str, dict[str, float]], gap: float, count: int, seconds: float) -> str:
+def _summed(model: Model):
+    """Log-likelihood summed over a batch, one event after the other."""
+    log_likelihood = make_log_likelihood(model)
+    return lambda variables, hypotheses, events: jnp.sum(
+        jax.lax.map(lambda pair: log_likelihood(variables, *pair), (hypotheses, events))
+    )
+
+
+def _summary(directory: Path, rows: dict, gap: tuple[float, float], count: int, seconds: float) -> str:
     lines = [
         "# evgen_jax demo",
         "",
@@ -121,7 +162,8 @@ def _summary(directory: Path, rows: dict[str, dict[str, float]], gap: float, cou
                      f"{row['time_ns']:.2f} |")  # fmt: skip
     lines += [
         "",
-        f"Log-likelihood per event at the truth: the trained model is {gap:.1f} below the true likelihood.",
+        f"Log-likelihood per event at the truth: the trained model is {gap[0]:.1f} below the true likelihood "
+        f"({gap[1]:.0f} pulses per event).",
         f"Run time: {seconds:.0f} s. Figures: {directory / 'figures'}.",
     ]
     return "\n".join(lines)

@@ -110,3 +110,20 @@ def open_stream(config: ExperimentConfig, name: str, detector: Detector, positio
     """The batch stream of an iterator section; every iterator has a seed of its own."""
     seed = config.training_settings.random_seed * 1000 + sum(map(ord, name))
     return BatchStream(iterator(config, name), config.data_handler_settings, detector, seed, position)
+
+
+def check_data(config: ExperimentConfig, name: str, detector: Detector) -> None:
+    """Reads one file of an iterator, so that a wrong path, table or column shows before anything is written.
+
+    Raises:
+      DataError: no file matches, or none of the files so far can be read.
+    """
+    settings = iterator(config, name)
+    files = find_files(settings.input_data)
+    for path in files:
+        try:
+            read_event_file(path, config.data_handler_settings, detector)
+            return
+        except DataError:
+            if settings.strict or path == files[-1]:
+                raise

@@ -109,11 +109,13 @@ def reconstruct(model: str, files: tuple[str, ...], output: str, config: tuple[s
 @cli.command()
 @click.option("-o", "--output-dir", default="evgen_jax_demo", type=click.Path(), help="Where everything goes.")
 @click.option("--steps", default=None, type=click.IntRange(min=1), help="Training steps (default: as configured).")
-def demo(output_dir: str, steps: int | None) -> None:
+@click.option("--config", default=None, type=click.Path(path_type=Path), help="Another configuration of this kind.")
+@click.option("--fits", default=None, type=click.IntRange(min=1), help="How many held-out events are fitted.")
+def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | None) -> None:
     """Simulate, train, export, fit and plot with an embedded example: minutes on a laptop."""
-    from evgen_jax.demo import run_demo
+    from evgen_jax.demo import NUM_FITS, run_demo
 
-    click.echo(run_demo(Path(output_dir), steps))
+    click.echo(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
 
 
 def main() -> None:

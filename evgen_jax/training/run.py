@@ -17,7 +17,7 @@ from tqdm import tqdm
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Batch, BatchStream, Position
 from evgen_jax.errors import CheckpointError, ConfigError, EvgenError
-from evgen_jax.experiment import build_model, open_stream
+from evgen_jax.experiment import build_model, check_data, open_stream
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.training.checkpoints import Checkpoints
@@ -54,6 +54,10 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
     batch_loss = make_batch_loss(model, settings.events_per_step)
     validate = jax.jit(lambda variables, events, labels: batch_loss(variables, events, labels)[0] / labels.shape[0])
 
+    detector = jax.tree.map(np.asarray, model.detector)
+    names = ["training"] + ["validation"] * (config.data_iterator_settings.validation is not None)
+    for name in names:
+        check_data(config, name, detector)
     if not config.model_manager_settings.restore_model:
         _set_aside(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -68,10 +72,7 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
         checkpoints.close()
         return state
 
-    detector = jax.tree.map(np.asarray, model.detector)
-    streams = {"training": Prefetch(open_stream(config, "training", detector, positions.get("training")))}
-    if config.data_iterator_settings.validation is not None:
-        streams["validation"] = Prefetch(open_stream(config, "validation", detector, positions.get("validation")))
+    streams = {name: Prefetch(open_stream(config, name, detector, positions.get(name))) for name in names}
     writer = MetricWriter(directory, first)
     loop = _Loop(step, validate, schedule, streams, writer, checkpoints)
     try:

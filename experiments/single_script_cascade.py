@@ -1,0 +1,74 @@
+"""A cascade model in one script, without YAML: simulate, normalise, train, fit.
+
+python experiments/single_script_cascade.py [STEPS]
+"""
+
+import sys
+
+import jax
+import numpy as np
+import optax
+
+import evgen_jax as eg
+from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.event import build_event
+from evgen_jax.multi_sources.independent import independent_multi_source
+from evgen_jax.simulation import EventSampler, analytic_model, draw_hypotheses
+from evgen_jax.sources.cascade import PARAMETERS, CascadeOptions, CascadeSource
+from evgen_jax.sources.noise import NoiseSource
+from evgen_jax.trafo import fit_trafo
+from evgen_jax.training.step import init_state, make_train_step
+
+steps = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+batch_size, num_events, readout = 8, 512, (0.0, 20000.0)
+rng = np.random.default_rng(1)
+detector = eg.load_detector()  # IceCube-86; any CSV table with string, om, x, y, z is another detector
+
+# Events of the analytic cascade with noise. x, y, z (m), zenith, azimuth, energy (GeV), time (ns).
+truth = analytic_model(detector)
+ranges = np.array([[-300, 300], [-300, 300], [-300, 300], [0, np.pi], [0, 2 * np.pi], [1e3, 1e4], [9500, 10500]])
+hypotheses = draw_hypotheses(rng, truth.parameter_names, ranges, num_events)
+pulses = EventSampler(truth, readout)(hypotheses, jax.random.key(1), charge_response=False, rng=rng)
+
+
+def event(i: int) -> eg.Event:
+    own = pulses["event"] == i
+    return build_event(pulses["charge"][own], pulses["time"][own], pulses["dom"][own], num_doms=detector.num_doms,
+                       readout=readout, usable=detector.usable)  # fmt: skip
+
+
+events = [event(i) for i in range(num_events)]
+trafo = fit_trafo([hypotheses], truth.parameter_names, log=[False] * 5 + [True, False])
+
+# A network that gives, for every DOM, an expected charge and a mixture of five arrival-time distributions.
+positive = ValueRange("elu", offset=1.0, min_value=1e-4)
+gauss = Decoder(FAMILIES["AsymmetricGaussianDecoder"], (("sigma", ValueRange("elu", 1, -2, 0.002)), ("r", positive)))
+gamma = Decoder(FAMILIES["GammaFunctionDecoder"], (("alpha", positive), ("beta", ValueRange("elu", offset=10.0))))
+times = Mixture((Component("gauss", gauss, 3), Component("gamma", gamma, 2)))
+charges = Decoder(FAMILIES["NegativeBinomialDecoder"], (("alpha", ValueRange("elu", offset=-5, min_value=1e-4)),))
+widths = (30, 50, 50, len(charges.parameter_names) + len(times.parameter_names))
+cascade = CascadeSource(
+    CascadeOptions(add_dom_coordinates=True, add_log_distance=True, scale_charge_by_diffusion=True),
+    trafo.select(range(7), PARAMETERS), times, charges, widths, per_dom=(False,) * 4,
+    activations=("elu", "elu", "elu", ""), residual=(True, True, True, False),
+)  # fmt: skip
+noise = NoiseSource(Decoder(FAMILIES["PoissonDecoder"]))
+source = independent_multi_source({"cascade": "cascade", "noise": "noise"}, {"cascade": cascade, "noise": noise})
+detector = jax.tree.map(jax.numpy.asarray, detector)
+model = eg.Model(source, source.init_variables(jax.random.key(2), detector), trafo, detector)
+
+rate = optax.join_schedules([optax.linear_schedule(1e-3, 1e-2, 50), optax.cosine_decay_schedule(1e-2, steps)], [50])
+optimizer = optax.chain(optax.clip_by_global_norm(1e3), optax.adam(rate))
+step, state = jax.jit(make_train_step(model, optimizer)), init_state(model.variables, optimizer)
+for number in range(steps):
+    chosen = rng.choice(num_events - 8, batch_size, replace=False)  # the last eight are held out
+    batch = eg.stack_events([events[i] for i in chosen], factor=4)
+    state, metrics = step(state, batch, hypotheses[chosen].astype(np.float32))
+    if number % 50 == 0 or number == steps - 1:
+        print(f"step {number}: loss per event {metrics['loss']:.1f}", flush=True)
+
+model = model.with_variables(state.variables)
+seeds = hypotheses[-8:] + rng.normal(size=(8, 7)) * [15, 15, 15, 0.1, 0.1, 300, 30]
+for fit, true in zip(eg.reconstruct(model, events[-8:], seeds), hypotheses[-8:], strict=True):
+    distance = np.linalg.norm(fit.hypothesis[:3] - true[:3])
+    print(f"vertex off by {distance:.1f} m, energy {fit.hypothesis[5]:.0f} GeV (true {true[5]:.0f}), {fit.message}")
