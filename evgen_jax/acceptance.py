@@ -9,6 +9,7 @@ from functools import lru_cache
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
 KNOTS = (-1.0, -0.5, -0.2, 0.35, 0.65, 0.95, 1.05)
@@ -25,7 +26,7 @@ def _splines() -> tuple[np.ndarray, np.ndarray]:
     return np.stack([s.c for s in splines]), np.array([s.integrate(-1, 1) for s in splines])
 
 
-def angular_acceptance(cos_eta: Array, p0: Array, p1: Array) -> Array:
+def angular_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
     """Relative acceptance for light arriving at angle eta (cos_eta = +1: light going up into the PMT).
 
     Args:

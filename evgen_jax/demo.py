@@ -86,12 +86,14 @@ def _config(directory: Path, steps: int | None, source: Path | None) -> Experime
 
 def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[list[Event], np.ndarray, np.ndarray]:
     """The first events of the test iterator with truth and smeared seeds, padded to few different lengths."""
-    events, truth, seeds = [], [], []
+    events: list[Event] = []
+    truth: list[np.ndarray] = []
+    seeds: list[np.ndarray] = []
     for path in find_files(iterator(config, "test").input_data):
         file = read_event_file(path, config.data_handler_settings, model.detector, seed_names=(SEED_TABLE,),
                                seed_columns=("x", "y", "z", "zenith", "azimuth", "energy", "time"))  # fmt: skip
         events += [file.event(i) for i in range(min(count - len(events), len(file)))]
-        truth.append(file.labels)
+        truth.append(np.asarray(file.labels))
         seeds.append(file.seeds[SEED_TABLE])
         if len(events) == count:
             break

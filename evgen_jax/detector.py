@@ -3,6 +3,7 @@
 import csv
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,8 +17,7 @@ OPTIONAL_COLUMNS = {"relative_efficiency": 1.0, "noise_rate": 0.0, "usable": 1.0
 EMBEDDED = "icecube86"
 
 
-@struct.dataclass
-class Detector:
+class Detector(struct.PyTreeNode):
     """Per-DOM tables; every array has the DOM axis D first.
 
     Attributes:
@@ -94,7 +94,7 @@ def _read(path: Path, name: str) -> Detector:
                 f"{path}: column '{column}' is missing; found {', '.join(header)}." + suggestion(column, header)
             )
     try:
-        values = {c: np.array([float(row[i]) for row in rows[1:]]) for i, c in enumerate(header)}
+        values: dict[str, Any] = {c: np.array([float(row[i]) for row in rows[1:]]) for i, c in enumerate(header)}
     except (ValueError, IndexError) as error:
         raise DetectorError(f"{path}: every line needs {len(header)} numbers ({error}).") from None
     for column, default in OPTIONAL_COLUMNS.items():
@@ -103,15 +103,16 @@ def _read(path: Path, name: str) -> Detector:
         if not np.all(np.isfinite(values[column])):
             line = int(np.argmin(np.isfinite(values[column]))) + 2
             raise DetectorError(f"{path}: line {line}: '{column}' is not finite.")
-    labels = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
+    labels: Any = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
     if labels.min() < 0:
         raise DetectorError(f"{path}: string and om numbers must not be negative.")
     unique, counts = np.unique(labels, axis=0, return_counts=True)
     if counts.max() > 1:
         string, om = unique[np.argmax(counts)]
         raise DetectorError(f"{path}: DOM (string {string}, om {om}) is given {counts.max()} times.")
+    position: Any = np.stack([values[c] for c in "xyz"], axis=1)
     return Detector(
-        position=np.stack([values[c] for c in "xyz"], axis=1).astype(np.float32),
+        position=position.astype(np.float32),
         relative_efficiency=values["relative_efficiency"].astype(np.float32),
         noise_rate=values["noise_rate"].astype(np.float32),
         string=labels[:, 0].astype(np.int32),

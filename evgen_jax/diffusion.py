@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 PHOTONS_PER_GEV = 12873.0
 """Acceptance-weighted Cherenkov photons of an electromagnetic shower per GeV."""
@@ -10,7 +11,7 @@ DOM_AREA = 0.085634
 """Cross section of a module, m^2 (radius 0.1651 m)."""
 
 
-def diffusion_density(distance: Array, scattering: Array, absorption: Array) -> Array:
+def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayLike) -> Array:
     """Photons per m^2 at a distance from an isotropic source of one photon.
 
     exp(-r / lambda_p) / (4 pi lambda_c r tanh(r / lambda_c)), lambda_p = sqrt(lambda_a lambda_e / 3),

@@ -1,6 +1,7 @@
 """One measured event as padded arrays. Built on the host with numpy; a batch is the same with a leading axis B."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,8 +14,7 @@ from evgen_jax.errors import DataError
 SMALLEST_BUCKET = 64
 
 
-@struct.dataclass
-class Pulses:
+class Pulses(struct.PyTreeNode):
     """Pulses [P], padded; `slot` points into the event's list of active DOMs.
 
     charge in PE, time in ns, first: first pulse at its DOM, quantile: cumulative charge / DOM charge in (0, 1].
@@ -28,8 +28,7 @@ class Pulses:
     quantile: Array
 
 
-@struct.dataclass
-class Windows:
+class Windows(struct.PyTreeNode):
     """Excluded time windows [W], padded; start and stop in ns."""
 
     start: Array
@@ -38,8 +37,7 @@ class Windows:
     mask: Array
 
 
-@struct.dataclass
-class Event:
+class Event(struct.PyTreeNode):
     """One event, or a batch of events when every array has a leading axis B.
 
     Attributes:
@@ -87,15 +85,15 @@ class Event:
           DataError: lengths differ, an unknown DOM, a charge that is negative or not finite, a time that is not
             finite, or a window that stops before it starts.
         """
-        charge, time = np.asarray(charge, np.float64), np.asarray(time, np.float64)
-        string, om = np.asarray(string, np.int64), np.asarray(om, np.int64)
-        if not charge.shape == time.shape == string.shape == om.shape or charge.ndim != 1:
+        charges, times = np.asarray(charge, np.float64), np.asarray(time, np.float64)
+        strings, oms = np.asarray(string, np.int64), np.asarray(om, np.int64)
+        if not charges.shape == times.shape == strings.shape == oms.shape or charges.ndim != 1:
             raise DataError(
                 "Event.from_pulses: charge, time, string and om must be 1-d arrays of one length, got shapes "
-                f"{charge.shape}, {time.shape}, {string.shape}, {om.shape}."
+                f"{charges.shape}, {times.shape}, {strings.shape}, {oms.shape}."
             )
-        dom = detector.dom_index(string, om)
-        _check_doms(dom, string, om, detector)
+        dom = detector.dom_index(strings, oms)
+        _check_doms(dom, strings, oms, detector)
         usable = np.array(detector.usable)
         for s, o in excluded_doms:
             index = detector.dom_index(np.array([s]), np.array([o]))
@@ -106,7 +104,7 @@ class Event:
         window_dom = detector.dom_index(window_labels[:, 0], window_labels[:, 1])
         _check_doms(window_dom, window_labels[:, 0], window_labels[:, 1], detector)
         return build_event(
-            charge, time, dom, num_doms=detector.num_doms, readout=readout, usable=usable, windows=windows,
+            charges, times, dom, num_doms=detector.num_doms, readout=readout, usable=usable, windows=windows,
             window_dom=window_dom, window_buffer=window_buffer, discard_excluded=discard_excluded, drop_in_windows=True,
         )  # fmt: skip
 
@@ -185,11 +183,11 @@ def build_event(
         quantile=_pad(quantile, size_p, 1.0, np.float32),
     )
     return Event(
-        charge=dom_charge.astype(np.float32),
-        usable=usable,
+        charge=_pad(dom_charge, num_doms, 0.0, np.float32),
+        usable=_pad(usable, num_doms, False, bool),
         pulses=pulses,
         active=_pad(active, size_m, num_doms, np.int32),
-        readout=np.asarray(readout, np.float64),
+        readout=_pad(np.asarray(readout), 2, 0.0, np.float64),
         windows=Windows(
             start=_pad(windows[:, 0], size_w, 0.0, np.float64),
             stop=_pad(windows[:, 1], size_w, 0.0, np.float64),
@@ -206,7 +204,7 @@ def _inside(time: np.ndarray, dom: np.ndarray, windows: np.ndarray, window_dom: 
     return inside
 
 
-def _pad(values: np.ndarray, size: int, fill, dtype) -> np.ndarray:
+def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
     if len(values) > size:
         raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
     out = np.full(size, fill, dtype)

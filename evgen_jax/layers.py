@@ -1,5 +1,7 @@
 """The stack of layers shared by all network sources: no information flows between DOMs."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jax import Array
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "": lambda x: x,
     "elu": elu,
     "relu": jax.nn.relu,

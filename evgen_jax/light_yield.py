@@ -8,8 +8,7 @@ from jax import Array
 from evgen_jax.event import Event
 
 
-@struct.dataclass
-class LightYield:
+class LightYield(struct.PyTreeNode):
     """What a source says about one event; `+` superposes sources, `zeros` is darkness.
 
     Attributes:

@@ -19,8 +19,7 @@ from evgen_jax.light_yield import LightYield, at_active
 from evgen_jax.numerics import precise_sum, safe_log
 
 
-@struct.dataclass
-class LossParts:
+class LossParts(struct.PyTreeNode):
     """One term of one event before summation: pulse [P], dom [D] and event (scalar)."""
 
     pulse: Array
@@ -67,6 +66,7 @@ def pulse_pdf(light: LightYield, event: Event) -> Array:
 
 def pulse_cdf(light: LightYield, event: Event) -> Array:
     """Cumulative time distribution at each pulse [P], within [0, 1]."""
+    assert light.cumulative is not None, "the source was not asked for the cumulative light"
     return jnp.clip(light.cumulative / at_active(event, light.charge)[event.pulses.slot], 0, 1)
 
 

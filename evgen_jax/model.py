@@ -13,7 +13,7 @@ from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.event import Event, Pulses, Windows
-from evgen_jax.likelihood import DEFAULT_LOSS, Loss, floored
+from evgen_jax.likelihood import DEFAULT_LOSS, Loss, floored, pulse_cdf, pulse_pdf
 from evgen_jax.sources.source import Source, Variables
 from evgen_jax.trafo import Trafo
 
@@ -78,8 +78,7 @@ def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Var
     return log_likelihood
 
 
-@struct.dataclass
-class DomExpectation:
+class DomExpectation(struct.PyTreeNode):
     """What the model expects: charge and its variance [D], time density per ns and cumulative [D, T]."""
 
     charge: Array
@@ -103,7 +102,7 @@ def make_dom_expectation(
         def at_time(time: Array) -> tuple[Array, Array]:
             event = _probe(num_doms, jnp.broadcast_to(time, (num_doms,)), readout)
             light = floored(source.light_yield(variables, hypothesis, event, detector, True))
-            return light.density / light.charge, jnp.clip(light.cumulative / light.charge, 0, 1)
+            return pulse_pdf(light, event), pulse_cdf(light, event)
 
         # One time after the other would repeat the network; all at once would need [D T, L] latent variables.
         pdf, cdf = jax.lax.map(at_time, times, batch_size=16)
@@ -126,8 +125,7 @@ def _probe(num_doms: int, times: Array, readout: tuple[float, float]) -> Event:
     return Event(jnp.zeros(num_doms), flags, pulses, everywhere, jnp.asarray(readout), windows)
 
 
-@struct.dataclass
-class SampledPulses:
+class SampledPulses(struct.PyTreeNode):
     """Photoelectrons [P] of a simulated event; entries with mask False are padding. `count` may exceed P."""
 
     time: Array

@@ -74,7 +74,9 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
             (directory / name).mkdir()
             _write(_part(model, name, base), directory / name, history)
     else:
-        arrays = {"/".join(k): np.asarray(v) for k, v in flatten_dict(_as_dict(model.variables)).items()}
+        arrays: dict[str, Any] = {
+            "/".join(k): np.asarray(v) for k, v in flatten_dict(_as_dict(model.variables)).items()
+        }
         np.savez(directory / WEIGHTS, **arrays)
     files = sorted(p for p in directory.rglob("*") if p.is_file())
     sums = {str(p.relative_to(directory)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
@@ -83,6 +85,7 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
 
 def _part(model: Model, name: str, base: Any) -> Model:
     """A base of a multi-source as a model of its own."""
+    assert isinstance(model.source, MultiSource)
     columns = [c for c in model.source.expand.columns if c[0] == name][0]
     trafo = getattr(base, "trafo", None) or model.trafo.select(range(columns[1], columns[2]), base.parameter_names)
     section = dict(model.settings["model_settings"])

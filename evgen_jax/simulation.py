@@ -40,7 +40,8 @@ def analytic_model(detector, dtype=jnp.float32) -> Model:
     )
     source, _ = build_source(settings)
     names = source.parameter_names
-    trafo = Trafo(names, *zip(*[_SCALES[n.split("_", 1)[1]] for n in names], strict=True))
+    mean, std, log = zip(*[_SCALES[n.split("_", 1)[1]] for n in names], strict=True)
+    trafo = Trafo(names, mean, std, log)
     detector = jax.tree.map(jnp.asarray, detector)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": [
         {"config": {"loss_function_name": "unbinned_pulse_time_llh"}}, {"config": {"loss_function_name": "dom_charge_pdf"}},

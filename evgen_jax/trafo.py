@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -74,10 +75,11 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
     if not path.is_file():
         raise TrafoError(f"{path}: no data transformation there. Make it with: evgen-jax create-trafo CONFIG")
     try:
-        raw = json.loads(path.read_text())
+        raw: dict[str, Any] = json.loads(path.read_text())
         if raw.pop("format") != FORMAT:
             raise TrafoError(f"{path}: written by another version of evgen_jax. Run create-trafo again.")
-        trafo = Trafo(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        trafo = Trafo(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrafoError(f"{path}: is no data transformation ({error}). Run create-trafo again.") from None
     if parameter_names is not None and tuple(parameter_names) != trafo.parameter_names:

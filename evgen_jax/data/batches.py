@@ -140,7 +140,7 @@ class BatchStream:
             upcoming = pools if following[0] == epoch else self._pools(epoch + 1)
             if following[0] == epoch or self._settings.pick_random_files_forever:
                 self._ahead[following] = self._submit(upcoming[following[1]])
-        events = []
+        events: list[tuple[EventFile, int]] = []
         for path, future in zip(pools[number], futures, strict=True):
             result = future.result()
             if isinstance(result, DataError):

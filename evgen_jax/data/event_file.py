@@ -117,7 +117,7 @@ def read_event_file(
     order = np.argsort(event, kind="stable")
     event, dom, charge, time = event[order], dom[order], charge[order], time[order]
     offsets = np.searchsorted(event, np.arange(len(ids) + 1))
-    whole = EventFile(
+    whole = EventFile(  # type: ignore[call-arg]
         path, ids, charge, time, dom, offsets, label_values, seeds, *excluded, *windows, readout, detector.num_doms,
         data.time_window_buffer, data.discard_pulses_from_excluded_doms,
     )  # fmt: skip
@@ -127,7 +127,9 @@ def read_event_file(
 def _select(file: EventFile, chosen: np.ndarray) -> EventFile:
     new = np.full(len(file), -1)
     new[chosen] = np.arange(len(chosen))
-    pulses = np.concatenate([np.arange(file.offsets[i], file.offsets[i + 1]) for i in chosen] or [[]]).astype(np.int64)
+    pulses = np.concatenate(
+        [np.arange(file.offsets[i], file.offsets[i + 1]) for i in chosen] or [np.zeros(0, np.int64)]
+    )
     lengths = np.diff(file.offsets)[chosen]
     excluded, windows = new[file.excluded_event] >= 0, new[file.window_event] >= 0
     return EventFile(
@@ -181,7 +183,7 @@ def _read_windows(file: TableFile, key: str | None, ids: np.ndarray, detector: D
     if key is None or not file.has(key):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))
     rows = existing(file.read(key, ("string", "om")))
-    names = ("start", "stop") if "stop" in rows.dtype.names else ("time", "width")
+    names = ("start", "stop") if "stop" in (rows.dtype.names or ()) else ("time", "width")
     rows = existing(file.read(key, names))
     event, dom = _doms(file.path, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)
@@ -197,7 +199,7 @@ def _aligned(
     """Columns of a table with one row per event [E, n], joined by event id; NaN where an event has no row."""
     defaults = defaults or {}
     rows = file.read(table)
-    present = rows.dtype.names
+    present = rows.dtype.names or ()
     rows = existing(file.read(table, tuple(c for c in columns if c not in defaults or c in present)))
     values = np.full((len(ids), len(columns)), np.nan)
     event = match_events(rows, ids)

@@ -1,6 +1,5 @@
 """Reads the HDF5 tables that IceCube's tableio writes: compound tables with four event-id columns."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -11,7 +10,6 @@ from evgen_jax.errors import DataError, suggestion
 ID_COLUMNS = ("Run", "Event", "SubEvent", "SubEventStream")
 
 
-@dataclass(frozen=True)
 class TableFile:
     """An open HDF5 file; use it in a `with` statement.
 
@@ -19,13 +17,14 @@ class TableFile:
       DataError: on opening, if the file is missing, truncated or no HDF5 file.
     """
 
-    path: Path
+    def __init__(self, path: Path):
+        self.path = path
 
     def __enter__(self) -> "TableFile":
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such file.")
         try:
-            object.__setattr__(self, "_file", h5py.File(self.path, "r"))
+            self._file = h5py.File(self.path, "r")
         except OSError as error:
             raise DataError(
                 f"{self.path}: cannot be read as HDF5; it is damaged or of another kind ({error})."

@@ -1,8 +1,9 @@
 """The combinator: light adds, so a multi-source is a sum over sub-sources, nested as deep as one likes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,19 @@ from evgen_jax.sources.source import Source, Variables
 
 CHUNK = 8
 """Sub-sources of one base that are evaluated together; larger chunks need more memory."""
+
+
+class ParameterMap(Protocol):
+    """Maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N] or None)}; hashable.
+
+    Attributes:
+      columns: (base name, first, last) columns of the hypothesis that are those of one sub-source.
+    """
+
+    @property
+    def columns(self) -> tuple[tuple[str, int, int], ...]: ...
+
+    def __call__(self, hypothesis: Array) -> Mapping[str, tuple[Array, Array | None]]: ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class MultiSource:
 
     bases: tuple[tuple[str, Source], ...]
     parameter_names: tuple[str, ...]
-    expand: Callable[[Array], Mapping[str, tuple[Array, Array | None]]]
+    expand: ParameterMap
     chunk: int = CHUNK
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
@@ -40,13 +54,12 @@ class MultiSource:
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
-        total = None
         expanded = self.expand(hypothesis)
-        for name, base in self.bases:
-            parameters, mask = expanded[name]
-            part = self._sum_over_copies(base, variables[name], parameters, mask, event, detector, cumulative)
-            total = part if total is None else total + part
-        return total
+        parts = [
+            self._sum_over_copies(base, variables[name], *expanded[name], event, detector, cumulative)
+            for name, base in self.bases
+        ]
+        return reduce(LightYield.__add__, parts)
 
     def _sum_over_copies(
         self,

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import matplotlib
+import matplotlib.ticker
 import numpy as np
 
 from evgen_jax.event import Event
@@ -37,18 +38,23 @@ def figures(
 
 
 def _save(figure, path: Path) -> None:
-    figure.text(0.995, 0.005, NOTICE, ha="right", va="bottom", fontsize=6, color="0.4")
+    figure.suptitle(NOTICE, x=0.995, ha="right", fontsize=6, color="0.4")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
-    """Training and validation loss per event against the step."""
+    """Training and validation loss per photoelectron against the step, each with its running median."""
     figure, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
-    for kind, style in (("training", {"lw": 0.6, "alpha": 0.6}), ("validation", {"marker": "o", "ms": 3})):
+    for kind, color in (("training", "C0"), ("validation", "C1")):
         rows = [m for m in metrics if m["kind"] == kind]
-        axis.plot([m["step"] for m in rows], [m["loss"] for m in rows], label=kind, **style)
-    axis.set(xlabel="training step", ylabel="loss per event", yscale="log")
+        step, loss = np.array([m["step"] for m in rows]), np.array([m["loss_per_pe"] for m in rows])
+        axis.plot(step, loss, ".", ms=2, alpha=0.4, color=color)
+        if len(loss) >= 9:
+            window = max(9, len(loss) // 25)
+            windows = np.lib.stride_tricks.sliding_window_view(loss, window)
+            axis.plot(step[window // 2 :][: len(windows)], np.median(windows, axis=1), color=color, label=kind)
+    axis.set(xlabel="training step", ylabel="loss per photoelectron")
     axis.legend()
     _save(figure, path)
 
@@ -108,5 +114,7 @@ def errors(path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarra
         axes[1].step(energy, share, where="post", label=name)
     axes[0].set(xlabel="vertex error (m)", ylabel="share of events", xscale="log")
     axes[1].set(xlabel="|ln(E / E_true)|", xscale="log")
+    for axis in axes:
+        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes[0].legend()
     _save(figure, path)

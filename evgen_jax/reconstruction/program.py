@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -94,7 +95,9 @@ def reconstruct_files(
 
 
 def _fit_row(fit: Callable, file: EventFile, i: int, seed: np.ndarray, names: tuple[str, ...]) -> tuple[dict, bool]:
-    row = dict(zip(("Run", "Event", "SubEvent", "SubEventStream"), (int(v) for v in file.ids[i]), strict=True))
+    row: dict[str, Any] = dict(
+        zip(("Run", "Event", "SubEvent", "SubEventStream"), (int(v) for v in file.ids[i]), strict=True)
+    )
     row |= {f"{name}_seed": float(v) for name, v in zip(names, seed, strict=True)}
     nothing = {name: np.nan for name in names} | {
         "log_likelihood": np.nan, "log_likelihood_seed": np.nan, "converged": 0, "gradient_norm": np.nan,

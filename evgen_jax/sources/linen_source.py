@@ -1,5 +1,7 @@
 """The contract of a source fulfilled by a linen module that has `__call__` and `draw_times`."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,12 +33,14 @@ class LinenSource(nn.Module):
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
-        return self.apply(variables, hypothesis, event, detector, cumulative)
+        light: Any = self.apply(variables, hypothesis, event, detector, cumulative)
+        return light
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
-        return self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
+        times: Any = self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
+        return times
 
 
 def empty_event(num_doms: int, readout: tuple[float, float] = (0.0, 1.0)) -> Event:

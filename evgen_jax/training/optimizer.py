@@ -53,9 +53,9 @@ def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
             float(values["initial_learning_rate"]), float(values.get("end_learning_rate", 1e-4)),
             float(values.get("power", 1.0)), int(values["decay_steps"]),
         )  # fmt: skip
-    known = ("MultiLearningRateScheduler", "PolynomialDecay")
+    schedules = ("MultiLearningRateScheduler", "PolynomialDecay")
     raise ConfigError(f"{WHERE}.full_class_string: '{settings.full_class_string}' is unknown; known: "
-                      f"{', '.join(known)}." + suggestion(name, known))  # fmt: skip
+                      f"{', '.join(schedules)}." + suggestion(name, schedules))  # fmt: skip
 
 
 def _nested(entry: Any, i: int) -> float | ClassSettings:

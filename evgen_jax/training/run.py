@@ -111,17 +111,19 @@ class _Loop:
                         f"the last checkpoint in {self.checkpoints.directory} is untouched."
                     )
                 rate = float(self.schedule(number - 1))
-                self.writer.write("training", number, loss=loss, learning_rate=rate,
-                                  gradient_norm=float(metrics["gradient_norm"]))  # fmt: skip
+                self.writer.write("training", number, learning_rate=rate, **{k: float(v) for k, v in metrics.items()})
                 if number % validate_every == 0 and "validation" in self.streams:
                     held_out = next(self.streams["validation"])
-                    self.loss = float(self.validate(state.variables, held_out.events, held_out.labels))
-                    self.writer.write("validation", number, loss=self.loss)
+                    loss = float(self.validate(state.variables, held_out.events, held_out.labels))
+                    self.loss = loss / max(float(held_out.events.charge.sum()) / len(held_out.labels), 1.0)
+                    self.writer.write("validation", number, loss=loss, loss_per_pe=self.loss)
                 if number % save_every == 0 or number == total:
                     self.save(state)
                 bar.update()
                 share = waited / max(time.perf_counter() - start, 1e-9)
-                bar.set_postfix(loss=f"{loss:.2f}", rate=f"{rate:.1e}", data_wait=f"{share:.0%}", refresh=False)
+                bar.set_postfix(
+                    loss=f"{metrics['loss']:.2f}", rate=f"{rate:.1e}", data_wait=f"{share:.0%}", refresh=False
+                )
         except KeyboardInterrupt:
             self.save(state)
             bar.close()

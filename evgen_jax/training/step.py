@@ -14,8 +14,7 @@ from evgen_jax.model import Model
 from evgen_jax.sources.source import Variables
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """What a step carries: weights, optimiser state and the number of finished steps."""
 
     variables: Variables
@@ -102,7 +101,16 @@ def make_train_step(
         if trainable is not None:
             updates = jax.tree.map(lambda u, keep: u if keep else jnp.zeros_like(u), updates, trainable(updates))
         variables = optax.apply_updates(state.variables, updates)
-        metrics = {"loss": loss, "penalty": penalty, "gradient_norm": optax.tree.norm(gradient)}
+        charge = jnp.sum(events.charge) / count
+        if axis_name is not None:
+            charge = jax.lax.pmean(charge, axis_name)
+        metrics = {
+            "loss": loss,
+            # The loss of an event grows with its brightness: per photoelectron, batches can be compared.
+            "loss_per_pe": loss / jnp.maximum(charge, 1.0),
+            "penalty": penalty,
+            "gradient_norm": optax.tree.norm(gradient),
+        }
         return TrainState(variables, optimizer_state, state.step + 1), metrics
 
     return step
@@ -110,4 +118,7 @@ def make_train_step(
 
 def _penalty(variables: Variables, l1: float, l2: float) -> Array:
     leaves = jax.tree.leaves(variables)
-    return l1 * sum(jnp.sum(jnp.abs(w)) for w in leaves) + l2 * sum(jnp.sum(jnp.square(w)) for w in leaves)
+    total = jnp.zeros(())
+    for w in leaves:
+        total = total + l1 * jnp.sum(jnp.abs(w)) + l2 * jnp.sum(jnp.square(w))
+    return total
