@@ -15,9 +15,9 @@ from common import HYPOTHESIS, build_network, machine
 from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.batches import BatchStream
 from evgen_jax.data.labels import CASCADE
+from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.data.writer import write_events
 from evgen_jax.detector import load_detector
-from evgen_jax.training.run import Prefetch
 from evgen_jax.training.step import init_state, make_train_step
 
 EVENTS, FILES, PULSES, BATCH = 2000, 4, 762, 32

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evgen_jax.build import build_loss, build_source, init_variables, parameter_names, resolve_settings
-from evgen_jax.config.records import ExperimentConfig, IteratorSettings
+from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSettings
 from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags, label_names
@@ -94,9 +94,20 @@ def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
     """The model with fresh weights (or those of `load_dir`), its detector, transformation and loss."""
     detector = jax.tree.map(jnp.asarray, experiment_detector(config))
     trafo = experiment_trafo(config) if trafo is None else trafo
+    if not config.model_manager_settings.allow_rebuild_base_models:
+        _check_loaded(config.model_settings, "model_settings")
     source, loaded = build_source(config.model_settings, trafo, load_model)
     variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
     return Model(source, variables, trafo, detector, build_loss(config.loss_module_settings), saved_settings(config))
+
+
+def _check_loaded(settings: ModelSettings, where: str) -> None:
+    for name, base in settings.multi_source_bases.items():
+        if base.load_dir is None:
+            raise ConfigError(
+                f"{where}.multi_source_bases.{name}: would start from random weights, but "
+                "model_manager_settings.allow_rebuild_base_models is False. Give its load_dir or set it to True."
+            )
 
 
 def saved_settings(config: ExperimentConfig) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.model_directory import save_model
-from evgen_jax.training.run import manager_directory, read_history, trained_model
+from evgen_jax.training.history import read_history
+from evgen_jax.training.run import manager_directory, trained_model
 
 
 def export_model(config: ExperimentConfig, directory: str | Path, step: int | None = None) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "evgen_jax"
 FLOORS = {
     "constants": 0, "errors": 0, "version": 0,
-    "numerics": 1, "geometry": 1, "acceptance": 1, "decoders": 1,
+    "numerics": 1, "geometry": 1, "acceptance": 1, "diffusion": 1, "decoders": 1,
     "detector": 2, "event": 2, "trafo": 2, "config": 2, "layers": 2, "light_yield": 2,
     "sources": 3,
     "multi_sources": 4,
@@ -19,7 +19,7 @@ ONLY_IN = {
     "matplotlib": {"plots/overview.py"},
     "pickle": set(),
     "h5py": {"data/tables.py", "data/writer.py", "reconstruction/program.py"},
-    "yaml": {"config/reader.py", "training/run.py"},
+    "yaml": {"config/reader.py", "training/history.py"},
 }
 
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -13,12 +16,15 @@ import pytest
 
 from evgen_jax.config.records import ClassSettings
 from evgen_jax.config.validate import load_config
-from evgen_jax.errors import CheckpointError, ConfigError
+from evgen_jax.errors import CheckpointError, ConfigError, DataError
+from evgen_jax.experiment import build_model
 from evgen_jax.export import export_model
 from evgen_jax.model_directory import load_model
+from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import read_metrics
-from evgen_jax.training.optimizer import build_schedule
+from evgen_jax.training.optimizer import build_optimizer, build_schedule
 from evgen_jax.training.run import manager_directory, train, trained_model
+from evgen_jax.training.step import init_state
 
 
 def config_for(experiment: Path, directory: Path, *changes: tuple[str, str]):
@@ -31,27 +37,99 @@ def config_for(experiment: Path, directory: Path, *changes: tuple[str, str]):
     return load_config(path)
 
 
+def curve(directory: Path) -> list[dict]:
+    return [m for m in read_metrics(directory / "training") if m["kind"] == "training"]
+
+
+def interrupt(config_path: Path, checkpoint: Path, how: signal.Signals) -> subprocess.Popen:
+    """Starts a training and interrupts it once a checkpoint is there."""
+    process = subprocess.Popen([sys.executable, "-m", "evgen_jax.cli", "train", str(config_path)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    limit = time.monotonic() + 300
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.002)
+    process.send_signal(how)
+    process.communicate(timeout=300)
+    return process
+
+
 def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_path):
+    """kill -9, then Ctrl-C, then to the end: bit for bit the uninterrupted run."""
+    changes = (
+        ("num_training_iterations: 12", "num_training_iterations: 400"),
+        ("save_frequency: 4", "save_frequency: 20"),
+    )
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    whole = train(config_for(experiment, tmp_path / "a"), progress=False)
-    first = config_for(experiment, tmp_path / "b", ("num_training_iterations: 12", "num_training_iterations: 6"))
-    train(first, progress=False)
-    second = config_for(experiment, tmp_path / "b")
-    resumed = train(second, progress=False)
+    whole = train(config_for(experiment, tmp_path / "a", *changes), progress=False)
+    config = config_for(experiment, tmp_path / "b", *changes)
+    checkpoints = tmp_path / "b" / "training" / "checkpoints"
+    killed = interrupt(tmp_path / "b" / "config.yaml", checkpoints / "20", signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    stopped = interrupt(tmp_path / "b" / "config.yaml", checkpoints / "60", signal.SIGINT)
+    assert stopped.returncode == 130
+    assert 60 <= len(curve(tmp_path / "b")) < 400
+    resumed = train(config, progress=False)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
-    curves = [[m for m in read_metrics(tmp_path / d / "training") if m["kind"] == "training"] for d in "ab"]
-    assert len(curves[0]) == 12
-    assert curves[0] == curves[1]
+    assert len(curve(tmp_path / "a")) == 400
+    assert curve(tmp_path / "a") == curve(tmp_path / "b")
 
-    assert int(train(second, progress=False).step) == 12  # nothing left to do
+
+def test_a_run_that_is_not_continued_is_kept(experiment, tmp_path):
+    short = ("num_training_iterations: 12", "num_training_iterations: 4")
+    config = config_for(experiment, tmp_path, short)
+    train(config, progress=False)
+    assert int(train(config, progress=False).step) == 4  # nothing left to do
     with pytest.raises(CheckpointError, match=r"in the model, not on disk[\s\S]*layer_01_kernel"):
-        train(config_for(experiment, tmp_path / "b", ("[8, 8, 10]", "[8, 9, 10]")), progress=False)
-    afresh = config_for(experiment, tmp_path / "b", ("restore_model: True", "restore_model: False"),
+        train(config_for(experiment, tmp_path, short, ("[8, 8, 10]", "[8, 9, 10]")), progress=False)
+    afresh = config_for(experiment, tmp_path, ("restore_model: True", "restore_model: False"),
                         ("num_training_iterations: 12", "num_training_iterations: 2"))  # fmt: skip
     assert int(train(afresh, progress=False).step) == 2
-    assert len(read_metrics(tmp_path / "b" / "training.old-1")) > 12
+    assert len(curve(tmp_path)) == 2
+    assert len(read_metrics(tmp_path / "training.old-1")) >= 4
+
+
+def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path):
+    train(
+        config_for(experiment, tmp_path, ("num_training_iterations: 12", "num_training_iterations: 4")), progress=False
+    )
+    longer = config_for(experiment, tmp_path)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, unlimited[1]))
+    try:
+        with pytest.raises(CheckpointError, match="could not be written .File too large.. Earlier ones are untouched"):
+            train(longer, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert int(trained_state(longer).step) == 4
+    assert int(train(longer, progress=False).step) == 12
+
+
+def trained_state(config):
+    model = build_model(config)
+    checkpoints = Checkpoints(manager_directory(config) / "checkpoints")
+    state, _ = checkpoints.restore(init_state(model.variables, build_optimizer(config.training_settings)[0]))
+    checkpoints.close()
+    return state
+
+
+def test_one_bad_file_among_many(experiment, tmp_path, caplog):
+    shutil.copytree(experiment / "events", tmp_path / "events")
+    bad = tmp_path / "events" / "small_000001.hdf5"
+    bad.write_bytes(bad.read_bytes()[:3000])
+    here = (
+        f"'{experiment}/events/{{unique_name}}_00000[01].hdf5'",
+        f"'{tmp_path}/events/{{unique_name}}_00000[01].hdf5'",
+    )
+    short = ("num_training_iterations: 12", "num_training_iterations: 2")
+    train(config_for(experiment, tmp_path, here, short), progress=False)
+    warnings = [r.getMessage() for r in caplog.records if r.name == "evgen_jax"]
+    assert len(warnings) == 1 and str(bad) in warnings[0] and "skipped" in warnings[0]
+    strict = config_for(experiment, tmp_path, here, ("num_training_iterations: 12", "num_training_iterations: 4"),
+                        ("num_repetitions: 2", "num_repetitions: 2, strict: True"))  # fmt: skip
+    with pytest.raises(DataError, match="small_000001.hdf5: cannot be read as HDF5"):
+        train(strict, progress=False)
 
 
 def test_exported_model_and_its_part_equal_the_trained_ones(experiment, tmp_path):

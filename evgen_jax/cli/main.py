@@ -23,6 +23,8 @@ def _bar(unit: str, description: str):
 def cli(cache_dir: str | None) -> None:
     """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    # What goes wrong inside Orbax is raised as well, and told in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     if cache_dir:
         import jax
 

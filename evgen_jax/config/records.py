@@ -33,6 +33,10 @@ class OptimizerSettings(Record):
     momentum: Number | None = None
 
 
+class LossArguments(Record):
+    normalize_by_total_charge: StrictBool = False
+
+
 class TrainingSettings(Record):
     optimizer_name: StrictStr = "Adam"
     optimizer_settings: OptimizerSettings = OptimizerSettings()
@@ -44,7 +48,7 @@ class TrainingSettings(Record):
     remove_nan_gradients: StrictBool = False
     l1_regularization: Number = 0.0
     l2_regularization: Number = 0.0
-    additional_loss_module_kwargs: dict[StrictStr, Any] = {}
+    additional_loss_module_kwargs: LossArguments = LossArguments()
     num_devices: Count | None = None
     events_per_step: Count | None = None
     random_seed: StrictInt = 1337
@@ -180,7 +184,7 @@ class ManagerSettings(Record):
 
 
 class ReconstructionSettings(Record):
-    """How events are fitted; switches for what a later version computes must be False."""
+    """How events are fitted. Switches for what this version does not compute give a warning when True."""
 
     reco_output_file: StrictStr | None = None
     seed: StrictStr | Strings = "x_parameters"
@@ -203,7 +207,9 @@ class ReconstructionSettings(Record):
 
 
 class EvaluationSettings(Record):
-    evaluation_module: None = None
+    """`LossTerms` writes every loss term of a validation batch by itself; None evaluates nothing."""
+
+    evaluation_module: Literal["LossTerms"] | None = None
     config: dict[StrictStr, Any] = {}
 
 

@@ -7,6 +7,7 @@ num_repetitions times and cut into batches. Every pass over the files has an ord
 
 import glob
 import logging
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -161,8 +162,15 @@ class BatchStream:
             return [_done(_read_or_error(*a)) for a in arguments]
         if self._executor is None:
             # Spawned, not forked: a forked copy of a process that runs JAX may hang.
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+            self._executor = ProcessPoolExecutor(
+                self._workers, mp_context=get_context("spawn"), initializer=_ignore_interrupts
+            )
         return [self._executor.submit(_read_or_error, *a) for a in arguments]
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches every process of a terminal; the trainer ends its readers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _done(result: EventFile | DataError) -> Future:

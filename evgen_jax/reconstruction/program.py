@@ -1,5 +1,6 @@
 """The reconstruction program: files in, one HDF5 table of fits out."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from evgen_jax.model import Model
 from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.version import __version__
 
+LOGGER = logging.getLogger("evgen_jax")
 TABLE = "Variables"
-CASCADE_COLUMNS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+NOT_COMPUTED = (
+    "calculate_covariance_matrix", "calculate_goodness_of_fit", "estimate_angular_uncertainty", "run_mcmc",
+    "make_1d_llh_scans",
+)  # fmt: skip
 
 
 def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
@@ -54,6 +59,12 @@ def reconstruct_files(
       DataError: a file that cannot be read.
     """
     output = Path(output)
+    for switch in NOT_COMPUTED:
+        if getattr(settings, switch):
+            LOGGER.warning("reconstruction_settings.%s: is not computed by this version; the fit alone is.", switch)
+    if settings.reco_optimizer_interface != "scipy":
+        LOGGER.warning("reconstruction_settings.reco_optimizer_interface: '%s' is not there; SciPy fits with "
+                       "scipy_optimizer_settings.", settings.reco_optimizer_interface)  # fmt: skip
     if output.exists():
         raise ReconstructionError(f"{output}: exists already. Give another name with -o or remove it first.")
     seed = settings.seed if isinstance(settings.seed, str) else settings.seed[0]

@@ -60,7 +60,7 @@ class Checkpoints:
                 metrics={"loss": float(loss)},
             )
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.directory}: checkpoint {step} could not be written ({error}).") from None
+            raise self._not_written(error) from None
 
     def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
         """Reads a checkpoint (default: the latest) into a state of the same architecture.
@@ -100,12 +100,30 @@ class Checkpoints:
         """Blocks until everything is on disk."""
         try:
             self._manager.wait_until_finished()
-        except OSError as error:
-            raise CheckpointError(f"{self.directory}: the last checkpoint could not be written ({error}).") from None
+        except (OSError, ValueError) as error:
+            raise self._not_written(error) from None
+
+    def _not_written(self, error: Exception) -> CheckpointError:
+        # What is written in the background fails at the next call; its message ends with pages of settings.
+        reason = str(error).split(" [tensorstore_spec")[0].splitlines()[0].rsplit(": ", 1)[-1]
+        return CheckpointError(
+            f"{self.directory}: a checkpoint could not be written ({reason}). Earlier ones are untouched: make room and "
+            "run the same command again to continue from the latest."
+        )
 
     def close(self) -> None:
-        self.wait()
-        self._manager.close()
+        """Waits, then frees what the manager holds.
+
+        Raises:
+          CheckpointError: as `save`.
+        """
+        try:
+            self.wait()
+        finally:
+            try:
+                self._manager.close()
+            except (OSError, ValueError) as error:
+                raise self._not_written(error) from None
 
 
 def _flat(tree: Any) -> dict[str, Any]:

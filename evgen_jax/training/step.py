@@ -10,6 +10,7 @@ from flax import struct
 from jax import Array
 
 from evgen_jax.event import Event
+from evgen_jax.likelihood import Loss
 from evgen_jax.model import Model
 from evgen_jax.sources.source import Variables
 
@@ -64,6 +65,22 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
     return batch_loss
 
 
+def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[str, Array]]:
+    """Mean loss per event of a batch, total ('loss') and every term by its name, without gradients."""
+    source, detector = model.source, model.detector
+
+    def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
+        light = source.light_yield(variables, hypothesis, event, detector, model.loss.needs_cumulative)
+        terms = {term.name: Loss((term,))(light, event) for term in model.loss.terms}
+        return {"loss": model.loss(light, event), **terms}
+
+    def loss_terms(variables: Variables, events: Event, labels: Array) -> dict[str, Array]:
+        values = jax.lax.map(lambda pair: one(variables, *pair), (events, labels))
+        return jax.tree.map(jnp.mean, values)
+
+    return loss_terms
+
+
 def make_train_step(
     model: Model,
     optimizer: optax.GradientTransformation,
@@ -72,6 +89,7 @@ def make_train_step(
     events_per_step: int | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
+    normalize_by_total_charge: bool = False,
     trainable: Callable[[Variables], Any] | None = None,
 ) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
     """The pure step (state, events [B], labels [B, H]) -> (state, metrics).
@@ -81,6 +99,7 @@ def make_train_step(
     Args:
       axis_name: None on one device; the axis of pmap, over which gradients are averaged.
       l1, l2: strengths of the penalties sum |w| and sum w^2.
+      normalize_by_total_charge: the loss is that of the batch per photoelectron.
       trainable: gives a tree of flags for the weights; frozen ones stay as they are.
     """
     batch_loss = make_batch_loss(model, events_per_step)
@@ -88,9 +107,15 @@ def make_train_step(
     def step(state: TrainState, events: Event, labels: Array) -> tuple[TrainState, dict[str, Array]]:
         total, gradient = batch_loss(state.variables, events, labels)
         count = labels.shape[0]
+        charge = jnp.sum(events.charge) / count
         loss, gradient = total / count, jax.tree.map(lambda g: g / count, gradient)
         if axis_name is not None:
-            loss, gradient = jax.lax.pmean((loss, gradient), axis_name)
+            loss, gradient, charge = jax.lax.pmean((loss, gradient, charge), axis_name)
+        charge = jnp.maximum(charge, 1.0)
+        # The loss of an event grows with its brightness: per photoelectron, batches can be compared.
+        loss_per_pe = loss / charge
+        if normalize_by_total_charge:
+            loss, gradient = loss_per_pe, jax.tree.map(lambda g: g / charge, gradient)
         penalty = jnp.zeros(())
         if l1 or l2:
             penalty, extra = jax.value_and_grad(_penalty)(state.variables, l1, l2)
@@ -101,13 +126,9 @@ def make_train_step(
         if trainable is not None:
             updates = jax.tree.map(lambda u, keep: u if keep else jnp.zeros_like(u), updates, trainable(updates))
         variables = optax.apply_updates(state.variables, updates)
-        charge = jnp.sum(events.charge) / count
-        if axis_name is not None:
-            charge = jax.lax.pmean(charge, axis_name)
         metrics = {
             "loss": loss,
-            # The loss of an event grows with its brightness: per photoelectron, batches can be compared.
-            "loss_per_pe": loss / jnp.maximum(charge, 1.0),
+            "loss_per_pe": loss_per_pe,
             "penalty": penalty,
             "gradient_norm": optax.tree.norm(gradient),
         }
