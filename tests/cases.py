@@ -14,6 +14,7 @@ CONTINUOUS = {
                              ((0.6, 4.0), scipy.stats.gamma(0.6, scale=1 / 4.0)),
                              ((40.0, 12.0), scipy.stats.gamma(40.0, scale=1 / 12.0))],
     "ShiftedGammaFunctionDecoder": [((2.5, 1.3, -1.5), scipy.stats.gamma(2.5, loc=-1.5, scale=1 / 1.3))],
+    "SmearedGammaFunctionDecoder": [((2.5, 1.3, 0.7), None), ((0.2, 4.0, 0.014), None), ((30.0, 12.0, 0.014), None)],
 }  # fmt: skip
 DISCRETE = {
     "PoissonDecoder": [((2.2,), scipy.stats.poisson(2.2)), ((300.0,), scipy.stats.poisson(300.0))],

@@ -148,3 +148,10 @@ def test_wrong_settings_are_refused():
         Mixture((Component("a", Decoder(FAMILIES["GammaFunctionDecoder"]), 0),))
     with pytest.raises(ConfigError, match="weight factor >= 0"):
         Mixture((Component("a", Decoder(FAMILIES["GammaFunctionDecoder"]), 1, -1.0),))
+
+
+def test_smeared_gamma_is_the_convolution():
+    decoder, latent = Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), jnp.array([0.6, 4.0, 0.5])
+    for x in (0.2, 0.5, 0.9, 3.0):
+        expected = quad(lambda u: scipy.stats.gamma.pdf(u, 0.6, scale=0.25) / 0.5, max(x - 0.5, 0), x)[0]
+        assert float(decoder.pdf(jnp.array(x), latent)) == pytest.approx(expected, rel=1e-7)

@@ -98,7 +98,9 @@ def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path):
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20000, unlimited[1]))
     try:
-        with pytest.raises(CheckpointError, match="could not be written .File too large.. Earlier ones are untouched"):
+        with pytest.raises(
+            CheckpointError, match=r"could not be written \(File too large\). Earlier ones are untouched"
+        ):
             train(longer, progress=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

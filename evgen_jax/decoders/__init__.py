@@ -7,12 +7,14 @@ from evgen_jax.decoders.gamma import GAMMA, SHIFTED_GAMMA
 from evgen_jax.decoders.mixture import Component, Mixture
 from evgen_jax.decoders.negative_binomial import NEGATIVE_BINOMIAL
 from evgen_jax.decoders.poisson import POISSON
+from evgen_jax.decoders.smeared_gamma import SMEARED_GAMMA
 from evgen_jax.decoders.value_range import ValueRange
 
 FAMILIES: dict[str, Family] = {
     "AsymmetricGaussianDecoder": ASYMMETRIC_GAUSSIAN,
     "GammaFunctionDecoder": GAMMA,
     "ShiftedGammaFunctionDecoder": SHIFTED_GAMMA,
+    "SmearedGammaFunctionDecoder": SMEARED_GAMMA,
     "PoissonDecoder": POISSON,
     "NegativeBinomialDecoder": NEGATIVE_BINOMIAL,
 }

@@ -26,8 +26,8 @@ SCATTERING_STRETCH = 1.64
 """Pandel's length in units of the effective scattering length, calibrated on public simulation of cascades."""
 PANDEL_TIME = 390.0
 """Pandel's tau for cascades, ns."""
-JITTER_MEAN, JITTER_SPREAD = 6.0, 4.0
-"""Response of the photomultiplier folded into the first two moments of the arrival time, ns."""
+RESPONSE_WIDTH = 14.0
+"""Response of module and photomultiplier: a delay uniform between 0 and this, ns (spread 4 ns)."""
 LATE_FRACTION, LATE_DELAY = 0.035, 60.0
 """Share of late pulses and their delay, ns."""
 EMISSION_NORM = 57.2 / 1.0008944
@@ -39,7 +39,7 @@ HOLE_ICE = (
 """Angular sensitivity h2-50cm, polynomial in cos(eta) from the constant up."""
 PATH_POINTS = 21
 
-TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["GammaFunctionDecoder"]), 2),), ValueRange())
+TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 
 
@@ -86,7 +86,7 @@ class AnalyticCascadeSource(LinenSource):
         return PARAMETERS
 
     def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
-        """Charge latents [D, 1], time latents [D, 6], offsets [D, 2] in ns and the time of the shower maximum."""
+        """Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the shower maximum."""
         parameters = jnp.asarray(hypothesis, self.dtype)
         energy = jnp.maximum(parameters[5], 0)
         direction = flight_direction(parameters[3], parameters[4])
@@ -110,13 +110,11 @@ class AnalyticCascadeSource(LinenSource):
             * jnp.asarray(detector.usable, self.dtype)
         )
 
-        shape = distance / (SCATTERING_STRETCH * scattering)
-        rate = 1 / PANDEL_TIME + constants.SPEED_OF_LIGHT_IN_ICE / absorption
-        mean = shape / rate + JITTER_MEAN
-        variance = shape / rate**2 + JITTER_SPREAD**2
-        alpha, beta = mean**2 / variance, mean / variance * constants.TIME_UNIT
+        alpha = distance / (SCATTERING_STRETCH * scattering)
+        beta = (1 / PANDEL_TIME + constants.SPEED_OF_LIGHT_IN_ICE / absorption) * constants.TIME_UNIT
         ones = jnp.ones_like(alpha)
-        latent_time = jnp.stack([alpha, beta, ones * (1 - LATE_FRACTION), alpha, beta, ones * LATE_FRACTION], axis=-1)
+        pandel = [alpha, beta, ones * (RESPONSE_WIDTH / constants.TIME_UNIT)]
+        latent_time = jnp.stack([*pandel, ones * (1 - LATE_FRACTION), *pandel, ones * LATE_FRACTION], axis=-1)
         arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE
         offset = jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
         return charge[:, None], latent_time, offset, hypothesis[6] + shift

@@ -105,7 +105,7 @@ class Checkpoints:
 
     def _not_written(self, error: Exception) -> CheckpointError:
         # What is written in the background fails at the next call; its message ends with pages of settings.
-        reason = str(error).split(" [tensorstore_spec")[0].splitlines()[0].rsplit(": ", 1)[-1]
+        reason = str(error).splitlines()[0].split(" [")[0].rsplit(": ", 1)[-1]
         return CheckpointError(
             f"{self.directory}: a checkpoint could not be written ({reason}). Earlier ones are untouched: make room and "
             "run the same command again to continue from the latest."
