@@ -1,11 +1,13 @@
 """Fixtures: a small detector, a small experiment on it, simulated files. Nothing here needs the network."""
 
+import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from evgen_jax.cli.main import main
 from evgen_jax.config.validate import load_config
 from evgen_jax.detector import Detector, load_detector
 from evgen_jax.experiment import create_trafo
@@ -63,3 +65,20 @@ def small_detector_csv(experiment) -> Path:
 @pytest.fixture(scope="session")
 def loaded_detector(small_detector_csv) -> Detector:
     return load_detector(small_detector_csv)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `evgen-jax ...`; returns exit code, output and error output."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evgen-jax", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

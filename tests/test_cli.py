@@ -10,26 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from evgen_jax.cli.main import main
-
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs `evgen-jax ...`; returns exit code, output and error output."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evgen-jax", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

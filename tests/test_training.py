@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from evgen_jax.config.records import ClassSettings
@@ -20,11 +21,12 @@ from evgen_jax.errors import CheckpointError, ConfigError, DataError
 from evgen_jax.experiment import build_model
 from evgen_jax.export import export_model
 from evgen_jax.model_directory import load_model
+from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer, build_schedule
 from evgen_jax.training.run import manager_directory, train, trained_model
-from evgen_jax.training.step import init_state
+from evgen_jax.training.step import init_state, make_train_step
 
 
 def config_for(experiment: Path, directory: Path, *changes: tuple[str, str]):
@@ -148,8 +150,6 @@ def test_exported_model_and_its_part_equal_the_trained_ones(experiment, tmp_path
     part = load_model(directory / "cascade")
     assert part.parameter_names == ("x", "y", "z", "zenith", "azimuth", "energy", "time")
     h = np.array([0, 0, 0, 1.0, 1.0, 1000.0, 1e4], np.float32)
-    from evgen_jax.sources.linen_source import empty_event
-
     event = empty_event(108, (0.0, 2e4))
     alone = part.source.light_yield(part.variables, h, event, part.detector)
     base = dict(model.source.bases)["cascade"]
@@ -209,6 +209,42 @@ for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
         [sys.executable, "-c", code], env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_penalties_have_their_strengths(experiment):
+    model = build_model(load_config(experiment / "config.yaml"))
+    event = jax.tree.map(lambda x: np.asarray(x)[None], empty_event(108, (0.0, 2e4)))
+    labels = np.array([[0, 0, 0, 1.0, 1.0, 1000.0, 1e4]], np.float32)
+    weights = [np.asarray(w, np.float64) for w in jax.tree.leaves(model.variables)]
+    absolute, square = (sum(float(f(w).sum()) for w in weights) for f in (np.abs, np.square))
+    for l1, l2 in ((0.0, 0.0), (0.25, 0.0), (0.0, 3.0)):
+        optimizer = optax.sgd(1.0)
+        step = jax.jit(make_train_step(model, optimizer, l1=l1, l2=l2))
+        state, metrics = step(init_state(model.variables, optimizer), event, labels)
+        assert float(metrics["penalty"]) == pytest.approx(l1 * absolute + l2 * square, rel=1e-4)
+        moved = [
+            np.asarray(a - b) for a, b in zip(*map(jax.tree.leaves, (model.variables, state.variables)), strict=True)
+        ]
+        if l1 == l2 == 0.0:
+            plain = moved
+        for a, b, w in zip(moved, plain, weights, strict=True):
+            np.testing.assert_allclose(a - b, l1 * np.sign(w) + 2 * l2 * w, rtol=1e-3, atol=1e-3)
+
+
+def test_loss_per_photoelectron(experiment, tmp_path):
+    """`normalize_by_total_charge` and an evaluation of every term."""
+    config = config_for(
+        experiment, tmp_path, ("num_training_iterations: 12,", "num_training_iterations: 4, evaluation_frequency: 2,"
+                               " additional_loss_module_kwargs: {normalize_by_total_charge: True},"),
+        ("{'evaluation_module': , config: {}}", "{'evaluation_module': LossTerms, config: {}}"),
+    )  # fmt: skip
+    train(config, progress=False)
+    metrics = read_metrics(manager_directory(config))
+    assert all(m["loss"] == m["loss_per_pe"] for m in metrics if m["kind"] == "training")
+    evaluated = [m for m in metrics if m["kind"] == "evaluation"]
+    assert [m["step"] for m in evaluated] == [2, 4]
+    for m in evaluated:
+        assert m["loss"] == pytest.approx(m["unbinned_pulse_time_llh"] + m["dom_charge_pdf"], rel=1e-5)
 
 
 def polynomial(start, stop, steps, power=1):
