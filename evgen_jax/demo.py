@@ -47,6 +47,10 @@ def run_demo(directory: Path, steps: int | None = None, source: Path | None = No
     directory.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     config = _config(directory, steps, source)
+    finished = directory / "summary.json"
+    identity = {"steps": config.training_settings.num_training_iterations, "fits": num_fits}
+    if finished.exists() and json.loads(finished.read_text())["identity"] == identity:
+        return (directory / "summary.md").read_text() + "\n(Made by an earlier run, reused.)"
     simulate(config, directory / "events", lambda items: tqdm(items, desc="simulate", unit="file"))
     if not (directory / "trafo" / TRAFO_FILE).exists():
         create_trafo(config, lambda items: tqdm(items, desc="trafo", unit="file"))
@@ -64,7 +68,7 @@ def run_demo(directory: Path, steps: int | None = None, source: Path | None = No
     figures(directory / "figures", model, oracle, events, truth, fits, read_metrics(manager_directory(config)))
     summary = _summary(directory, rows, (gap, pulses), len(events), time.perf_counter() - start)
     (directory / "summary.md").write_text(summary + "\n")
-    (directory / "summary.json").write_text(json.dumps({"medians": rows, "gap": gap}, indent=1) + "\n")
+    finished.write_text(json.dumps({"identity": identity, "medians": rows, "gap": gap}, indent=1) + "\n")
     return summary
 
 
@@ -75,8 +79,10 @@ def _config(directory: Path, steps: int | None, source: Path | None) -> Experime
         text = source.read_text()
     else:
         raise ConfigError(f"{source}: no such configuration file.")
-    path = directory / "demo.yaml"
-    path.write_text(text.replace("{directory}", str(directory)))
+    path, text = directory / "demo.yaml", text.replace("{directory}", str(directory))
+    if path.exists() and path.read_text() != text:
+        raise ConfigError(f"{path}: belongs to a demo of another configuration. Give another directory with -o.")
+    path.write_text(text)
     config = load_config(path)
     if steps is None:
         return config

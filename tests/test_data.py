@@ -86,6 +86,14 @@ def test_bad_files_are_named(experiment, config, loaded_detector, tmp_path, chan
     assert str(path) in str(error.value)
 
 
+def test_missing_exclusions_are_told(experiment, config, loaded_detector, caplog):
+    data = config.data_handler_settings.data_settings.model_copy(update={"dom_exclusions_key": "NoSuchTable"})
+    handler = config.data_handler_settings.model_copy(update={"data_settings": data})
+    file = read_event_file(experiment / "events" / "small_000000.hdf5", handler, loaded_detector)
+    assert file.event(0).usable.all()
+    assert "table 'NoSuchTable' is missing; no DOM is excluded" in caplog.text
+
+
 def test_truncated_and_foreign_files(config, experiment, loaded_detector, tmp_path):
     path = tmp_path / "cut.hdf5"
     path.write_bytes((experiment / "events" / "small_000000.hdf5").read_bytes()[:3000])

@@ -99,7 +99,7 @@ class LabelSettings(Record):
     additional_labels: Strings | None = None
     num_cascades: Count | None = None
     trafo_log: StrictBool | tuple[StrictBool, ...] = False
-    snowstorm_key: StrictStr | None = None
+    snowstorm_key: StrictStr | None = "SnowstormParameterDict"
     snowstorm_parameters: Strings = ()
     float_precision: Precision = "float32"
 

@@ -20,7 +20,13 @@ def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
       ConfigError: with file, key path, what was given, what is known and the nearest match.
     """
     names = str(paths) if isinstance(paths, str | Path) else ", ".join(str(p) for p in paths)
-    return validate(ExperimentConfig, read_yaml(paths), names)
+    values = read_yaml(paths)
+    model = values.get("model_settings")
+    for key in ("decoder_settings", "decoder_charge_settings"):
+        # At the top of the file they are the defaults of the whole model.
+        if key in values and isinstance(model, dict):
+            model.setdefault(key, values.pop(key))
+    return validate(ExperimentConfig, values, names)
 
 
 def validate(record: type[R], values: Any, where: str) -> R:

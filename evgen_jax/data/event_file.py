@@ -1,5 +1,6 @@
 """One HDF5 file to events: pulses, exclusions, labels and seeds, joined by event id."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from evgen_jax.detector import Detector
 from evgen_jax.errors import DataError
 from evgen_jax.event import Event, build_event
 
+LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
     "<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal,
 }  # fmt: skip
@@ -169,8 +171,16 @@ def _check_values(path: Path, table: str, charge: np.ndarray, time: np.ndarray, 
         )
 
 
+def _absent(file: TableFile, key: str, consequence: str) -> bool:
+    """Whether a table of exclusions is not there, with a warning: files without exclusions may lack it."""
+    if not file.has(key):
+        LOGGER.warning("%s: table '%s' is missing; %s.", file.path, key, consequence)
+        return True
+    return False
+
+
 def _read_doms(file: TableFile, key: str | None, ids: np.ndarray, detector: Detector):
-    if key is None or not file.has(key):
+    if key is None or _absent(file, key, "no DOM is excluded"):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     rows = existing(file.read(key, ("string", "om")))
     event, dom = _doms(file.path, key, rows, ids, detector)
@@ -180,7 +190,7 @@ def _read_doms(file: TableFile, key: str | None, ids: np.ndarray, detector: Dete
 
 def _read_windows(file: TableFile, key: str | None, ids: np.ndarray, detector: Detector):
     """Excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it."""
-    if key is None or not file.has(key):
+    if key is None or _absent(file, key, "no time window is excluded"):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))
     rows = existing(file.read(key, ("string", "om")))
     names = ("start", "stop") if "stop" in (rows.dtype.names or ()) else ("time", "width")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from evgen_jax.config.records import ExperimentConfig
 
 FILE = "training_steps.json"
+PACKAGES = ("evgen_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
 
 
 def set_aside(directory: Path) -> None:
@@ -30,7 +32,10 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
     number = len(history) + 1
     name = f"config_{number:04d}.yaml"
     (directory / name).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    history.append({"run": number, "first_step": step, "config": name, "date": time.strftime("%Y-%m-%d %H:%M:%S")})
+    history.append({
+        "run": number, "first_step": step, "config": name, "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "versions": {package: version(package) for package in PACKAGES},
+    })  # fmt: skip
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(history, indent=1) + "\n")
     partial.replace(path)
