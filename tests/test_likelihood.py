@@ -190,11 +190,11 @@ def test_exclusion_windows_are_exact_for_a_sum_of_sources(oracle, x64):
     assert np.all((cdf >= 0) & (cdf <= 1))
 
 
-def test_sums_of_sources(oracle):
+def test_sums_of_sources(oracle, x64):
     """Order is irrelevant, masked sources give nothing, chunk size is irrelevant, halves add up to the whole."""
     event, detector = simulated(oracle), oracle.detector
-    cascade = AnalyticCascadeSource()
-    parts = np.stack([HYPOTHESIS + i for i in range(5)])
+    cascade = AnalyticCascadeSource(dtype=jnp.float64)
+    parts = np.stack([HYPOTHESIS + i for i in range(5)]).astype(np.float64)
 
     def light(source, h):
         return jax.jit(lambda x: source.light_yield({"c": {}}, x, event, detector, True))(h.ravel())
@@ -205,17 +205,17 @@ def test_sums_of_sources(oracle):
     alone = jax.jit(lambda h: cascade.light_yield({}, h, event, detector, True))
     expected = [alone(p) for p in parts]
     total = expected[0] + expected[1] + expected[2] + expected[3] + expected[4]
-    chex.assert_trees_all_close(value, total, rtol=1e-5, atol=1e-9)
-    chex.assert_trees_all_close(light(joint, parts[::-1]), value, rtol=1e-5, atol=1e-9)
+    chex.assert_trees_all_close(value, total, rtol=1e-9, atol=1e-12)
+    chex.assert_trees_all_close(light(joint, parts[::-1]), value, rtol=1e-9, atol=1e-12)
     chex.assert_trees_all_close(light(independent_multi_source(sources, {"c": cascade}, chunk=5), parts), value,
-                                rtol=1e-6, atol=1e-9)  # fmt: skip
+                                rtol=1e-9, atol=1e-12)  # fmt: skip
 
     def scalar(h, chunk):
         source = independent_multi_source(sources, {"c": cascade}, chunk=chunk)
         return jnp.sum(jnp.log(source.light_yield({"c": {}}, h, event, detector).charge + 1))
 
     a, b = (jax.jit(jax.grad(scalar), static_argnums=1)(parts.ravel(), chunk) for chunk in (2, 5))
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
 
 
 def test_nested_sources_of_one_base_share_weights(experiment):
