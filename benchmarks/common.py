@@ -15,8 +15,9 @@ import numpy as np
 from evgen_jax.build import build_loss, build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.detector import load_detector
-from evgen_jax.event import Event, build_event, stack_events
+from evgen_jax.event import Event, stack_events
 from evgen_jax.model import Model
+from evgen_jax.packing import build_event
 from evgen_jax.trafo import Trafo
 
 # Widths, number of per-DOM layers, offsets (ns) of the asymmetric Gaussian and of the gamma components, noise, losses:

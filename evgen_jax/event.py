@@ -85,6 +85,9 @@ class Event(struct.PyTreeNode):
           DataError: lengths differ, an unknown DOM, a charge that is negative or not finite, a time that is not
             finite, or a window that stops before it starts.
         """
+        # Packing builds on this file.
+        from evgen_jax.packing import build_event
+
         charges, times = np.asarray(charge, np.float64), np.asarray(time, np.float64)
         strings, oms = np.asarray(string, np.int64), np.asarray(om, np.int64)
         if not charges.shape == times.shape == strings.shape == oms.shape or charges.ndim != 1:
@@ -120,88 +123,6 @@ def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
     while smallest < size:
         smallest *= factor
     return smallest
-
-
-def build_event(
-    charge: np.ndarray,
-    time: np.ndarray,
-    dom: np.ndarray,
-    *,
-    num_doms: int,
-    readout: tuple[float, float] | None = None,
-    usable: np.ndarray | None = None,
-    windows: np.ndarray | None = None,
-    window_dom: np.ndarray | None = None,
-    window_buffer: float = 100.0,
-    discard_excluded: bool = False,
-    drop_in_windows: bool = False,
-    padded: tuple[int, int, int] | None = None,
-) -> Event:
-    """Event from pulses with DOM indices; see `Event.from_pulses`. `padded` fixes the lengths (P, M, W).
-
-    The measured charge of a DOM counts all its pulses, those at unusable DOMs included.
-    """
-    if not np.all(np.isfinite(charge) & (charge >= 0)):
-        i = int(np.argmin(np.isfinite(charge) & (charge >= 0)))
-        raise DataError(f"pulse {i}: charge {charge[i]} PE; charges must be finite and not negative.")
-    if not np.all(np.isfinite(time)):
-        raise DataError(f"pulse {int(np.argmin(np.isfinite(time)))}: time is not finite.")
-    windows = np.zeros((0, 2)) if windows is None else windows
-    window_dom = np.zeros(0, np.int64) if window_dom is None else window_dom
-    if not np.all(windows[:, 1] >= windows[:, 0]):
-        i = int(np.argmin(windows[:, 1] >= windows[:, 0]))
-        raise DataError(f"time window {i} stops at {windows[i, 1]} ns before it starts at {windows[i, 0]} ns.")
-    if readout is None:
-        first, last = (time.min(), time.max()) if len(time) else (0.0, 0.0)
-        readout = (first - window_buffer, last + window_buffer)
-    usable = np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool)
-
-    if drop_in_windows and len(windows):
-        keep = ~_inside(time, dom, windows, window_dom)
-        charge, time, dom = charge[keep], time[keep], dom[keep]
-    # Stable, so that pulses of one DOM at one time keep the order of the file.
-    order = np.lexsort((time, dom))
-    charge, time, dom = charge[order], time[order], dom[order]
-    first_at_dom = np.ones(len(dom), bool)
-    first_at_dom[1:] = dom[1:] != dom[:-1]
-    dom_charge = np.bincount(dom, weights=charge, minlength=num_doms)
-    cumulative = np.cumsum(charge)
-    before = (cumulative - charge)[first_at_dom][np.cumsum(first_at_dom) - 1] if len(dom) else cumulative
-    quantile = (cumulative - before) / np.maximum(dom_charge[dom], 1e-30)
-    keep = usable[dom] if discard_excluded else np.ones(len(dom), bool)
-
-    active = np.unique(np.concatenate([dom, window_dom]))
-    size_p, size_m, size_w = padded or (bucket(len(dom)), bucket(len(active)), bucket(len(windows), 16))
-    if padded is None and len(windows) == 0:
-        size_w = 0
-    pulses = Pulses(
-        charge=_pad(charge, size_p, 0.0, np.float32),
-        time=_pad(time, size_p, 0.0, np.float64),
-        slot=_pad(np.searchsorted(active, dom), size_p, 0, np.int32),
-        mask=_pad(keep, size_p, False, bool),
-        first=_pad(first_at_dom, size_p, False, bool),
-        quantile=_pad(quantile, size_p, 1.0, np.float32),
-    )
-    return Event(
-        charge=_pad(dom_charge, num_doms, 0.0, np.float32),
-        usable=_pad(usable, num_doms, False, bool),
-        pulses=pulses,
-        active=_pad(active, size_m, num_doms, np.int32),
-        readout=_pad(np.asarray(readout), 2, 0.0, np.float64),
-        windows=Windows(
-            start=_pad(windows[:, 0], size_w, 0.0, np.float64),
-            stop=_pad(windows[:, 1], size_w, 0.0, np.float64),
-            slot=_pad(np.searchsorted(active, window_dom), size_w, 0, np.int32),
-            mask=_pad(np.ones(len(windows), bool), size_w, False, bool),
-        ),
-    )
-
-
-def _inside(time: np.ndarray, dom: np.ndarray, windows: np.ndarray, window_dom: np.ndarray) -> np.ndarray:
-    inside = np.zeros(len(time), bool)
-    for (start, stop), d in zip(windows, window_dom, strict=True):
-        inside |= (dom == d) & (time >= start) & (time <= stop)
-    return inside
 
 
 def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:

@@ -11,8 +11,8 @@ import optax
 
 import evgen_jax as eg
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
-from evgen_jax.event import build_event
 from evgen_jax.multi_sources.independent import independent_multi_source
+from evgen_jax.packing import build_event
 from evgen_jax.simulation import EventSampler, analytic_model, draw_hypotheses
 from evgen_jax.sources.cascade import PARAMETERS, CascadeOptions, CascadeSource
 from evgen_jax.sources.noise import NoiseSource

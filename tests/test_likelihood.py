@@ -11,10 +11,10 @@ import evgen_jax as eg
 from evgen_jax.build import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
-from evgen_jax.event import build_event
 from evgen_jax.experiment import build_model
 from evgen_jax.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
 from evgen_jax.multi_sources.independent import independent_multi_source
+from evgen_jax.packing import build_event
 from evgen_jax.simulation import analytic_model
 from evgen_jax.sources.analytic_cascade import AnalyticCascadeSource
 

@@ -15,9 +15,10 @@ from evgen_jax.build import build_decoder, build_source
 from evgen_jax.config.records import DecoderSettings, ModelSettings
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.detector import load_detector
-from evgen_jax.event import build_event, repad
+from evgen_jax.event import repad
 from evgen_jax.geometry import shower_maximum
 from evgen_jax.likelihood import TERMS, TermOptions, floored, log_charge_probability, pulse_cdf, pulse_pdf
+from evgen_jax.packing import build_event
 from evgen_jax.sources.noise import NoiseSource
 from evgen_jax.trafo import Trafo
 

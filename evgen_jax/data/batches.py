@@ -20,7 +20,8 @@ from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.detector import Detector
 from evgen_jax.errors import DataError
-from evgen_jax.event import Event, stack_events
+from evgen_jax.event import Event
+from evgen_jax.packing import pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 
@@ -188,16 +189,11 @@ def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector,
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
     """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them."""
-    stacked = stack_events([events[i][0].event(events[i][1]) for i in chosen], factor=4)
-    pulses = stacked.pulses.replace(time=stacked.pulses.time.astype(np.float32))
-    windows = stacked.windows.replace(
-        start=stacked.windows.start.astype(np.float32), stop=stacked.windows.stop.astype(np.float32)
-    )
-    stacked = stacked.replace(pulses=pulses, windows=windows, readout=stacked.readout.astype(np.float32))
+    padded = pad_events([(events[i][0].packed, events[i][1]) for i in chosen], factor=4, time_dtype=np.float32)
     labels = [events[i][0].labels for i in chosen]
     values = (
         np.zeros((len(chosen), 0))
         if labels[0] is None
         else np.stack([file[events[i][1]] for file, i in zip(labels, chosen, strict=True)])
     )
-    return Batch(stacked, values.astype(np.float32))
+    return Batch(padded, values.astype(np.float32))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
@@ -12,7 +13,8 @@ from evgen_jax.data.labels import label_columns
 from evgen_jax.data.tables import TableFile, event_keys, existing, match_events
 from evgen_jax.detector import Detector
 from evgen_jax.errors import DataError
-from evgen_jax.event import Event, build_event
+from evgen_jax.event import Event
+from evgen_jax.packing import PackedEvents, pack_events, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
@@ -25,52 +27,27 @@ LAST_ICETOP_OM = 66
 
 @dataclass(frozen=True)
 class EventFile:
-    """The events of one file as flat arrays; event i owns pulses offsets[i] : offsets[i + 1].
+    """The events of one file.
 
     Attributes:
       ids: [E, 4], Run, Event, SubEvent, SubEventStream.
-      charge, time, dom: pulses of all events.
-      offsets: [E + 1].
       labels: [E, H] or None.
       seeds: name -> [E, n].
-      excluded_event, excluded_dom: pairs of event and DOM without data.
-      window_event, window_dom, window: excluded time windows [W], [W], [W, 2].
-      readout: [E, 2] or None.
+      packed: pulses and exclusions.
     """
 
     path: Path
     ids: np.ndarray
-    charge: np.ndarray
-    time: np.ndarray
-    dom: np.ndarray
-    offsets: np.ndarray
     labels: np.ndarray | None
     seeds: dict[str, np.ndarray]
-    excluded_event: np.ndarray
-    excluded_dom: np.ndarray
-    window_event: np.ndarray
-    window_dom: np.ndarray
-    window: np.ndarray
-    readout: np.ndarray | None
-    num_doms: int
-    window_buffer: float
-    discard_excluded: bool
+    packed: PackedEvents
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def event(self, i: int) -> Event:
         """Event number i, padded to its own buckets."""
-        pulses = slice(self.offsets[i], self.offsets[i + 1])
-        usable = np.ones(self.num_doms, bool)
-        usable[self.excluded_dom[self.excluded_event == i]] = False
-        windows = self.window_event == i
-        return build_event(
-            self.charge[pulses], self.time[pulses], self.dom[pulses], num_doms=self.num_doms, usable=usable,
-            readout=None if self.readout is None else tuple(self.readout[i]),
-            windows=self.window[windows], window_dom=self.window_dom[windows],
-            window_buffer=self.window_buffer, discard_excluded=self.discard_excluded,
-        )  # fmt: skip
+        return jax.tree.map(lambda x: x[0], pad_events([(self.packed, i)]))
 
 
 def read_event_file(
@@ -101,12 +78,13 @@ def read_event_file(
     with TableFile(path) as file:
         rows = existing(file.read(data.event_id_key))
         ids = event_keys(rows)
+        ids = ids[_filter(file, settings, ids)]
         label_values = label_columns(file, settings, ids) if labels else None
-        keep = _filter(file, settings, ids)
         pulse_rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
         event, dom = _doms(path, data.pulse_key, pulse_rows, ids, detector)
         good = (event >= 0) & (dom >= 0)
-        event, dom, pulse_rows = event[good], dom[good], pulse_rows[good]
+        if not good.all():
+            event, dom, pulse_rows = event[good], dom[good], pulse_rows[good]
         charge, time = pulse_rows["charge"].astype(np.float64), pulse_rows["time"].astype(np.float64)
         _check_values(path, data.pulse_key, charge, time, ids, event)
         excluded = _read_doms(file, data.dom_exclusions_key, ids, detector)
@@ -116,33 +94,12 @@ def read_event_file(
             readout = _aligned(file, data.readout_window_key, ("start", "stop"), ids)
         seeds = {name: _aligned(file, name, tuple(seed_columns), ids, seed_defaults or {}) for name in seed_names}
 
-    order = np.argsort(event, kind="stable")
-    event, dom, charge, time = event[order], dom[order], charge[order], time[order]
-    offsets = np.searchsorted(event, np.arange(len(ids) + 1))
-    whole = EventFile(  # type: ignore[call-arg]
-        path, ids, charge, time, dom, offsets, label_values, seeds, *excluded, *windows, readout, detector.num_doms,
-        data.time_window_buffer, data.discard_pulses_from_excluded_doms,
+    packed = pack_events(
+        event, dom, charge, time, num_events=len(ids), num_doms=detector.num_doms, excluded_event=excluded[0],
+        excluded_dom=excluded[1], window_event=windows[0], window_dom=windows[1], window=windows[2], readout=readout,
+        window_buffer=data.time_window_buffer, discard_excluded=data.discard_pulses_from_excluded_doms,
     )  # fmt: skip
-    return whole if keep.all() else _select(whole, np.flatnonzero(keep))
-
-
-def _select(file: EventFile, chosen: np.ndarray) -> EventFile:
-    new = np.full(len(file), -1)
-    new[chosen] = np.arange(len(chosen))
-    pulses = np.concatenate(
-        [np.arange(file.offsets[i], file.offsets[i + 1]) for i in chosen] or [np.zeros(0, np.int64)]
-    )
-    lengths = np.diff(file.offsets)[chosen]
-    excluded, windows = new[file.excluded_event] >= 0, new[file.window_event] >= 0
-    return EventFile(
-        file.path, file.ids[chosen], file.charge[pulses], file.time[pulses], file.dom[pulses],
-        np.concatenate([[0], np.cumsum(lengths)]), None if file.labels is None else file.labels[chosen],
-        {k: v[chosen] for k, v in file.seeds.items()},
-        new[file.excluded_event][excluded], file.excluded_dom[excluded],
-        new[file.window_event][windows], file.window_dom[windows], file.window[windows],
-        None if file.readout is None else file.readout[chosen], file.num_doms, file.window_buffer,
-        file.discard_excluded,
-    )  # fmt: skip
+    return EventFile(path, ids, label_values, seeds, packed)
 
 
 def _doms(path: Path, table: str, rows: np.ndarray, ids: np.ndarray, detector: Detector):

@@ -68,7 +68,10 @@ class TableFile:
 
 def existing(rows: np.ndarray) -> np.ndarray:
     """Rows of frames that had the object; fillers (exists = 0) are dropped."""
-    return rows[rows["exists"] > 0] if "exists" in (rows.dtype.names or ()) else rows
+    if "exists" not in (rows.dtype.names or ()):
+        return rows
+    there = rows["exists"] > 0
+    return rows if there.all() else rows[there]
 
 
 def event_keys(rows: np.ndarray) -> np.ndarray:
@@ -83,9 +86,11 @@ def match_events(rows: np.ndarray, events: np.ndarray) -> np.ndarray:
     """
     if len(rows) == 0:
         return np.zeros(0, np.int64)
-    keys = event_keys(rows)
-    change = np.ones(len(keys), bool)
-    change[1:] = np.any(keys[1:] != keys[:-1], axis=1)
+    change = np.zeros(len(rows), bool)
+    change[0] = True
+    for name in ID_COLUMNS:
+        column = np.ascontiguousarray(rows[name])
+        change[1:] |= column[1:] != column[:-1]
     index = {tuple(key): i for i, key in enumerate(events.tolist())}
-    found = np.array([index.get(tuple(key), -1) for key in keys[change].tolist()], np.int64)
+    found = np.array([index.get(tuple(key), -1) for key in event_keys(rows[change]).tolist()], np.int64)
     return found[np.cumsum(change) - 1]

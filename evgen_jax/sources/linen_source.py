@@ -9,8 +9,9 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.detector import Detector
-from evgen_jax.event import Event, build_event
+from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield
+from evgen_jax.packing import build_event
 from evgen_jax.sources.source import Variables
 
 
