@@ -127,10 +127,12 @@ def _build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: Mode
     ignored = ("filter_size_list", "use_dropout_list", "use_batch_norm_list", "keep_prob", "float_precision")
     extra = ("additional_label_names", "snowstorm_parameter_names")
     _only(config, sorted((*option_names, *lists, *ignored, *extra)), f"{where}.config")
-    for key in ("use_dropout_list", "use_batch_norm_list"):
-        value = config.get(key) or False
-        if any(value) if isinstance(value, list) else value:
-            raise ConfigError(f"{where}.config.{key}: is not supported; set it to False.")
+    normalised = config.get("use_batch_norm_list") or False
+    if any(normalised) if isinstance(normalised, list) else normalised:
+        raise ConfigError(
+            f"{where}.config.use_batch_norm_list: is not supported, since the light of an event would depend on the "
+            "others of its batch; set it to False."
+        )
     sizes = config.get("filter_size_list") or []
     if any(list(size) != [1, 1] for size in sizes):
         raise ConfigError(f"{where}.config.filter_size_list: only [1, 1] is supported, DOMs do not share information.")
@@ -139,7 +141,7 @@ def _build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: Mode
         raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {widths!r}.")
 
     def per_layer(key: str, default: list) -> list:
-        value = config.get(key, default)
+        value = default if config.get(key) is None else config[key]
         value = [value] * len(widths) if not isinstance(value, list) else value
         if len(value) != len(widths):
             raise ConfigError(f"{where}.config.{key}: expected {len(widths)} entries (as num_filters_list), "
@@ -157,6 +159,12 @@ def _build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: Mode
     for activation in activations:
         check_activation(activation)
     residual = per_layer("use_residual_list", [True] * last + [False])
+    dropout = tuple(bool(d) for d in per_layer("use_dropout_list", [False] * (last + 1)))
+    keep_prob = config.get("keep_prob")
+    if dropout[-1]:
+        raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
+    if any(dropout) and not (isinstance(keep_prob, int | float) and 0 < keep_prob <= 1):
+        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {keep_prob!r}.")
 
     additional = tuple(config.get("additional_label_names") or ())
     for entry in config.get("snowstorm_parameter_names") or ():
@@ -181,6 +189,8 @@ def _build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: Mode
         tuple(m == "locally_connected" for m in methods),
         tuple(activations),
         tuple(bool(r) for r in residual),
+        dropout,
+        float(keep_prob or 1.0),
         _dtype(config, where),
     )
     try:

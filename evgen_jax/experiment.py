@@ -11,8 +11,9 @@ from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSe
 from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags, label_names
-from evgen_jax.detector import Detector, load_detector
+from evgen_jax.detector import Detector, fingerprint, load_detector
 from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.files import set_aside
 from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model
 from evgen_jax.trafo import Trafo, fit_trafo, load_trafo
@@ -80,7 +81,13 @@ def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path
 
     trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
+    # Models trained with an earlier transformation need it: it is kept.
+    earlier = set_aside(path)
     trafo.save(path)
+    if earlier is not None and earlier.read_bytes() == path.read_bytes():
+        earlier.unlink()
+    elif earlier is not None:
+        print(f"the earlier transformation is kept in {earlier}")
     for error in skipped:
         print(f"skipped: {error}")
     return path
@@ -96,9 +103,21 @@ def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
     trafo = experiment_trafo(config) if trafo is None else trafo
     if not config.model_manager_settings.allow_rebuild_base_models:
         _check_loaded(config.model_settings, "model_settings")
-    source, loaded = build_source(config.model_settings, trafo, load_model)
+    source, loaded = build_source(config.model_settings, trafo, lambda path: _load_base(path, detector))
     variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
     return Model(source, variables, trafo, detector, build_loss(config.loss_module_settings), saved_settings(config))
+
+
+def _load_base(directory: str, detector: Detector) -> Model:
+    """An exported model as a part of this one; it must be for the same detector."""
+    base = load_model(directory)
+    if fingerprint(base.detector) != fingerprint(detector):
+        raise ConfigError(
+            f"load_dir: {directory} was trained for the detector '{base.detector.name}' with "
+            f"{base.detector.num_doms} DOMs, which is not '{detector.name}' of detector_settings.geometry with "
+            f"{detector.num_doms} DOMs."
+        )
+    return base
 
 
 def _check_loaded(settings: ModelSettings, where: str) -> None:

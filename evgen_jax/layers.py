@@ -53,6 +53,9 @@ class DomNetwork(nn.Module):
     Attributes:
       num_doms: D.
       widths, per_dom, activations, residual: one entry per layer.
+      dropout: one flag per layer (empty: none); its outputs, without what a residual connection adds, are set to 0
+        with probability 1 - keep_prob and divided by keep_prob otherwise.
+      keep_prob: see dropout.
       num_dom_outputs: how many outputs are needed at every DOM.
       dtype: of parameters and computation.
     """
@@ -63,11 +66,16 @@ class DomNetwork(nn.Module):
     activations: tuple[str, ...]
     residual: tuple[bool, ...]
     num_dom_outputs: int
+    dropout: tuple[bool, ...] = ()
+    keep_prob: float = 1.0
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, active: Array) -> tuple[Array, Array]:
-        """Features [D, F] and active DOMs [M] to outputs [D, num_dom_outputs] and [M, the others]."""
+    def __call__(self, x: Array, active: Array, key: Array | None = None) -> tuple[Array, Array]:
+        """Features [D, F] and active DOMs [M] to outputs [D, num_dom_outputs] and [M, the others].
+
+        Dropout acts only where a key is given, that is in training.
+        """
         last = len(self.widths) - 1
         for i, (width, per_dom, activation, residual) in enumerate(
             zip(self.widths, self.per_dom, self.activations, self.residual, strict=True)
@@ -85,6 +93,9 @@ class DomNetwork(nn.Module):
                                     self.dtype)  # fmt: skip
             if i < last:
                 y = ACTIVATIONS[activation](_dense(scaled, kernel, bias))
+                if key is not None and any(self.dropout) and self.dropout[i]:
+                    kept = jax.random.bernoulli(jax.random.fold_in(key, i), self.keep_prob, y.shape)
+                    y = jnp.where(kept, y * float(1 / self.keep_prob), 0)
                 x = _residual(x, y * factor) if residual else y
                 continue
 

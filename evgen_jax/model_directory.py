@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from evgen_jax.build import build_loss, build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import validate
-from evgen_jax.detector import detectors_equal, load_detector
+from evgen_jax.detector import load_detector
 from evgen_jax.errors import ModelDirectoryError
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
@@ -182,8 +182,3 @@ def _verify(directory: Path) -> None:
             raise ModelDirectoryError(f"{path}: is missing. Export or copy the model again.")
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ModelDirectoryError(f"{path}: was changed or damaged since the export. Export or copy it again.")
-
-
-def same_detector(a: Model, b: Model) -> bool:
-    """Whether two models were made for one detector."""
-    return detectors_equal(a.detector, b.detector)

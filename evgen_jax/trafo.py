@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.errors import TrafoError
+from evgen_jax.files import write_whole
 
 FORMAT = 1
 
@@ -59,10 +60,14 @@ class Trafo:
         pick = lambda values: tuple(values[i] for i in indices)  # noqa: E731
         return Trafo(tuple(names), pick(self.mean), pick(self.std), pick(self.log), self.norm_constant)
 
+    def as_plain(self) -> dict[str, Any]:
+        """The fields as JSON knows them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
     def save(self, path: str | Path) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        write_whole(path, json.dumps({"format": FORMAT, **self.as_plain()}, indent=1) + "\n")
 
 
 def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -> Trafo:

@@ -39,17 +39,20 @@ def test_stream_is_deterministic_and_resumes(config, loaded_detector, jobs):
     changed = config.model_copy(update={"data_iterator_settings": iterators.model_copy(update={"training": training})})
     stream = open_stream(changed, "training", loaded_detector)
     seen = []
-    for _ in range(25):
+    for _ in range(45):  # two passes over the files and a bit
         batch = next(stream)
         seen.append((batch.labels, stream.position))
     stream.close()
     assert stream.position.epoch > 0
-    resumed = open_stream(changed, "training", loaded_detector, seen[11][1])
-    for labels, position in seen[12:]:
-        np.testing.assert_array_equal(next(resumed).labels, labels)
-        assert resumed.position == position
-    resumed.close()
     assert isinstance(seen[0][1], Position)
+    # From the middle of an epoch, and from the last batch of one.
+    last = next(i for i in range(1, len(seen) - 1) if seen[i + 1][1].epoch > seen[i][1].epoch > 0)
+    for start in (11, last):
+        resumed = open_stream(changed, "training", loaded_detector, seen[start][1])
+        for labels, position in seen[start + 1 :]:
+            np.testing.assert_array_equal(next(resumed).labels, labels)
+            assert resumed.position == position
+        resumed.close()
 
 
 def damaged(path, tmp_path, change):

@@ -104,7 +104,8 @@ class BatchStream:
         while True:
             epoch = self.position.epoch
             pools = self._pools(epoch)
-            seen = 0
+            # A position saved after the last batch of an epoch resumes in one that has nothing left, which is no error.
+            from_its_start, seen = self.position == Position(epoch), 0
             for number in range(self.position.pool, len(pools)):
                 events = self._read(epoch, number, pools)
                 order = self._order(epoch, number, events)
@@ -122,7 +123,7 @@ class BatchStream:
             self.position = Position(epoch + 1)
             if not forever:
                 return
-            if seen == 0 and epoch > 0:
+            if seen == 0 and from_its_start:
                 raise DataError("input_data: none of the files has a usable event.")
 
     def _order(self, epoch: int, number: int, events: list[tuple[EventFile, int]]) -> np.ndarray:

@@ -78,7 +78,7 @@ class CascadeSource(LinenSource):
       options: see `CascadeOptions`.
       trafo: normalisation of the inputs, one entry per hypothesis parameter.
       time_decoder, charge_decoder: distributions.
-      widths, per_dom, activations, residual: the network, see `DomNetwork`.
+      widths, per_dom, activations, residual, dropout, keep_prob: the network, see `DomNetwork`.
       dtype: float32 or float64.
     """
 
@@ -90,6 +90,8 @@ class CascadeSource(LinenSource):
     per_dom: tuple[bool, ...]
     activations: tuple[str, ...]
     residual: tuple[bool, ...]
+    dropout: tuple[bool, ...] = ()
+    keep_prob: float = 1.0
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -162,9 +164,11 @@ class CascadeSource(LinenSource):
         features = self._features(parameters, direction, energy, displacement, distance, unit, dom_position, acceptance)
         network = DomNetwork(
             num_doms=detector.num_doms, widths=self.widths, per_dom=self.per_dom, activations=self.activations,
-            residual=self.residual, num_dom_outputs=len(self.charge_decoder.parameter_names), dtype=self.dtype,
+            residual=self.residual, num_dom_outputs=len(self.charge_decoder.parameter_names), dropout=self.dropout,
+            keep_prob=self.keep_prob, dtype=self.dtype,
         )  # fmt: skip
-        raw_charge, latent_time = network(features, event.active)
+        key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
+        raw_charge, latent_time = network(features, event.active, key)
         scale = self._charge_scale(energy, named, detector, acceptance, unit[:, 2], distance)
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, self.options.charge_scale_tensors)
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 from jax import Array
 
 from evgen_jax.detector import Detector
@@ -10,6 +11,19 @@ from evgen_jax.light_yield import LightYield
 
 Variables = Any
 """Pytree of a source's weights: {'params': ...} of a linen module, or {base name: variables} of a multi-source."""
+
+
+def with_dropout_keys(variables: Variables, key: Array) -> Variables:
+    """Adds a random key beside the weights of every source, which makes its dropout act.
+
+    The keys are data like the weights, so that sources without dropout need not know of them; sub-sources of one base
+    drop the same.
+    """
+    if "params" in variables:
+        return {**variables, "dropout": {"key": key}}
+    return {
+        name: with_dropout_keys(part, jax.random.fold_in(key, i)) for i, (name, part) in enumerate(variables.items())
+    }
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""What a run directory remembers: earlier runs set aside, and which configuration was in force from which step on."""
+"""What a run directory remembers: which configuration was in force from which step on."""
 
 import json
 import time
@@ -9,20 +9,10 @@ from typing import Any
 import yaml
 
 from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.files import write_whole
 
 FILE = "training_steps.json"
 PACKAGES = ("evgen_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
-
-
-def set_aside(directory: Path) -> None:
-    """Moves an earlier run to a name of its own; nothing is deleted."""
-    if not directory.exists():
-        return
-    number = 1
-    while (target := directory.with_name(f"{directory.name}.old-{number}")).exists():
-        number += 1
-    directory.rename(target)
-    print(f"restore_model is False: the earlier run is kept in {target}")
 
 
 def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
@@ -36,9 +26,7 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
         "run": number, "first_step": step, "config": name, "date": time.strftime("%Y-%m-%d %H:%M:%S"),
         "versions": {package: version(package) for package in PACKAGES},
     })  # fmt: skip
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(history, indent=1) + "\n")
-    partial.replace(path)
+    write_whole(path, json.dumps(history, indent=1) + "\n")
 
 
 def read_history(directory: Path) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ class Loop:
       streams: 'training' and, if there is one, 'validation'.
       writer, checkpoints: where metrics and states go.
       validate_every, evaluate_every, save_every: in steps; evaluate_every None evaluates nothing.
+      identity: what is stored with every checkpoint, to compare when a run continues.
     """
 
     step: Callable
@@ -38,6 +39,7 @@ class Loop:
     validate_every: int
     evaluate_every: int | None
     save_every: int
+    identity: Mapping[str, Any]
 
     def run(self, state: TrainState, total: int, progress: bool) -> TrainState:
         """Trains until `total` steps are done, counted over all runs.
@@ -103,4 +105,4 @@ class Loop:
         if int(state.step) == 0:
             return
         self.writer.flush()
-        self.checkpoints.save(state, {"positions": positions}, min(held_out_loss, 1e300))
+        self.checkpoints.save(state, {"positions": positions, **self.identity}, min(held_out_loss, 1e300))

@@ -11,11 +11,13 @@ from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import CheckpointError, ConfigError
-from evgen_jax.experiment import build_model, check_data, open_stream
+from evgen_jax.detector import fingerprint
+from evgen_jax.experiment import TRAFO_FILE, build_model, check_data, open_stream
+from evgen_jax.files import set_aside
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.training.checkpoints import Checkpoints
-from evgen_jax.training.history import record_start, set_aside
+from evgen_jax.training.history import record_start
 from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter
 from evgen_jax.training.optimizer import build_optimizer
@@ -46,6 +48,7 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
         model, optimizer, axis_name=AXIS if num_devices > 1 else None, events_per_step=settings.events_per_step,
         l1=settings.l1_regularization, l2=settings.l2_regularization, trainable=_trainable(model, settings.frozen_parts),
         normalize_by_total_charge=settings.additional_loss_module_kwargs.normalize_by_total_charge,
+        seed=settings.random_seed,
     )  # fmt: skip
     step = data_parallel(step, num_devices) if num_devices > 1 else jax.jit(step)
     evaluate_every = settings.evaluation_frequency if config.evaluation_module_settings.evaluation_module else None
@@ -55,12 +58,14 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
     for name in names:
         check_data(config, name, detector)
     if not config.model_manager_settings.restore_model:
-        set_aside(directory)
+        earlier = set_aside(directory)
+        if earlier is not None:
+            print(f"restore_model is False: the earlier run is kept in {earlier}")
     directory.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
     state, positions = init_state(model.variables, optimizer), {}
     if checkpoints.latest_step() is not None:
-        state, meta = checkpoints.restore(state)
+        state, meta = _restore(checkpoints, state, model, config)
         positions = {k: Position(**v) for k, v in meta["positions"].items()}
     first = int(state.step)
     record_start(directory, config, first)
@@ -72,7 +77,7 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
     writer = MetricWriter(directory, first)
     loop = Loop(
         step, jax.jit(make_loss_terms(model)), schedule, streams, writer, checkpoints, settings.validation_frequency,
-        evaluate_every, settings.save_frequency,
+        evaluate_every, settings.save_frequency, _identity(model),
     )  # fmt: skip
     try:
         return loop.run(state, settings.num_training_iterations, progress)
@@ -81,6 +86,28 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
             stream.close()
         writer.close()
         checkpoints.close()
+
+
+def _identity(model: Model) -> dict[str, Any]:
+    """What the weights were trained with besides the architecture: other values would give wrong numbers silently."""
+    return {"trafo": model.trafo.as_plain(), "detector": fingerprint(model.detector)}
+
+
+def _restore(
+    checkpoints: Checkpoints, like: TrainState, model: Model, config: ExperimentConfig, step: int | None = None
+) -> tuple[TrainState, dict[str, Any]]:
+    state, meta = checkpoints.restore(like, step)
+    names = {
+        "trafo": f"the data transformation {Path(config.data_trafo_settings.model_dir) / TRAFO_FILE}",
+        "detector": f"the detector '{model.detector.name}'",
+    }
+    for key, value in _identity(model).items():
+        if meta[key] != value:
+            raise CheckpointError(
+                f"{checkpoints.directory}: was trained with other values than {names[key]} holds now. Put the earlier "
+                "one back, or set model_manager_settings.restore_model: False to start afresh."
+            )
+    return state, meta
 
 
 def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
@@ -125,7 +152,7 @@ def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
     optimizer, _ = build_optimizer(config.training_settings)
     checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
     try:
-        state, _ = checkpoints.restore(init_state(model.variables, optimizer), step)
+        state, _ = _restore(checkpoints, init_state(model.variables, optimizer), model, config, step)
     finally:
         checkpoints.close()
     return model.with_variables(state.variables)

@@ -12,7 +12,7 @@ from jax import Array
 from evgen_jax.event import Event
 from evgen_jax.likelihood import Loss
 from evgen_jax.model import Model
-from evgen_jax.sources.source import Variables
+from evgen_jax.sources.source import Variables, with_dropout_keys
 
 
 class TrainState(struct.PyTreeNode):
@@ -29,7 +29,7 @@ def init_state(variables: Variables, optimizer: optax.GradientTransformation) ->
 
 
 def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callable:
-    """Sum of the loss over a batch with its gradient: (variables, events [B], labels [B, H]) -> (loss, gradient).
+    """Sum of the loss over a batch with its gradient: (variables, events [B], labels [B, H], key) -> (loss, gradient).
 
     Args:
       model: gives source, detector and loss terms.
@@ -38,22 +38,24 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
     """
     source, detector, loss = model.source, model.detector, model.loss
 
-    def group_loss(variables: Variables, events: Event, labels: Array) -> Array:
-        def one(event: Event, hypothesis: Array) -> Array:
-            return loss(source.light_yield(variables, hypothesis, event, detector, loss.needs_cumulative), event)
+    def group_loss(variables: Variables, events: Event, labels: Array, keys: Array) -> Array:
+        def one(event: Event, hypothesis: Array, key: Array) -> Array:
+            weights = with_dropout_keys(variables, key)
+            return loss(source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative), event)
 
         if labels.shape[0] == 1:
-            return one(*jax.tree.map(lambda x: x[0], (events, labels)))
-        return jnp.sum(jax.vmap(one)(events, labels))
+            return one(*jax.tree.map(lambda x: x[0], (events, labels, keys)))
+        return jnp.sum(jax.vmap(one)(events, labels, keys))
 
-    def batch_loss(variables: Variables, events: Event, labels: Array) -> tuple[Array, Variables]:
+    def batch_loss(variables: Variables, events: Event, labels: Array, key: Array) -> tuple[Array, Variables]:
         count = labels.shape[0]
+        keys = jax.random.split(key, count)
         size = events_per_step or (1 if jax.default_backend() == "cpu" else count)
         size = next(s for s in range(min(size, count), 0, -1) if count % s == 0)
         value_and_grad = jax.value_and_grad(group_loss)
         if size == count:
-            return value_and_grad(variables, events, labels)
-        groups = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), (events, labels))
+            return value_and_grad(variables, events, labels, keys)
+        groups = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), (events, labels, keys))
 
         def add(total, group):
             value, gradient = value_and_grad(variables, *group)
@@ -91,6 +93,7 @@ def make_train_step(
     l2: float = 0.0,
     normalize_by_total_charge: bool = False,
     trainable: Callable[[Variables], Any] | None = None,
+    seed: int = 0,
 ) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
     """The pure step (state, events [B], labels [B, H]) -> (state, metrics).
 
@@ -101,11 +104,15 @@ def make_train_step(
       l1, l2: strengths of the penalties sum |w| and sum w^2.
       normalize_by_total_charge: the loss is that of the batch per photoelectron.
       trainable: gives a tree of flags for the weights; frozen ones stay as they are.
+      seed: of the random numbers of a step, which follow from it and the step's number alone.
     """
     batch_loss = make_batch_loss(model, events_per_step)
 
     def step(state: TrainState, events: Event, labels: Array) -> tuple[TrainState, dict[str, Array]]:
-        total, gradient = batch_loss(state.variables, events, labels)
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        if axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+        total, gradient = batch_loss(state.variables, events, labels, key)
         count = labels.shape[0]
         charge = jnp.sum(events.charge) / count
         loss, gradient = total / count, jax.tree.map(lambda g: g / count, gradient)

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 FAMILIES = ("asymmetric_gaussian", "gamma", "shifted_gamma", "poisson", "negative_binomial")
 MIXTURES = ("mix_tiny_time", "mix_default_time")
 NUM_DOMS, EVENTS = 48, (0, 1)
-OUTPUTS = ("dom_charges", "dom_charges_variance", "dom_charges_pdf")
+OUTPUTS = ("dom_charges", "dom_charges_variance", "dom_charges_pdf", "dom_cdf_exclusion")
 
 
 def decoders(source: Path) -> None:
@@ -40,7 +40,8 @@ def cascade(source: Path) -> None:
     kept &= np.isin(dom, chosen)
     windows = z["in/x_time_exclusions_ids"].astype(int)
     kept_windows = np.isin(windows[:, 0], EVENTS) & np.isin(windows[:, 1] * 60 + windows[:, 2], chosen)
-    out = {"doms": chosen, "in/x_pulses": z["in/x_pulses"][kept], "in/x_pulses_ids": ids[kept].astype(np.int16),
+    coordinates = np.load(source / "utils.npz")["detector/x_coords"].reshape(-1, 3)
+    out = {"doms": chosen, "coordinates": coordinates[chosen], "in/x_pulses": z["in/x_pulses"][kept], "in/x_pulses_ids": ids[kept].astype(np.int16),
            "in/x_time_exclusions": z["in/x_time_exclusions"][kept_windows],
            "in/x_time_exclusions_ids": windows[kept_windows].astype(np.int16)}  # fmt: skip
     for key in ("in/x_parameters", "in/x_time_window"):
@@ -65,6 +66,17 @@ def cascade(source: Path) -> None:
     (HERE / "cascade.json").write_text(json.dumps(settings, indent=1) + "\n")
 
 
+def utilities(source: Path) -> None:
+    z = np.load(source / "utils.npz")
+    kept = ("value_range/", "angles/vec", "angles/zen", "angles/az", "angles/angle2vec_flip", "angles/get_angle",
+            "basis/", "dom_acceptance/x", "dom_acceptance/float64", "dom_acceptance/y_ref", "cascades/", "tf_helpers/",
+            "learning_rate/")  # fmt: skip
+    out = {k: z[k] for k in z.files if k.startswith(kept) and "float32" not in k}
+    out["dom_acceptance/y_ref"] = out["dom_acceptance/y_ref"].astype(np.float32)
+    np.savez_compressed(HERE / "utilities.npz", **out)
+
+
 if __name__ == "__main__":
     decoders(Path(sys.argv[1]))
     cascade(Path(sys.argv[1]))
+    utilities(Path(sys.argv[1]))

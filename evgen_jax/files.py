@@ -1,0 +1,21 @@
+"""Files that are never half-written and never lost."""
+
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file; under its name there is the old content or the new one, at any moment."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def set_aside(path: Path) -> Path | None:
+    """Moves a file or directory to a name of its own, '<name>.old-1' and so on; None if there was nothing."""
+    if not path.exists():
+        return None
+    number = 1
+    while (target := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    path.rename(target)
+    return target
