@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from evgen_jax.build import build_decoder, build_source
-from evgen_jax.constants import CHARGE_FLOOR
 from evgen_jax.config.records import DecoderSettings, ModelSettings
+from evgen_jax.constants import CHARGE_FLOOR
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.detector import load_detector
 from evgen_jax.event import repad

@@ -80,9 +80,7 @@ def test_basis_functions(z, x64):
     np.testing.assert_allclose(gamma.ppf(q, shape)[1:-1], z["basis/gamma_ppf"][1:-1], rtol=1e-8)
     inside = np.asarray(x) >= 0
     mean = jnp.array([[2.2]])
-    np.testing.assert_allclose(
-        poisson.pdf(x, mean)[inside], z["basis/poisson_pdf"][inside], rtol=1e-10, atol=1e-300
-    )
+    np.testing.assert_allclose(poisson.pdf(x, mean)[inside], z["basis/poisson_pdf"][inside], rtol=1e-10, atol=1e-300)
     for suffix, normalised in (("", True), ("_nonorm", False)):
         own = log_probability(x, jnp.array(2.2), jnp.array(0.3 * 2.2**2), normalised)
         np.testing.assert_allclose(own[inside], z[f"basis/log_negative_binomial{suffix}"][inside], rtol=1e-9, atol=1e-9)

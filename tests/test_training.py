@@ -17,10 +17,11 @@ import pytest
 from evgen_jax.config.records import ClassSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import CheckpointError, ConfigError, DataError
-from evgen_jax.experiment import build_model
+from evgen_jax.experiment import build_model, open_stream
 from evgen_jax.export import export_model
 from evgen_jax.model_directory import load_model
 from evgen_jax.sources.linen_source import empty_event
+from evgen_jax.sources.source import with_dropout_keys
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer, build_schedule
@@ -124,6 +125,20 @@ def trained_state(config):
     return state
 
 
+def test_latest_and_best_checkpoints_are_kept(experiment, tmp_path):
+    model = build_model(load_config(experiment / "config.yaml"))
+    state = init_state(model.variables, optax.sgd(1.0))
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
+    for number, loss in enumerate([5.0, 1.0, 4.0, 3.0, 2.0], start=1):
+        checkpoints.save(state.replace(step=np.int32(number)), {"positions": {}}, loss)
+    checkpoints.close()
+    kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit())
+    assert kept == [2, 4, 5]  # the best and the latest two
+    again = Checkpoints(tmp_path / "checkpoints", keep=2)
+    assert again.latest_step() == 5 and int(again.restore(state, 2)[0].step) == 2
+    again.close()
+
+
 def test_one_bad_file_among_many(experiment, tmp_path, caplog):
     shutil.copytree(experiment / "events", tmp_path / "events")
     bad = tmp_path / "events" / "small_000001.hdf5"
@@ -199,22 +214,73 @@ iterators = iterators.model_copy(update={{"training": iterators.training.model_c
 config = config.model_copy(update={{"data_iterator_settings": iterators}})
 model = build_model(config)
 batch = next(open_stream(config, "training", jax.tree.map(np.asarray, model.detector)))
-optimizer = optax.sgd(1e-6)
+optimizer = optax.sgd(1.0)  # the change of the weights is the gradient
 single = jax.jit(make_train_step(model, optimizer))
 several = data_parallel(make_train_step(model, optimizer, axis_name=AXIS), {count})
 a = b = init_state(model.variables, optimizer)
-for _ in range(2):
-    a, ma = jax.block_until_ready(single(a, batch.events, batch.labels))
-    b, mb = jax.block_until_ready(several(b, batch.events, batch.labels))
+a, ma = jax.block_until_ready(single(a, batch.events, batch.labels))
+b, mb = jax.block_until_ready(several(b, batch.events, batch.labels))
 np.testing.assert_allclose(ma["loss"], mb["loss"], rtol=1e-6)
-for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
-    np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6)
+for x, y, start in zip(*map(jax.tree.leaves, (a.variables, b.variables, model.variables))):
+    np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(x - start).max()))
 """
     flags = f"--xla_force_host_platform_device_count={count}"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_dropout_acts_in_training_alone(experiment, tmp_path):
+    config = config_for(experiment, tmp_path, ("use_dropout_list: False", "use_dropout_list: [False, True, False]"),
+                        ("keep_prob: ,", "keep_prob: 0.5,"))  # fmt: skip
+    model = build_model(config)
+    plain = build_model(load_config(experiment / "config.yaml"))
+    h = np.array([0, 0, 0, 1.0, 1.0, 1000.0, 1e4], np.float32)
+    event = empty_event(108, (0.0, 2e4))
+
+    def charge(model, variables):
+        return np.asarray(model.source.light_yield(variables, h, event, model.detector).charge)
+
+    np.testing.assert_array_equal(charge(model, model.variables), charge(plain, plain.variables))
+    variables = jax.tree.map(lambda x: x + 0.1, model.variables)  # so that every layer matters
+    keys = [with_dropout_keys(variables, jax.random.key(i)) for i in (0, 0, 1)]
+    one, same, other = (charge(model, v) for v in keys)
+    np.testing.assert_array_equal(one, same)
+    assert np.any(one != other) and np.any(one != charge(model, variables))
+    np.testing.assert_array_equal(charge(plain, keys[0]), charge(plain, variables))
+
+    batch = next(open_stream(config, "training", jax.tree.map(np.asarray, model.detector)))
+    step = jax.jit(make_train_step(model, optax.sgd(0.0), seed=3))
+    state = init_state(variables, optax.sgd(0.0))
+    losses = []
+    for _ in range(3):  # the weights stay, the random numbers follow the number of the step
+        state, metrics = step(state, batch.events, batch.labels)
+        losses.append(float(metrics["loss"]))
+    assert len(set(losses)) == 3
+    _, again = step(state.replace(step=state.step - 1), batch.events, batch.labels)
+    assert float(again["loss"]) == losses[2]
+
+
+def test_a_changed_transformation_or_detector_is_refused(experiment, tmp_path):
+    shutil.copytree(experiment / "trafo", tmp_path / "trafo")
+    shutil.copy(experiment / "detector.csv", tmp_path / "detector.csv")
+    here = ((f"{experiment}/trafo", f"{tmp_path}/trafo"), (f"{experiment}/detector.csv", f"{tmp_path}/detector.csv"),
+            ("num_training_iterations: 12", "num_training_iterations: 2"))  # fmt: skip
+    config = config_for(experiment, tmp_path, *here)
+    train(config, progress=False)
+    changes = {"trafo/trafo.json": ('"norm_constant": 1e-06', '"norm_constant": 2e-06'),
+               "detector.csv": ("\n1,1,-110.0", "\n1,1,-111.0")}  # fmt: skip
+    for name, (old, new) in changes.items():
+        path = tmp_path / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        for function in (lambda: train(config, progress=False), lambda: trained_model(config)):
+            with pytest.raises(CheckpointError, match="was trained with other values than .* holds now"):
+                function()
+        path.write_text(text)
+    assert trained_model(config).parameter_names[0] == "cascade_x"
 
 
 def test_penalties_have_their_strengths(experiment):

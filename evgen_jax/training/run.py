@@ -10,8 +10,8 @@ import numpy as np
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch
-from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.detector import fingerprint
+from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.experiment import TRAFO_FILE, build_model, check_data, open_stream
 from evgen_jax.files import set_aside
 from evgen_jax.model import Model
