@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evgen_jax.build import build_loss, build_source, init_variables
+from evgen_jax.building.losses import build_loss
+from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.detector import load_detector
 from evgen_jax.event import Event, stack_events

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evgen_jax.build import build_loss, build_source, init_variables, parameter_names, resolve_settings
+from evgen_jax.building.losses import build_loss
+from evgen_jax.building.model import build_source, init_variables, parameter_names, resolve_settings
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSettings
 from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.event_file import read_event_file

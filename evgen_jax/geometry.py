@@ -13,6 +13,11 @@ def flight_direction(zenith: Array, azimuth: Array) -> Array:
     return -jnp.stack([sin_zenith * jnp.cos(azimuth), sin_zenith * jnp.sin(azimuth), jnp.cos(zenith)], axis=-1)
 
 
+def sphere_point(zenith: Array, azimuth: Array) -> Array:
+    """Unit vector (..., 3) from the centre of a sphere to the point at these angles; no change of sign."""
+    return -flight_direction(zenith, azimuth)
+
+
 def origin_angles(direction: Array) -> tuple[Array, Array]:
     """Zenith in [0, pi] and azimuth in [0, 2 pi) of a particle that flies along `direction` (..., 3)."""
     unit = direction / safe_norm(direction)[..., None]

@@ -1,6 +1,7 @@
 """The stack of layers shared by all network sources: no information flows between DOMs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import flax.linen as nn
 import jax
@@ -40,10 +41,32 @@ def _same_for_all_doms(num_doms: int):
     return init if num_doms else nn.initializers.truncated_normal(1.0)
 
 
+@dataclass(frozen=True)
+class NetworkShape:
+    """What a `DomNetwork` looks like; one entry per layer.
+
+    Attributes:
+      widths: numbers of outputs.
+      per_dom: whether every DOM has weights of its own ("locally connected").
+      activations: names in `ACTIVATIONS`.
+      residual: whether the layer's input is added to its output.
+      dropout: whether the outputs, without what a residual connection adds, are set to 0 with probability
+        1 - keep_prob in training and divided by keep_prob otherwise; empty: nowhere.
+      keep_prob: see dropout.
+    """
+
+    widths: tuple[int, ...]
+    per_dom: tuple[bool, ...]
+    activations: tuple[str, ...]
+    residual: tuple[bool, ...]
+    dropout: tuple[bool, ...] = ()
+    keep_prob: float = 1.0
+
+
 class DomNetwork(nn.Module):
     """Layers y = act((x W / sqrt(n_in) + b) / sqrt(2)) with residual connections y s + x.
 
-    W and b are shared by all DOMs or belong to one DOM each (`per_dom`, "locally connected"). Residual: the first
+    W and b are shared by all DOMs or belong to one DOM each (`per_dom`). Residual: the first
     min(n_in, n_out) channels get the layer's input added; channels beyond n_in stay y s. W and b start from a
     truncated normal of spread 1 (identical for all DOMs), s from one of spread 0.001.
 
@@ -52,22 +75,14 @@ class DomNetwork(nn.Module):
 
     Attributes:
       num_doms: D.
-      widths, per_dom, activations, residual: one entry per layer.
-      dropout: one flag per layer (empty: none); its outputs, without what a residual connection adds, are set to 0
-        with probability 1 - keep_prob and divided by keep_prob otherwise.
-      keep_prob: see dropout.
+      shape: of the network.
       num_dom_outputs: how many outputs are needed at every DOM.
       dtype: of parameters and computation.
     """
 
     num_doms: int
-    widths: tuple[int, ...]
-    per_dom: tuple[bool, ...]
-    activations: tuple[str, ...]
-    residual: tuple[bool, ...]
+    shape: NetworkShape
     num_dom_outputs: int
-    dropout: tuple[bool, ...] = ()
-    keep_prob: float = 1.0
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -76,9 +91,10 @@ class DomNetwork(nn.Module):
 
         Dropout acts only where a key is given, that is in training.
         """
-        last = len(self.widths) - 1
+        net = self.shape
+        last = len(net.widths) - 1
         for i, (width, per_dom, activation, residual) in enumerate(
-            zip(self.widths, self.per_dom, self.activations, self.residual, strict=True)
+            zip(net.widths, net.per_dom, net.activations, net.residual, strict=True)
         ):
             n_in = x.shape[-1]
             lead = (self.num_doms,) if per_dom else ()
@@ -93,9 +109,9 @@ class DomNetwork(nn.Module):
                                     self.dtype)  # fmt: skip
             if i < last:
                 y = ACTIVATIONS[activation](_dense(scaled, kernel, bias))
-                if key is not None and any(self.dropout) and self.dropout[i]:
-                    kept = jax.random.bernoulli(jax.random.fold_in(key, i), self.keep_prob, y.shape)
-                    y = jnp.where(kept, y * float(1 / self.keep_prob), 0)
+                if key is not None and any(net.dropout) and net.dropout[i]:
+                    kept = jax.random.bernoulli(jax.random.fold_in(key, i), net.keep_prob, y.shape)
+                    y = jnp.where(kept, y * float(1 / net.keep_prob), 0)
                 x = _residual(x, y * factor) if residual else y
                 continue
 

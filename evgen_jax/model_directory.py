@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from evgen_jax.build import build_loss, build_source, init_variables
+from evgen_jax.building.losses import build_loss
+from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.detector import load_detector
@@ -86,8 +87,7 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
 def _part(model: Model, name: str, base: Any) -> Model:
     """A base of a multi-source as a model of its own."""
     assert isinstance(model.source, MultiSource)
-    columns = [c for c in model.source.expand.columns if c[0] == name][0]
-    trafo = getattr(base, "trafo", None) or model.trafo.select(range(columns[1], columns[2]), base.parameter_names)
+    trafo = getattr(base, "trafo", None) or model.source.expand.base_trafos(model.trafo)[name]
     section = dict(model.settings["model_settings"])
     own = dict(section["multi_source_bases"][name])
     for key in ("decoder_settings", "decoder_charge_settings"):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evgen_jax.build import build_source
+from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events

@@ -11,10 +11,12 @@ import optax
 
 import evgen_jax as eg
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.layers import NetworkShape
 from evgen_jax.multi_sources.independent import independent_multi_source
 from evgen_jax.packing import build_event
 from evgen_jax.simulation import EventSampler, analytic_model, draw_hypotheses
-from evgen_jax.sources.cascade import PARAMETERS, CascadeOptions, CascadeSource
+from evgen_jax.sources.cascade import PARAMETERS, CascadeGeometry
+from evgen_jax.sources.learned import LearnedOptions, LearnedSource
 from evgen_jax.sources.noise import NoiseSource
 from evgen_jax.trafo import fit_trafo
 from evgen_jax.training.step import init_state, make_train_step
@@ -47,11 +49,9 @@ gamma = Decoder(FAMILIES["GammaFunctionDecoder"], (("alpha", positive), ("beta",
 times = Mixture((Component("gauss", gauss, 3), Component("gamma", gamma, 2)))
 charges = Decoder(FAMILIES["NegativeBinomialDecoder"], (("alpha", ValueRange("elu", offset=-5, min_value=1e-4)),))
 widths = (30, 50, 50, len(charges.parameter_names) + len(times.parameter_names))
-cascade = CascadeSource(
-    CascadeOptions(add_dom_coordinates=True, add_log_distance=True, scale_charge_by_diffusion=True),
-    trafo.select(range(7), PARAMETERS), times, charges, widths, per_dom=(False,) * 4,
-    activations=("elu", "elu", "elu", ""), residual=(True, True, True, False),
-)  # fmt: skip
+shape = NetworkShape(widths, (False,) * 4, ("elu", "elu", "elu", ""), residual=(True, True, True, False))
+options = LearnedOptions(add_dom_coordinates=True, add_log_distance=True, scale_charge_by_diffusion=True)
+cascade = LearnedSource(CascadeGeometry(), options, trafo.select(range(7), PARAMETERS), times, charges, shape)
 noise = NoiseSource(Decoder(FAMILIES["PoissonDecoder"]))
 source = independent_multi_source({"cascade": "cascade", "noise": "noise"}, {"cascade": cascade, "noise": noise})
 detector = jax.tree.map(jax.numpy.asarray, detector)

@@ -175,7 +175,7 @@ def test_bad_configurations(experiment, tmp_path, old, new, message):
     ("mixture_component_t_seeds: [0, 100]", "mixture_component_t_seeds: [0]", "1 entries, the time decoder 2"),
 ])  # fmt: skip
 def test_models_that_do_not_fit(experiment, tmp_path, old, new, message):
-    from evgen_jax.build import build_source
+    from evgen_jax.building.model import build_source
 
     path = tmp_path / "c.yaml"
     path.write_text((experiment / "config.yaml").read_text().replace(old, new, 1))

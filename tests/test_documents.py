@@ -71,7 +71,7 @@ def test_single_script_runs():
     "path", [ROOT / "experiments" / "oracle_gap.yaml", ROOT / "evgen_jax" / "tables" / "demo.yaml"]
 )
 def test_shipped_configurations_are_valid(path):
-    from evgen_jax.build import build_source
+    from evgen_jax.building.model import build_source
 
     config = load_config(path)
     source, _ = build_source(config.model_settings)

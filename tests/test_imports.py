@@ -6,11 +6,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "evgen_jax"
 FLOORS = {
     "constants": 0, "errors": 0, "files": 0, "version": 0,
-    "numerics": 1, "geometry": 1, "acceptance": 1, "diffusion": 1, "decoders": 1,
+    "numerics": 1, "geometry": 1, "acceptance": 1, "diffusion": 1, "muon": 1, "decoders": 1,
     "detector": 2, "event": 2, "packing": 2, "trafo": 2, "config": 2, "layers": 2, "light_yield": 2,
     "sources": 3,
     "multi_sources": 4,
-    "likelihood": 5, "data": 5, "model": 5, "build": 5, "model_directory": 5,
+    "likelihood": 5, "data": 5, "model": 5, "building": 5, "model_directory": 5,
     "experiment": 6, "training": 6, "reconstruction": 6, "simulation": 6, "export": 6, "plots": 6, "demo": 6,
     "cli": 7, "__init__": 7,
 }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 
 import evgen_jax as eg
-from evgen_jax.build import build_source
+from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.experiment import build_model

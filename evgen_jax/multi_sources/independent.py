@@ -9,19 +9,30 @@ from jax import Array
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
 from evgen_jax.sources.source import Source
+from evgen_jax.trafo import Trafo
 
 
 @dataclass(frozen=True)
 class _Slices:
-    """Columns of the joint hypothesis for each sub-source: (base name, first column, last column)."""
+    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last)."""
 
     columns: tuple[tuple[str, int, int], ...]
+    parameter_names: tuple[str, ...]
+    base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
     def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
         grouped: dict[str, list[Array]] = {}
         for base, start, stop in self.columns:
             grouped.setdefault(base, []).append(hypothesis[start:stop])
         return {base: (jnp.stack(rows), None) for base, rows in grouped.items()}
+
+    def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:
+        """Of several copies of a base the first one's parameters count."""
+        names = dict(self.base_parameters)
+        trafos: dict[str, Trafo] = {}
+        for base, start, stop in self.columns:
+            trafos.setdefault(base, trafo.select(range(start, stop), names[base]))
+        return trafos
 
 
 def independent_multi_source(
@@ -56,4 +67,5 @@ def independent_multi_source(
         columns.append((sources[source], len(names), len(names) + len(own)))
         names.extend(f"{source}_{p}" for p in own)
     ordered = tuple((name, bases[name]) for name in sorted(bases))
-    return MultiSource(ordered, tuple(names), _Slices(tuple(columns)), chunk)
+    own_names = tuple((name, base.parameter_names) for name, base in ordered)
+    return MultiSource(ordered, _Slices(tuple(columns), tuple(names), own_names), chunk)

@@ -13,22 +13,23 @@ from evgen_jax.detector import Detector
 from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield
 from evgen_jax.sources.source import Source, Variables
+from evgen_jax.trafo import Trafo
 
 CHUNK = 8
 """Sub-sources of one base that are evaluated together; larger chunks need more memory."""
 
 
 class ParameterMap(Protocol):
-    """Maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N] or None)}; hashable.
-
-    Attributes:
-      columns: (base name, first, last) columns of the hypothesis that are those of one sub-source.
-    """
+    """Maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N] or None)}; hashable."""
 
     @property
-    def columns(self) -> tuple[tuple[str, int, int], ...]: ...
+    def parameter_names(self) -> tuple[str, ...]:
+        """Of the joint hypothesis [H]."""
 
     def __call__(self, hypothesis: Array) -> Mapping[str, tuple[Array, Array | None]]: ...
+
+    def base_trafos(self, trafo: Trafo) -> Mapping[str, Trafo]:
+        """The normalisation of every base, from that of the joint hypothesis."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,17 @@ class MultiSource:
 
     Attributes:
       bases: (base name, source) pairs; the weights of a base exist once, however many sub-sources use it.
-      parameter_names: of the joint hypothesis [H].
       expand: maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N])}.
       chunk: sub-sources evaluated together.
     """
 
     bases: tuple[tuple[str, Source], ...]
-    parameter_names: tuple[str, ...]
     expand: ParameterMap
     chunk: int = CHUNK
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return self.expand.parameter_names
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         keys = jax.random.split(key, len(self.bases))

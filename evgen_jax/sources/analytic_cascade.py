@@ -13,7 +13,7 @@ from jax import Array
 from evgen_jax import constants
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
 from evgen_jax.detector import Detector
-from evgen_jax.diffusion import DOM_AREA, PHOTONS_PER_GEV, diffusion_density
+from evgen_jax.diffusion import DOM_AREA, MEAN_ACCEPTANCE, PHOTONS_PER_GEV, diffusion_density
 from evgen_jax.event import Event
 from evgen_jax.geometry import flight_direction, shift_to_shower_maximum
 from evgen_jax.light_yield import LightYield, at_active
@@ -32,7 +32,6 @@ LATE_FRACTION, LATE_DELAY = 0.035, 60.0
 """Share of late pulses and their delay, ns."""
 EMISSION_NORM = 57.2 / 1.0008944
 """Makes the mean of the emission factor over the sphere 1 (integrated numerically)."""
-MEAN_ACCEPTANCE = 0.34
 HOLE_ICE = (
     0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435,
 )  # fmt: skip

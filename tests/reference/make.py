@@ -14,7 +14,7 @@ import numpy as np
 HERE = Path(__file__).parent
 FAMILIES = ("asymmetric_gaussian", "gamma", "shifted_gamma", "poisson", "negative_binomial")
 MIXTURES = ("mix_tiny_time", "mix_default_time")
-NUM_DOMS, EVENTS = 48, (0, 1)
+EVENTS = (0, 1)
 OUTPUTS = ("dom_charges", "dom_charges_variance", "dom_charges_pdf", "dom_cdf_exclusion")
 
 
@@ -30,40 +30,45 @@ def decoders(source: Path) -> None:
     np.savez_compressed(HERE / "decoders.npz", **out)
 
 
-def cascade(source: Path) -> None:
+def source(complete: Path, folder: str, case: str, weights_of: str, num_doms: int, target: str) -> None:
     """The DOMs with most pulses: no information flows between DOMs, so they can stand alone."""
-    z, weights = np.load(source / "cascade_tiny" / "domtw_f64.npz"), np.load(source / "cascade_tiny" / "weights.npz")
+    z, weights = np.load(complete / folder / f"{case}.npz"), np.load(complete / folder / "weights.npz")
     ids = z["in/x_pulses_ids"].astype(int)
     kept = np.isin(ids[:, 0], EVENTS)
     dom = ids[:, 1] * 60 + ids[:, 2]
-    chosen = np.sort(np.argsort(np.bincount(dom[kept], minlength=5160))[::-1][:NUM_DOMS])
+    chosen = np.sort(np.argsort(np.bincount(dom[kept], minlength=5160))[::-1][:num_doms])
     kept &= np.isin(dom, chosen)
-    windows = z["in/x_time_exclusions_ids"].astype(int)
-    kept_windows = np.isin(windows[:, 0], EVENTS) & np.isin(windows[:, 1] * 60 + windows[:, 2], chosen)
-    coordinates = np.load(source / "utils.npz")["detector/x_coords"].reshape(-1, 3)
-    out = {"doms": chosen, "coordinates": coordinates[chosen], "in/x_pulses": z["in/x_pulses"][kept], "in/x_pulses_ids": ids[kept].astype(np.int16),
-           "in/x_time_exclusions": z["in/x_time_exclusions"][kept_windows],
-           "in/x_time_exclusions_ids": windows[kept_windows].astype(np.int16)}  # fmt: skip
+    coordinates = np.load(complete / "utils.npz")["detector/x_coords"].reshape(-1, 3)
+    out = {"doms": chosen, "coordinates": coordinates[chosen], "in/x_pulses": z["in/x_pulses"][kept],
+           "in/x_pulses_ids": ids[kept].astype(np.int16)}  # fmt: skip
+    if "in/x_time_exclusions" in z.files:
+        windows = z["in/x_time_exclusions_ids"].astype(int)
+        kept_windows = np.isin(windows[:, 0], EVENTS) & np.isin(windows[:, 1] * 60 + windows[:, 2], chosen)
+        out["in/x_time_exclusions"] = z["in/x_time_exclusions"][kept_windows]
+        out["in/x_time_exclusions_ids"] = windows[kept_windows].astype(np.int16)
     for key in ("in/x_parameters", "in/x_time_window"):
         out[key] = z[key][list(EVENTS)]
-    out["in/x_dom_exclusions"] = z["in/x_dom_exclusions"].reshape(len(z["in/x_parameters"]), -1)[list(EVENTS)][
-        :, chosen
-    ]
+    count = len(z["in/x_parameters"])
+    out["in/x_dom_exclusions"] = z["in/x_dom_exclusions"].reshape(count, -1)[list(EVENTS)][:, chosen]
+    nested = "" if weights_of == "model" else f"nested_results/{weights_of}/"
     for key in OUTPUTS:
-        out[f"out/{key}"] = z[f"out/{key}"].reshape(len(z["in/x_parameters"]), -1)[list(EVENTS)][:, chosen]
+        if f"out/{nested}{key}" in z.files:
+            out[f"out/{key}"] = z[f"out/{nested}{key}"].reshape(count, -1)[list(EVENTS)][:, chosen]
     for key in ("pulse_pdf", "pulse_cdf"):
-        out[f"out/{key}"] = z[f"out/{key}"][kept]
+        out[f"out/{key}"] = z[f"out/{nested}{key}"][kept]
     for key in weights.files:
-        if key.startswith(("model/layer", "trafo/model/x_parameters_")):
+        if key.startswith((f"{weights_of}/layer", f"trafo/{weights_of}/x_parameters_")):
             value = weights[key]
-            per_dom = key == "model/layer_00/kernel_lc" or key == "model/layer_00/biases"
-            out[f"weights/{key}"] = (
-                value.reshape(5160, *value.shape[-2 if "kernel" in key else -1 :])[chosen] if per_dom else value
-            )
-    meta = json.loads((source / "cascade_tiny" / "meta.json").read_text())
-    np.savez_compressed(HERE / "cascade.npz", **out)
-    settings = {"parameter_names": meta["parameter_names"], "model_settings": meta["model_settings"]}
-    (HERE / "cascade.json").write_text(json.dumps(settings, indent=1) + "\n")
+            if value.shape[:2] == (86, 60):
+                value = value.reshape(5160, *value.shape[2:])[chosen]
+            out[f"weights/{key}"] = value
+    np.savez_compressed(HERE / f"{target}.npz", **out)
+    meta = json.loads((complete / folder / "meta.json").read_text())
+    settings = (
+        meta["model_settings"] if weights_of == "model" else meta["model_settings"]["multi_source_bases"][weights_of]
+    )
+    content = {"parameter_names": meta["parameter_names"], "model_settings": settings}
+    (HERE / f"{target}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def utilities(source: Path) -> None:
@@ -78,5 +83,6 @@ def utilities(source: Path) -> None:
 
 if __name__ == "__main__":
     decoders(Path(sys.argv[1]))
-    cascade(Path(sys.argv[1]))
+    source(Path(sys.argv[1]), "cascade_tiny", "domtw_f64", "model", 48, "cascade")
+    source(Path(sys.argv[1]), "track_sphere", "domtw", "track", 16, "track")
     utilities(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""From configuration sections to sources, decoders and losses."""

@@ -1,0 +1,62 @@
+"""Checks of configuration sections whose keys depend on the class that they name."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax.numpy as jnp
+
+from evgen_jax.errors import ConfigError, suggestion
+
+DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
+
+
+def short_name(class_name: str) -> str:
+    """Last part of a dotted class path: existing files name 'egenerator.model....DefaultCascadeModel'."""
+    return class_name.rsplit(".", 1)[-1]
+
+
+def known_class(class_name: str, known: Iterable[str], where: str) -> str:
+    """The short name of a class.
+
+    Raises:
+      ConfigError: it is none of the known ones; the nearest match is named.
+    """
+    name, known = short_name(class_name), tuple(known)
+    if name not in known:
+        raise ConfigError(f"{where}: '{class_name}' is unknown; known: {', '.join(known)}." + suggestion(name, known))
+    return name
+
+
+def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
+    """Raises ConfigError for a key that is not known; the nearest match is named."""
+    known = tuple(known)
+    for key in config:
+        if key not in known:
+            raise ConfigError(f"{where}.{key}: unknown key. Known here: {', '.join(known)}." + suggestion(key, known))
+
+
+def dtype_of(config: dict[str, Any], where: str) -> Any:
+    precision = config.get("float_precision") or "float32"
+    if precision not in DTYPES:
+        raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {precision!r}.")
+    return DTYPES[precision]
+
+
+def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, default: float | None = None) -> float:
+    """A number > `above` of a section.
+
+    Raises:
+      ConfigError: missing without a default, no number, or too small.
+    """
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > above:
+        raise ConfigError(f"{where}.config.{key}: expected a number > {above:g}, got {value!r}.")
+    return float(value)
+
+
+def whole_number(config: dict[str, Any], key: str, where: str, *, least: int = 1) -> int:
+    """A whole number >= `least` of a section, as `number`."""
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{where}.config.{key}: expected a whole number >= {least}, got {value!r}.")
+    return value

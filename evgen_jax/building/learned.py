@@ -1,0 +1,129 @@
+"""Sections of learned sources, the cascade and the track, to modules."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from evgen_jax.building.checks import dtype_of, number, only_keys
+from evgen_jax.building.decoders import build_decoder
+from evgen_jax.config.records import ModelSettings
+from evgen_jax.errors import ConfigError
+from evgen_jax.layers import NetworkShape, check_activation
+from evgen_jax.sources.cascade import CascadeGeometry
+from evgen_jax.sources.learned import Geometry, LearnedOptions, LearnedSource, check_learned
+from evgen_jax.sources.source import Source
+from evgen_jax.sources.track import SphereTrackGeometry
+from evgen_jax.trafo import Trafo
+
+OPTIONS = {f.name for f in fields(LearnedOptions)} - {"additional_parameter_names"}
+NETWORK_KEYS = (
+    "num_filters_list", "method_list", "activation_list", "use_residual_list", "use_dropout_list", "keep_prob",
+    "use_batch_norm_list", "filter_size_list",
+)  # fmt: skip
+OTHER_KEYS = ("float_precision", "additional_label_names", "snowstorm_parameter_names")
+
+
+def build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
+    """`DefaultCascadeModel`."""
+    config, own = settings.config, ("shift_cascade_vertex", "add_opening_angle")
+    geometry = CascadeGeometry(**{key: bool(config[key]) for key in own if key in config})
+    return _build(geometry, own, settings, trafo, inherited, where)
+
+
+def build_sphere_track(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
+    """`EnteringSphereInfTrack`."""
+    geometry = SphereTrackGeometry(number(settings.config, "sphere_radius", where))
+    # Event-Generator's files name the distribution here as well; it is that of the charge decoder.
+    return _build(geometry, ("sphere_radius", "charge_distribution_type"), settings, trafo, inherited, where)
+
+
+def _build(
+    geometry: Geometry,
+    own_keys: Sequence[str],
+    settings: ModelSettings,
+    trafo: Trafo | None,
+    inherited: ModelSettings,
+    where: str,
+) -> Source:
+    config = settings.config
+    only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
+    additional = tuple(config.get("additional_label_names") or ())
+    for entry in config.get("snowstorm_parameter_names") or ():
+        pattern, count = entry if isinstance(entry, list | tuple) else (entry, 1)
+        additional += tuple(pattern.format(i) for i in range(count))
+    options = {k: v for k, v in config.items() if k in OPTIONS}
+    for key in ("mixture_component_t_seeds", "charge_scale_tensors"):
+        if options.get(key) is not None:
+            options[key] = tuple(options[key])
+    time = settings.decoder_settings or inherited.decoder_settings
+    charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
+    if time is None or charge is None:
+        missing = "decoder_settings" if time is None else "decoder_charge_settings"
+        raise ConfigError(f"{where}.{missing}: is missing and has no default.")
+    source = LearnedSource(
+        geometry,
+        LearnedOptions(**options, additional_parameter_names=additional),
+        identity_trafo(geometry.parameter_names + additional) if trafo is None else trafo,
+        build_decoder(time, f"{where}.decoder_settings"),
+        build_decoder(charge, f"{where}.decoder_charge_settings"),
+        build_network(config, where),
+        dtype_of(config, where),
+    )
+    try:
+        check_learned(source)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return source
+
+
+def identity_trafo(names: tuple[str, ...]) -> Trafo:
+    return Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names))
+
+
+def build_network(config: dict[str, Any], where: str) -> NetworkShape:
+    """The layers of a section.
+
+    Raises:
+      ConfigError: lists of different lengths, or what is not supported.
+    """
+    normalised = config.get("use_batch_norm_list") or False
+    if any(normalised) if isinstance(normalised, list) else normalised:
+        raise ConfigError(
+            f"{where}.config.use_batch_norm_list: is not supported, since the light of an event would depend on the "
+            "others of its batch; set it to False."
+        )
+    if any(list(size) != [1, 1] for size in config.get("filter_size_list") or []):
+        raise ConfigError(f"{where}.config.filter_size_list: only [1, 1] is supported, DOMs do not share information.")
+    widths = config.get("num_filters_list")
+    if not isinstance(widths, list) or not all(isinstance(w, int) and w > 0 for w in widths) or not widths:
+        raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {widths!r}.")
+
+    def per_layer(key: str, default: list) -> list:
+        value = default if config.get(key) is None else config[key]
+        value = [value] * len(widths) if not isinstance(value, list) else value
+        if len(value) != len(widths):
+            raise ConfigError(f"{where}.config.{key}: expected {len(widths)} entries (as num_filters_list), "
+                              f"got {len(value)}.")  # fmt: skip
+        return value
+
+    last = len(widths) - 1
+    methods = per_layer("method_list", ["locally_connected"] + ["convolution"] * last)
+    for method in methods:
+        if method not in ("locally_connected", "convolution"):
+            raise ConfigError(
+                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {method!r}."
+            )
+    activations = per_layer("activation_list", ["elu"] * last + [""])
+    for activation in activations:
+        check_activation(activation)
+    residual = per_layer("use_residual_list", [True] * last + [False])
+    dropout = tuple(bool(d) for d in per_layer("use_dropout_list", [False] * (last + 1)))
+    keep_prob = config.get("keep_prob")
+    if dropout[-1]:
+        raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
+    if any(dropout) and not (isinstance(keep_prob, int | float) and 0 < keep_prob <= 1):
+        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {keep_prob!r}.")
+    return NetworkShape(
+        tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
+        tuple(bool(r) for r in residual), dropout, float(keep_prob or 1.0),
+    )  # fmt: skip

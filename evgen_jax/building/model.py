@@ -1,0 +1,109 @@
+"""Model sections to source trees and their weights."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import Array
+
+from evgen_jax.building.checks import known_class
+from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
+from evgen_jax.config.records import ModelSettings
+from evgen_jax.detector import Detector
+from evgen_jax.errors import ConfigError
+from evgen_jax.model import Model
+from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.sources.source import Source, Variables
+from evgen_jax.trafo import Trafo
+
+ModelLoader = Callable[[str], Model]
+DECODERS = ("decoder_settings", "decoder_charge_settings")
+
+
+def build_source(
+    settings: ModelSettings, trafo: Trafo | None = None, load: ModelLoader | None = None
+) -> tuple[Source, Variables]:
+    """Makes the source tree of a model section.
+
+    Args:
+      settings: the section `model_settings`.
+      trafo: normalisation of all hypothesis parameters; None where only names and shapes matter.
+      load: reads the exported models that `load_dir` entries name.
+
+    Returns:
+      The source and the weights that came from disk (None where there are none).
+
+    Raises:
+      ConfigError: an unknown class or option, parts that do not fit together, or a transformation of other parameters.
+    """
+    return _build(settings, trafo, settings, load, "model_settings")
+
+
+def _build(
+    settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, load: ModelLoader | None, where: str
+) -> tuple[Source, Variables]:
+    if settings.load_dir is not None:
+        if load is None:
+            raise ConfigError(f"{where}.load_dir: models cannot be loaded here.")
+        model = load(str(Path(settings.load_dir)))
+        return model.source, model.variables
+    if settings.model_class is None:
+        raise ConfigError(f"{where}.model_class: is missing and has no default.")
+    name = known_class(settings.model_class, (*SOURCES, *MULTI_SOURCES), f"{where}.model_class")
+    if name in SOURCES:
+        if settings.multi_source_bases:
+            raise ConfigError(f"{where}.multi_source_bases: {name} is no multi-source.")
+        return SOURCES[name](settings, trafo, inherited, where), None
+
+    inherited = inherited.model_copy(update={k: getattr(settings, k) or getattr(inherited, k) for k in DECODERS})
+
+    def combine(trafos: Mapping[str, Trafo]) -> tuple[MultiSource, dict[str, Variables]]:
+        bases = {
+            base: _build(section, trafos.get(base), inherited, load, f"{where}.multi_source_bases.{base}")
+            for base, section in settings.multi_source_bases.items()
+        }
+        try:
+            joint = MULTI_SOURCES[name](settings.config, {k: source for k, (source, _) in bases.items()}, where)
+        except ConfigError as error:
+            text = str(error)
+            raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
+        return joint, {k: variables for k, (_, variables) in bases.items()}
+
+    # Names first, then the bases once more with their share of the joint transformation.
+    joint, loaded = combine({})
+    if trafo is not None:
+        if trafo.parameter_names != joint.parameter_names:
+            raise ConfigError(
+                f"{where}: the data transformation has the parameters {', '.join(trafo.parameter_names)}, the model "
+                f"{', '.join(joint.parameter_names)}."
+            )
+        joint, loaded = combine(joint.expand.base_trafos(trafo))
+    return joint, loaded if any(v is not None for v in loaded.values()) else None
+
+
+def resolve_settings(settings: ModelSettings, load: ModelLoader | None) -> dict[str, Any]:
+    """The section as plain values, with the settings of loaded models in place of their `load_dir`."""
+    if settings.load_dir is not None and load is not None:
+        return load(settings.load_dir).settings["model_settings"]
+    plain = settings.model_dump(mode="json")
+    plain["multi_source_bases"] = {k: resolve_settings(v, load) for k, v in settings.multi_source_bases.items()}
+    return plain
+
+
+def parameter_names(settings: ModelSettings, load: ModelLoader | None = None) -> tuple[str, ...]:
+    """Hypothesis parameters of a model section, before its data transformation exists."""
+    return build_source(settings, None, load)[0].parameter_names
+
+
+def init_variables(source: Source, loaded: Variables, key: Array, detector: Detector) -> Variables:
+    """Fresh weights where none were loaded."""
+    if loaded is None:
+        return source.init_variables(key, detector)
+    if isinstance(source, MultiSource) and isinstance(loaded, dict):
+        keys = jax.random.split(key, len(source.bases))
+        return {
+            name: init_variables(base, loaded.get(name), k, detector)
+            for k, (name, base) in zip(keys, source.bases, strict=True)
+        }
+    return loaded
