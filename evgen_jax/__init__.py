@@ -1,5 +1,8 @@
 """evgen_jax: a functional model zoo for neutrino-telescope event hypotheses."""
 
+from flax.linen import compact
+
+from evgen_jax.building.zoo import register_source
 from evgen_jax.detector import Detector, load_detector
 from evgen_jax.errors import EvgenError
 from evgen_jax.event import Event, stack_events
@@ -7,6 +10,7 @@ from evgen_jax.light_yield import LightYield
 from evgen_jax.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
 from evgen_jax.model_directory import load_model, save_model
 from evgen_jax.reconstruction.fit import FitResult, reconstruct
+from evgen_jax.sources.linen_source import LinenSource
 from evgen_jax.version import __version__
 
 __all__ = [
@@ -15,14 +19,17 @@ __all__ = [
     "Event",
     "FitResult",
     "LightYield",
+    "LinenSource",
     "Model",
     "__version__",
+    "compact",
     "load_detector",
     "load_model",
     "make_dom_expectation",
     "make_log_likelihood",
     "make_sampler",
     "reconstruct",
+    "register_source",
     "save_model",
     "stack_events",
 ]

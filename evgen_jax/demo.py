@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from evgen_jax.analytic_model import analytic_model
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
@@ -24,7 +25,7 @@ from evgen_jax.model import Model, make_log_likelihood
 from evgen_jax.model_directory import load_model
 from evgen_jax.plots import figures
 from evgen_jax.reconstruction.fit import FitResult, make_fitter
-from evgen_jax.simulation import SEED_TABLE, analytic_model, simulate
+from evgen_jax.simulation import SEED_TABLE, simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
 

@@ -17,6 +17,7 @@ from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.files import set_aside
 from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model
+from evgen_jax.priors import check_priors
 from evgen_jax.trafo import Trafo, fit_trafo, load_trafo
 
 TRAFO_FILE = "trafo.json"
@@ -106,7 +107,9 @@ def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
         _check_loaded(config.model_settings, "model_settings")
     source, loaded = build_source(config.model_settings, trafo, lambda path: _load_base(path, detector))
     variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
-    return Model(source, variables, trafo, detector, build_loss(config.loss_module_settings), saved_settings(config))
+    loss = build_loss(config.loss_module_settings)
+    check_priors([prior for _, prior in loss.priors], source.parameter_names)
+    return Model(source, variables, trafo, detector, loss, saved_settings(config))
 
 
 def _load_base(directory: str, detector: Detector) -> Model:

@@ -3,7 +3,7 @@
 Every term is a *negative* log-likelihood (a loss) of one event, split into parts: per pulse, per DOM and per event.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -16,7 +16,8 @@ from evgen_jax.decoders.negative_binomial import log_factorial_term, log_probabi
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield, at_active
-from evgen_jax.numerics import precise_sum, safe_log
+from evgen_jax.numerics import precise_sum, safe_log, sum_dtype
+from evgen_jax.priors import Prior, penalty
 
 
 class LossParts(struct.PyTreeNode):
@@ -209,9 +210,15 @@ class LossTerm:
 
 @dataclass(frozen=True)
 class Loss:
-    """Weighted sum of terms; every weight acts."""
+    """Weighted sum of terms and priors; every weight acts.
+
+    Attributes:
+      terms: compare the light with the event.
+      priors: (weight, prior) of hypothesis parameters.
+    """
 
     terms: tuple[LossTerm, ...]
+    priors: tuple[tuple[float, Prior], ...] = ()
 
     @property
     def needs_cumulative(self) -> bool:
@@ -227,8 +234,15 @@ class Loss:
         return total
 
     def __call__(self, light: LightYield, event: Event) -> Array:
-        """Loss of one event, a scalar."""
+        """Loss of one event without the priors, a scalar."""
         return self.parts(light, event).total()
+
+    def prior(self, parameter_names: Sequence[str], hypothesis: Array) -> Array:
+        """Weighted sum of the priors' penalties of a hypothesis [H], a scalar."""
+        total = jnp.zeros((), sum_dtype())
+        for weight, prior in self.priors:
+            total = total + weight * penalty((prior,), parameter_names, hypothesis)
+        return total
 
     def sorted(self, light: LightYield, event: Event) -> tuple[Array, Array, Array]:
         """Loss of one event as (scalar, per event, per DOM [D]) whose sum is the whole loss.

@@ -60,7 +60,7 @@ class Model:
 
 
 def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], Array]:
-    """The log-likelihood of one event as a pure function (variables, hypothesis [H], event) -> scalar.
+    """The log-likelihood of one event, with the log of the priors if there are any, as a pure function (variables, hypothesis [H], event) -> scalar.
 
     It composes with jit, vmap, grad, hessian and pmap. The sum over DOMs and pulses is done in float64 where JAX has
     it enabled (`jax.enable_x64`), the network in the model's own precision.
@@ -73,7 +73,7 @@ def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Var
 
     def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
         light = source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative)
-        return -terms(light, event)
+        return -terms(light, event) - terms.prior(source.parameter_names, hypothesis)
 
     return log_likelihood
 

@@ -70,7 +70,8 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
     (directory / SETTINGS).write_text(json.dumps(content, indent=1) + "\n")
     model.trafo.save(directory / TRAFO)
     model.detector.to_csv(directory / DETECTOR)
-    if isinstance(model.source, MultiSource):
+    # A multi-source that is one class of the zoo, not composed in the configuration, is saved as one.
+    if isinstance(model.source, MultiSource) and settings["model_settings"].get("multi_source_bases"):
         for name, base in model.source.bases:
             (directory / name).mkdir()
             _write(_part(model, name, base), directory / name, history)

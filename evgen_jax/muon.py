@@ -1,7 +1,6 @@
 """Light and energy loss of muons in ice, averaged over their stochastic losses (PPC; Raedel & Wiebusch)."""
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -27,10 +26,9 @@ def bare_photons_per_metre(energy: ArrayLike) -> Array:
     return PHOTONS_PER_METRE * (1 + extra * (0.910 / ICE_DENSITY))
 
 
-def photons_per_metre(energy: float) -> float:
+def mean_photons_per_metre(energy: ArrayLike) -> Array:
     """The same with the mean light of stochastic losses, b E per m."""
-    extra = max(0.1880 + 0.0206 * np.log(energy), 0) * 0.910 / ICE_DENSITY
-    return PHOTONS_PER_METRE * (1 + extra) + RADIATION * energy * PHOTONS_PER_GEV
+    return bare_photons_per_metre(energy) + RADIATION * PHOTONS_PER_GEV * jnp.asarray(energy)
 
 
 def energy_after(energy: Array, length: Array) -> Array:

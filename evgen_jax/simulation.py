@@ -1,58 +1,29 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evgen_jax.building.model import build_source
+from evgen_jax.analytic_model import analytic_counterpart, analytic_model
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
+from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
+from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError
 from evgen_jax.event import bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names
+from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.model import Model, make_sampler
 from evgen_jax.model_directory import load_model
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.linen_source import empty_event
-from evgen_jax.trafo import Trafo
+from evgen_jax.sources.source import Source
 
-DEFAULT_RANGES = {
-    "x": (-500.0, 500.0), "y": (-500.0, 500.0), "z": (-500.0, 500.0), "zenith": (0.0, np.pi),
-    "azimuth": (0.0, 2 * np.pi), "energy": (1e3, 1e6), "time": (9000.0, 11000.0),
-}  # fmt: skip
 SEED_TABLE = "SmearedSeed"
-SEED_SPREAD = {"x": 15.0, "y": 15.0, "z": 15.0, "zenith": 0.2, "azimuth": 0.2, "energy": 0.3, "time": 30.0}
-"""Spread of the seeds that are written beside the truth: m, rad, ln(energy), ns."""
-
-
-def analytic_model(detector, dtype=jnp.float32) -> Model:
-    """The analytic cascade with the detector's noise: the true likelihood of the default simulation."""
-    settings = ModelSettings(
-        model_class="IndependentMultiSource",
-        config={"sources": {"cascade": "cascade", "noise": "noise"}},
-        multi_source_bases={
-            "cascade": ModelSettings(model_class="AnalyticCascadeModel", config={"float_precision": dtype.__name__}),
-            "noise": ModelSettings(model_class="AnalyticNoiseModel", config={"float_precision": dtype.__name__}),
-        },
-    )
-    source, _ = build_source(settings)
-    names = source.parameter_names
-    mean, std, log = zip(*[_SCALES[n.split("_", 1)[1]] for n in names], strict=True)
-    trafo = Trafo(names, mean, std, log)
-    detector = jax.tree.map(jnp.asarray, detector)
-    plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": [
-        {"config": {"loss_function_name": "unbinned_pulse_time_llh"}}, {"config": {"loss_function_name": "dom_charge_pdf"}},
-    ]}  # fmt: skip
-    return Model(source, source.init_variables(jax.random.key(0), detector), trafo, detector, settings=plain)
-
-
-_SCALES = {
-    "x": (0.0, 300.0, False), "y": (0.0, 300.0, False), "z": (0.0, 300.0, False), "zenith": (1.57, 0.69, False),
-    "azimuth": (3.14, 1.81, False), "energy": (10.0, 2.0, True), "time": (10000.0, 600.0, False),
-}  # fmt: skip
 
 
 def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
@@ -65,7 +36,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     """
     settings = config.simulation_settings
     detector = experiment_detector(config)
-    model = load_model(settings.model) if settings.model else analytic_model(detector)
+    model = _simulating_model(config, detector)
     columns = label_names(config.data_handler_settings)
     names = hypothesis_names(config)
     if names != model.parameter_names:
@@ -73,7 +44,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             f"simulation_settings: the simulating model has the parameters {', '.join(model.parameter_names)}, "
             f"the model to train {', '.join(names)}."
         )
-    ranges = _ranges(names, settings.ranges)
+    ranges, segment_length = parameter_ranges(names, settings.ranges), _segment_length(model.source)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     notice = f"simulated with the model {settings.model}" if settings.model else TOY_NOTICE
@@ -95,7 +66,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             continue
         events = min(settings.events_per_file, settings.num_events - number * settings.events_per_file)
         rng = np.random.default_rng((settings.random_seed, number))
-        hypotheses = draw_hypotheses(rng, names, ranges, events)
+        hypotheses = draw_hypotheses(rng, names, ranges, events, segment_length)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         pulses = {
             **pulses,
@@ -103,11 +74,15 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             "om": np.asarray(detector.om)[pulses["dom"]],
         }
         pulses.pop("dom")
+        own = len(columns) - len(handler.label_settings.snowstorm_parameters)
         tables = {
-            handler.label_settings.label_key: dict(zip(columns, hypotheses.T, strict=True)),
+            handler.label_settings.label_key: dict(zip(columns[:own], hypotheses.T[:own], strict=True)),
             SEED_TABLE: smeared_seeds(rng, names, hypotheses),
             "ReadoutWindow": dict(zip(("start", "stop"), np.tile(settings.readout_window, (events, 1)).T, strict=True)),
         }
+        if own < len(columns) and handler.label_settings.snowstorm_key is not None:
+            ice = dict(zip(columns[own:], hypotheses.T[own:], strict=True))
+            tables[handler.label_settings.snowstorm_key] = ice
         if handler.data_settings.event_id_key not in tables:
             tables[handler.data_settings.event_id_key] = tables[handler.label_settings.label_key]
         write_events(path, number + 1, events, pulses, tables, pulse_key=handler.data_settings.pulse_key,
@@ -115,53 +90,24 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     return files
 
 
-def _base_name(name: str) -> str:
-    return next((base for base in DEFAULT_RANGES if name == base or name.endswith("_" + base)), name)
+def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
+    """The exported model that the configuration names, or the analytic counterpart of the model to train."""
+    if config.simulation_settings.model:
+        return load_model(config.simulation_settings.model)
+
+    def load_settings(directory: str) -> ModelSettings:
+        return validate(ModelSettings, load_model(directory).settings["model_settings"], directory)
+
+    return analytic_model(detector, analytic_counterpart(config.model_settings, load_settings))
 
 
-def _ranges(names: tuple[str, ...], given: Mapping[str, tuple[float, float]]) -> np.ndarray:
-    for key in given:
-        if key not in names and key not in DEFAULT_RANGES:
-            raise ConfigError(f"simulation_settings.ranges.{key}: is no parameter; parameters: {', '.join(names)}.")
-    ranges = []
-    for name in names:
-        base = _base_name(name)
-        if name not in given and base not in given and base not in DEFAULT_RANGES:
-            raise ConfigError(f"simulation_settings.ranges.{name}: is missing and has no default.")
-        low, high = given.get(name) or given.get(base) or DEFAULT_RANGES[base]
-        if high < low or (base == "energy" and low <= 0):
-            raise ConfigError(f"simulation_settings.ranges.{name}: expected low <= high, got [{low}, {high}].")
-        ranges.append((low, high))
-    return np.array(ranges)
-
-
-def draw_hypotheses(rng: np.random.Generator, names: tuple[str, ...], ranges: np.ndarray, count: int) -> np.ndarray:
-    """Hypotheses [count, H]: energies log-uniform, zenith isotropic, all others uniform in their range."""
-    u = rng.uniform(size=(count, len(names)))
-    low, high = ranges[:, 0], ranges[:, 1]
-    values = low + (high - low) * u
-    for i, name in enumerate(names):
-        if _base_name(name) == "energy":
-            values[:, i] = np.exp(np.log(low[i]) + np.log(high[i] / low[i]) * u[:, i])
-        if _base_name(name) == "zenith":
-            values[:, i] = np.arccos(np.cos(low[i]) + (np.cos(high[i]) - np.cos(low[i])) * u[:, i])
-    return values
-
-
-def smeared_seeds(rng: np.random.Generator, names: tuple[str, ...], hypotheses: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of a seed table: the truth smeared by SEED_SPREAD."""
-    columns = {}
-    for i, name in enumerate(names):
-        spread, noise = SEED_SPREAD.get(_base_name(name), 0.0), rng.normal(size=len(hypotheses))
-        value = hypotheses[:, i]
-        if _base_name(name) == "energy":
-            value = value * np.exp(spread * noise)
-        else:
-            value = value + spread * noise
-        if _base_name(name) == "zenith":
-            value = np.clip(value, 0.01, np.pi - 0.01)
-        columns[_base_name(name)] = value
-    return columns
+def _segment_length(source: Source, default: float = 15.0) -> float:
+    """Distance between the losses of a track in the source tree."""
+    if not isinstance(source, MultiSource):
+        return default
+    own = getattr(source.expand, "spacing", None)
+    lengths = [_segment_length(base, 0.0) for _, base in source.bases]
+    return own or next((length for length in lengths if length), default)
 
 
 class EventSampler:

@@ -10,11 +10,13 @@ import numpy as np
 import optax
 
 import evgen_jax as eg
+from evgen_jax.analytic_model import analytic_model
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.hypotheses import draw_hypotheses
 from evgen_jax.layers import NetworkShape
 from evgen_jax.multi_sources.independent import independent_multi_source
 from evgen_jax.packing import build_event
-from evgen_jax.simulation import EventSampler, analytic_model, draw_hypotheses
+from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.cascade import PARAMETERS, CascadeGeometry
 from evgen_jax.sources.learned import LearnedOptions, LearnedSource
 from evgen_jax.sources.noise import NoiseSource

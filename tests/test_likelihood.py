@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import quad
 
 import evgen_jax as eg
+from evgen_jax.analytic_model import analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
@@ -15,8 +16,7 @@ from evgen_jax.experiment import build_model
 from evgen_jax.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
 from evgen_jax.multi_sources.independent import independent_multi_source
 from evgen_jax.packing import build_event
-from evgen_jax.simulation import analytic_model
-from evgen_jax.sources.analytic_cascade import AnalyticCascadeSource
+from evgen_jax.sources.analytic import AnalyticCascadeSource
 
 HYPOTHESIS = np.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0], np.float32)
 

@@ -1,5 +1,6 @@
 """The zoo by name: the class names that a configuration may use and what builds them. Users add their own."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,18 +8,21 @@ from evgen_jax.building.checks import dtype_of, number, only_keys, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.building.learned import build_cascade, build_sphere_track
 from evgen_jax.config.records import ModelSettings
+from evgen_jax.config.validate import validate
 from evgen_jax.decoders import FAMILIES, Decoder
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.multi_sources.finite_track import finite_track
 from evgen_jax.multi_sources.independent import independent_multi_source
 from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.multi_sources.segments import analytic_sphere_track
 from evgen_jax.multi_sources.sphere_track import track_with_cascades, track_with_equidistant_cascades
 from evgen_jax.multi_sources.starting import starting_cascades
-from evgen_jax.sources.analytic_cascade import AnalyticCascadeSource
+from evgen_jax.sources.analytic import ICE_PARAMETERS, AnalyticCascadeSource, AnalyticSegmentSource
 from evgen_jax.sources.noise import NoiseSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
+LOGGER = logging.getLogger("evgen_jax")
 SourceBuilder = Callable[[ModelSettings, Trafo | None, ModelSettings, str], Source]
 """(section, normalisation of its parameters or None, section whose decoders it inherits, key path) -> source."""
 Combiner = Callable[[dict[str, Any], Mapping[str, Source], str], MultiSource]
@@ -45,13 +49,60 @@ def _noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSetting
 
 
 def _analytic_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
-    only_keys(settings.config, ("float_precision",), f"{where}.config")
-    return AnalyticCascadeSource(dtype_of(settings.config, where))
+    only_keys(settings.config, ("float_precision", "ice_parameters"), f"{where}.config")
+    return AnalyticCascadeSource(_ice_parameters(settings.config, where), dtype_of(settings.config, where))
+
+
+def _analytic_track(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
+    config = settings.config
+    known = ("float_precision", "ice_parameters", "sphere_radius", "segment_length", "with_mean_losses")
+    only_keys(config, known, f"{where}.config")
+    segment = AnalyticSegmentSource(
+        _ice_parameters(config, where), dtype_of(config, where), bool(config.get("with_mean_losses", True))
+    )
+    radius, length = number(config, "sphere_radius", where), number(config, "segment_length", where, default=15.0)
+    return analytic_sphere_track(radius, length, segment)
+
+
+def _ice_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]:
+    names = tuple(config.get("ice_parameters") or ())
+    for name in names:
+        if name not in ICE_PARAMETERS:
+            raise ConfigError(
+                f"{where}.config.ice_parameters: the analytic sources do not know '{name}'; known: "
+                f"{', '.join(ICE_PARAMETERS)}." + suggestion(name, ICE_PARAMETERS)
+            )
+    return names
 
 
 def _true_noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
     only_keys(settings.config, ("float_precision",), f"{where}.config")
     return NoiseSource(Decoder(FAMILIES["PoissonDecoder"]), None, False, dtype_of(settings.config, where))
+
+
+def _track_multi_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
+    """`EnteringSphereInfTrackMultiCascade`: a track and equidistant cascades, written as one source."""
+    config = dict(settings.config)
+    if not isinstance(config.get("config_cascade"), dict):
+        raise ConfigError(f"{where}.config.config_cascade: expected the section of the cascade's network and decoders.")
+    cascade_settings = validate(ModelSettings, config.pop("config_cascade"), f"{where}.config.config_cascade")
+    spacing, radius = number(config, "cascade_spacing", where), number(config, "sphere_radius", where)
+    del config["cascade_spacing"]
+    if config.pop("num_cascades", None) is not None:
+        LOGGER.warning("%s.config.num_cascades: not needed; every DOM sees all cascades, not the nearest few.", where)
+    ice = config.get("snowstorm_parameter_names")
+    if ice and "snowstorm_parameter_names" not in cascade_settings.config:
+        shared = {**cascade_settings.config, "snowstorm_parameter_names": ice}
+        cascade_settings = cascade_settings.model_copy(update={"config": shared})
+    track_settings = settings.model_copy(update={"config": config})
+
+    def combine(trafos: Mapping[str, Trafo]) -> MultiSource:
+        track = build_sphere_track(track_settings, trafos.get("track"), inherited, where)
+        cascade = build_cascade(cascade_settings, trafos.get("cascade"), inherited, f"{where}.config.config_cascade")
+        return track_with_equidistant_cascades(spacing, radius, {"track": track, "cascade": cascade})
+
+    joint = combine({})
+    return joint if trafo is None else combine(joint.expand.base_trafos(trafo))
 
 
 def _independent(config: dict[str, Any], bases: Mapping[str, Source], where: str) -> MultiSource:
@@ -84,8 +135,10 @@ def _finite_track(config: dict[str, Any], bases: Mapping[str, Source], where: st
 SOURCES: dict[str, SourceBuilder] = {
     "DefaultCascadeModel": build_cascade,
     "EnteringSphereInfTrack": build_sphere_track,
+    "EnteringSphereInfTrackMultiCascade": _track_multi_cascade,
     "DefaultNoiseModel": _noise,
     "AnalyticCascadeModel": _analytic_cascade,
+    "AnalyticSphereTrackModel": _analytic_track,
     "AnalyticNoiseModel": _true_noise,
 }
 MULTI_SOURCES: dict[str, Combiner] = {

@@ -20,7 +20,8 @@ def _bar(unit: str, description: str):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here, for a faster start.")
-def cli(cache_dir: str | None) -> None:
+@click.option("--sources", multiple=True, type=click.Path(), help="Python file that registers sources of your own.")
+def cli(cache_dir: str | None, sources: tuple[str, ...]) -> None:
     """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     # What goes wrong inside Orbax is raised as well, and told in one line.
@@ -29,6 +30,10 @@ def cli(cache_dir: str | None) -> None:
         import jax
 
         jax.config.update("jax_compilation_cache_dir", cache_dir)
+    for path in sources:
+        from evgen_jax.cli.own_sources import run_file
+
+        run_file(path)
 
 
 @cli.command("create-trafo")

@@ -163,10 +163,20 @@ class LossConfig(Record):
     max_charge_quantile: Number | None = None
 
 
+class PriorConfig(Record):
+    """Of a SnowstormPriorLossModule; None: the usual priors of the parameters that the model has."""
+
+    float_precision: Precision = "float32"
+    sigmas: tuple[Number, ...] | None = None
+    uniform_parameters: dict[StrictStr, tuple[Number, ...]] | None = None
+
+
 class LossSettings(Record):
+    """Its config is a `LossConfig` or a `PriorConfig`, whichever the loss module takes."""
+
     loss_module: StrictStr = "DefaultLossModule"
     loss_module_weight: Number = 1.0
-    config: LossConfig
+    config: dict[StrictStr, Any]
 
 
 class ManagerConfig(Record):

@@ -13,6 +13,7 @@ from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.model import Model
+from evgen_jax.parameters import column_names
 from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.version import __version__
 
@@ -32,7 +33,7 @@ def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHa
         for entry in given:
             columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
     else:
-        columns = [name.split("_", 1)[-1] for name in model.parameter_names]
+        columns = list(column_names(model.parameter_names))
     if len(columns) != len(model.parameter_names):
         raise ReconstructionError(
             f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "

@@ -9,7 +9,7 @@ from jax import Array
 from evgen_jax import constants
 from evgen_jax.diffusion import DOM_AREA, MEAN_ABSORPTION, MEAN_ACCEPTANCE, MEAN_SCATTERING, track_diffusion_density
 from evgen_jax.geometry import flight_direction, opening_angle, sphere_point
-from evgen_jax.muon import photons_per_metre
+from evgen_jax.muon import mean_photons_per_metre
 from evgen_jax.numerics import safe_norm
 from evgen_jax.sources.learned import View
 from evgen_jax.trafo import Trafo
@@ -73,7 +73,7 @@ class SphereTrackGeometry:
         )  # fmt: skip
         homogeneous = None
         if with_homogeneous_charge:
-            per_metre = photons_per_metre(constants.CHARGE_ENERGY_SCALE) * DOM_AREA * MEAN_ACCEPTANCE
+            per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE) * DOM_AREA * MEAN_ACCEPTANCE
             guarded = jnp.sqrt(approach**2 + 1.0)
             homogeneous = per_metre * track_diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
         arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE + emission_along / constants.SPEED_OF_LIGHT

@@ -41,7 +41,8 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
     def group_loss(variables: Variables, events: Event, labels: Array, keys: Array) -> Array:
         def one(event: Event, hypothesis: Array, key: Array) -> Array:
             weights = with_dropout_keys(variables, key)
-            return loss(source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative), event)
+            light = source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative)
+            return loss(light, event) + loss.prior(source.parameter_names, hypothesis)
 
         if labels.shape[0] == 1:
             return one(*jax.tree.map(lambda x: x[0], (events, labels, keys)))
@@ -74,7 +75,10 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
         light = source.light_yield(variables, hypothesis, event, detector, model.loss.needs_cumulative)
         terms = {term.name: Loss((term,))(light, event) for term in model.loss.terms}
-        return {"loss": model.loss(light, event), **terms}
+        prior = model.loss.prior(source.parameter_names, hypothesis)
+        if model.loss.priors:
+            terms["prior"] = prior
+        return {"loss": model.loss(light, event) + prior, **terms}
 
     def loss_terms(variables: Variables, events: Event, labels: Array) -> dict[str, Array]:
         values = jax.lax.map(lambda pair: one(variables, *pair), (events, labels))

@@ -1,0 +1,139 @@
+"""Priors of hypothesis parameters, as terms of a loss: soft walls and Gaussians."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.numerics import sum_dtype
+
+STEEPNESS = 10.0
+LARGEST_EXPONENT = 40.0
+"""Keeps float32 finite far outside; there the wall goes on straight."""
+FOURIER_PREFIX = "IceWavePlusModes_"
+DEFAULT_UNIFORM: dict[str, tuple[float, ...]] = {
+    "Absorption": (0.9, 1.1), "AnisotropyScale": (0.0, 2.0), "DOMEfficiency": (0.9, 1.1), "Scattering": (0.9, 1.1),
+    "HoleIceForward_Unified_00": (-2.0, 1.0), "HoleIceForward_Unified_01": (-0.2, 0.2),
+}  # fmt: skip
+
+
+def _find(name: str, parameter_names: Sequence[str]) -> list[int]:
+    """Places of a parameter in a joint hypothesis, where the names of its sources stand before it."""
+    return [i for i, full in enumerate(parameter_names) if full == name or full.endswith(f"_{name}")]
+
+
+@dataclass(frozen=True)
+class UniformPrior:
+    """Flat between low and high with soft walls outside.
+
+    The penalty is exp(10 (excess / (high - low) + 1)) - e^10 for the excess over the nearer edge, which is moved inwards
+    by `eps`; 0 inside. It is continuous, its slope at the edge 10 e^10 / (high - low).
+
+    Attributes:
+      name: of the parameter.
+      required: whether a hypothesis without it is an error.
+    """
+
+    name: str
+    low: float
+    high: float
+    eps: float = 0.0
+    required: bool = True
+
+    def __post_init__(self):
+        if not self.high > self.low:
+            raise ConfigError(
+                f"loss_module_settings.config.uniform_parameters.{self.name}: expected low < high, "
+                f"got [{self.low:g}, {self.high:g}]."
+            )
+
+    def __call__(self, value: Array) -> Array:
+        """Penalty of one value; its gradient is finite everywhere."""
+        width = self.high - self.low
+        penalty = jnp.zeros((), sum_dtype())
+        for excess, beyond in (
+            (value - self.high, value > self.high - self.eps),
+            (self.low - value, value < self.low + self.eps),
+        ):
+            scaled = jnp.where(beyond, STEEPNESS * (excess / width + 1), STEEPNESS).astype(sum_dtype())
+            bent = jnp.minimum(scaled, LARGEST_EXPONENT)
+            wall = jnp.exp(bent) * (1 + scaled - bent) - float(np.exp(STEEPNESS))
+            penalty = penalty + jnp.where(beyond, wall, 0)
+        return penalty
+
+
+@dataclass(frozen=True)
+class GaussianPrior:
+    """-log of a Gaussian around 0 with width sigma."""
+
+    name: str
+    sigma: float
+    required: bool = True
+
+    def __call__(self, value: Array) -> Array:
+        z = value.astype(sum_dtype()) / self.sigma
+        return 0.5 * z * z + float(np.log(self.sigma) + 0.5 * np.log(2 * np.pi))
+
+
+Prior = UniformPrior | GaussianPrior
+
+
+def snowstorm_priors(
+    sigmas: Sequence[float] | None, uniform_parameters: Mapping[str, Sequence[float]] | None
+) -> tuple[Prior, ...]:
+    """Priors of the ice and detector parameters of SnowStorm simulation.
+
+    Args:
+      sigmas: of the parameters IceWavePlusModes_00 and so on; None: the tabulated ones of those that the hypothesis
+        has (IceCube, arXiv:1909.01530).
+      uniform_parameters: name -> (low, high[, eps]); None: the usual ranges of those that the hypothesis has.
+
+    Raises:
+      ConfigError: a range that is none, or a sigma that is not positive.
+    """
+    priors: list[Prior] = []
+    given = uniform_parameters is not None
+    for name, values in (uniform_parameters if uniform_parameters is not None else DEFAULT_UNIFORM).items():
+        if len(values) not in (2, 3):
+            raise ConfigError(
+                f"loss_module_settings.config.uniform_parameters.{name}: expected [low, high] or [low, high, eps], "
+                f"got {list(values)}."
+            )
+        low, high, eps = (*(float(v) for v in values), 0.0)[:3]
+        priors.append(UniformPrior(name, low, high, eps, required=given))
+    for i, sigma in enumerate(_tabulated_sigmas() if sigmas is None else sigmas):
+        if not sigma > 0:
+            raise ConfigError(f"loss_module_settings.config.sigmas[{i}]: expected a width > 0, got {sigma}.")
+        priors.append(GaussianPrior(f"{FOURIER_PREFIX}{i:02d}", float(sigma), sigmas is not None))
+    return tuple(priors)
+
+
+@lru_cache(maxsize=1)
+def _tabulated_sigmas() -> tuple[float, ...]:
+    text = (resources.files("evgen_jax") / "tables" / "icewave_fourier_mode_sigmas.csv").read_text()
+    return tuple(float(row["sigma"]) for row in csv.DictReader(text.splitlines()))
+
+
+def penalty(priors: Sequence[Prior], parameter_names: Sequence[str], hypothesis: Array) -> Array:
+    """Sum of the penalties of a hypothesis [H]; parameters that it does not have give none."""
+    total = jnp.zeros((), sum_dtype())
+    for prior in priors:
+        for i in _find(prior.name, parameter_names):
+            total = total + prior(jnp.asarray(hypothesis)[i])
+    return total
+
+
+def check_priors(priors: Sequence[Prior], parameter_names: Sequence[str]) -> None:
+    """Raises ConfigError for a prior that was asked for and finds no parameter."""
+    for prior in priors:
+        if prior.required and not _find(prior.name, parameter_names):
+            raise ConfigError(
+                f"loss_module_settings: the prior of '{prior.name}' finds no such parameter; the model has "
+                f"{', '.join(parameter_names)}." + suggestion(prior.name, parameter_names)
+            )

@@ -1,0 +1,147 @@
+"""Hypotheses of simulated events, their tables, and priors."""
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import write_config
+
+from evgen_jax.analytic_model import analytic_counterpart
+from evgen_jax.building.losses import build_loss
+from evgen_jax.building.model import build_source
+from evgen_jax.config.records import LossSettings, ModelSettings
+from evgen_jax.config.validate import load_config
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.errors import ConfigError
+from evgen_jax.experiment import create_trafo
+from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
+from evgen_jax.muon import IONISATION, RADIATION, energy_after
+from evgen_jax.parameters import column_names
+from evgen_jax.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
+from evgen_jax.simulation import simulate
+from evgen_jax.training.run import train
+
+TRACK = tuple(f"track_{p}" for p in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth"))
+
+
+def test_tracks_enter_their_sphere_and_fill_it_evenly():
+    rng = np.random.default_rng(0)
+    values = draw_hypotheses(rng, TRACK, parameter_ranges(TRACK, {}), 20000)
+    entry = np.stack([np.sin(values[:, 0]) * np.cos(values[:, 1]), np.sin(values[:, 0]) * np.sin(values[:, 1]),
+                      np.cos(values[:, 0])], axis=1)  # fmt: skip
+    flight = -np.stack([np.sin(values[:, 4]) * np.cos(values[:, 5]), np.sin(values[:, 4]) * np.sin(values[:, 5]),
+                        np.cos(values[:, 4])], axis=1)  # fmt: skip
+    inwards = np.sum(entry * flight, axis=1)
+    assert np.all(inwards < 0)
+    impact = np.linalg.norm(np.cross(entry, flight), axis=1) / 0.9
+    np.testing.assert_allclose(np.quantile(impact**2, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.02)
+    np.testing.assert_allclose(np.mean(np.cos(values[:, 4])), 0, atol=0.02)
+
+
+def test_energy_losses_have_the_mean_of_a_muon():
+    names = TRACK + tuple(f"track_energy_loss_{i:04d}" for i in range(20))
+    rng = np.random.default_rng(1)
+    values = draw_hypotheses(rng, names, parameter_ranges(names, {"entry_energy": (1e5, 1e5)}), 4000, 10.0)
+    losses = values[:, 6:]
+    assert np.all(losses >= 0) and np.all(losses.sum(axis=1) <= 1e5)
+    expected = 1e5 - float(energy_after(jnp.array(1e5), jnp.array(200.0))) - IONISATION * 200
+    assert losses.sum(axis=1).mean() == pytest.approx(expected, rel=0.05)
+    assert pytest.approx(losses[:, 0].mean(), rel=0.15) == RADIATION * 1e5 * 10
+
+
+def test_ranges_and_seed_columns():
+    names = ("cascade_x", "cascade_energy", "cascade_cascade_00001_energy")
+    ranges = parameter_ranges(names, {"energy": (10.0, 20.0), "cascade_cascade_00001_energy": (1.0, 2.0)})
+    np.testing.assert_array_equal(ranges, [[-500, 500], [10, 20], [1, 2]])
+    with pytest.raises(ConfigError, match="Did you mean 'cascade_energy'"):
+        parameter_ranges(names, {"cascade_enrgy": (1.0, 2.0)})
+    with pytest.raises(ConfigError, match="expected low <= high, got"):
+        parameter_ranges(names, {"energy": (0.0, 2.0)})
+    with pytest.raises(ConfigError, match="ranges.cascade_colour: is missing"):
+        parameter_ranges(("cascade_colour",), {})
+    assert column_names(names) == ("x", "energy", "cascade_00001_energy")
+    assert column_names(("entry_zenith", "zenith")) == ("entry_zenith", "zenith")
+    assert column_names(("a_x", "b_x")) == ("a_x", "b_x")
+    seeds = smeared_seeds(np.random.default_rng(0), names, np.array([[1.0, 10.0, 20.0]] * 3))
+    assert list(seeds) == ["x", "energy", "cascade_00001_energy"] and np.all(seeds["energy"] > 0)
+
+
+def test_several_cascades_are_simulated_and_trained(tmp_path, detector):
+    """A starting hypothesis with ice properties: events of its analytic counterpart, labels in two tables, two steps."""
+    path = write_config(tmp_path, detector)
+    text = path.read_text()
+    cascade = text[text.index("        cascade: {\n") : text.rindex("    },\n}")]
+    cascade = cascade.replace(
+        "config: {num_filters", "config: {snowstorm_parameter_names: [Absorption, Scattering], num_filters"
+    )
+    start = text.index("model_settings: {", text.index("loss_module_settings"))
+    text = text[:start] + (
+        "model_settings: {model_class: egenerator.model.multi_source.independent.IndependentMultiSource,\n"
+        "config: {sources: {cascade: start, noise: noise}}, multi_source_bases: {noise: {model_class: DefaultNoiseModel,"
+        " decoder_charge_settings: {decoder_class: PoissonDecoder}}, start: {model_class: "
+        "egenerator.model.multi_source.muon.StartingVariableMultiCascadeModel, config: {num_cascades: 2},\n"
+        f"multi_source_bases: {{\n{cascade}}}}}}}}}\n"
+    )  # fmt: skip
+    text = text.replace("label_settings: {label_key: LabelsMCCascade,", "label_settings: {label_key: LabelsMCCascade, "
+                        "snowstorm_parameters: [], additional_labels: [Absorption, Scattering, cascade_00001_energy, "
+                        "cascade_00001_distance],")  # fmt: skip
+    text = text.replace("[False, False, False, False, False, True, False]",
+                        "[False, False, False, False, False, True, False, False, False, True, False]")  # fmt: skip
+    text = text.replace("num_events: 60, events_per_file: 20", "num_events: 12, events_per_file: 4")
+    text = text.replace("num_training_iterations: 12", "num_training_iterations: 2").replace("!!float 1e-4", "1e-4")
+    path.write_text(text)
+    config = load_config(path)
+    (file, *_) = simulate(config, tmp_path / "events")
+    with h5py.File(file) as events:
+        assert {"cascade_00001_distance", "Absorption"} <= set(events["LabelsMCCascade"].dtype.names)
+        assert {"x", "cascade_00001_energy", "Scattering"} <= set(events["SmearedSeed"].dtype.names)
+    labels = read_event_file(file, config.data_handler_settings, detector).labels
+    assert labels.shape == (4, 11) and np.all((labels[:, 7:9] >= 0.9) & (labels[:, 7:9] <= 1.1))
+    create_trafo(config)
+    assert int(train(config, progress=False).step) == 2
+
+
+def test_counterparts_have_the_same_parameters():
+    from zoo import ZOO, settings_of
+
+    for name in ZOO:
+        settings = settings_of(name)
+        other = analytic_counterpart(settings, lambda path: None)
+        assert build_source(other)[0].parameter_names == build_source(settings)[0].parameter_names, name
+    with pytest.raises(ConfigError, match="model_settings.model_class: 'Lamp' has no analytic counterpart"):
+        analytic_counterpart(ModelSettings(model_class="Lamp"), lambda path: None)
+
+
+def test_walls_of_a_uniform_prior():
+    prior = UniformPrior("Absorption", 0.9, 1.1)
+    inside = [float(prior(jnp.array(v))) for v in (0.9, 0.95, 1.0, 1.1)]
+    assert inside == [0, 0, 0, 0]
+    expected = np.exp(10 * (0.05 / 0.2 + 1)) - np.exp(10)
+    for value in (1.15, 0.85):
+        assert float(prior(jnp.array(value))) == pytest.approx(expected, rel=1e-4)
+    slopes = [float(jax.grad(prior)(jnp.array(v))) for v in (1.15, 0.85, -1e3, 1e6)]
+    assert slopes[0] > 0 > slopes[1] and np.all(np.isfinite(slopes)) and slopes[2] < 0 < slopes[3]
+    assert np.isfinite(float(prior(jnp.array(1e6))))
+
+
+def test_priors_of_a_loss(x64):
+    section = {"loss_module": "egenerator.loss.snowstorm.SnowstormPriorLossModule", "loss_module_weight": 2.0, "config": {
+        "sigmas": [0.1, 0.2], "uniform_parameters": {"Absorption": [0.9, 1.1], "Scattering": [0.913, 1.087]}}}  # fmt: skip
+    loss = build_loss((LossSettings(config={"loss_function_name": "dom_charge_pdf"}), LossSettings(**section)))
+    names = ("cascade_x", "cascade_Absorption", "cascade_Scattering", "cascade_IceWavePlusModes_00",
+             "cascade_IceWavePlusModes_01")  # fmt: skip
+    h = jnp.array([5.0, 1.12, 1.0, 0.05, -0.3])
+    gauss = sum(0.5 * (v / s) ** 2 + np.log(s * np.sqrt(2 * np.pi)) for v, s in ((0.05, 0.1), (-0.3, 0.2)))
+    wall = np.exp(10 * (0.02 / 0.2 + 1)) - np.exp(10)
+    assert float(loss.prior(names, h)) == pytest.approx(2 * (gauss + wall))
+    check_priors([p for _, p in loss.priors], names)
+    with pytest.raises(ConfigError, match="'IceWavePlusModes_01' finds no such parameter"):
+        check_priors([p for _, p in loss.priors], names[:-1])
+    usual = snowstorm_priors(None, None)
+    assert sum(isinstance(p, GaussianPrior) for p in usual) == 24
+    check_priors(usual, ("x",))  # the usual ones concern the parameters that are there
+    with pytest.raises(ConfigError, match=r"uniform_parameters.Absorption: expected low < high, got \[1.1, 0.9\]"):
+        snowstorm_priors([], {"Absorption": [1.1, 0.9]})
+    with pytest.raises(ConfigError, match="expected a width > 0"):
+        snowstorm_priors([0.0], {})
