@@ -103,7 +103,7 @@ def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOI
     names = source.parameter_names
     kinds = [kind_of(name) for name in names]
     scales = [(0.0, 1.0, False) if k is None else (k[1].mean, k[1].std, k[1].log) for k in kinds]
-    mean, std, log = zip(*scales, strict=True)
+    mean, std, log = (tuple(scale[i] for scale in scales) for i in range(3))
     detector = jax.tree.map(jnp.asarray, detector)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
     variables = source.init_variables(jax.random.key(0), detector)

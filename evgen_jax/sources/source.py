@@ -30,6 +30,8 @@ def with_dropout_keys(variables: Variables, key: Array) -> Variables:
 class Source(Protocol):
     """A hashable, static description; weights, hypothesis, event and detector are arguments."""
 
+    def __hash__(self) -> int: ...
+
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the hypothesis parameters, H of them."""

@@ -1,0 +1,228 @@
+"""Energy unfolding: the losses along a track of known geometry, by a convex problem instead of a fit of networks.
+
+At fixed geometry the light is linear in the energies, up to the slow change of a shower's shape with its energy. With
+the light per GeV of segment i, a_i at the DOMs and s_i(t_j) at the pulses, and the light of all else b, the extended
+likelihood sum_j c_j log(b_j + sum_i E_i s_ij) - sum_d (b_d + sum_i E_i a_id) is concave in E >= 0 and needs no network.
+After a solution the light per GeV is computed once more at its energies (as Millipede does, arXiv:1311.4767).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import optimize
+
+from evgen_jax.detector import Detector
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.event import Event
+from evgen_jax.light_yield import LightYield
+from evgen_jax.likelihood import floored
+from evgen_jax.model import Model
+from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.sources.cascade import PARAMETERS as CASCADE
+from evgen_jax.sources.source import Source, Variables
+
+SMALLEST_ENERGY = 1.0
+"""Light per GeV is computed at this energy, GeV, for segments that are darker."""
+EM_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Unfolding:
+    """Energies of one event.
+
+    Attributes:
+      hypothesis: [H], the given one with the unfolded energies in place.
+      parameter_names: of the energies, N of them.
+      energies: [N], GeV.
+      log_likelihood: of charges and times at the solution, without terms that no energy changes.
+      converged, message: what the last minimisation says.
+      runtime: s, with compilation.
+    """
+
+    hypothesis: np.ndarray
+    parameter_names: tuple[str, ...]
+    energies: np.ndarray
+    log_likelihood: float
+    converged: bool
+    message: str
+    runtime: float
+
+
+def unfold_energies(
+    model: Model, hypothesis: np.ndarray, event: Event, *, smoothness: float = 0.0, refreshes: int = 1, chunk: int = 8
+) -> Unfolding:
+    """Energies of all cascades of a hypothesis, its other parameters fixed.
+
+    Args:
+      model: a hypothesis with several cascades, such as a track with losses; noise and the track's own light are the
+        background.
+      hypothesis: [H], physical units; its energies are the start.
+      event: what was measured.
+      smoothness: strength of the prior -smoothness sum_i (E_{i+1} - E_i)^2 / (mean E)^2; 0: none.
+      refreshes: how often the light per GeV is computed anew at the solution.
+      chunk: cascades evaluated together.
+
+    Raises:
+      ReconstructionError: no energies to unfold, a hypothesis that is not finite, or an event without usable pulses.
+    """
+    begin = time.perf_counter()
+    hypothesis = np.array(hypothesis, np.float64)
+    if hypothesis.shape != (len(model.parameter_names),) or not np.all(np.isfinite(hypothesis)):
+        raise ReconstructionError(
+            f"expected {len(model.parameter_names)} finite parameters ({', '.join(model.parameter_names[:8])} ...), "
+            f"got {hypothesis.shape} with {int(np.sum(~np.isfinite(hypothesis)))} that are not finite."
+        )
+    places = energy_places(model, hypothesis)
+    slots = np.asarray(event.active)[np.minimum(event.pulses.slot, len(event.active) - 1)]
+    good = np.asarray(event.pulses.mask) & np.asarray(event.usable)[np.minimum(slots, len(event.usable) - 1)]
+    if not good.any():
+        raise ReconstructionError("the event has no usable pulse to unfold energies from.")
+    charge, usable = np.asarray(event.pulses.charge, np.float64)[good], np.asarray(event.usable)
+
+    energies = np.maximum(hypothesis[places], SMALLEST_ENERGY)
+    for _ in range(refreshes + 1):
+        hypothesis[places] = np.maximum(energies, SMALLEST_ENERGY)
+        per_gev, background = light_per_gev(model, hypothesis, event, places, chunk)
+        norm = np.asarray(per_gev.charge, np.float64)[:, usable].sum(axis=1)
+        density = np.asarray(per_gev.density, np.float64)[:, good]
+        dark = np.asarray(background.density, np.float64)[good] + np.finfo(np.float64).tiny ** 0.5
+        energies, result = _solve(energies, charge, norm, density, dark, smoothness)
+    hypothesis[places] = energies
+    log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
+    names = tuple(model.parameter_names[i] for i in places)
+    return Unfolding(
+        hypothesis, names, energies, log_likelihood, bool(result.success), str(result.message),
+        time.perf_counter() - begin,
+    )  # fmt: skip
+
+
+def _solve(
+    start: np.ndarray, charge: np.ndarray, norm: np.ndarray, density: np.ndarray, dark: np.ndarray, smooth: float
+):
+    """Expectation maximisation, which is robust, then L-BFGS-B with bounds, which converges."""
+    energies = start.copy()
+    seen = norm > 0
+    for _ in range(EM_STEPS):
+        ratio = density @ (charge / (dark + energies @ density))
+        energies = np.where(seen, energies * ratio / np.where(seen, norm, 1), 0.0)
+    scale = max(float(energies.mean()), SMALLEST_ENERGY)
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        light = dark + (x * scale) @ density
+        value = float(norm @ x) * scale - float(charge @ np.log(light))
+        gradient = scale * (norm - density @ (charge / light))
+        if smooth:
+            step = np.diff(x)
+            value += smooth * float(step @ step)
+            gradient[1:] += 2 * smooth * step
+            gradient[:-1] -= 2 * smooth * step
+        return value, gradient
+
+    result = optimize.minimize(
+        loss, energies / scale, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start),
+        options={"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-12, "gtol": 1e-4},
+    )  # fmt: skip
+    return result.x * scale, result
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """Copies of one source within a model: parameters [N, H_source] at a hypothesis."""
+
+    source: Source
+    variables: Variables
+    parameters: jax.Array
+
+
+def _leaves(source: Source, variables: Variables, hypothesis: jax.Array) -> Iterator[_Leaf]:
+    if not isinstance(source, MultiSource):
+        yield _Leaf(source, variables, hypothesis[None])
+        return
+    expanded = source.expand(hypothesis)
+    for name, base in source.bases:
+        parameters, mask = expanded[name]
+        if mask is not None:
+            raise ReconstructionError(f"energies of the masked sources '{name}' cannot be unfolded.")
+        if isinstance(base, MultiSource):
+            for row in parameters:
+                yield from _leaves(base, variables[name], row)
+        else:
+            yield _Leaf(base, variables[name], parameters)
+
+
+def _is_cascade(source: Source) -> bool:
+    return source.parameter_names[: len(CASCADE)] == CASCADE
+
+
+def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
+    """Energies of all cascades of the hypothesis, one after the other."""
+    found = [
+        leaf.parameters[:, CASCADE.index("energy")]
+        for leaf in _leaves(model.source, model.variables, hypothesis)
+        if _is_cascade(leaf.source)
+    ]
+    return jnp.concatenate(found) if found else jnp.zeros(0)
+
+
+def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+    """Which parameters [N] of the hypothesis are the energies of its cascades, in the order of the cascades.
+
+    Raises:
+      ReconstructionError: the hypothesis has no cascade.
+    """
+    # A probe with positive energies: every cascade's energy then depends on one parameter most.
+    probe = jnp.asarray(hypothesis, jnp.float32)
+    slopes = np.abs(jax.jacrev(lambda h: _energies(model, h))(probe))
+    if slopes.shape[0] == 0:
+        raise ReconstructionError(
+            f"the hypothesis has no cascade whose energy could be unfolded; its parameters are "
+            f"{', '.join(model.parameter_names[:12])}."
+        )
+    names = np.array(["energy" in name for name in model.parameter_names])
+    return np.argmax(np.where(names[None, :], slopes, -1), axis=1)
+
+
+def light_per_gev(
+    model: Model, hypothesis: np.ndarray, event: Event, places: np.ndarray, chunk: int
+) -> tuple[LightYield, LightYield]:
+    """Light of every cascade for 1 GeV, arrays [N, D] and [N, P], and the light of everything else.
+
+    Args:
+      model, event: as in `unfold_energies`.
+      hypothesis: [H], with energies above 0.
+      places: of the energies, see `energy_places`.
+      chunk: cascades evaluated together.
+    """
+    h = jnp.asarray(hypothesis, jnp.float32)
+    rows: list[LightYield] = []
+    rest: LightYield | None = None
+    for leaf in _leaves(model.source, model.variables, h):
+        light = _light_of_copies(leaf.source, chunk)(leaf.variables, leaf.parameters, event, model.detector)
+        if _is_cascade(leaf.source):
+            rows.append(light)
+        else:
+            total = jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
+            rest = total if rest is None else rest + total
+    joined = jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows)
+    energy = jnp.asarray(hypothesis[places], jnp.float32)
+    per_gev = jax.tree.map(lambda x: x / energy[:, None], joined)
+    if rest is None:
+        rest = jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), joined)
+    return per_gev, floored(rest)
+
+
+@lru_cache(maxsize=8)
+def _light_of_copies(source: Source, chunk: int) -> Callable[..., LightYield]:
+    """Light of parameters [N, H_source], compiled once for all events of a bucket."""
+
+    def light(variables: Variables, parameters: jax.Array, event: Event, detector: Detector) -> LightYield:
+        return jax.lax.map(
+            lambda theta: source.light_yield(variables, theta, event, detector), parameters, batch_size=chunk
+        )
+
+    return jax.jit(light)

@@ -1,0 +1,91 @@
+"""Energies along a track, unfolded from simulated events."""
+
+import jax
+import numpy as np
+import pytest
+
+import evgen_jax as eg
+from evgen_jax.analytic_model import analytic_model
+from evgen_jax.config.records import ModelSettings
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.packing import build_event
+from evgen_jax.reconstruction.unfolding import energy_places, light_per_gev, unfold_energies
+
+SEGMENTS = 8
+START = [-90.0, -15.0, 20.0, np.pi / 2, np.pi, 10000.0, 200.0]  # along x, through the middle
+LOSSES = np.array([100.0, 30.0, 5.0, 3000.0, 50.0, 0.0, 400.0, 20.0])
+
+
+@pytest.fixture(scope="module")
+def model(loaded_detector):
+    bases = {"track": ModelSettings(model_class="FiniteTrackMultiCascadeModel", config={"num_segments": SEGMENTS},
+                                    multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")}),
+             "noise": ModelSettings(model_class="AnalyticNoiseModel")}  # fmt: skip
+    return analytic_model(loaded_detector, ModelSettings(
+        model_class="IndependentMultiSource", config={"sources": {"a": "track", "noise": "noise"}},
+        multi_source_bases=bases))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sampler(model):
+    return jax.jit(eg.make_sampler(model, max_photoelectrons=1 << 14))
+
+
+def simulated(model, sampler, seed, losses=LOSSES):
+    h = np.array([*START, *losses], np.float32)
+    pulses = sampler(model.variables, jax.random.key(seed), h)
+    mask = np.asarray(pulses.mask)
+    return build_event(np.ones(mask.sum()), np.asarray(pulses.time)[mask].astype(float), np.asarray(pulses.dom)[mask],
+                       num_doms=108, readout=(0.0, 20000.0), usable=np.asarray(model.detector.usable))  # fmt: skip
+
+
+def test_energies_and_the_largest_loss_are_found(model, sampler):
+    largest = []
+    for seed in range(5):
+        event = simulated(model, sampler, seed)
+        result = unfold_energies(model, [*START, *np.full(SEGMENTS, 100.0)], event)
+        assert result.converged, result.message
+        assert result.parameter_names == tuple(f"a_energy_loss_{i:04d}" for i in range(SEGMENTS))
+        assert np.all(result.energies >= 0)
+        assert result.energies.sum() == pytest.approx(LOSSES.sum(), rel=0.1)
+        np.testing.assert_array_equal(result.hypothesis[:7], START)
+        largest.append(abs(int(np.argmax(result.energies)) - 3))
+    assert np.mean(np.array(largest) <= 1) >= 0.8
+
+
+def test_the_solution_is_the_maximum_of_the_linear_problem(model, sampler):
+    event, start = simulated(model, sampler, 9), np.array([*START, *np.full(SEGMENTS, 100.0)])
+    result = unfold_energies(model, start, event, refreshes=0)
+    per_gev, background = light_per_gev(model, start, event, energy_places(model, start), 8)
+    good, usable = event.pulses.mask, event.usable
+
+    def log_likelihood(energies):
+        light = jax.tree.map(lambda a, b: np.asarray(a, float) + energies @ np.asarray(b, float), background, per_gev)
+        return float(event.pulses.charge[good] @ np.log(light.density[good]) - light.charge[usable].sum())
+
+    best = log_likelihood(result.energies)
+    assert best == pytest.approx(result.log_likelihood, abs=1e-3)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        assert log_likelihood(np.abs(result.energies + rng.normal(size=SEGMENTS) * 3)) < best
+    assert log_likelihood(LOSSES) < best
+
+
+def test_a_smooth_prior_smooths(model, sampler):
+    event = simulated(model, sampler, 3)
+    start = [*START, *np.full(SEGMENTS, 100.0)]
+    rough = [np.abs(np.diff(unfold_energies(model, start, event, smoothness=s).energies)).sum() for s in (0, 100, 1e6)]
+    assert rough[0] > rough[1] > rough[2]
+
+
+def test_what_cannot_be_unfolded(model, sampler, loaded_detector):
+    event = simulated(model, sampler, 0)
+    with pytest.raises(ReconstructionError, match="2 that are not finite"):
+        unfold_energies(model, [*START, *LOSSES[:-2], np.nan, np.nan], event)
+    nothing = build_event(np.zeros(0), np.zeros(0), np.zeros(0, int), num_doms=108, readout=(0.0, 1.0))
+    with pytest.raises(ReconstructionError, match="no usable pulse"):
+        unfold_energies(model, [*START, *LOSSES], nothing)
+    noise = analytic_model(loaded_detector, ModelSettings(model_class="AnalyticNoiseModel"))
+    with pytest.raises(ReconstructionError, match="no cascade whose energy"):
+        unfold_energies(noise, [], event)
+    assert energy_places(model, np.array([*START, *LOSSES])).tolist() == list(range(7, 7 + SEGMENTS))
