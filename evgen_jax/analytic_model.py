@@ -107,4 +107,5 @@ def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOI
     detector = jax.tree.map(jnp.asarray, detector)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
     variables = source.init_variables(jax.random.key(0), detector)
-    return Model(source, variables, Trafo(names, mean, std, log), detector, settings=plain)
+    trafo = Trafo(names, mean, std, tuple(bool(flag) for flag in log))
+    return Model(source, variables, trafo, detector, settings=plain)
