@@ -9,7 +9,7 @@ After a solution the light per GeV is computed once more at its energies (as Mil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,11 @@ from evgen_jax.sources.source import Source, Variables
 
 SMALLEST_ENERGY = 1.0
 """Light per GeV is computed at this energy, GeV, for segments that are darker."""
+REFRESHED = 0.05
+"""Light per GeV is computed anew where the energy changed by more than this share, and gives light at all."""
 EM_STEPS = 50
+BLOCK = 64
+"""Cascades per call of the compiled function: any number of them runs without compiling again."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,23 @@ def unfold_energies(
         raise ReconstructionError("the event has no usable pulse to unfold energies from.")
     charge, usable = np.asarray(event.pulses.charge, np.float64)[good], np.asarray(event.usable)
 
-    energies = np.maximum(hypothesis[places], SMALLEST_ENERGY)
-    for _ in range(refreshes + 1):
-        hypothesis[places] = np.maximum(energies, SMALLEST_ENERGY)
-        per_gev, background = light_per_gev(model, hypothesis, event, places, chunk)
-        norm = np.asarray(per_gev.charge, np.float64)[:, usable].sum(axis=1)
-        density = np.asarray(per_gev.density, np.float64)[:, good]
+    known = np.maximum(hypothesis[places], SMALLEST_ENERGY)
+    hypothesis[places] = known
+    norm, density = np.zeros(len(places)), np.zeros((len(places), int(good.sum())))
+    energies, changed = known.copy(), np.arange(len(places))
+    for turn in range(refreshes + 1):
+        per_gev, background = light_per_gev(model, hypothesis, event, places, chunk, changed)
+        norm[changed] = np.asarray(per_gev.charge, np.float64)[:, usable].sum(axis=1)
+        density[changed] = np.asarray(per_gev.density)[:, good]
         dark = np.asarray(background.density, np.float64)[good] + np.finfo(np.float64).tiny ** 0.5
-        energies, result = _solve(energies, charge, norm, density, dark, smoothness)
+        energies, result = _solve(energies, charge, norm, density, dark, smoothness, EM_STEPS if turn == 0 else 5)
+        # Segments without light keep what is known of them; only the others' showers change their shape.
+        lit = energies > max(SMALLEST_ENERGY, 1e-4 * energies.sum())
+        (changed,) = np.nonzero(lit & (np.abs(np.log(np.maximum(energies, SMALLEST_ENERGY) / known)) > REFRESHED))
+        if len(changed) == 0:
+            break
+        known[changed] = energies[changed]
+        hypothesis[places] = known
     hypothesis[places] = energies
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
@@ -102,12 +115,18 @@ def unfold_energies(
 
 
 def _solve(
-    start: np.ndarray, charge: np.ndarray, norm: np.ndarray, density: np.ndarray, dark: np.ndarray, smooth: float
-):
+    start: np.ndarray,
+    charge: np.ndarray,
+    norm: np.ndarray,
+    density: np.ndarray,
+    dark: np.ndarray,
+    smooth: float,
+    em_steps: int,
+) -> tuple[np.ndarray, optimize.OptimizeResult]:
     """Expectation maximisation, which is robust, then L-BFGS-B with bounds, which converges."""
     energies = start.copy()
     seen = norm > 0
-    for _ in range(EM_STEPS):
+    for _ in range(em_steps):
         ratio = density @ (charge / (dark + energies @ density))
         energies = np.where(seen, energies * ratio / np.where(seen, norm, 1), 0.0)
     scale = max(float(energies.mean()), SMALLEST_ENERGY)
@@ -125,7 +144,7 @@ def _solve(
 
     result = optimize.minimize(
         loss, energies / scale, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start),
-        options={"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-12, "gtol": 1e-4},
+        options={"maxiter": 2000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-3},
     )  # fmt: skip
     return result.x * scale, result
 
@@ -188,32 +207,53 @@ def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
 
 
 def light_per_gev(
-    model: Model, hypothesis: np.ndarray, event: Event, places: np.ndarray, chunk: int
+    model: Model, hypothesis: np.ndarray, event: Event, places: np.ndarray, chunk: int, chosen: np.ndarray | None = None
 ) -> tuple[LightYield, LightYield]:
-    """Light of every cascade for 1 GeV, arrays [N, D] and [N, P], and the light of everything else.
+    """Light of cascades for 1 GeV, arrays [C, D] and [C, P], and the light of everything else.
 
     Args:
       model, event: as in `unfold_energies`.
       hypothesis: [H], with energies above 0.
       places: of the energies, see `energy_places`.
       chunk: cascades evaluated together.
+      chosen: [C], which of the N cascades; default all.
     """
+    chosen = np.arange(len(places)) if chosen is None else chosen
     h = jnp.asarray(hypothesis, jnp.float32)
     rows: list[LightYield] = []
     rest: LightYield | None = None
+    first = 0
     for leaf in _leaves(model.source, model.variables, h):
-        light = _light_of_copies(leaf.source, chunk)(leaf.variables, leaf.parameters, event, model.detector)
         if _is_cascade(leaf.source):
-            rows.append(light)
+            count = len(leaf.parameters)
+            rows += _blocks(leaf, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)
+            first += count
         else:
+            light = _light_of_copies(leaf.source, chunk)(leaf.variables, leaf.parameters, event, model.detector)
             total = jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
             rest = total if rest is None else rest + total
-    joined = jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows)
-    energy = jnp.asarray(hypothesis[places], jnp.float32)
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
+    energy = np.asarray(hypothesis[places[chosen]], np.float32)
     per_gev = jax.tree.map(lambda x: x / energy[:, None], joined)
     if rest is None:
         rest = jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), joined)
     return per_gev, floored(rest)
+
+
+def _blocks(leaf: _Leaf, chosen: np.ndarray, event: Event, model: Model, chunk: int) -> list[LightYield]:
+    """Light of the chosen copies, block by block; the last block is filled up with repetitions."""
+    function, blocks = _light_of_copies(leaf.source, chunk), []
+    size = min(BLOCK, len(leaf.parameters))
+    for start in range(0, len(chosen), size):
+        own = chosen[start : start + size]
+        light = function(leaf.variables, leaf.parameters[np.resize(own, size)], event, model.detector)
+        filled = jax.tree.map(np.asarray, light)
+        blocks.append(filled if len(own) == size else jax.tree.map(partial(_first, len(own)), filled))
+    return blocks
+
+
+def _first(count: int, values: np.ndarray) -> np.ndarray:
+    return values[:count]
 
 
 @lru_cache(maxsize=8)
