@@ -1,5 +1,6 @@
 """What every source offers: the contract between the zoo, the multi-sources and the likelihood."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -19,6 +20,8 @@ def with_dropout_keys(variables: Variables, key: Array) -> Variables:
     The keys are data like the weights, so that sources without dropout need not know of them; sub-sources of one base
     drop the same.
     """
+    if not isinstance(variables, Mapping):
+        return variables
     if "params" in variables:
         return {**variables, "dropout": {"key": key}}
     return {

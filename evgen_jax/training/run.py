@@ -102,7 +102,7 @@ def _restore(
         "detector": f"the detector '{model.detector.name}'",
     }
     for key, value in _identity(model).items():
-        if meta[key] != value:
+        if meta.get(key) != value:
             raise CheckpointError(
                 f"{checkpoints.directory}: was trained with other values than {names[key]} holds now. Put the earlier "
                 "one back, or set model_manager_settings.restore_model: False to start afresh."
