@@ -92,6 +92,8 @@ def test_wrong_configurations_give_one_line_and_touch_nothing(case, experiment, 
     assert code == 2 and "Traceback" not in err
     for part in expected:
         assert part in err
+    if case not in ("no trafo", "other labels"):  # those name the file that is wrong
+        assert err.splitlines()[-1].startswith("error: ") and str(tmp_path / "config.yaml") in err
     assert len([line for line in err.splitlines() if line.startswith("error:")]) == 1
     assert not (tmp_path / "training").exists()
 

@@ -2,15 +2,30 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from evgen_jax.errors import EvgenError
+from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.version import __version__
 
 configs = click.argument("config", nargs=-1, required=True, type=click.Path())
+
+
+@contextmanager
+def _naming(config: tuple[str, ...]) -> Iterator[None]:
+    """Messages about settings say which file they stand in, also where the program looks at them later."""
+    try:
+        yield
+    except EvgenError as error:
+        text = str(error)
+        about_settings = isinstance(error, ConfigError) or text.startswith("input_data")
+        if not about_settings or text.startswith(config):
+            raise
+        raise type(error)(f"{', '.join(config)}: {text}") from None
 
 
 def _bar(unit: str, description: str):
@@ -43,7 +58,8 @@ def create_trafo(config: tuple[str, ...]) -> None:
     from evgen_jax.config.validate import load_config
     from evgen_jax.experiment import create_trafo as run
 
-    click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'))}")
+    with _naming(config):
+        click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'))}")
 
 
 @cli.command()
@@ -54,8 +70,9 @@ def train(config: tuple[str, ...]) -> None:
     from evgen_jax.training.run import manager_directory
     from evgen_jax.training.run import train as run
 
-    loaded = load_config(config)
-    state = run(loaded)
+    with _naming(config):
+        loaded = load_config(config)
+        state = run(loaded)
     click.echo(f"{int(state.step)} steps done; the model is in {manager_directory(loaded)}")
 
 
@@ -68,7 +85,8 @@ def export(config: tuple[str, ...], output_dir: str, step: int | None) -> None:
     from evgen_jax.config.validate import load_config
     from evgen_jax.export import export_model
 
-    click.echo(f"wrote {export_model(load_config(config), output_dir, step)}")
+    with _naming(config):
+        click.echo(f"wrote {export_model(load_config(config), output_dir, step)}")
 
 
 @cli.command()
@@ -79,7 +97,8 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
     from evgen_jax.config.validate import load_config
     from evgen_jax.simulation import simulate as run
 
-    files = run(load_config(config), output_dir, _bar("file", "simulate"))
+    with _naming(config):
+        files = run(load_config(config), output_dir, _bar("file", "simulate"))
     click.echo(f"{len(files)} files in {output_dir}")
 
 
