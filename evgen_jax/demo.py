@@ -29,7 +29,7 @@ from evgen_jax.simulation import SEED_TABLE, simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
 
-NUM_FITS = 24
+NUM_FITS = 16
 
 
 def run_demo(directory: Path, steps: int | None = None, source: Path | None = None, num_fits: int = NUM_FITS) -> str:
