@@ -1,12 +1,12 @@
 """The analytic counterpart of a model: the same hypothesis, its light computed instead of learned."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from evgen_jax.building.checks import short_name
+from evgen_jax.building.learned import additional_parameters
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.detector import Detector
@@ -58,7 +58,7 @@ def analytic_counterpart(
         return settings
     if name == "DefaultNoiseModel":
         return ModelSettings(model_class="AnalyticNoiseModel")
-    ice = _further_parameters(config)
+    ice = list(additional_parameters(config))
     if name == "DefaultCascadeModel":
         return ModelSettings(model_class="AnalyticCascadeModel", config={"ice_parameters": ice})
     if name == "EnteringSphereInfTrack":
@@ -82,14 +82,6 @@ def analytic_counterpart(
         f"{where}.model_class: '{settings.model_class}' has no analytic counterpart to simulate with; name an exported "
         "model in simulation_settings.model."
     )
-
-
-def _further_parameters(config: dict[str, Any]) -> list[str]:
-    names = list(config.get("additional_label_names") or ())
-    for entry in config.get("snowstorm_parameter_names") or ():
-        pattern, count = entry if isinstance(entry, list | tuple) else (entry, 1)
-        names += [pattern.format(i) for i in range(count)]
-    return names
 
 
 def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOISE) -> Model:

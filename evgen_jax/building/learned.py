@@ -47,10 +47,7 @@ def _build(
 ) -> Source:
     config = settings.config
     only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
-    additional = tuple(config.get("additional_label_names") or ())
-    for entry in config.get("snowstorm_parameter_names") or ():
-        pattern, count = entry if isinstance(entry, list | tuple) else (entry, 1)
-        additional += tuple(pattern.format(i) for i in range(count))
+    additional = additional_parameters(config)
     options = {k: v for k, v in config.items() if k in OPTIONS}
     for key in ("mixture_component_t_seeds", "charge_scale_tensors"):
         if options.get(key) is not None:
@@ -74,6 +71,15 @@ def _build(
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     return source
+
+
+def additional_parameters(config: dict[str, Any]) -> tuple[str, ...]:
+    """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules."""
+    names = tuple(config.get("additional_label_names") or ())
+    for entry in config.get("snowstorm_parameter_names") or ():
+        pattern, count = entry if isinstance(entry, list | tuple) else (entry, 1)
+        names += tuple(pattern.format(i) for i in range(count))
+    return names
 
 
 def identity_trafo(names: tuple[str, ...]) -> Trafo:
