@@ -2,11 +2,9 @@
 
 import json
 import time
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
@@ -18,10 +16,11 @@ from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError
 from evgen_jax.event import Event, bucket, repad
-from evgen_jax.experiment import TRAFO_FILE, create_trafo, iterator, open_stream
+from evgen_jax.experiment import TRAFO_FILE, create_trafo, iterator
 from evgen_jax.export import export_model
 from evgen_jax.geometry import flight_direction
-from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.likelihood_gap import likelihood_gap
+from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model
 from evgen_jax.plots import figures
 from evgen_jax.reconstruction.fit import FitResult, make_fitter
@@ -64,7 +63,7 @@ def run_demo(directory: Path, steps: int | None = None, source: Path | None = No
     oracle = analytic_model(model.detector)
     events, truth, seeds = _test_events(config, model, num_fits)
     fits = {name: _fits(name, m, events, seeds, config) for name, m in (("trained", model), ("true", oracle))}
-    gap, pulses = _likelihood_gap(config, model, oracle)
+    gap, pulses = likelihood_gap(config, model, oracle)
     rows = {name: error_medians(results, truth) for name, results in fits.items()}
     figures(directory / "figures", model, oracle, events, truth, fits, read_metrics(manager_directory(config)))
     summary = _summary(directory, rows, (gap, pulses), len(events), time.perf_counter() - start)
@@ -127,32 +126,6 @@ def error_medians(fits: list[FitResult], truth: np.ndarray) -> dict[str, float]:
         "log_energy": float(np.median(np.abs(np.log(np.maximum(fitted[:, 5], 1e-3) / truth[:, 5])))),
         "time_ns": float(np.median(np.abs(fitted[:, 6] - truth[:, 6]))),
     }
-
-
-def _likelihood_gap(config: ExperimentConfig, model: Model, oracle: Model) -> tuple[float, float]:
-    """Mean over the test events of log L(true likelihood) - log L(trained model), both at the true hypothesis.
-
-    Returns:
-      The gap and the mean number of pulses, per event.
-    """
-    oracle = replace(oracle, loss=model.loss)
-    total, count, pulses = 0.0, 0, 0
-    own, best = jax.jit(_summed(model)), jax.jit(_summed(oracle))
-    stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector))
-    with jax.enable_x64(True):
-        for batch in tqdm(stream, desc="likelihood gap", unit="batch"):
-            arguments = (batch.labels, batch.events)
-            total += float(best(oracle.variables, *arguments)) - float(own(model.variables, *arguments))
-            count, pulses = count + len(batch.labels), pulses + int(batch.events.pulses.mask.sum())
-    return total / count, pulses / count
-
-
-def _summed(model: Model):
-    """Log-likelihood summed over a batch, one event after the other."""
-    log_likelihood = make_log_likelihood(model)
-    return lambda variables, hypotheses, events: jnp.sum(
-        jax.lax.map(lambda pair: log_likelihood(variables, *pair), (hypotheses, events))
-    )
 
 
 def _summary(directory: Path, rows: dict, gap: tuple[float, float], count: int, seconds: float) -> str:

@@ -6,6 +6,9 @@ from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture
 
 SQRT_HALF_PI = 1.2533141373155001
 
+# Widths, heights and slopes of eight bins.
+SPLINE = (0.5, -1.0, 0.3, 1.2, -0.4, 0.0, 0.8, -0.2, -0.3, 0.9, 0.1, -1.1, 0.7, 1.0, -0.6, 0.2, 0.5, -0.5, 1.5, -2.0, 0.3,
+          -0.1, 0.9, -0.7, 0.4)  # fmt: skip
 CONTINUOUS = {
     # family class: (parameters, scipy distribution or None, support)
     "AsymmetricGaussianDecoder": [((0.3, 0.7, 2.5), None), ((-2.0, 0.05, 0.2), None), ((0.3, 1.2, 1.0),
@@ -15,6 +18,8 @@ CONTINUOUS = {
                              ((40.0, 12.0), scipy.stats.gamma(40.0, scale=1 / 12.0))],
     "ShiftedGammaFunctionDecoder": [((2.5, 1.3, -1.5), scipy.stats.gamma(2.5, loc=-1.5, scale=1 / 1.3))],
     "SmearedGammaFunctionDecoder": [((2.5, 1.3, 0.7), None), ((0.2, 4.0, 0.014), None), ((30.0, 12.0, 0.014), None)],
+    "RationalQuadraticSplineDecoder": [
+        ((0.3, 0.7, 2.5, *SPLINE), None), ((0.3, 1.2, 1.0, *[0.0] * 25), scipy.stats.logistic(0.3, 1.2))],
 }  # fmt: skip
 DISCRETE = {
     "PoissonDecoder": [((2.2,), scipy.stats.poisson(2.2)), ((300.0,), scipy.stats.poisson(300.0))],

@@ -4,7 +4,8 @@ from typing import Any
 
 from evgen_jax.building.checks import known_class, only_keys
 from evgen_jax.config.records import DecoderSettings
-from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange, rational_quadratic_spline
+from evgen_jax.decoders.spline import DEFAULT_BINS
 from evgen_jax.errors import ConfigError, suggestion
 
 
@@ -19,11 +20,17 @@ def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") ->
     name = known_class(settings.decoder_class, (*FAMILIES, "MixtureModel"), f"{where}.decoder_class")
     if name == "MixtureModel":
         return _build_mixture(settings, where)
-    only_keys(settings.config, ("float_precision", "value_range_mapping", "offset", "add_normalization_term"),
-          f"{where}.config")  # fmt: skip
+    family, known = FAMILIES[name], ["float_precision", "value_range_mapping", "offset", "add_normalization_term"]
+    if name == "RationalQuadraticSplineDecoder":
+        known.append("num_bins")
+        number = settings.config.get("num_bins", DEFAULT_BINS)
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 100:
+            raise ConfigError(f"{where}.config.num_bins: expected a whole number from 1 to 100, got {number!r}.")
+        family = rational_quadratic_spline(number)
+    only_keys(settings.config, tuple(known), f"{where}.config")
     ranges = settings.config.get("value_range_mapping") or {}
     return Decoder(
-        FAMILIES[name],
+        family,
         tuple((k, _value_range(v, f"{where}.config.value_range_mapping.{k}")) for k, v in ranges.items()),
         float(settings.config.get("offset") or 0.0),
     )

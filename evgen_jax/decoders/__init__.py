@@ -8,6 +8,7 @@ from evgen_jax.decoders.mixture import Component, Mixture
 from evgen_jax.decoders.negative_binomial import NEGATIVE_BINOMIAL
 from evgen_jax.decoders.poisson import POISSON
 from evgen_jax.decoders.smeared_gamma import SMEARED_GAMMA
+from evgen_jax.decoders.spline import rational_quadratic_spline
 from evgen_jax.decoders.value_range import ValueRange
 
 FAMILIES: dict[str, Family] = {
@@ -15,9 +16,10 @@ FAMILIES: dict[str, Family] = {
     "GammaFunctionDecoder": GAMMA,
     "ShiftedGammaFunctionDecoder": SHIFTED_GAMMA,
     "SmearedGammaFunctionDecoder": SMEARED_GAMMA,
+    "RationalQuadraticSplineDecoder": rational_quadratic_spline(),
     "PoissonDecoder": POISSON,
     "NegativeBinomialDecoder": NEGATIVE_BINOMIAL,
 }
 """Decoder class name in configurations -> family."""
 
-__all__ = ["FAMILIES", "Component", "Decoder", "Family", "Mixture", "ValueRange"]
+__all__ = ["FAMILIES", "Component", "Decoder", "Family", "Mixture", "ValueRange", "rational_quadratic_spline"]

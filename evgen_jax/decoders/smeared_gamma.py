@@ -4,11 +4,13 @@ The density is [P(alpha, beta x) - P(alpha, beta (x - width))] / width with the 
 P: bounded by 1 / width also for shapes below 1, where the gamma density itself is infinite at 0.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import gammainc, gammaincc
+from jax.scipy.special import gammainc, gammaincc, gammaln
 
 from evgen_jax.decoders import gamma
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
@@ -90,3 +92,45 @@ SMEARED_GAMMA = Family(
     lambda p: gamma.variance(p[:2]) + p[2] ** 2 / 12,
     sample,
 )
+
+
+NARROWEST_QUADRATURE = 2
+"""Widths from 0 beyond which the density itself is averaged over the width; nearer, it need not be a polynomial."""
+_TERMS = 20
+
+
+def _log_lower(z: Array, alpha: Array) -> Array:
+    """Log of P(alpha, z) for z up to about 4, by its power series (Abramowitz & Stegun 6.5.29)."""
+    term = total = jnp.ones_like(z)
+    for n in range(1, _TERMS + 1):
+        term = term * z / (alpha + n)
+        total = total + term
+    return alpha * jnp.log(z) - z - gammaln(alpha + 1) + jnp.log(total)
+
+
+def log_kernel_narrow(x: Array, prepared: tuple[Array, ...]) -> Array:
+    """The same density for widths below 1 / rate, without incomplete gamma functions.
+
+    Near 0 a difference of two power series, further away Gauss-Legendre quadrature over the width. Many times faster,
+    with derivatives by all parameters that compile fast.
+    """
+    alpha, beta, width = prepared
+    possible, after = x > SMALLEST, x - width > SMALLEST
+    near = x < NARROWEST_QUADRATURE * width
+    # Selected before and after, so that all derivatives stay finite.
+    stop = jnp.where(possible & near, x, width)
+    start = jnp.where(after & near, x - width, width / 2)
+    log_stop, log_start = (_log_lower(beta * t, alpha) for t in (stop, start))
+    gain = jnp.where(after & near, log_start - log_stop, -jnp.inf)
+    by_series = log_stop + jnp.log1p(-jnp.exp(jnp.minimum(gain, -1e-6))) - jnp.log(width)
+
+    middle = jnp.where(near, NARROWEST_QUADRATURE * width, x) - width / 2
+    average = jnp.zeros_like(middle)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        step = width * float(node / 2)
+        average = average + float(weight / 2) * jnp.exp((alpha - 1) * jnp.log1p(step / middle) - beta * step)
+    by_quadrature = gamma.log_kernel(middle, gamma.prepare((alpha, beta))) + jnp.log(average)
+    return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
+
+
+NARROWLY_SMEARED_GAMMA = replace(SMEARED_GAMMA, name="NarrowlySmearedGamma", log_kernel=log_kernel_narrow)

@@ -11,6 +11,7 @@ from jax import Array
 from evgen_jax import constants
 from evgen_jax.acceptance import angular_acceptance
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.decoders.smeared_gamma import NARROWLY_SMEARED_GAMMA
 from evgen_jax.detector import Detector
 from evgen_jax.diffusion import DOM_AREA, MEAN_ACCEPTANCE, PHOTONS_PER_GEV, diffusion_density
 from evgen_jax.event import Event
@@ -52,7 +53,7 @@ HOLE_ICE = (
 )  # fmt: skip
 """Angular sensitivity h2-50cm, polynomial in cos(eta) from the constant up."""
 
-TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
+TIMES = Mixture((Component("Gamma", Decoder(NARROWLY_SMEARED_GAMMA), 2),), ValueRange())
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 
 
