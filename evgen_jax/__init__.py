@@ -2,6 +2,7 @@
 
 from flax.linen import compact
 
+from evgen_jax.approximation import Approximation, approximate
 from evgen_jax.building.zoo import register_source
 from evgen_jax.detector import Detector, load_detector
 from evgen_jax.errors import EvgenError
@@ -14,6 +15,7 @@ from evgen_jax.sources.linen_source import LinenSource
 from evgen_jax.version import __version__
 
 __all__ = [
+    "Approximation",
     "Detector",
     "EvgenError",
     "Event",
@@ -22,6 +24,7 @@ __all__ = [
     "LinenSource",
     "Model",
     "__version__",
+    "approximate",
     "compact",
     "load_detector",
     "load_model",

@@ -28,9 +28,10 @@ class LightYield(struct.PyTreeNode):
     def __add__(self, other: "LightYield") -> "LightYield":
         return jax.tree.map(jnp.add, self, other)
 
-    def scale(self, factor: Array) -> "LightYield":
-        """Multiplies by a mask of 0 or 1."""
-        return jax.tree.map(lambda x: x * factor.astype(x.dtype), self)
+    def scale(self, factor: Array, excess_factor: Array | None = None) -> "LightYield":
+        """Multiplies the light by a factor and its excess by another; without that, `factor` is a mask of 0 or 1."""
+        scaled = jax.tree.map(lambda x: x * factor.astype(x.dtype), self)
+        return scaled if excess_factor is None else scaled.replace(excess=self.excess * excess_factor)
 
     @staticmethod
     def zeros(event: Event, dtype, cumulative: bool = False) -> "LightYield":

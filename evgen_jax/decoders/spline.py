@@ -58,7 +58,7 @@ def _knots(num_bins: int, parameters: tuple[Array, ...]) -> tuple[list[Array], l
 
 
 def prepare(num_bins: int, parameters: tuple[Array, ...]) -> tuple[Array, ...]:
-    x, y, slopes = _knots(num_bins, jnp.broadcast_arrays(*parameters))
+    x, y, slopes = _knots(num_bins, tuple(jnp.broadcast_arrays(*parameters)))
     return (*parameters[:3], *x, *y, *slopes)
 
 

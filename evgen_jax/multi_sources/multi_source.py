@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -58,45 +58,14 @@ class MultiSource:
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
         expanded = self.expand(hypothesis)
-        parts = [
-            self._sum_over_copies(base, variables[name], *expanded[name], event, detector, cumulative)
-            for name, base in self.bases
-        ]
+        parts = []
+        for name, base in self.bases:
+            parameters, mask = expanded[name]
+            weights = None if mask is None else (mask, mask)
+            parts.append(
+                sum_of_copies(base, variables[name], parameters, weights, event, detector, cumulative, self.chunk)
+            )
         return reduce(LightYield.__add__, parts)
-
-    def _sum_over_copies(
-        self,
-        base: Source,
-        variables: Any,
-        parameters: Array,
-        mask: Array | None,
-        event: Event,
-        detector: Detector,
-        cumulative: bool,
-    ) -> LightYield:
-        def one(theta: Array, keep: Array | None) -> LightYield:
-            light = base.light_yield(variables, theta, event, detector, cumulative)
-            return light if keep is None else light.scale(keep)
-
-        count = parameters.shape[0]
-        if count == 1:
-            return one(parameters[0], None if mask is None else mask[0])
-        size = min(self.chunk, count)
-        keep = jnp.ones(count, bool) if mask is None else mask
-        extra = -count % size
-        # Padding repeats a real sub-source, so that masked values stay in the allowed range.
-        theta = jnp.concatenate([parameters, jnp.repeat(parameters[:1], extra, axis=0)])
-        keep = jnp.concatenate([keep, jnp.zeros(extra, bool)])
-
-        @jax.checkpoint
-        def body(total: LightYield, chunk):
-            light = jax.vmap(one)(*chunk)
-            return total + jax.tree.map(lambda x: jnp.sum(x, axis=0), light), None
-
-        start = jax.tree.map(jnp.zeros_like, jax.eval_shape(one, theta[0], keep[0]))
-        start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), start)
-        chunks = (theta.reshape(-1, size, theta.shape[1]), keep.reshape(-1, size))
-        return jax.lax.scan(body, start, chunks)[0]
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
@@ -126,3 +95,56 @@ class MultiSource:
             keys = jax.random.split(key_base, parameters.shape[0])
             (charge, times), _ = jax.lax.scan(visit, (charge, times), (parameters, keep, keys))
         return times
+
+
+def sum_of_copies(
+    base: Source,
+    variables: Variables,
+    parameters: Array,
+    weights: tuple[Array, Array] | None,
+    event: Event,
+    detector: Detector,
+    cumulative: bool = False,
+    chunk: int = CHUNK,
+) -> LightYield:
+    """Light of N copies of one source, memory and compile time flat in N.
+
+    Args:
+      base: what is copied.
+      variables: its weights, the same for all copies.
+      parameters: [N, H].
+      weights: [N] each, factors of the light and of its excess; None: all 1.
+      event, detector, cumulative: as for every source.
+      chunk: copies evaluated together.
+    """
+
+    def one(theta: Array, weight: tuple[Array, Array] | None) -> LightYield:
+        light = base.light_yield(variables, theta, event, detector, cumulative)
+        return light if weight is None else light.scale(*weight)
+
+    count = parameters.shape[0]
+    if count == 1:
+        return one(parameters[0], jax.tree.map(lambda w: w[0], weights))
+    size = min(chunk, count)
+    extra = -count % size
+    given = (jnp.ones(count, bool),) * 2 if weights is None else weights
+    # Padding repeats a real sub-source, so that masked values stay in the allowed range.
+    theta = jnp.concatenate([parameters, jnp.repeat(parameters[:1], extra, axis=0)])
+    padded = jax.tree.map(lambda w: jnp.concatenate([w, jnp.zeros(extra, w.dtype)]), given)
+
+    @jax.checkpoint
+    def body(total: LightYield, block):
+        light = jax.vmap(one)(*block)
+        return total + jax.tree.map(lambda x: jnp.sum(x, axis=0), light), None
+
+    start = jax.eval_shape(one, theta[0], jax.tree.map(lambda w: w[0], padded))
+    start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), start)
+    blocks = (theta.reshape(-1, size, theta.shape[1]), jax.tree.map(lambda w: w.reshape(-1, size), padded))
+    return jax.lax.scan(body, start, blocks)[0]
+
+
+def with_chunk(source: Source, chunk: int) -> Source:
+    """The same tree of sources with other chunks; only memory and speed change."""
+    if not isinstance(source, MultiSource):
+        return source
+    return MultiSource(tuple((name, with_chunk(base, chunk)) for name, base in source.bases), source.expand, chunk)
