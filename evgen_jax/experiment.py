@@ -7,7 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from evgen_jax.building.losses import build_loss
-from evgen_jax.building.model import build_source, init_variables, parameter_names, resolve_settings
+from evgen_jax.building.model import (
+    build_source,
+    check_particle_mapping,
+    init_variables,
+    parameter_names,
+    resolve_settings,
+)
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSettings
 from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.event_file import read_event_file
@@ -108,6 +114,10 @@ def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
     source, loaded = build_source(config.model_settings, trafo, lambda path: _load_base(path, detector))
     variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
     loss = build_loss(config.loss_module_settings)
+    check_particle_mapping(
+        config.model_manager_settings.config.I3ParticleMapping or {}, source.parameter_names,
+        "model_manager_settings.config.I3ParticleMapping",
+    )  # fmt: skip
     check_priors([prior for _, prior in loss.priors], source.parameter_names)
     return Model(source, variables, trafo, detector, loss, saved_settings(config))
 

@@ -180,6 +180,11 @@ def text(name: str) -> str:
     loss = ",\n".join(PRIOR if n == "prior" else (
         "{'loss_module': 'default.DefaultLossModule', loss_module_weight: 1.0, config: {float_precision: float32, "
         f"add_normalization_term: True, loss_function_name: '{n}'}}}}") for n in losses)  # fmt: skip
+    particle = "'zenith': track_zenith, 'azimuth': track_azimuth, 'energy': , 'time': "
+    if not name.startswith("track"):
+        particle = "'x': cascade_x, 'y': cascade_y, 'z': cascade_z, 'zenith': , 'azimuth': , 'energy': , 'time': "
+    if name.endswith("tiny"):  # the cascade alone: its parameters have no prefix
+        particle = particle.replace("cascade_", "")
     decay = "full_class_string: 'tensorflow.keras.optimizers.schedules.PolynomialDecay', settings: "
 
     def iterator(batch: int, jobs: int, more: str) -> str:
@@ -213,7 +218,7 @@ reconstruction_settings: {{
 model_manager_settings: {{
     'model_manager_class': 'egenerator.manager.source.SourceManager', 'restore_model': True,
     config: {{'manager_dir': 'DATA/manager/{{unique_name}}', 'I3ParticleMapping': {{
-        'x': cascade_x, 'y': cascade_y, 'z': cascade_z, 'zenith': , 'azimuth': , 'energy': , 'time': }}}},
+        {particle} }}}},
     allow_rebuild_base_models: True, allow_rebuild_base_decoders: True,
 }}
 data_iterator_settings: {{

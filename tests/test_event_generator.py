@@ -1,22 +1,34 @@
-"""Event-Generator's twelve configurations load and build as they are, after changing data paths alone."""
+"""Event-Generator's twelve configurations load, build and train as they are, after changing data paths alone.
+
+With EVGEN_JAX_STEPS=100 in the environment they train for 100 steps instead of two.
+"""
 
 import logging
+import os
 from pathlib import Path
 
 import event_generator
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from evgen_jax.analytic_model import analytic_counterpart
 from evgen_jax.building.losses import build_loss
-from evgen_jax.building.model import build_source
+from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, label_names
 from evgen_jax.detector import load_detector
+from evgen_jax.experiment import create_trafo
 from evgen_jax.model import Model
+from evgen_jax.model_directory import save_model
 from evgen_jax.parameters import kind_of
+from evgen_jax.simulation import simulate
 from evgen_jax.trafo import Trafo
+from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer
+from evgen_jax.training.run import manager_directory, train
 
 BASES = {  # what the load_dir entries name
     "big": "cascade_7param_noise_ftpv3m__big", "tiny": "cascade_7param_noise_ftpv3m__tiny",
@@ -28,6 +40,9 @@ def config_of(name: str, directory: Path):
     path = directory / f"{name}.yaml"
     path.write_text(event_generator.text(name).replace("DATA", str(directory)))
     return load_config(path)
+
+
+STEPS = int(os.environ.get("EVGEN_JAX_STEPS", "2"))
 
 
 def trafo_for(names) -> Trafo:
@@ -77,3 +92,49 @@ def test_it_loads_and_builds(name, tmp_path, load, caplog):
     assert other.parameter_names == names  # every one of them can be simulated
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert all("num_cascades: not needed" in line for line in said)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, loaded_detector) -> Path:
+    """The models that `load_dir` entries name, exported, of the small detector."""
+    directory = tmp_path_factory.mktemp("models")
+    detector = jax.tree.map(jnp.asarray, loaded_detector)
+    for short, name in BASES.items():
+        config = config_of(name, directory)
+        names = build_source(config.model_settings)[0].parameter_names
+        source, _ = build_source(config.model_settings, trafo_for(names))
+        model = Model(
+            source, init_variables(source, None, jax.random.key(0), detector), trafo_for(names), detector,
+            build_loss(config.loss_module_settings), config.model_dump(mode="json"),
+        )  # fmt: skip
+        save_model(model, directory / "models" / short)
+    return directory
+
+
+@pytest.mark.parametrize("name", event_generator.CONFIGURATIONS)
+def test_it_trains(name, tmp_path, models, small_detector_csv):
+    """On a small detector, with few events per batch."""
+    (tmp_path / "models").symlink_to(models / "models")
+    text = event_generator.text(name).replace("DATA", str(tmp_path))
+    for old, new in (("'batch_size': 32", "'batch_size': 2"), ("'num_jobs': 8", "'num_jobs': 0"),
+                     ("'num_jobs': 3", "'num_jobs': 0"), ("'num_training_iterations': 1500000",
+                                                         f"'num_training_iterations': {STEPS}")):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    more = f"""
+detector_settings: {{geometry: {small_detector_csv}}}
+simulation_settings: {{num_events: 12, events_per_file: 6, ranges: {{entry_energy: [1e3, 1e4], energy: [500.0, 2e3]}}}}
+"""
+    more = more.replace(
+        *((", energy: [500.0, 2e3]", "") if name.startswith("track") else ("entry_energy: [1e3, 1e4], ", ""))
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace("\n...\n", more))
+    config = load_config(path)
+    simulate(config, tmp_path / "events")
+    create_trafo(config)
+    state = train(config, progress=False)
+    assert int(state.step) == STEPS
+    losses = [line["loss"] for line in read_metrics(manager_directory(config)) if "loss" in line]
+    assert losses and np.all(np.isfinite(losses))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state.variables))

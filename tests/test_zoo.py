@@ -238,6 +238,11 @@ WRONG = {
     "unknown option": (section("InfSphereTrackEquidistantCascadeModel", {"track": TRACK, "cascade": CASCADE}, **EVERY,
                                spacing=3.0), "spacing: unknown key.*cascade_spacing"),
     "unknown ice": (section("AnalyticCascadeModel", ice_parameters=["Absorbtion"]), "Did you mean 'Absorption'"),
+    "one parameter twice": (CASCADE | {"config": CASCADE["config"] | {
+        "snowstorm_parameter_names": [["Absorption", 1], ["Absorption", 1]]}}, "have the name Absorption"),
+    "two precisions": (section("IndependentMultiSource", {"a": CASCADE, "b": CASCADE | {
+        "config": CASCADE["config"] | {"float_precision": "float64"}}}, sources={"a": "a", "b": "b"}),
+        "different precisions: model_settings.a float32 and model_settings.b float64"),
     "undefined base": (section("IndependentMultiSource", {"cascade": CASCADE}, sources={"a": "casade"}),
                        "multi_source_bases.*Did you mean 'cascade'"),
 }  # fmt: skip

@@ -1,17 +1,18 @@
 """Model sections to source trees and their weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
-from evgen_jax.building.checks import known_class
+from evgen_jax.building.checks import known_class, only_keys
 from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.detector import Detector
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source, Variables
@@ -37,7 +38,15 @@ def build_source(
     Raises:
       ConfigError: an unknown class or option, parts that do not fit together, or a transformation of other parameters.
     """
-    return _build(settings, trafo, settings, load, "model_settings")
+    source, variables = _build(settings, trafo, settings, load, "model_settings")
+    twice = sorted({n for n in source.parameter_names if source.parameter_names.count(n) > 1})
+    if twice:
+        raise ConfigError(
+            f"model_settings: two parameters of the hypothesis have the name {', '.join(twice)}. Rename sources or give "
+            "each further parameter once."
+        )
+    check_precision(source, "model_settings")
+    return source, variables
 
 
 def _build(
@@ -80,6 +89,50 @@ def _build(
             )
         joint, loaded = combine(joint.expand.base_trafos(trafo))
     return joint, loaded if any(v is not None for v in loaded.values()) else None
+
+
+def check_precision(source: Source, where: str) -> None:
+    """Raises ConfigError where sources of float32 and of float64 would be added up."""
+    found: dict[str, str] = {}
+
+    def visit(part: Source, path: str) -> None:
+        for name, base in part.bases if isinstance(part, MultiSource) else ():
+            visit(base, f"{path}.{name}")
+        dtype = getattr(part, "dtype", None)
+        if dtype is not None:
+            found.setdefault(jnp.dtype(dtype).name, path)
+
+    visit(source, where)
+    if len(found) > 1:
+        parts = " and ".join(f"{path} {name}" for name, path in found.items())
+        raise ConfigError(
+            f"{where}: its parts have different precisions: {parts}. Set float_precision to one of them, or load bases "
+            "that were trained with it."
+        )
+
+
+PARTICLE_KEYS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+
+
+def check_particle_mapping(mapping: Mapping[str, str | None], names: Sequence[str], where: str) -> None:
+    """Checks which parameter stands for which property of a particle.
+
+    Raises:
+      ConfigError: an unknown property or parameter, or two properties that name one parameter.
+    """
+    only_keys(dict(mapping), PARTICLE_KEYS, where)
+    seen: dict[str, str] = {}
+    for key, name in mapping.items():
+        if name is None:
+            continue
+        if name not in names:
+            raise ConfigError(
+                f"{where}.{key}: '{name}' is no parameter of the model; it has {', '.join(names[:20])}."
+                + suggestion(name, names)
+            )
+        if name in seen:
+            raise ConfigError(f"{where}: {seen[name]} and {key} both name the parameter '{name}'; each needs its own.")
+        seen[name] = key
 
 
 def resolve_settings(settings: ModelSettings, load: ModelLoader | None) -> dict[str, Any]:

@@ -58,7 +58,10 @@ def read_yaml(paths: str | Path | Sequence[str | Path]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f": line {mark.line + 1}" if mark else ""
-            raise ConfigError(f"{path}{line}: no valid YAML ({getattr(error, 'problem', None) or error}).") from None
+            problem = str(getattr(error, "problem", None) or error)
+            if "recursive" in problem:
+                problem = "a part contains itself: the name of an anchor (*name) stands inside what it names (&name)"
+            raise ConfigError(f"{path}{line}: no valid YAML ({problem}).") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{path}: is no text file; expected a YAML configuration.") from None
         if not isinstance(content, dict):
