@@ -71,6 +71,21 @@ def with_spline(num_bins: int) -> dict:
     return base
 
 
+def with_splines(count: int, num_bins: int) -> dict:
+    base = with_spline(num_bins)
+    spline = base["decoder_settings"]
+    base["decoder_settings"] = {
+        "decoder_class": "MixtureModel",
+        "config": {"decoder_mapping": {"Spline": ["Spline", count, 1.0]},
+                   "value_range_mapping": {"weight": elu(1.0, 1e-5)}},
+        "base_decoders": {"Spline": spline},
+    }  # fmt: skip
+    latent = count * (len(rational_quadratic_spline(num_bins).parameter_names) + 1)
+    base["config"] |= {"mixture_component_t_seeds": [0, 150, 50, 400][:count],
+                       "num_filters_list": [*CASCADE["config"]["num_filters_list"][:-1], CHARGE_PARAMETERS + latent]}  # fmt: skip
+    return base
+
+
 def track() -> dict:
     base = copy.deepcopy(CASCADE) | {"model_class": "EnteringSphereInfTrack"}
     # A track's light grows slowly with its energy; the network learns how.
@@ -82,7 +97,9 @@ def track() -> dict:
 HYPOTHESES = {
     # name: (source, ranges of simulated events)
     "cascade_mixture": (lambda: with_mixture(7, 5), RANGES),
-    "cascade_spline": (lambda: with_spline(8), RANGES),
+    "cascade_spline": (lambda: with_spline(16), RANGES),
+    "cascade_spline8": (lambda: with_spline(8), RANGES),
+    "cascade_spline2x8": (lambda: with_splines(2, 8), RANGES),
     "track": (track, {"entry_energy": [1e3, 1e5]}),
     "starting": (
         lambda: {"model_class": "StartingVariableMultiCascadeModel", "config": {"num_cascades": 3},

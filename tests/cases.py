@@ -17,7 +17,7 @@ CONTINUOUS = {
                              ((0.6, 4.0), scipy.stats.gamma(0.6, scale=1 / 4.0)),
                              ((40.0, 12.0), scipy.stats.gamma(40.0, scale=1 / 12.0))],
     "ShiftedGammaFunctionDecoder": [((2.5, 1.3, -1.5), scipy.stats.gamma(2.5, loc=-1.5, scale=1 / 1.3))],
-    "SmearedGammaFunctionDecoder": [((2.5, 1.3, 0.7), None), ((0.2, 4.0, 0.014), None), ((30.0, 12.0, 0.014), None)],
+    "SmearedGammaFunctionDecoder": [((2.5, 1.3, 0.35), None), ((0.2, 4.0, 0.008), None), ((30.0, 12.0, 0.008), None)],
     "RationalQuadraticSplineDecoder": [
         ((0.3, 0.7, 2.5, *SPLINE), None), ((0.3, 1.2, 1.0, *[0.0] * 25), scipy.stats.logistic(0.3, 1.2))],
 }  # fmt: skip

@@ -151,24 +151,41 @@ def test_wrong_settings_are_refused():
 
 
 def test_smeared_gamma_is_the_convolution():
-    decoder, latent = Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), jnp.array([0.6, 4.0, 0.5])
-    for x in (0.2, 0.5, 0.9, 3.0):
-        expected = quad(lambda u: scipy.stats.gamma.pdf(u, 0.6, scale=0.25) / 0.5, max(x - 0.5, 0), x)[0]
-        assert float(decoder.pdf(jnp.array(x), latent)) == pytest.approx(expected, rel=1e-7)
+    decoder, latent = Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), jnp.array([0.6, 4.0, 0.125])
+
+    def response(u):
+        v = u / 0.125
+        return (v**2 / 2 if v < 1 else 0.75 - (v - 1.5) ** 2 if v < 2 else (3 - v) ** 2 / 2) / 0.125
+
+    for x in (0.05, 0.2, 0.3, 0.4, 0.51, 3.0):
+        edges = [e for e in (0.0, 0.125, 0.25, 0.375) if e < x] + [min(x, 0.375)]
+        # The substitution x - u = s^3 takes the peak of the gamma density at 0 away.
+        expected = sum(
+            quad(lambda s: response(x - s**3) * scipy.stats.gamma.pdf(s**3, 0.6, scale=0.25) * 3 * s**2,
+                 np.cbrt(x - b), np.cbrt(x - a), epsabs=1e-12)[0]
+            for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
+        )  # fmt: skip
+        assert float(decoder.pdf(jnp.array(x), latent)) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("width", [0.014, 0.3])
-def test_narrow_smearing_needs_no_incomplete_gamma_function(width):
+@pytest.mark.parametrize("width", [0.008, 0.15])
+def test_smeared_gamma_in_single_precision_is_smooth(width):
     alpha, beta = np.array([0.02, 0.3, 1.0, 2.5, 12.0, 40.0])[:, None], 3.0
-    x = np.concatenate([-1 + np.zeros(1), np.geomspace(1e-4, 60, 400), width * np.array([1.0, 2.0, 2.0001])])[None]
+    edges = width * np.array([1.0, 1.0001, 3.0, 3.0001, 4.0, 4.0001])
+    x = np.concatenate([[-1.0, 0.0], np.geomspace(1e-4, 60, 400), edges])[None]
     prepared = jnp.asarray(alpha), jnp.asarray(beta), jnp.asarray(width)
-    exact = smeared_gamma.log_kernel(jnp.asarray(x), prepared)
-    usual = np.asarray(exact) > -50  # further out the difference of incomplete gamma functions is rounding
-    for dtype, tolerance in ((jnp.float64, 2e-7), (jnp.float32, 3e-4)):
-        narrow = smeared_gamma.log_kernel_narrow(jnp.asarray(x, dtype), tuple(p.astype(dtype) for p in prepared))
-        np.testing.assert_allclose(narrow[usual], exact[usual], atol=tolerance)
-        assert np.all(np.isfinite(narrow))
-    gradient = jax.grad(lambda p: jnp.sum(smeared_gamma.log_kernel_narrow(jnp.asarray(x, jnp.float32), p)))(
-        tuple(p.astype(jnp.float32) for p in prepared)
+    exact = np.asarray(smeared_gamma.log_kernel(jnp.asarray(x), prepared))
+    single = tuple(p.astype(jnp.float32) for p in prepared)
+    got = np.asarray(smeared_gamma.log_kernel(jnp.asarray(x, jnp.float32), single))
+    assert np.all(np.isfinite(got))
+    usual = exact > np.where(alpha < 0.1, -8, -40)
+    np.testing.assert_allclose(got[usual], exact[usual], atol=4e-3)
+    # Both formulas and their slopes meet.
+    slope = jax.vmap(
+        jax.grad(lambda t: jnp.sum(smeared_gamma.log_kernel(t, tuple(p.ravel() for p in prepared[:1]) + prepared[1:])))
     )
+    for edge in (3, 4):
+        left, right = (slope(jnp.asarray([edge * width * (1 + s)]))[0] for s in (-1e-7, 1e-7))
+        assert float(left) == pytest.approx(float(right), rel=1e-3)
+    gradient = jax.grad(lambda p: jnp.sum(smeared_gamma.log_kernel(jnp.asarray(x, jnp.float32), p)))(single)
     assert all(np.all(np.isfinite(g)) for g in gradient)

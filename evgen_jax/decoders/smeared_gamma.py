@@ -1,64 +1,107 @@
-"""Gamma distribution smeared by a uniform response: the sum of a gamma variate and one uniform in [0, width].
+"""Gamma distribution smeared by a smooth response: the sum of a gamma variate and three uniforms in [0, width].
 
-The density is [P(alpha, beta x) - P(alpha, beta (x - width))] / width with the regularised incomplete gamma function
-P: bounded by 1 / width also for shapes below 1, where the gamma density itself is infinite at 0.
+The response is the quadratic B-spline, close to a Gaussian of spread width / 2 but with an end, so that light never comes
+before its earliest time. Its convolution with the gamma density has a continuous derivative even for shapes below 1,
+where the gamma density itself is infinite at 0. Made for widths up to half of 1 / rate.
 """
 
-from dataclasses import replace
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import gammainc, gammaincc, gammaln
+from jax.scipy.special import gammainc, gammaln
 
 from evgen_jax.decoders import gamma
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
-from evgen_jax.numerics import tiny
 
+PIECES = 3
+"""Uniforms in the response."""
+NEAR = PIECES + 1
+"""Widths from 0 up to which power series are used; further out the gamma density is smooth over the response."""
 SMALLEST = 1e-9
-"""Arguments below count as 0: there the derivative of the incomplete gamma function is not finite."""
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_TERMS = 16
+
+
+def _response_quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss quadrature [count] with the response, in units of the width, as its weight (Golub & Welsch 1969)."""
+    nodes, weights = np.polynomial.legendre.leggauss(count + 2)
+    x = np.concatenate([piece + (nodes + 1) / 2 for piece in range(PIECES)])
+    density = sum(
+        (-1) ** j * math.comb(PIECES, j) * np.maximum(x - j, 0) ** (PIECES - 1) for j in range(PIECES + 1)
+    ) / math.factorial(PIECES - 1)
+    w = np.tile(weights / 2, PIECES) * density
+    diagonal, beside, before, current = [], [], np.zeros_like(x), np.sqrt(w / w.sum())
+    for _ in range(count):  # Lanczos
+        diagonal.append(current @ (x * current))
+        following = x * current - diagonal[-1] * current - (beside[-1] * before if beside else 0)
+        beside.append(np.linalg.norm(following))
+        before, current = current, following / beside[-1]
+    matrix = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+    values, vectors = np.linalg.eigh(matrix)
+    return values, vectors[0] ** 2
+
+
+_NODES, _WEIGHTS = _response_quadrature(8)
+
+
+def _log_integral(x: Array, alpha: Array, beta: Array, fold: int) -> Array:
+    """Log of the `fold`-fold integral from 0 of the gamma density at x > 0, by a power series with positive terms.
+
+    beta^alpha x^(alpha + k - 1) e^(-beta x) / Gamma(alpha + k) 1F1(k; alpha + k; beta x).
+    """
+    z = beta * x
+    term = total = jnp.ones_like(z + alpha)
+    for n in range(_TERMS):
+        term = term * z * (fold + n) / ((alpha + fold + n) * (n + 1))
+        total = total + term
+    return alpha * jnp.log(beta) + (alpha + fold - 1) * jnp.log(x) - z - gammaln(alpha + fold) + jnp.log(total)
+
+
+def _log_difference(x: Array, parameters: tuple[Array, ...], fold: int) -> Array:
+    """Log of the third difference over the width of the `fold`-fold integral, divided by width^3; x within (0, 4 width)."""
+    alpha, beta, width = parameters
+    # One axis for the four ends of the pieces keeps the program small.
+    x, alpha, beta, width = jnp.broadcast_arrays(x, alpha, beta, width)
+    shift = jnp.arange(PIECES + 1, dtype=x.dtype).reshape(-1, *[1] * x.ndim)
+    sign = jnp.asarray([(-1.0) ** j * math.comb(PIECES, j) for j in range(PIECES + 1)], x.dtype).reshape(shift.shape)
+    ends = x - shift * width
+    after = ends > SMALLEST
+    # Selected before and after, so that all derivatives stay finite.
+    logs = _log_integral(jnp.where(after, ends, width / 2), alpha, beta, fold)
+    share = jnp.sum(sign * jnp.exp(jnp.minimum(jnp.where(after, logs - logs[0], -jnp.inf), 0)), axis=0)
+    return logs[0] + jnp.log(jnp.maximum(share, 1e-6)) - PIECES * jnp.log(width)
 
 
 def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
+    """Log density: near 0 a difference of power series, further away Gauss quadrature over the response."""
     alpha, beta, width = prepared
-    possible = x > SMALLEST
-    stop = beta * jnp.where(possible, x, 1.0)
-    after = x - width > SMALLEST
-    start = beta * jnp.where(after, x - width, 1.0)
-    # Differences of the smaller tail keep their digits.
-    right = stop > alpha
-    upper = jnp.where(after, gammaincc(alpha, start), 1.0) - gammaincc(alpha, stop)
-    lower = gammainc(alpha, stop) - jnp.where(after, gammainc(alpha, start), 0.0)
-    inside = jnp.where(right, upper, lower)
-    possible = possible & (inside > tiny(inside.dtype))
-    return jnp.where(possible, jnp.log(jnp.where(possible, inside, 1.0)) - jnp.log(width), IMPOSSIBLE)
-
-
-def _integral(x: Array, alpha: Array, beta: Array) -> Array:
-    """Integral of P(alpha, beta u) over u from 0 to x: x P(alpha, beta x) - alpha / beta P(alpha + 1, beta x)."""
-    possible = x > SMALLEST
-    u = beta * jnp.where(possible, x, 1.0)
-    value = jnp.where(possible, x, 1.0) * gammainc(alpha, u) - alpha / beta * gammainc(alpha + 1, u)
-    return jnp.where(possible, value, 0.0)
+    possible, near = x > SMALLEST, x < NEAR * width
+    by_series = _log_difference(jnp.where(possible & near, x, width), prepared, PIECES)
+    # The gamma density relative to that in the middle of the response.
+    middle = jnp.where(near, NEAR * width, x) - width * (PIECES / 2)
+    ndim = jnp.ndim(middle + alpha)
+    nodes, weights = (jnp.asarray(a, middle.dtype).reshape(-1, *[1] * ndim) for a in (PIECES / 2 - _NODES, _WEIGHTS))
+    step = width * nodes
+    average = jnp.sum(weights * jnp.exp((alpha - 1) * jnp.log1p(step / middle) - beta * step), axis=0)
+    by_quadrature = gamma.log_kernel(middle, gamma.prepare((alpha, beta))) + jnp.log(average)
+    return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
 
 
 def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     alpha, beta, width = parameters
-    # Far from 0 the difference of two integrals cancels, and eight Gauss-Legendre nodes are exact to rounding.
-    near = x < 4 * width
-    x_near = jnp.where(near, x, 0.0)
-    direct = (_integral(x_near, alpha, beta) - _integral(x_near - width, alpha, beta)) / width
-    x_far = jnp.where(near, 4 * width, x)
-    total = jnp.zeros_like(x_far)
+    possible, near = x > SMALLEST, x < NEAR * width
+    by_series = jnp.exp(_log_difference(jnp.where(possible & near, x, width), parameters, PIECES + 1))
+    far = jnp.where(near, NEAR * width, x)
+    total = jnp.zeros_like(far + alpha)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        total = total + float(weight / 2) * gammainc(alpha, beta * (x_far - width * float((1 - node) / 2)))
-    return jnp.where(near, direct, total)
+        total = total + float(weight) * gammainc(alpha, beta * (far - width * float(node)))
+    return jnp.where(possible, jnp.where(near, by_series, total), 0.0)
 
 
 def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
-    """Bisection between the quantile of the gamma distribution and the same plus the width."""
+    """Bisection between the quantile of the gamma distribution and the same plus the response."""
     alpha, beta, width = parameters
     low = jnp.broadcast_to(gamma.ppf(q, (alpha, beta)), jnp.broadcast_shapes(jnp.shape(q), jnp.shape(width)))
 
@@ -68,15 +111,15 @@ def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
         below = cdf(middle, parameters) < q
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-    low, high = jax.lax.fori_loop(0, 60, bisect, (low, low + width))
+    low, high = jax.lax.fori_loop(0, 60, bisect, (low, low + PIECES * width))
     return (low + high) / 2
 
 
 def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
     alpha, beta, width = parameters
     key_gamma, key_response = jax.random.split(key)
-    response = width * jax.random.uniform(key_response, shape, jnp.result_type(alpha))
-    return gamma.sample(key_gamma, (alpha, beta), shape) + response
+    response = jnp.sum(jax.random.uniform(key_response, (PIECES, *shape), jnp.result_type(alpha)), axis=0)
+    return gamma.sample(key_gamma, (alpha, beta), shape) + width * response
 
 
 SMEARED_GAMMA = Family(
@@ -88,49 +131,7 @@ SMEARED_GAMMA = Family(
     log_kernel,
     cdf,
     ppf,
-    lambda p: gamma.mean(p[:2]) + p[2] / 2,
-    lambda p: gamma.variance(p[:2]) + p[2] ** 2 / 12,
+    lambda p: gamma.mean(p[:2]) + p[2] * PIECES / 2,
+    lambda p: gamma.variance(p[:2]) + p[2] ** 2 * PIECES / 12,
     sample,
 )
-
-
-NARROWEST_QUADRATURE = 2
-"""Widths from 0 beyond which the density itself is averaged over the width; nearer, it need not be a polynomial."""
-_TERMS = 20
-
-
-def _log_lower(z: Array, alpha: Array) -> Array:
-    """Log of P(alpha, z) for z up to about 4, by its power series (Abramowitz & Stegun 6.5.29)."""
-    term = total = jnp.ones_like(z)
-    for n in range(1, _TERMS + 1):
-        term = term * z / (alpha + n)
-        total = total + term
-    return alpha * jnp.log(z) - z - gammaln(alpha + 1) + jnp.log(total)
-
-
-def log_kernel_narrow(x: Array, prepared: tuple[Array, ...]) -> Array:
-    """The same density for widths below 1 / rate, without incomplete gamma functions.
-
-    Near 0 a difference of two power series, further away Gauss-Legendre quadrature over the width. Many times faster,
-    with derivatives by all parameters that compile fast.
-    """
-    alpha, beta, width = prepared
-    possible, after = x > SMALLEST, x - width > SMALLEST
-    near = x < NARROWEST_QUADRATURE * width
-    # Selected before and after, so that all derivatives stay finite.
-    stop = jnp.where(possible & near, x, width)
-    start = jnp.where(after & near, x - width, width / 2)
-    log_stop, log_start = (_log_lower(beta * t, alpha) for t in (stop, start))
-    gain = jnp.where(after & near, log_start - log_stop, -jnp.inf)
-    by_series = log_stop + jnp.log1p(-jnp.exp(jnp.minimum(gain, -1e-6))) - jnp.log(width)
-
-    middle = jnp.where(near, NARROWEST_QUADRATURE * width, x) - width / 2
-    average = jnp.zeros_like(middle)
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        step = width * float(node / 2)
-        average = average + float(weight / 2) * jnp.exp((alpha - 1) * jnp.log1p(step / middle) - beta * step)
-    by_quadrature = gamma.log_kernel(middle, gamma.prepare((alpha, beta))) + jnp.log(average)
-    return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
-
-
-NARROWLY_SMEARED_GAMMA = replace(SMEARED_GAMMA, name="NarrowlySmearedGamma", log_kernel=log_kernel_narrow)

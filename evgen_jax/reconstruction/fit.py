@@ -1,21 +1,48 @@
-"""Maximum-likelihood fits in normalised parameters with SciPy on JAX's value and gradient."""
+"""Maximum-likelihood fits: many events at once, or one at a time with SciPy, behind one interface."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy import optimize
 
-from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.reconstruction.coordinates import Coordinates, make_coordinates
+from evgen_jax.reconstruction.covariance import Covariance, covariance_of, make_score_products, make_to_normalised
+from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, _lanes, grouped_by_shape, stacked
+from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
+from evgen_jax.trafo import Trafo
 
-METHODS = ("BFGS", "L-BFGS-B")
+METHODS = ("batched", "BFGS", "L-BFGS-B")
+GRADIENT_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How a fit went.
+
+    Attributes:
+      converged: whether the minimiser says so.
+      message: why it stopped.
+      gradient_norm: largest component of the gradient in normalised units at the fit.
+      evaluations: of value and gradient, all seeds together.
+      runtime: s, without compilation; the share of one event where many are fitted together.
+      best_seed: which of the event's seeds led to the fit.
+    """
+
+    converged: bool
+    message: str
+    gradient_norm: float
+    evaluations: int
+    runtime: float
+    best_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -24,114 +51,191 @@ class FitResult:
 
     Attributes:
       hypothesis: [H], physical units; parameters that were not free are those of the seed.
-      log_likelihood, log_likelihood_seed: at the fit and at the seed.
-      converged: whether the minimiser says so.
-      message: why it stopped.
-      gradient_norm: largest component of the gradient in normalised parameters at the fit.
-      evaluations: of value and gradient.
-      runtime: s, without compilation of the first event of a bucket.
+      log_likelihood, log_likelihood_seed: at the fit and at its seed.
+      covariance: None if not asked for or if the fit failed.
+      diagnostics: how the fit went.
     """
 
     hypothesis: np.ndarray
     log_likelihood: float
     log_likelihood_seed: float
-    converged: bool
-    message: str
-    gradient_norm: float
-    evaluations: int
-    runtime: float
+    covariance: Covariance | None
+    diagnostics: Diagnostics
 
-
-def free_flags(model: Model, free: Mapping[str, bool] | None = None, default: bool = True) -> np.ndarray:
-    """Which parameters are fitted [H]; `free` overrides the default by name.
-
-    Raises:
-      ReconstructionError: an unknown name (with the nearest match), or nothing left to fit.
-    """
-    names = model.parameter_names
-    for name in free or {}:
-        if name not in names:
-            raise ReconstructionError(
-                f"minimize_parameter_dict: '{name}' is no parameter of the model; it has {', '.join(names)}."
-                + suggestion(name, names)
-            )
-    flags = np.array([(free or {}).get(name, default) for name in names])
-    if not flags.any():
-        raise ReconstructionError("no parameter is free; nothing to fit.")
-    return flags
+    @property
+    def failed(self) -> bool:
+        return not np.isfinite(self.log_likelihood)
 
 
 def make_fitter(
     model: Model,
     free: Mapping[str, bool] | None = None,
     default_free: bool = True,
+    *,
+    method: str = "batched",
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    covariance: bool = False,
+    gradient_tolerance: float = GRADIENT_TOLERANCE,
+    max_iterations: int = 200,
     optimizer_settings: Mapping[str, Any] | None = None,
     in_trafo_space: bool = True,
-) -> Callable[[Event, np.ndarray], FitResult]:
-    """A function (event, seed [H]) -> FitResult; compiled once per padding bucket.
+    log_likelihood: LogLikelihood | None = None,
+) -> Callable[[Sequence[Event], np.ndarray], list[FitResult]]:
+    """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
+
+    Compiled once per padded shape of event, whatever their number.
 
     Args:
       model: what to fit.
-      free, default_free: see `free_flags`.
-      optimizer_settings: keyword arguments of scipy.optimize.minimize; method BFGS or L-BFGS-B.
-      in_trafo_space: fit the normalised parameters (else the physical ones).
+      free, default_free, bounds: see `make_coordinates`.
+      method: 'batched' (all events together), or SciPy's 'BFGS' or 'L-BFGS-B' one after the other.
+      covariance: compute uncertainties as well.
+      gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
+      max_iterations: of a batched fit.
+      optimizer_settings: further keyword arguments of scipy.optimize.minimize.
+      in_trafo_space: fit normalised parameters (else those in physical units).
+      log_likelihood: another function (variables, hypothesis, event) than the model's own.
 
     Raises:
-      ReconstructionError: an unknown method or parameter name.
+      ReconstructionError: an unknown method, parameter name or bound.
     """
-    settings = {"method": "BFGS", **(optimizer_settings or {})}
-    if settings["method"] not in METHODS:
-        raise ReconstructionError(f"scipy_optimizer_settings.method: expected {' or '.join(METHODS)}, "
-                                  f"got {settings['method']!r}.")  # fmt: skip
-    flags = free_flags(model, free, default_free)
-    indices = np.flatnonzero(flags)
-    log_likelihood = make_log_likelihood(model)
-    trafo = model.trafo
+    if method not in METHODS:
+        raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    if not in_trafo_space:
+        names = model.parameter_names
+        plain = Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names), 0.0)
+        model = replace(model, trafo=plain)
+    coordinates = make_coordinates(model, free, default_free, bounds)
+    evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
+    if method == "batched":
+        settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
+        search: Callable[..., Minima] = partial(_batched, evaluator, settings)
+    else:
+        search = partial(_scipy, evaluator, {"method": method, **(optimizer_settings or {})})
+    uncertainty = _Uncertainty(model, coordinates, evaluator) if covariance else None
 
-    def objective(variables: Any, unknown: Array, seed: Array, event: Event) -> Array:
-        base = trafo.transform(seed) if in_trafo_space else seed
-        full = base.at[indices].set(unknown)
-        physical = trafo.inverse(full) if in_trafo_space else full
-        # Fixed parameters stay exactly as given, whatever the round trip through the transformation does.
-        return -log_likelihood(variables, jnp.where(jnp.asarray(flags), physical, seed), event)
-
-    value_and_grad = jax.jit(jax.value_and_grad(objective, argnums=1))
-    to_physical = jax.jit(trafo.inverse)
-    to_unknown = jax.jit(trafo.transform)
-
-    def fit(event: Event, seed: np.ndarray) -> FitResult:
-        # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
-        with jax.enable_x64(True):
-            seed64 = jnp.asarray(seed, jnp.float64)
-            start = np.asarray(to_unknown(seed64))[indices] if in_trafo_space else np.asarray(seed64)[indices]
-            last = {}
-
-            def function(x: np.ndarray) -> tuple[float, np.ndarray]:
-                value, gradient = value_and_grad(model.variables, jnp.asarray(x), seed64, event)
-                value, gradient = float(value), np.asarray(gradient, np.float64)
-                if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
-                    return np.inf, np.zeros_like(gradient)
-                last[x.tobytes()] = gradient
-                return value, gradient
-
-            seed_value, _ = function(start)  # compiles, if the bucket is new
-            if not np.isfinite(seed_value):
-                raise ReconstructionError(f"the log-likelihood at the seed {np.asarray(seed)} is not finite.")
-            begin = time.perf_counter()
-            result = optimize.minimize(function, start, jac=True, **settings)
-            runtime = time.perf_counter() - begin
-            best = result.x if result.fun <= seed_value else start
-            full = np.asarray(to_unknown(seed64) if in_trafo_space else seed64).copy()
-            full[indices] = best
-            fitted = np.asarray(to_physical(jnp.asarray(full))) if in_trafo_space else full
-            hypothesis = np.where(flags, fitted, np.asarray(seed, np.float64))
-            value, gradient = function(best)
-        return FitResult(
-            hypothesis, -value, -seed_value, bool(result.success), str(result.message),
-            float(np.max(np.abs(gradient))), int(result.nfev), runtime,
-        )  # fmt: skip
+    def fit(events: Sequence[Event], seeds: np.ndarray) -> list[FitResult]:
+        seeds = _checked_seeds(model, events, seeds)
+        results: dict[int, FitResult] = {}
+        per_call = max(LANES // seeds.shape[1], 1)
+        for shape, places in grouped_by_shape(events).items():
+            for first in range(0, len(places), per_call):
+                own = places[first : first + per_call]
+                batch = stacked([events[i] for i in own], shape, LANES)
+                for i, result in zip(own, _fit_batch(evaluator, search, uncertainty, batch, seeds[own]), strict=True):
+                    results[i] = result
+        return [results[i] for i in range(len(events))]
 
     return fit
+
+
+def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
+    seeds = np.asarray(seeds, np.float64)
+    seeds = seeds[:, None, :] if seeds.ndim == 2 else seeds
+    expected = (len(events), len(model.parameter_names))
+    if seeds.ndim != 3 or (seeds.shape[0], seeds.shape[2]) != expected:
+        raise ReconstructionError(
+            f"expected seeds of shape ({expected[0]}, {expected[1]}), or with an axis of several seeds between, for "
+            f"{expected[0]} events and the parameters {', '.join(model.parameter_names)}, got {np.shape(seeds)}."
+        )
+    return seeds
+
+
+def _fit_batch(
+    evaluator: Evaluator, search: Callable[..., Minima], uncertainty, batch: Event, seeds: np.ndarray
+) -> list[FitResult]:
+    """Fits events of one shape from seeds [E, S, H]."""
+    num_events, num_seeds, _ = seeds.shape
+    anchors = seeds.reshape(num_events * num_seeds, -1)
+    which = np.repeat(np.arange(num_events), num_seeds)
+    usable = np.all(np.isfinite(anchors), axis=1)
+    safe = np.where(usable[:, None], anchors, np.nan)
+    start = evaluator.start(safe)
+    evaluator.gradient(batch, which[:1], start[:1], safe[:1])  # compiles, if the shape is new
+    begin = time.perf_counter()
+    first = evaluator.value(batch, which, start, safe)
+    minima = search(batch, which, start, safe)
+    hypotheses = evaluator.hypothesis(minima.x, safe)
+    share = (time.perf_counter() - begin) / num_events
+    ranked = np.where(np.isfinite(minima.value) & usable, minima.value, np.inf).reshape(num_events, num_seeds)
+    best = np.argmin(ranked, axis=1) + np.arange(num_events) * num_seeds
+    covariances: list[Covariance | None] = [None] * num_events
+    if uncertainty is not None:
+        covariances, seconds = uncertainty(batch, hypotheses[best], np.isfinite(ranked.min(axis=1)))
+        share += seconds / num_events
+    evaluations = minima.evaluations.reshape(num_events, num_seeds).sum(axis=1)
+    results = []
+    for event, lane in enumerate(best):
+        status = str(minima.status[lane]) if usable[lane] else "the seed is not finite"
+        fine = np.isfinite(ranked[event].min())
+        fixed = np.setdiff1d(np.arange(anchors.shape[1]), evaluator.coordinates.free)
+        hypothesis = hypotheses[lane] if fine else np.full(anchors.shape[1], np.nan)
+        hypothesis[fixed] = anchors[lane][fixed]  # exactly as given
+        if status == NOT_FINITE:
+            status = "the log-likelihood at the seed is not finite"
+        results.append(FitResult(
+            hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-first[lane]), covariances[event],
+            Diagnostics(status == CONVERGED, status, float(np.max(np.abs(minima.gradient[lane]))),
+                        int(evaluations[event]), share, int(lane - event * num_seeds)),
+        ))  # fmt: skip
+    return results
+
+
+def _batched(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:
+    def evaluate(lanes: np.ndarray, x: np.ndarray):
+        return evaluator.gradient(batch, which[lanes], x, anchors[lanes])
+
+    curvature = evaluator.hessian(batch, which, start, anchors)
+    return minimise(evaluate, start, curvature=curvature, **settings)
+
+
+def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:
+    """SciPy's minimiser, one problem after the other."""
+    count = len(start)
+    x, value, gradient = start.copy(), np.full(count, np.inf), np.full(start.shape, np.nan)
+    status, evaluations = np.full(count, "", dtype="U120"), np.zeros(count, int)
+    for lane in range(count):
+        own = slice(lane, lane + 1)
+
+        def function(unknown: np.ndarray, own=own) -> tuple[float, np.ndarray]:
+            v, g = evaluator.gradient(batch, which[own], unknown[None], anchors[own])
+            finite = np.isfinite(v[0]) and np.all(np.isfinite(g[0]))
+            return (float(v[0]), g[0]) if finite else (np.inf, np.zeros_like(g[0]))
+
+        first, _ = function(start[lane])
+        if not np.isfinite(first):
+            status[lane], evaluations[lane] = NOT_FINITE, 1
+            continue
+        result = optimize.minimize(function, start[lane], jac=True, **settings)
+        x[lane] = result.x if result.fun <= first else start[lane]
+        value[lane], gradient[lane] = function(x[lane])
+        status[lane] = CONVERGED if result.success else str(result.message)
+        evaluations[lane] = int(result.nfev) + 2
+    return Minima(x, value, gradient, status, evaluations, np.zeros(count, int))
+
+
+class _Uncertainty:
+    """Covariances of a batch at its best fits."""
+
+    def __init__(self, model: Model, coordinates: Coordinates, evaluator: Evaluator):
+        self._evaluator, self._coordinates, self._variables = evaluator, coordinates, model.variables
+        self._products = jax.jit(partial(_lanes, make_score_products(model, coordinates)))
+        self._derivative = jax.jit(jax.vmap(make_to_normalised(coordinates)))
+
+    def __call__(self, batch: Event, hypotheses: np.ndarray, fine: np.ndarray) -> tuple[list[Covariance | None], float]:
+        begin, evaluator = time.perf_counter(), self._evaluator
+        which = np.arange(len(hypotheses))
+        # Anchored at the fit, where the plane of directions touches the sphere.
+        unknown = evaluator.start(hypotheses)
+        hessian = evaluator.hessian(batch, which, unknown, hypotheses)
+        products = evaluator._run(self._products, batch, which, unknown, hypotheses)
+        with jax.enable_x64(True):
+            derivative = np.asarray(self._derivative(jnp.asarray(unknown), jnp.asarray(hypotheses)))
+        found = [
+            covariance_of(h, j, d, self._coordinates) if ok else None
+            for h, j, d, ok in zip(hessian, products, derivative, fine, strict=True)
+        ]
+        return found, time.perf_counter() - begin
 
 
 def reconstruct(
@@ -140,27 +244,34 @@ def reconstruct(
     seeds: np.ndarray,
     *,
     free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    method: str = "batched",
+    covariance: bool = True,
     optimizer_settings: Mapping[str, Any] | None = None,
     progress: Callable = lambda items: items,
 ) -> list[FitResult]:
-    """Fits events one after the other.
+    """Fits events, many at once, with their uncertainties.
+
+    An event that cannot be fitted has a log-likelihood of NaN and says why in its diagnostics; the others go on.
 
     Args:
       model: what to fit.
       events: from one detector.
-      seeds: [E, H], physical units.
+      seeds: [E, H], or [E, S, H] for several per event of which the best fit counts; physical units.
       free: {parameter: whether to fit it}, default all.
-      optimizer_settings: of scipy.optimize.minimize.
-      progress: wraps the list of events.
+      bounds: {parameter: (low, high)}, physical units.
+      method, covariance, optimizer_settings: see `make_fitter`.
+      progress: wraps the list of blocks of events.
 
     Raises:
-      ReconstructionError: shapes do not fit, or a likelihood that is not finite at the seed.
+      ReconstructionError: shapes that do not fit, or an unknown name or method.
     """
-    seeds = np.asarray(seeds)
-    if seeds.shape != (len(events), len(model.parameter_names)):
-        raise ReconstructionError(
-            f"expected seeds of shape ({len(events)}, {len(model.parameter_names)}) for {len(events)} events and the "
-            f"parameters {', '.join(model.parameter_names)}, got {seeds.shape}."
-        )
-    fit = make_fitter(model, free, True, optimizer_settings)
-    return [fit(event, seed) for event, seed in progress(list(zip(events, seeds, strict=True)))]
+    fit = make_fitter(
+        model, free, method=method, bounds=bounds, covariance=covariance, optimizer_settings=optimizer_settings
+    )
+    seeds = _checked_seeds(model, events, seeds)
+    order = [i for places in grouped_by_shape(events).values() for i in places]
+    results: dict[int, FitResult] = {}
+    for block in progress([order[i : i + LANES] for i in range(0, len(order), LANES)]):
+        results |= dict(zip(block, fit([events[i] for i in block], seeds[block]), strict=True))
+    return [results[i] for i in range(len(events))]

@@ -11,7 +11,7 @@ from jax import Array
 from evgen_jax import constants
 from evgen_jax.acceptance import angular_acceptance
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
-from evgen_jax.decoders.smeared_gamma import NARROWLY_SMEARED_GAMMA
+from evgen_jax.decoders.smeared_gamma import PIECES
 from evgen_jax.detector import Detector
 from evgen_jax.diffusion import DOM_AREA, MEAN_ACCEPTANCE, PHOTONS_PER_GEV, diffusion_density
 from evgen_jax.event import Event
@@ -42,8 +42,8 @@ class Pandel:
 CASCADE_TIMES = Pandel(1.64, 390.0)
 TRACK_TIMES = Pandel(1.17, 450.0)
 """Both calibrated on public simulation."""
-RESPONSE_WIDTH = 14.0
-"""Response of module and photomultiplier: a delay uniform between 0 and this, ns (spread 4 ns)."""
+RESPONSE_WIDTH = 8.0
+"""Response of module and photomultiplier: jitter of 4 ns around 0, the sum of three uniforms of this width, ns."""
 LATE_FRACTION, LATE_DELAY = 0.035, 60.0
 """Share of late pulses and their delay, ns."""
 EMISSION_NORM = 57.2 / 1.0008944
@@ -53,7 +53,7 @@ HOLE_ICE = (
 )  # fmt: skip
 """Angular sensitivity h2-50cm, polynomial in cos(eta) from the constant up."""
 
-TIMES = Mixture((Component("Gamma", Decoder(NARROWLY_SMEARED_GAMMA), 2),), ValueRange())
+TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 
 
@@ -110,7 +110,7 @@ def point_of_light(
     ones = jnp.ones_like(alpha)
     shape = [alpha, beta, ones * (RESPONSE_WIDTH / constants.TIME_UNIT)]
     latent_time = jnp.stack([*shape, ones * (1 - LATE_FRACTION), *shape, ones * LATE_FRACTION], axis=-1)
-    arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE
+    arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE - RESPONSE_WIDTH * PIECES / 2
     return charge[:, None], latent_time, jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
 
 

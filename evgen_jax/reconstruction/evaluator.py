@@ -1,0 +1,138 @@
+"""Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.event import Event, bucket, repad
+from evgen_jax.reconstruction.coordinates import Coordinates
+
+LogLikelihood = Callable[[Any, Array, Event], Array]
+"""(variables, hypothesis [H], event) -> scalar."""
+BUCKET_FACTOR = 4
+"""Padded lengths grow by this factor: few programs to compile, at most four times the pulses."""
+LANES = 64
+"""Problems per call; a program is compiled for this many and runs as many as there are."""
+
+
+def lanes_together() -> int:
+    """Problems that are evaluated side by side: one after the other fits a processor's cache best."""
+    return 1 if jax.default_backend() == "cpu" else 32
+
+
+class Evaluator:
+    """-log L and its derivatives by the unknowns of a fit.
+
+    Args:
+      log_likelihood: any function of (variables, hypothesis, event).
+      coordinates: of the fit.
+      variables: handed through.
+    """
+
+    def __init__(self, log_likelihood: LogLikelihood, coordinates: Coordinates, variables: Any):
+        self.coordinates, self._variables = coordinates, variables
+
+        def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
+            return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
+
+        self._gradient = jax.jit(partial(_lanes, jax.value_and_grad(loss, argnums=1)))
+        self._hessian = jax.jit(partial(_lanes, jax.jacfwd(jax.grad(loss, argnums=1), argnums=1)))
+        self._value = jax.jit(partial(_lanes, loss))
+        self._start = jax.jit(jax.vmap(coordinates.start))
+        self._hypothesis = jax.jit(jax.vmap(coordinates.hypothesis))
+
+    def start(self, anchors: np.ndarray) -> np.ndarray:
+        """Unknowns [L, n] of hypotheses [L, H]."""
+        with jax.enable_x64(True):
+            return np.array(self._start(jnp.asarray(anchors, jnp.float64)))
+
+    def hypothesis(self, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Hypotheses [L, H] of unknowns [L, n]."""
+        with jax.enable_x64(True):
+            return np.array(self._hypothesis(jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
+
+    def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
+        """Values [L] and gradients [L, n] of events[which]."""
+        return self._run(self._gradient, events, which, unknown, anchors)
+
+    def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Values [L]."""
+        return self._run(self._value, events, which, unknown, anchors)
+
+    def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Exact Hessians [L, n, n]."""
+        return self._run(self._hessian, events, which, unknown, anchors)
+
+    def _run(self, function: Callable, events: Event, which, unknown, anchors):
+        parts = []
+        for first in range(0, len(which), LANES):
+            own = slice(first, min(first + LANES, len(which)))
+            count = own.stop - own.start
+            fill = np.resize(np.arange(own.start, own.stop), LANES)
+            # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
+            with jax.enable_x64(True):
+                out = function(
+                    self._variables, jnp.asarray(unknown[fill], jnp.float64), jnp.asarray(anchors[fill], jnp.float64),
+                    events, jnp.asarray(which[fill], jnp.int32), jnp.asarray(count, jnp.int32),
+                )  # fmt: skip
+                parts.append(jax.tree.map(lambda a, n=count: np.asarray(a, np.float64)[:n], out))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _lanes(function, variables, unknown, anchors, events, which, count):
+    """Function of the first `count` lanes; what is beyond costs nothing and is zero."""
+    size = lanes_together()
+
+    def one(lane):
+        event = jax.tree.map(lambda a: a[which[lane]], events)
+        return function(variables, unknown[lane], anchors[lane], event)
+
+    def body(block, out):
+        lanes = block * size + jnp.arange(size, dtype=jnp.int32)
+        values = jax.tree.map(lambda a: a[None], one(lanes[0])) if size == 1 else jax.vmap(one)(lanes)
+        return jax.tree.map(lambda o, v: o.at[lanes].set(v.astype(o.dtype)), out, values)
+
+    shapes = jax.eval_shape(one, jnp.zeros((), jnp.int32))
+    out = jax.tree.map(lambda s: jnp.zeros((len(which), *s.shape), jnp.float64), shapes)
+    return jax.lax.fori_loop(0, (count + size - 1) // size, body, out)
+
+
+def shape_of(event: Event) -> tuple[int, int, int]:
+    """Padded lengths (pulses, active DOMs, windows) of an event within its bucket."""
+    pulses = bucket(max(int(np.sum(np.asarray(event.pulses.mask))), 1), factor=BUCKET_FACTOR)
+    num_doms = event.charge.shape[0]
+    active = bucket(max(int(np.sum(np.asarray(event.active) < num_doms)), 1), factor=BUCKET_FACTOR)
+    windows = int(np.sum(np.asarray(event.windows.mask)))
+    return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
+
+
+def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list[int]]:
+    """Places of the events that share padded lengths."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for i, event in enumerate(events):
+        groups.setdefault(shape_of(event), []).append(i)
+    return groups
+
+
+def stacked(events: Sequence[Event], shape: tuple[int, int, int], lanes: int) -> Event:
+    """Events of one shape as a batch of `lanes` on the device; places that are left repeat the first one."""
+    padded = [_fitted(event, shape) for event in events]
+    rows = padded + [padded[0]] * (lanes - len(padded))
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
+
+
+def _fitted(event: Event, shape: tuple[int, int, int]) -> Event:
+    """The event with exactly these padded lengths."""
+    event = jax.tree.map(np.asarray, event)
+    cut = event.replace(
+        pulses=jax.tree.map(lambda a: a[: shape[0]], event.pulses),
+        active=event.active[: shape[1]],
+        windows=jax.tree.map(lambda a: a[: shape[2]], event.windows),
+    )
+    return repad(cut, *shape)

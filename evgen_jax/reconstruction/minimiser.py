@@ -1,0 +1,171 @@
+"""Quasi-Newton minimisation of many functions at once: BFGS with a line search, finished ones left alone.
+
+The loop runs on the host in float64 with small matrices; what costs time, values and gradients, is evaluated for all
+unfinished problems in one call. Nothing is compiled here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
+
+CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE = "converged", "no further descent", "iteration limit", "not finite at start"
+ARMIJO, WOLFE = 1e-4, 0.9
+LARGEST_STEP = 2.0
+"""Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
+MAX_SHORTER = 12
+"""Trials of one line search."""
+
+
+@dataclass
+class Minima:
+    """Results of `minimise`: one row per problem.
+
+    Attributes:
+      x: [L, n]. value: [L]. gradient: [L, n].
+      status: [L], CONVERGED, NO_DESCENT (of rounding errors), LIMIT or NOT_FINITE.
+      evaluations, iterations: [L].
+    """
+
+    x: np.ndarray
+    value: np.ndarray
+    gradient: np.ndarray
+    status: np.ndarray
+    evaluations: np.ndarray
+    iterations: np.ndarray
+
+
+def minimise(
+    evaluate: Evaluate,
+    start: np.ndarray,
+    *,
+    curvature: np.ndarray | None = None,
+    gradient_tolerance: float = 1e-2,
+    max_iterations: int = 200,
+) -> Minima:
+    """Minimises L functions of n unknowns.
+
+    Args:
+      evaluate: values and gradients of some of the problems.
+      start: [L, n].
+      curvature: [L, n, n], Hessians at the start; None: a multiple of the identity from the first gradient.
+      gradient_tolerance: of the largest |component| of the gradient.
+      max_iterations: per problem.
+    """
+    count, size = start.shape
+    x = np.array(start, np.float64)
+    everyone = np.arange(count)
+    value, gradient = evaluate(everyone, x)
+    evaluations, iterations = np.ones(count, int), np.zeros(count, int)
+    status = np.full(count, "", dtype="U24")
+    inverse = _first_inverse(gradient, curvature)
+    status[~(np.isfinite(value) & np.all(np.isfinite(gradient), axis=1))] = NOT_FINITE
+    fresh = np.ones(count, bool)
+
+    def finish() -> None:
+        small = np.max(np.abs(gradient), axis=1) <= gradient_tolerance
+        status[(status == "") & small] = CONVERGED
+        status[(status == "") & (iterations >= max_iterations)] = LIMIT
+
+    finish()
+    while np.any(status == ""):
+        active = np.flatnonzero(status == "")
+        step = -np.einsum("lij,lj->li", inverse[active], gradient[active])
+        slope = np.einsum("li,li->l", step, gradient[active])
+        uphill = ~(slope < 0)
+        if uphill.any():  # the approximate Hessian is spoilt: start from the gradient again
+            again = active[uphill]
+            inverse[again] = _first_inverse(gradient[again], None)
+            step[uphill] = -np.einsum("lij,lj->li", inverse[again], gradient[again])
+            slope[uphill] = np.einsum("li,li->l", step[uphill], gradient[again])
+        longest = np.max(np.abs(step), axis=1)
+        shorten = np.minimum(1.0, LARGEST_STEP / np.maximum(longest, 1e-300))
+        step, slope = step * shorten[:, None], slope * shorten
+        new_x, new_value, new_gradient, found = _search(
+            evaluate, active, x[active], value[active], gradient[active], step, slope, evaluations
+        )
+        iterations[active] += 1
+        moved = active[found]
+        s, y = new_x[found] - x[moved], new_gradient[found] - gradient[moved]
+        inverse[moved] = _update(inverse[moved], s, y)
+        x[moved], value[moved], gradient[moved] = new_x[found], new_value[found], new_gradient[found]
+        fresh[moved] = False
+        # A search that fails once starts again along the gradient; failing twice in a row is the end.
+        lost = active[~found]
+        status[lost[fresh[lost]]] = NO_DESCENT
+        inverse[lost] = _first_inverse(gradient[lost], None)
+        fresh[lost] = True
+        finish()
+    return Minima(x, value, gradient, status, evaluations, iterations)
+
+
+def _first_inverse(gradient: np.ndarray, curvature: np.ndarray | None) -> np.ndarray:
+    """Inverse Hessians [L, n, n], positive definite: negative curvatures count with their absolute value."""
+    size = gradient.shape[1]
+    if curvature is None:
+        length = np.maximum(np.linalg.norm(gradient, axis=1), 1e-12)
+        return np.eye(size) * np.minimum(0.1 / length, 1.0)[:, None, None]
+    usable = np.all(np.isfinite(curvature), axis=(1, 2))
+    values, vectors = np.linalg.eigh(np.where(usable[:, None, None], curvature, np.eye(size)))
+    largest = np.max(np.abs(values), axis=1, keepdims=True)
+    values = np.maximum(np.abs(values), 1e-6 * largest + 1e-12)
+    inverse = np.einsum("lij,lj,lkj->lik", vectors, 1 / values, vectors)
+    return np.where(usable[:, None, None], inverse, _first_inverse(gradient, None))
+
+
+def _search(evaluate, active, x, value, gradient, step, slope, evaluations):
+    """Line search: shorter steps until the value falls enough; longer ones where the slope stays steep."""
+    count = len(active)
+    length, low, high = np.ones(count), np.zeros(count), np.full(count, np.inf)
+    best_x, best_value, best_gradient = x.copy(), value.copy(), gradient.copy()
+    found, open_ = np.zeros(count, bool), np.ones(count, bool)
+    # Float64 sums of float32 terms: differences below this are rounding.
+    slack = 1e-9 * np.maximum(np.abs(value), 1.0)
+    for _ in range(MAX_SHORTER):
+        rows = np.flatnonzero(open_)
+        if len(rows) == 0:
+            break
+        trial = x[rows] + length[rows, None] * step[rows]
+        new_value, new_gradient = evaluate(active[rows], trial)
+        evaluations[active[rows]] += 1
+        finite = np.isfinite(new_value) & np.all(np.isfinite(new_gradient), axis=1)
+        new_slope = np.einsum("li,li->l", np.where(finite[:, None], new_gradient, 0), step[rows])
+        falls = finite & (new_value <= value[rows] + ARMIJO * length[rows] * slope[rows] + slack[rows])
+        better = falls & (~found[rows] | (new_value < best_value[rows]))
+        own = rows[better]
+        best_x[own], best_value[own], best_gradient[own] = trial[better], new_value[better], new_gradient[better]
+        found[rows[falls]] = True
+        steep = falls & (new_slope < WOLFE * slope[rows])
+        open_[rows[falls & ~steep]] = False
+        # Too far: go back, by the parabola through both values and the first slope.
+        back = rows[~falls]
+        high[back] = length[back]
+        width = length[back]
+        rise = np.where(finite[~falls], new_value[~falls] - value[back] - slope[back] * width, np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            guess = -slope[back] * width**2 / (2 * rise)
+        inside = np.clip(
+            np.where(np.isfinite(guess), guess, 0.1 * width),
+            low[back] + 0.1 * (width - low[back]),
+            0.5 * (low[back] + width) + 1e-300,
+        )
+        length[back] = inside
+        open_[back] &= ~found[back]
+        # Not far enough: go on, at most to what was too far.
+        on = rows[steep]
+        low[on] = length[on]
+        length[on] = np.where(np.isfinite(high[on]), 0.5 * (length[on] + high[on]), 2 * length[on])
+    return best_x, best_value, best_gradient, found
+
+
+def _update(inverse: np.ndarray, s: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """BFGS update of inverse Hessians [m, n, n]; skipped where the curvature along the step is not positive."""
+    product = np.einsum("li,li->l", s, y)
+    usable = product > 1e-10 * np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1)
+    rho = np.where(usable, 1 / np.where(usable, product, 1), 0.0)
+    left = np.eye(s.shape[1]) - rho[:, None, None] * np.einsum("li,lj->lij", s, y)
+    updated = np.einsum("lij,ljk,lmk->lim", left, inverse, left) + rho[:, None, None] * np.einsum("li,lj->lij", s, s)
+    return np.where(usable[:, None, None], updated, inverse)
