@@ -1,10 +1,11 @@
 """The combinator: light adds, so a multi-source is a sum over sub-sources, nested as deep as one likes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Protocol
+from typing import Any, Protocol
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -147,4 +148,12 @@ def with_chunk(source: Source, chunk: int) -> Source:
     """The same tree of sources with other chunks; only memory and speed change."""
     if not isinstance(source, MultiSource):
         return source
-    return MultiSource(tuple((name, with_chunk(base, chunk)) for name, base in source.bases), source.expand, chunk)
+    bases = tuple((name, with_chunk(base, chunk)) for name, base in source.bases)
+    return replace(source, bases=bases, chunk=chunk)
+
+
+def with_precision(source: Source, dtype: Any) -> Source:
+    """The same tree of sources computing in another precision; sources that have none stay as they are."""
+    if isinstance(source, MultiSource):
+        return replace(source, bases=tuple((name, with_precision(base, dtype)) for name, base in source.bases))
+    return source.clone(dtype=dtype) if isinstance(source, nn.Module) and hasattr(source, "dtype") else source

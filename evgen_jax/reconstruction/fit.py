@@ -14,6 +14,7 @@ from scipy import optimize
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.covariance import Covariance, covariance_of, make_score_products, make_to_normalised
 from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, _lanes, grouped_by_shape, stacked
@@ -22,6 +23,8 @@ from evgen_jax.trafo import Trafo
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
 GRADIENT_TOLERANCE = 1e-2
+DECREMENT = 1e-2
+"""Promised gain in log-likelihood below which float32 has done its part."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,9 @@ def make_fitter(
     coordinates = make_coordinates(model, free, default_free, bounds)
     evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
     if method == "batched":
+        precise = None if log_likelihood else Evaluator(*_precise(model, coordinates))
         settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
-        search: Callable[..., Minima] = partial(_batched, evaluator, settings)
+        search: Callable[..., Minima] = partial(_batched, evaluator, precise, settings)
     else:
         search = partial(_scipy, evaluator, {"method": method, **(optimizer_settings or {})})
     uncertainty = _Uncertainty(model, coordinates, evaluator) if covariance else None
@@ -181,12 +185,45 @@ def _fit_batch(
     return results
 
 
-def _batched(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:
-    def evaluate(lanes: np.ndarray, x: np.ndarray):
-        return evaluator.gradient(batch, which[lanes], x, anchors[lanes])
+def _precise(model: Model, coordinates: Coordinates) -> tuple[LogLikelihood, Coordinates, Any]:
+    """The same likelihood with the network in float64."""
+    with jax.enable_x64(True):
+        source = with_precision(model.source, jnp.float64)
+        variables = jax.tree.map(
+            lambda a: jnp.asarray(a, jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, model.variables
+        )
+    return make_log_likelihood(replace(model, source=source)), coordinates, variables
 
-    curvature = evaluator.hessian(batch, which, start, anchors)
-    return minimise(evaluate, start, curvature=curvature, **settings)
+
+def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors) -> Minima:
+    """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
+
+    def gradient_of(used: Evaluator, lanes: np.ndarray, x: np.ndarray):
+        return used.gradient(batch, which[lanes], x, anchors[lanes])
+
+    def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
+
+    rough = {**settings, "decrement_tolerance": DECREMENT} if precise else settings
+    first = minimise(partial(gradient_of, evaluator), start, hessian=hessian, **rough)
+    if precise is None:
+        return first
+    lanes = np.flatnonzero(first.status != NOT_FINITE)
+    if len(lanes) == 0:
+        return first
+
+    def lane_gradient(own: np.ndarray, x: np.ndarray):
+        return gradient_of(precise, lanes[own], x)
+
+    def lane_hessian(own: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return hessian(lanes[own], x)
+
+    last = minimise(lane_gradient, first.x[lanes], hessian=lane_hessian, **settings)
+    for field in ("x", "value", "gradient", "status"):
+        getattr(first, field)[lanes] = getattr(last, field)
+    first.evaluations[lanes] += last.evaluations
+    first.iterations[lanes] += last.iterations
+    return first
 
 
 def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:

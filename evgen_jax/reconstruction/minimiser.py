@@ -12,10 +12,15 @@ import numpy as np
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
 
+Curvature = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(numbers of the problems [m], unknowns [m, n]) -> Hessians [m, n, n]."""
+
 CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE = "converged", "no further descent", "iteration limit", "not finite at start"
 ARMIJO, WOLFE = 1e-4, 0.9
 LARGEST_STEP = 2.0
 """Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
+REFRESH = 20
+"""Iterations after which exact Hessians replace those of BFGS: narrow, bent valleys need them."""
 MAX_SHORTER = 12
 """Trials of one line search."""
 
@@ -42,8 +47,9 @@ def minimise(
     evaluate: Evaluate,
     start: np.ndarray,
     *,
-    curvature: np.ndarray | None = None,
+    hessian: Curvature | None = None,
     gradient_tolerance: float = 1e-2,
+    decrement_tolerance: float = 0.0,
     max_iterations: int = 200,
 ) -> Minima:
     """Minimises L functions of n unknowns.
@@ -51,8 +57,10 @@ def minimise(
     Args:
       evaluate: values and gradients of some of the problems.
       start: [L, n].
-      curvature: [L, n, n], Hessians at the start; None: a multiple of the identity from the first gradient.
+      hessian: Hessians of some of the problems, used at the start, every `REFRESH` iterations and where a line search
+        fails; None: a multiple of the identity from the gradient instead.
       gradient_tolerance: of the largest |component| of the gradient.
+      decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search.
       max_iterations: per problem.
     """
     count, size = start.shape
@@ -61,9 +69,15 @@ def minimise(
     value, gradient = evaluate(everyone, x)
     evaluations, iterations = np.ones(count, int), np.zeros(count, int)
     status = np.full(count, "", dtype="U24")
-    inverse = _first_inverse(gradient, curvature)
     status[~(np.isfinite(value) & np.all(np.isfinite(gradient), axis=1))] = NOT_FINITE
-    fresh = np.ones(count, bool)
+    age = np.zeros(count, int)
+    inverse = np.zeros((count, size, size))
+
+    def renew(problems: np.ndarray) -> None:
+        age[problems] = 0
+        if len(problems):
+            exact = hessian(problems, x[problems]) if hessian else None
+            inverse[problems] = _first_inverse(gradient[problems], exact)
 
     def finish() -> None:
         small = np.max(np.abs(gradient), axis=1) <= gradient_tolerance
@@ -71,34 +85,33 @@ def minimise(
         status[(status == "") & (iterations >= max_iterations)] = LIMIT
 
     finish()
+    renew(np.flatnonzero(status == ""))
     while np.any(status == ""):
         active = np.flatnonzero(status == "")
         step = -np.einsum("lij,lj->li", inverse[active], gradient[active])
         slope = np.einsum("li,li->l", step, gradient[active])
-        uphill = ~(slope < 0)
-        if uphill.any():  # the approximate Hessian is spoilt: start from the gradient again
-            again = active[uphill]
-            inverse[again] = _first_inverse(gradient[again], None)
-            step[uphill] = -np.einsum("lij,lj->li", inverse[again], gradient[again])
-            slope[uphill] = np.einsum("li,li->l", step[uphill], gradient[again])
-        longest = np.max(np.abs(step), axis=1)
+        near = -slope / 2 < decrement_tolerance
+        status[active[near]] = CONVERGED
+        active, step, slope = active[~near], step[~near], slope[~near]
+        longest = np.max(np.abs(step), axis=1, initial=0.0)
         shorten = np.minimum(1.0, LARGEST_STEP / np.maximum(longest, 1e-300))
         step, slope = step * shorten[:, None], slope * shorten
         new_x, new_value, new_gradient, found = _search(
             evaluate, active, x[active], value[active], gradient[active], step, slope, evaluations
         )
         iterations[active] += 1
-        moved = active[found]
+        moved, lost = active[found], active[~found]
         s, y = new_x[found] - x[moved], new_gradient[found] - gradient[moved]
         inverse[moved] = _update(inverse[moved], s, y)
         x[moved], value[moved], gradient[moved] = new_x[found], new_value[found], new_gradient[found]
-        fresh[moved] = False
-        # A search that fails once starts again along the gradient; failing twice in a row is the end.
-        lost = active[~found]
-        status[lost[fresh[lost]]] = NO_DESCENT
-        inverse[lost] = _first_inverse(gradient[lost], None)
-        fresh[lost] = True
+        # No descent with a fresh Hessian is the end; with an old one it is tried again.
+        status[lost[age[lost] == 0]] = NO_DESCENT
+        age[active] += 1
         finish()
+        old = np.zeros(count, bool)
+        old[lost] = True
+        old |= (age >= REFRESH) & (hessian is not None)
+        renew(np.flatnonzero(old & (status == "")))
     return Minima(x, value, gradient, status, evaluations, iterations)
 
 
