@@ -23,7 +23,7 @@ from evgen_jax.likelihood_gap import likelihood_gap
 from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model
 from evgen_jax.plots import figures
-from evgen_jax.reconstruction.fit import FitResult, make_fitter
+from evgen_jax.reconstruction.fit import FitResult, reconstruct
 from evgen_jax.simulation import SEED_TABLE, simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
@@ -62,7 +62,7 @@ def run_demo(directory: Path, steps: int | None = None, source: Path | None = No
 
     oracle = analytic_model(model.detector)
     events, truth, seeds = _test_events(config, model, num_fits)
-    fits = {name: _fits(name, m, events, seeds, config) for name, m in (("trained", model), ("true", oracle))}
+    fits = {name: _fits(name, m, events, seeds) for name, m in (("trained", model), ("true", oracle))}
     gap, pulses = likelihood_gap(config, model, oracle)
     rows = {name: error_medians(results, truth) for name, results in fits.items()}
     figures(directory / "figures", model, oracle, events, truth, fits, read_metrics(manager_directory(config)))
@@ -108,10 +108,10 @@ def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[li
     return events, np.concatenate(truth)[: len(events)], np.concatenate(seeds)[: len(events)]
 
 
-def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray, config: ExperimentConfig) -> list[FitResult]:
-    fit = make_fitter(model, optimizer_settings=config.reconstruction_settings.scipy_optimizer_settings)
-    pairs = list(zip(events, seeds, strict=True))
-    return [fit(event, seed) for event, seed in tqdm(pairs, desc=f"fit ({name} likelihood)", unit="event")]
+def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> list[FitResult]:
+    return reconstruct(
+        model, events, seeds, covariance=False, progress=lambda b: tqdm(b, desc=f"fit ({name} likelihood)")
+    )
 
 
 def error_medians(fits: list[FitResult], truth: np.ndarray) -> dict[str, float]:

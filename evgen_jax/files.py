@@ -1,13 +1,25 @@
 """Files that are never half-written and never lost."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A name to write a file under; it takes its place only if the writing ends well."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file; under its name there is the old content or the new one, at any moment."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
+    with replaced(path) as partial:
+        partial.write_text(text)
 
 
 def set_aside(path: Path) -> Path | None:

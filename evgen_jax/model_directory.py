@@ -183,3 +183,11 @@ def _verify(directory: Path) -> None:
             raise ModelDirectoryError(f"{path}: is missing. Export or copy the model again.")
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ModelDirectoryError(f"{path}: was changed or damaged since the export. Export or copy it again.")
+
+
+def model_identity(model: Model) -> str:
+    """A short name of weights, settings and normalisation; equal for equal models."""
+    digest = hashlib.sha256(json.dumps([model.settings, model.trafo.as_plain()], sort_keys=True, default=str).encode())
+    for leaf in jax.tree.leaves(model.variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]

@@ -73,3 +73,19 @@ def column_names(parameter_names: Sequence[str]) -> tuple[str, ...]:
     if len(first) == 1 and all("_" in name for name in parameter_names):
         return tuple(name.split("_", 1)[1] for name in parameter_names)
     return tuple(parameter_names)
+
+
+UNITS = (
+    ("runtime", "s"), ("log_likelihood", ""), ("loss_", ""), ("angular_unc", "rad"), ("circular_unc", "rad"),
+    ("zenith", "rad"), ("azimuth", "rad"), ("energy", "GeV"), ("time", "ns"), ("entry_t", "ns"), ("distance", "m"),
+    ("length", "m"), ("cascade_t", "ns"),
+)  # fmt: skip
+
+
+def unit_of(column: str) -> str:
+    """Unit of a table column by its name; '' where it has none."""
+    for part, unit in UNITS:
+        if part in column:
+            return unit
+    stem = re.sub(r"_(seed|reco|unc|unc_sandwich|unc_sandwhich)$", "", column)
+    return "m" if re.search(r"(?:^|_)[xyz]$", stem) else ""

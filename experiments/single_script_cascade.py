@@ -73,4 +73,6 @@ model = model.with_variables(state.variables)
 seeds = hypotheses[-8:] + rng.normal(size=(8, 7)) * [15, 15, 15, 0.1, 0.1, 300, 30]
 for fit, true in zip(eg.reconstruct(model, events[-8:], seeds), hypotheses[-8:], strict=True):
     distance = np.linalg.norm(fit.hypothesis[:3] - true[:3])
-    print(f"vertex off by {distance:.1f} m, energy {fit.hypothesis[5]:.0f} GeV (true {true[5]:.0f}), {fit.message}")
+    print(
+        f"vertex off by {distance:.1f} m, energy {fit.hypothesis[5]:.0f} GeV (true {true[5]:.0f}), {fit.diagnostics.message}"
+    )

@@ -161,7 +161,7 @@ def test_smeared_gamma_is_the_convolution():
         edges = [e for e in (0.0, 0.125, 0.25, 0.375) if e < x] + [min(x, 0.375)]
         # The substitution x - u = s^3 takes the peak of the gamma density at 0 away.
         expected = sum(
-            quad(lambda s: response(x - s**3) * scipy.stats.gamma.pdf(s**3, 0.6, scale=0.25) * 3 * s**2,
+            quad(lambda s, x=x: response(x - s**3) * scipy.stats.gamma.pdf(s**3, 0.6, scale=0.25) * 3 * s**2,
                  np.cbrt(x - b), np.cbrt(x - a), epsabs=1e-12)[0]
             for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
         )  # fmt: skip

@@ -18,7 +18,7 @@ ONLY_IN = {
     "orbax": {"training/checkpoints.py"},
     "matplotlib": {"plots/overview.py"},
     "pickle": set(),
-    "h5py": {"data/tables.py", "data/writer.py", "reconstruction/program.py"},
+    "h5py": {"data/tables.py", "data/writer.py", "reconstruction/program.py", "reconstruction/table.py"},
     "yaml": {"config/reader.py", "training/history.py"},
 }
 

@@ -105,11 +105,17 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
 @cli.command()
 @click.argument("model", type=click.Path())
 @click.argument("files", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, type=click.Path(), help="HDF5 table to write; must not exist.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="Table to write, .hdf5 or .parquet; must not exist."
+)
 @click.option("--config", "config", multiple=True, type=click.Path(),
               help="Settings of data and fit (default: those the model was trained with).")  # fmt: skip
 @click.option("--seed", help="Table with the seeds, or x_parameters for the labels.")
-def reconstruct(model: str, files: tuple[str, ...], output: str, config: tuple[str, ...], seed: str | None) -> None:
+@click.option("--columns", type=click.Choice(["evgen_jax", "reference"]),
+              help="Column names: ours, or those of Event-Generator's tables.")  # fmt: skip
+def reconstruct(
+    model: str, files: tuple[str, ...], output: str, config: tuple[str, ...], seed: str | None, columns: str | None
+) -> None:
     """Fit the events in FILES with the exported MODEL and write a table."""
     from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
     from evgen_jax.config.validate import load_config, validate
@@ -126,9 +132,14 @@ def reconstruct(model: str, files: tuple[str, ...], output: str, config: tuple[s
         settings = validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored)
     if seed:
         settings = settings.model_copy(update={"seed": seed})
-    fitted, failed = reconstruct_files(loaded, files, output, handler, settings, _bar("event", "fit"))
-    click.echo(f"{fitted} events fitted, {failed} failed; wrote {output}")
-    if failed:
+    if columns:
+        settings = settings.model_copy(update={"column_names": columns})
+    done = reconstruct_files(loaded, files, output, handler, settings, _bar("file", "fit"))
+    notes = [f"{done.failed} failed"]
+    notes += [f"{done.dark} without a usable pulse"] if done.dark else []
+    notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
+    click.echo(f"{done.fitted} events fitted, {', '.join(notes)}; wrote {output}")
+    if done.failed or done.lost:
         sys.exit(3)
 
 

@@ -194,7 +194,11 @@ class ManagerSettings(Record):
 
 
 class ReconstructionSettings(Record):
-    """How events are fitted. Switches for what this version does not compute give a warning when True."""
+    """How events are fitted: 'batched' (many at once, to `gradient_tolerance`) or 'scipy' (one after the other).
+
+    `parameter_boundaries` are physical units. `num_random_seeds` smeared copies of every seed are fitted as well, with the
+    widths `seed_spreads`. Switches for what this version does not compute give a warning when True.
+    """
 
     reco_output_file: StrictStr | None = None
     seed: StrictStr | Strings = "x_parameters"
@@ -202,18 +206,27 @@ class ReconstructionSettings(Record):
     seed_missing_value: Number | None = None
     seed_missing_value_dict: dict[StrictStr, Number] = {}
     seed_float_precision: Precision = "float32"
-    reco_optimizer_interface: StrictStr = "scipy"
+    reco_optimizer_interface: StrictStr = "batched"
+    gradient_tolerance: Annotated[float, Field(gt=0)] = 1e-2
+    max_iterations: Count = 200
+    parameter_boundaries: dict[StrictStr, tuple[Number, Number]] | None = None
+    num_random_seeds: Size | None = None
+    seed_spreads: dict[StrictStr, Number] = {}
+    random_seed: StrictInt = 42
+    column_names: Literal["evgen_jax", "reference"] = "evgen_jax"
     scipy_optimizer_settings: dict[StrictStr, Any] = {"method": "BFGS"}
     tf_optimizer_settings: dict[StrictStr, Any] = {}
     minimize_in_trafo_space: StrictBool = True
     minimize_parameter_default_value: StrictBool = True
     minimize_parameter_dict: dict[StrictStr, StrictBool] = {}
     parameter_tensor_name: StrictStr = "x_parameters"
-    calculate_covariance_matrix: StrictBool = False
+    calculate_covariance_matrix: StrictBool = True
     calculate_goodness_of_fit: StrictBool = False
     estimate_angular_uncertainty: StrictBool = False
     run_mcmc: StrictBool = False
     make_1d_llh_scans: StrictBool = False
+    modified_label_module: Any = None
+    modified_data_module: Any = None
 
 
 class EvaluationSettings(Record):

@@ -32,11 +32,13 @@ def _response_quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
         (-1) ** j * math.comb(PIECES, j) * np.maximum(x - j, 0) ** (PIECES - 1) for j in range(PIECES + 1)
     ) / math.factorial(PIECES - 1)
     w = np.tile(weights / 2, PIECES) * density
-    diagonal, beside, before, current = [], [], np.zeros_like(x), np.sqrt(w / w.sum())
+    diagonal: list[float] = []
+    beside: list[float] = []
+    before, current = np.zeros_like(x), np.sqrt(w / w.sum())
     for _ in range(count):  # Lanczos
-        diagonal.append(current @ (x * current))
+        diagonal.append(float(current @ (x * current)))
         following = x * current - diagonal[-1] * current - (beside[-1] * before if beside else 0)
-        beside.append(np.linalg.norm(following))
+        beside.append(float(np.linalg.norm(following)))
         before, current = current, following / beside[-1]
     matrix = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
     values, vectors = np.linalg.eigh(matrix)

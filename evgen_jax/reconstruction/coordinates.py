@@ -8,12 +8,14 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.errors import ReconstructionError, suggestion
-from evgen_jax.geometry import origin_angles, sphere_point
+from evgen_jax.geometry import sphere_point
 from evgen_jax.model import Model
 from evgen_jax.trafo import Trafo
 
 EDGE = 0.1
 """Width of the bend, in ln(1 + p), with which logged parameters stay above 0."""
+POLE = 1e-4
+"""Anchors are kept this far from the poles, rad: in float32 the derivatives nearer to them are inexact."""
 INSIDE = 1 - 1e-6
 """A bounded parameter starts at most this share of the way from the middle to a bound."""
 
@@ -111,15 +113,16 @@ def tangent_axes(zenith: Array, azimuth: Array) -> tuple[Array, Array, Array]:
 
 def _on_sphere(zenith: Array, azimuth: Array, plane: Array) -> tuple[Array, Array]:
     """Angles of the point at `plane` [2], rad, in the tangent plane of a direction, along a great circle."""
-    origin, south, east = tangent_axes(zenith, azimuth)
+    # Exactly at a pole the angles have no derivative; 0.006 degrees beside it they have.
+    origin, south, east = tangent_axes(jnp.clip(zenith, POLE, np.pi - POLE), azimuth)
     square = jnp.sum(plane**2)
     tiny = square < 1e-16
     length = jnp.sqrt(jnp.where(tiny, 1.0, square))
     # Series near 0, so that all derivatives there are finite.
     sine = jnp.where(tiny, 1 - square / 6, jnp.sin(length) / length)
     cosine = jnp.where(tiny, 1 - square / 2, jnp.cos(length))
-    point = cosine * origin + sine * (plane[0] * south + plane[1] * east)
-    return origin_angles(-point)
+    x, y, z = cosine * origin + sine * (plane[0] * south + plane[1] * east)
+    return jnp.arctan2(jnp.sqrt(x**2 + y**2 + 1e-24), z), jnp.mod(jnp.arctan2(y, x), 2 * jnp.pi)
 
 
 def direction_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
@@ -168,9 +171,8 @@ def make_coordinates(
             )
         if model.trafo.log[i] and first < 0:
             raise ReconstructionError(f"bounds.{name}: is fitted as ln(1 + p); expected low >= 0, got {first:g}.")
-        edges = np.zeros((2, len(names)))
-        edges[:, i] = first, last
-        low[i], high[i] = np.asarray(model.trafo.transform(jnp.asarray(edges)))[:, i]
+        edges = np.log1p([first, last]) if model.trafo.log[i] else np.array([first, last])
+        low[i], high[i] = (edges - model.trafo.mean[i]) / model.trafo.scale()[i]
     return Coordinates(
         model.trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars])
     )

@@ -111,13 +111,15 @@ def covariance_of(
     sandwich = inverse @ products @ inverse
     free, trafo = coordinates.free, coordinates.trafo
     normalised, normalised_sandwich = (derivative @ c @ derivative.T for c in (inverse, sandwich))
-    angular = [np.nan, np.nan]
+    angular = angular_sandwich = float("nan")
     # The direction of the particle itself comes last among those of a hypothesis (a track's entry point comes first).
     if coordinates.directions:
         first = len(coordinates.scalars) + 2 * (len(coordinates.directions) - 1)
         width = trafo.scale()[coordinates.directions[-1][0]]
-        angular = [float(width * np.sqrt(np.trace(c[first:, first:][:2, :2]) / 2)) for c in (inverse, sandwich)]
+        angular, angular_sandwich = (
+            float(width * np.sqrt(np.trace(c[first:, first:][:2, :2]) / 2)) for c in (inverse, sandwich)
+        )
     return Covariance(
         free, normalised, normalised_sandwich, to_physical(normalised, trafo, free),
-        to_physical(normalised_sandwich, trafo, free), *angular, repaired,
+        to_physical(normalised_sandwich, trafo, free), angular, angular_sandwich, repaired,
     )  # fmt: skip

@@ -40,9 +40,8 @@ class Evaluator:
         def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
             return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
 
-        self._gradient = jax.jit(partial(_lanes, jax.value_and_grad(loss, argnums=1)))
-        self._hessian = jax.jit(partial(_lanes, jax.jacfwd(jax.grad(loss, argnums=1), argnums=1)))
-        self._value = jax.jit(partial(_lanes, loss))
+        self._gradient = jax.jit(partial(each_lane, jax.value_and_grad(loss, argnums=1)))
+        self._hessian = jax.jit(partial(each_lane, jax.jacfwd(jax.grad(loss, argnums=1), argnums=1)))
         self._start = jax.jit(jax.vmap(coordinates.start))
         self._hypothesis = jax.jit(jax.vmap(coordinates.hypothesis))
 
@@ -58,17 +57,16 @@ class Evaluator:
 
     def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
         """Values [L] and gradients [L, n] of events[which]."""
-        return self._run(self._gradient, events, which, unknown, anchors)
-
-    def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """Values [L]."""
-        return self._run(self._value, events, which, unknown, anchors)
+        return self.run(self._gradient, events, which, unknown, anchors)
 
     def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Exact Hessians [L, n, n]."""
-        return self._run(self._hessian, events, which, unknown, anchors)
+        return self.run(self._hessian, events, which, unknown, anchors)
 
-    def _run(self, function: Callable, events: Event, which, unknown, anchors):
+    def run(
+        self, function: Callable, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
+    ) -> Any:
+        """Results of a function made by `each_lane`, for any number of lanes."""
         parts = []
         for first in range(0, len(which), LANES):
             own = slice(first, min(first + LANES, len(which)))
@@ -84,8 +82,14 @@ class Evaluator:
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _lanes(function, variables, unknown, anchors, events, which, count):
-    """Function of the first `count` lanes; what is beyond costs nothing and is zero."""
+def each_lane(function, variables, unknown, anchors, events, which, count):
+    """A function of (variables, unknown [n], anchor [H], event) for the first `count` lanes; the others cost nothing.
+
+    Args:
+      function: returns an array or a tuple of arrays.
+      unknown, anchors, which: [L, n], [L, H] and [L], the last the place of the event among `events`.
+      count: lanes that are evaluated; results of the others are zero.
+    """
     size = lanes_together()
 
     def one(lane):

@@ -17,7 +17,7 @@ from evgen_jax.model import Model, make_log_likelihood
 from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.covariance import Covariance, covariance_of, make_score_products, make_to_normalised
-from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, _lanes, grouped_by_shape, stacked
+from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, each_lane, grouped_by_shape, stacked
 from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
 from evgen_jax.trafo import Trafo
 
@@ -157,7 +157,7 @@ def _fit_batch(
     start = evaluator.start(safe)
     evaluator.gradient(batch, which[:1], start[:1], safe[:1])  # compiles, if the shape is new
     begin = time.perf_counter()
-    first = evaluator.value(batch, which, start, safe)
+    first, _ = evaluator.gradient(batch, which, start, safe)
     minima = search(batch, which, start, safe)
     hypotheses = evaluator.hypothesis(minima.x, safe)
     share = (time.perf_counter() - begin) / num_events
@@ -256,7 +256,7 @@ class _Uncertainty:
 
     def __init__(self, model: Model, coordinates: Coordinates, evaluator: Evaluator):
         self._evaluator, self._coordinates, self._variables = evaluator, coordinates, model.variables
-        self._products = jax.jit(partial(_lanes, make_score_products(model, coordinates)))
+        self._products = jax.jit(partial(each_lane, make_score_products(model, coordinates)))
         self._derivative = jax.jit(jax.vmap(make_to_normalised(coordinates)))
 
     def __call__(self, batch: Event, hypotheses: np.ndarray, fine: np.ndarray) -> tuple[list[Covariance | None], float]:
@@ -265,7 +265,7 @@ class _Uncertainty:
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
         hessian = evaluator.hessian(batch, which, unknown, hypotheses)
-        products = evaluator._run(self._products, batch, which, unknown, hypotheses)
+        products = evaluator.run(self._products, batch, which, unknown, hypotheses)
         with jax.enable_x64(True):
             derivative = np.asarray(self._derivative(jnp.asarray(unknown), jnp.asarray(hypotheses)))
         found = [

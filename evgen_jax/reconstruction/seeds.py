@@ -1,0 +1,61 @@
+"""Seeds of fits: smeared copies of given ones, on the sphere where they are directions."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.parameters import kind_of
+from evgen_jax.reconstruction.coordinates import direction_pairs
+
+
+def smear(
+    seeds: np.ndarray,
+    names: Sequence[str],
+    count: int,
+    rng: np.random.Generator,
+    spreads: Mapping[str, float] | None = None,
+) -> np.ndarray:
+    """Every seed with `count` smeared copies behind it.
+
+    Args:
+      seeds: [E, S, H], physical units.
+      names: of the parameters.
+      count: copies per seed.
+      rng: numpy's generator.
+      spreads: {parameter: width}: m, ns, rad (a rotation in space, given for the zenith), of the logarithm for energies;
+        default: by the kind of parameter.
+
+    Returns:
+      [E, S (1 + count), H]; the given ones first.
+
+    Raises:
+      ReconstructionError: a width for an unknown parameter, or one below 0.
+    """
+    for name, width in (spreads or {}).items():
+        if name not in names:
+            raise ReconstructionError(
+                f"seed_spreads: '{name}' is no parameter of the model; it has {', '.join(names)}."
+                + suggestion(name, names)
+            )
+        if not width >= 0:
+            raise ReconstructionError(f"seed_spreads.{name}: expected a width >= 0, got {width}.")
+    copies = np.repeat(np.asarray(seeds, np.float64), count, axis=1)
+    pairs = direction_pairs(names)
+    for i, name in enumerate(names):
+        kind = kind_of(name)
+        width = (spreads or {}).get(name, kind[1].spread if kind else 0.0)
+        if any(i in pair for pair in pairs) or width == 0:
+            continue
+        noise = width * rng.normal(size=copies.shape[:2])
+        copies[..., i] = copies[..., i] * np.exp(noise) if kind and kind[1].draw == "log" else copies[..., i] + noise
+    for zenith, azimuth in pairs:
+        kind = kind_of(names[zenith])
+        width = (spreads or {}).get(names[zenith], kind[1].spread if kind else 0.0)
+        sine = np.sin(copies[..., zenith])
+        origin = np.stack([sine * np.cos(copies[..., azimuth]), sine * np.sin(copies[..., azimuth]),
+                           np.cos(copies[..., zenith])], axis=-1)  # fmt: skip
+        moved = origin + width * rng.normal(size=origin.shape)
+        copies[..., zenith] = np.arctan2(np.hypot(moved[..., 0], moved[..., 1]), moved[..., 2])
+        copies[..., azimuth] = np.mod(np.arctan2(moved[..., 1], moved[..., 0]), 2 * np.pi)
+    return np.concatenate([seeds, copies], axis=1)

@@ -1,0 +1,250 @@
+"""Coordinates, minimiser, fits and uncertainties against functions whose answers are known."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import write_config
+
+import evgen_jax as eg
+from evgen_jax.analytic_model import analytic_model
+from evgen_jax.config.validate import load_config
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.experiment import build_model
+from evgen_jax.geometry import flight_direction
+from evgen_jax.model import make_log_likelihood
+from evgen_jax.multi_sources.multi_source import with_precision
+from evgen_jax.packing import build_event
+from evgen_jax.reconstruction.coordinates import make_coordinates
+from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
+from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.minimiser import CONVERGED, LIMIT, NOT_FINITE, minimise
+from evgen_jax.reconstruction.seeds import smear
+from evgen_jax.simulation import EventSampler
+from evgen_jax.sources.linen_source import empty_event
+
+TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2000.0, 10050.0],
+                  [5.0, 60.0, 40.0, 0.02, 1.0, 4000.0, 10000.0]])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(loaded_detector):
+    return analytic_model(loaded_detector)
+
+
+@pytest.fixture(scope="module")
+def events(model, loaded_detector):
+    pulses = EventSampler(model, (0.0, 20000.0))(TRUTH, jax.random.key(3), False, np.random.default_rng(0))
+    return [build_event(*(pulses[k][pulses["event"] == i] for k in ("charge", "time", "dom")),
+                        num_doms=loaded_detector.num_doms, readout=(0.0, 20000.0), usable=loaded_detector.usable)
+            for i in range(len(TRUTH))]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned(experiment, tmp_path_factory, detector):
+    """A network with fresh weights: a smooth likelihood, though of nothing."""
+    path = write_config(tmp_path_factory.mktemp("learned"), detector)
+    text = path.read_text().replace(f"{path.parent}/trafo", f"{experiment}/trafo")
+    path.write_text(text)
+    return build_model(load_config(path))
+
+
+def test_coordinates_go_there_and_back(model):
+    coordinates = make_coordinates(model, bounds={"cascade_x": (-100.0, 100.0)})
+    with jax.enable_x64(True):
+        for anchor in [
+            *TRUTH,
+            np.array([0.0, 0, 0, 0.0, 0.0, 0.01, 9000.0]),
+            np.array([99.9999999, 0, 0, np.pi, 7, 1e6, 1e4]),
+        ]:
+            start = coordinates.start(jnp.asarray(anchor))
+            back = np.asarray(coordinates.hypothesis(start, jnp.asarray(anchor)))
+            np.testing.assert_allclose(back[[0, 1, 2, 5, 6]], anchor[[0, 1, 2, 5, 6]], rtol=1e-6, atol=1e-4)
+            np.testing.assert_allclose(
+                flight_direction(back[3], back[4]),
+                flight_direction(anchor[3], anchor[4]),
+                atol=1.1e-4 if anchor[3] in (0.0, np.pi) else 1e-9,
+            )
+            slope = jax.jacfwd(lambda u, a=anchor: flight_direction(*coordinates.hypothesis(u, jnp.asarray(a))[3:5]))(
+                start
+            )
+            assert np.all(np.isfinite(slope))
+            # One unit of a direction is one spread of the zenith, in any direction and at the pole as well.
+            for k in (0, 1):
+                moved = coordinates.hypothesis(start.at[5 + k].add(0.3), jnp.asarray(anchor))
+                angle = np.arccos(float(flight_direction(moved[3], moved[4]) @ flight_direction(anchor[3], anchor[4])))
+                assert angle == pytest.approx(0.3 * model.trafo.scale()[3], rel=1e-3)
+        far = coordinates.hypothesis(jnp.full(7, -50.0), jnp.asarray(TRUTH[0]))
+        assert far[0] >= -100 and far[5] >= 0  # bounds and the sign of an energy hold everywhere
+        some = make_coordinates(model, {"cascade_x": True, "cascade_zenith": True}, default_free=False)
+        assert some.size == 2 and some.directions == ()
+        kept = np.asarray(some.hypothesis(jnp.array([1.0, 1.0]), jnp.asarray(TRUTH[1])))
+        np.testing.assert_array_equal(kept[[1, 2, 4, 5, 6]], TRUTH[1, [1, 2, 4, 5, 6]])
+
+
+def test_wrong_names_and_bounds_are_refused(model):
+    for arguments, message in (
+        ({"free": {"cascade_enrgy": False}}, "Did you mean 'cascade_energy'"),
+        ({"free": dict.fromkeys(model.parameter_names, False)}, "nothing to fit"),
+        ({"bounds": {"cascade_w": (0.0, 1.0)}}, "bounds: 'cascade_w' is no parameter"),
+        ({"bounds": {"cascade_x": (5.0, 1.0)}}, r"expected low < high, got \[5, 1\]"),
+        ({"bounds": {"cascade_zenith": (0.0, 1.0)}}, "on the whole sphere"),
+        ({"bounds": {"cascade_energy": (-5.0, 1.0)}}, "expected low >= 0"),
+        ({"method": "Newton"}, "expected one of batched, BFGS, L-BFGS-B"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_fitter(model, **arguments)
+    with pytest.raises(ReconstructionError, match=r"expected seeds of shape \(1, 7\)"):
+        make_fitter(model)([empty_event(108)], np.zeros((2, 7)))
+    with pytest.raises(ReconstructionError, match="Did you mean 'cascade_x'"):
+        smear(TRUTH[:, None], model.parameter_names, 1, np.random.default_rng(0), {"cascadex": 1.0})
+
+
+def test_many_functions_are_minimised_at_once():
+    """Quadratics, Rosenbrock's valley, one that is not finite; finished ones are not evaluated again."""
+    rng = np.random.default_rng(1)
+    matrices = [a @ a.T + 0.1 * np.eye(3) for a in rng.normal(size=(4, 3, 3))]
+    calls = np.zeros(6, int)
+
+    def one(i, x):
+        if i < 4:
+            return 0.5 * x @ matrices[i] @ x, matrices[i] @ x
+        if i == 4:
+            value = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2 + x[2] ** 2
+            return value, np.array(
+                [-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2), 2 * x[2]]
+            )
+        return np.nan, np.zeros(3)
+
+    def evaluate(problems, x):
+        for i in problems:
+            calls[i] += 1
+        values, gradients = zip(*(one(i, row) for i, row in zip(problems, x, strict=True)), strict=True)
+        return np.array(values), np.array(gradients)
+
+    start = np.concatenate([rng.normal(size=(4, 3)), [[-1.2, 1.0, 0.5]], np.zeros((1, 3))])
+    minima = minimise(evaluate, start, gradient_tolerance=1e-6)
+    assert list(minima.status) == [CONVERGED] * 5 + [NOT_FINITE]
+    np.testing.assert_allclose(minima.x[:4], 0, atol=1e-5)
+    np.testing.assert_allclose(minima.x[4], [1, 1, 0], atol=1e-4)
+    np.testing.assert_array_equal(minima.evaluations, calls)
+    assert calls[:4].max() < calls[4] and calls[5] == 1
+    with_hessian = minimise(evaluate, start[:4], hessian=lambda problems, x: np.stack([matrices[i] for i in problems]))
+    assert np.all(with_hessian.evaluations <= 4)
+    assert minimise(evaluate, start[4:5] * 0 + start[4], max_iterations=2, gradient_tolerance=1e-12).status[0] in (
+        LIMIT,
+        CONVERGED,
+    )
+
+
+def test_hessians_that_are_not_positive_are_repaired_and_flagged():
+    inverse, repaired = inverse_of_hessian(np.diag([4.0, 2.0]))
+    np.testing.assert_allclose(inverse, np.diag([0.25, 0.5]))
+    assert not repaired
+    inverse, repaired = inverse_of_hessian(np.diag([4.0, -2.0]))
+    assert repaired and np.all(np.linalg.eigvalsh(inverse) > 0)
+    assert inverse_of_hessian(np.diag([4.0, 0.0]))[1] and inverse_of_hessian(np.full((2, 2), np.nan))[1]
+
+
+def test_a_gaussian_likelihood_gives_back_its_mean_and_covariance(model):
+    """Any log-likelihood can be fitted; with a fixed parameter the conditional one counts."""
+    mean = np.array([10.0, -20.0, 30.0, 1.0, 4.0, 999.0, 9900.0])
+    width = np.array([2.0, 3.0, 4.0, 0.02, 0.03, 0.1, 5.0])
+    correlation = np.eye(7)
+    correlation[0, 6] = correlation[6, 0] = 0.8
+    covariance = correlation * np.outer(width, width)
+
+    def gaussian(variables, h, event):
+        d = h - mean
+        d = d.at[5].set(jnp.log1p(h[5]) - np.log(1000.0))
+        return -0.5 * d @ jnp.asarray(np.linalg.inv(covariance)) @ d
+
+    seeds = mean + np.array([[5.0, 5, 5, 0.1, 0.1, 300, 20]])
+    event = empty_event(108)
+    (fit,) = make_fitter(model, log_likelihood=gaussian, covariance=True, gradient_tolerance=1e-6)([event], seeds)
+    assert fit.diagnostics.converged
+    np.testing.assert_allclose(fit.hypothesis, mean, rtol=1e-5)
+    expected = covariance.copy()
+    np.testing.assert_allclose(fit.covariance.physical, expected, rtol=2e-4, atol=1e-6)
+    angular = np.sqrt((width[3] ** 2 + np.sin(1.0) ** 2 * width[4] ** 2) / 2)
+    assert fit.covariance.angular == pytest.approx(angular, rel=1e-4)
+    fixed = make_fitter(model, {"cascade_time": False}, log_likelihood=gaussian, covariance=True)([event], mean[None])
+    assert fixed[0].covariance.physical[0, 0] == pytest.approx(4.0 * (1 - 0.8**2), rel=1e-4)
+    assert fixed[0].hypothesis[6] == mean[6] and list(fixed[0].covariance.free) == [0, 1, 2, 3, 4, 5]
+
+
+def test_batched_and_scipy_find_the_same(learned, events):
+    seeds = TRUTH + np.array([5.0, -5, 5, 0.1, 0.1, 200, 10])
+    batched = eg.reconstruct(learned, events, seeds)
+    single = eg.reconstruct(
+        learned, events, seeds, method="BFGS", covariance=False, optimizer_settings={"options": {"gtol": 1e-2}}
+    )
+    alone = eg.reconstruct(learned, events[1:2], seeds[1:2])
+    for b, s in zip(batched, single, strict=True):
+        assert b.diagnostics.converged and b.diagnostics.gradient_norm <= 1e-2
+        assert b.log_likelihood >= b.log_likelihood_seed
+        assert abs(b.log_likelihood - s.log_likelihood) < 0.1
+    np.testing.assert_allclose(
+        alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
+    )  # neighbours in a batch do not matter
+
+
+def test_hessian_and_sandwich_against_finite_differences(learned, events):
+    (fit,) = eg.reconstruct(learned, events[:1], TRUTH[:1])
+    with jax.enable_x64(True):
+        precise = replace(
+            learned,
+            source=with_precision(learned.source, jnp.float64),
+            variables=jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), learned.variables),
+        )
+        log_likelihood = jax.jit(make_log_likelihood(precise))
+        best = learned.trafo.transform(jnp.asarray(fit.hypothesis))
+
+        def value(t):
+            return -float(log_likelihood(precise.variables, learned.trafo.inverse(t), events[0]))
+
+        step, eye = 1e-3, np.eye(7)
+        hessian = np.array([[(value(best + step * (eye[i] + eye[j])) - value(best + step * (eye[i] - eye[j]))
+                              - value(best - step * (eye[i] - eye[j])) + value(best - step * (eye[i] + eye[j]))) / (4 * step**2)
+                             for j in range(7)] for i in range(7)])  # fmt: skip
+    if not fit.covariance.repaired:
+        np.testing.assert_allclose(fit.covariance.hessian @ hessian, np.eye(7), atol=0.02)
+    assert fit.covariance.sandwich.shape == (7, 7) and np.all(np.linalg.eigvalsh(fit.covariance.sandwich) >= -1e-12)
+
+
+def test_failed_events_say_why_and_leave_the_others_alone(learned, events):
+    seeds = np.repeat(TRUTH[:, None], 2, axis=1)
+    seeds[0, 0, 2] = np.nan
+    seeds[1] = np.nan
+    seeds[2, 1] += [30.0, 0, 0, 0, 0, 0, 0]
+    results = eg.reconstruct(learned, events, seeds)
+    assert results[0].diagnostics.best_seed == 1 and not results[0].failed
+    assert (
+        results[1].failed
+        and results[1].diagnostics.message == "the seed is not finite"
+        and results[1].covariance is None
+    )
+    assert not results[2].failed and results[2].log_likelihood >= results[2].log_likelihood_seed
+
+
+def test_smeared_seeds_have_the_asked_widths(model):
+    names = model.parameter_names
+    smeared = smear(np.tile(TRUTH[:1, None], (1, 1, 1)), names, 4000, np.random.default_rng(0),
+                    {"cascade_x": 30.0, "cascade_zenith": 0.1, "cascade_energy": 0.5, "cascade_time": 0.0})[0]  # fmt: skip
+    np.testing.assert_array_equal(smeared[0], TRUTH[0])
+    copies = smeared[1:]
+    assert np.std(copies[:, 0]) == pytest.approx(30, rel=0.1) and np.all(copies[:, 6] == TRUTH[0, 6])
+    assert np.std(np.log(copies[:, 5])) == pytest.approx(0.5, rel=0.1)
+    cosine = np.asarray(flight_direction(copies[:, 3], copies[:, 4])) @ np.asarray(flight_direction(*TRUTH[0, 3:5]))
+    assert np.mean(np.arccos(np.clip(cosine, -1, 1)) ** 2) == pytest.approx(2 * 0.1**2, rel=0.1)
+
+
+def test_covariances_scale_with_the_normalisation(model):
+    own = np.arange(49.0).reshape(7, 7)
+    scale = model.trafo.scale()
+    np.testing.assert_allclose(to_physical(own, model.trafo), np.diag(scale) @ own @ np.diag(scale))
+    np.testing.assert_allclose(
+        to_physical(own[:2, :2], model.trafo, np.array([1, 5])), own[:2, :2] * np.outer(scale[[1, 5]], scale[[1, 5]])
+    )
