@@ -108,3 +108,76 @@ def test_wrong_arguments(command, exported, tmp_path):
     code, _, err = command("reconstruct", exported / "exported", "x*.hdf5", "-o", tmp_path / "out.hdf5")
     assert code == 2 and "no file matches 'x*.hdf5'" in err
     assert command("--help")[0] == 0
+
+
+def set_run(node, run: int) -> None:
+    if isinstance(node, h5py.Dataset) and "Run" in (node.dtype.names or ()):
+        rows = node[:]
+        rows["Run"] = run
+        node[:] = rows
+
+
+def test_a_stopped_run_over_many_files_continues(exported, experiment, command, tmp_path, monkeypatch):
+    """Each event once; a file that turns out corrupt is told and the others are kept; another model is refused."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for i in range(3):
+        shutil.copy(experiment / "events" / "small_000002.hdf5", files / f"{i}.hdf5")
+        with h5py.File(files / f"{i}.hdf5", "r+") as events:
+            events.visititems(lambda name, node, run=i + 1: set_run(node, run))
+    (files / "1.hdf5").write_bytes(b"no HDF5 at all")
+    output, run = (
+        tmp_path / "fits.hdf5",
+        ("reconstruct", exported / "exported", files / "*.hdf5", "-o", tmp_path / "fits.hdf5"),
+    )
+
+    from evgen_jax.reconstruction import program
+
+    def stop_at_the_last(path, *arguments, **more):
+        if str(path).endswith("2.hdf5"):
+            raise KeyboardInterrupt
+        return read(path, *arguments, **more)
+
+    read = program.read_event_file
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "read_event_file", stop_at_the_last)
+        assert command(*run)[0] == 130
+    assert not output.exists() and (tmp_path / "fits.hdf5.parts" / "000000.hdf5").is_file()
+    code, _, err = command(*run, "--columns", "reference")
+    assert code == 2 and "unfinished run with another value of 'settings'" in err
+    seen = []
+    monkeypatch.setattr(program, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k))
+    code, out, _ = command(*run)
+    assert code == 3 and "40 events fitted, 0 failed, 1 files could not be read" in out
+    assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done
+    with h5py.File(output) as table:
+        rows, attributes = table["Variables"][:], dict(table["Variables"].attrs)
+    assert sorted(set(rows["Run"])) == [1, 3] and len({(r["Run"], r["Event"]) for r in rows}) == 40
+    assert "cascade_energy_unc: GeV" in list(attributes["units"]) and len(attributes["model_identity"]) == 16
+    assert np.all(rows["cascade_x_unc"] > 0) and np.all(np.isfinite(rows["angular_unc"]))
+    assert not (tmp_path / "fits.hdf5.parts").exists()
+
+
+def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, command, tmp_path):
+    import pyarrow.parquet
+
+    file = tmp_path / "events.hdf5"
+    shutil.copy(experiment / "events" / "small_000002.hdf5", file)
+    with h5py.File(file, "r+") as events:
+        pulses, seeds = events["MCPulses"][:], events["SmearedSeed"][:]
+        first, second = (seeds["Event"][i] for i in (0, 1))
+        del events["MCPulses"]
+        events["MCPulses"] = pulses[pulses["Event"] != first]
+        seeds["x"][1] = 9e4
+        events["SmearedSeed"][:] = seeds
+    code, out, err = command(
+        "reconstruct", exported / "exported", file, "-o", tmp_path / "fits.parquet", "--columns", "reference"
+    )
+    assert code == 3 and "18 events fitted, 1 failed, 1 without a usable pulse" in out, err
+    table = pyarrow.parquet.read_table(tmp_path / "fits.parquet")
+    assert {"cascade_x_reco", "cascade_x_seed", "cascade_x_unc_sandwhich", "loss_reco", "circular_unc"} <= set(
+        table.column_names
+    )
+    status = dict(zip(table["Event"].to_pylist(), table["status"].to_pylist(), strict=True))
+    assert status[first] == "no usable pulse" and "m outside the detector" in status[second]
+    assert b"model_identity" in table.schema.metadata
