@@ -84,10 +84,13 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     # The gamma density relative to that in the middle of the response.
     middle = jnp.where(near, NEAR * width, x) - width * (PIECES / 2)
     ndim = jnp.ndim(middle + alpha)
-    nodes, weights = (jnp.asarray(a, middle.dtype).reshape(-1, *[1] * ndim) for a in (PIECES / 2 - _NODES, _WEIGHTS))
+    nodes, log_weights = (
+        jnp.asarray(a, middle.dtype).reshape(-1, *[1] * ndim) for a in (PIECES / 2 - _NODES, np.log(_WEIGHTS))
+    )
     step = width * nodes
-    average = jnp.sum(weights * jnp.exp((alpha - 1) * jnp.log1p(step / middle) - beta * step), axis=0)
-    by_quadrature = gamma.log_kernel(middle, gamma.prepare((alpha, beta))) + jnp.log(average)
+    # In logarithms: for shapes of some hundreds, far from the source, the ratios leave float32.
+    log_average = jax.nn.logsumexp(log_weights + (alpha - 1) * jnp.log1p(step / middle) - beta * step, axis=0)
+    by_quadrature = gamma.log_kernel(middle, gamma.prepare((alpha, beta))) + log_average
     return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
 
 
