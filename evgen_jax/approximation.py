@@ -30,6 +30,8 @@ SAFETY = 0.5
 """Share of the accuracy that the sum of all |errors| at DOMs that are not exact may use up."""
 NEAR_CHUNK = 64
 """Cascades evaluated together at few DOMs: arrays as large as those of few cascades at all DOMs."""
+Far = tuple[Source, Variables]
+"""A source with merged cascades and its variables."""
 NUM_TRIALS = 2
 """Hypotheses from which DOMs are chosen; one more checks the result."""
 
@@ -137,8 +139,8 @@ def approximate(
             kept = task.again(previous, reach)
             if kept.error <= accuracy:
                 return kept
-        for number, doms in task.candidates(SAFETY * accuracy):
-            found = task.build(number, doms, reach)
+        for number, doms, far in task.candidates(SAFETY * accuracy):
+            found = task.build(number, doms, far, reach)
             if found.error <= accuracy:
                 return found
     LOGGER.warning("no cheaper sum of %d cascades keeps the log-likelihood to %g; the exact one is used",
@@ -172,39 +174,33 @@ class _Task:
             self._exact[key] = self._losses(self.model.source, self.model.variables, hypothesis)
         return self._exact[key]
 
-    def candidates(self, accuracy: float) -> Sequence[tuple[int, np.ndarray]]:
-        """Numbers of groups with the DOMs that must then be exact, the cheapest first."""
+    def candidates(self, accuracy: float) -> Sequence[tuple[int, np.ndarray, Far]]:
+        """Numbers of groups, the DOMs that must then be exact, and the grouped source; the cheapest first."""
         num_doms = self.model.detector.num_doms
-        found: list[tuple[float, int, np.ndarray]] = []
+        found: list[tuple[float, int, np.ndarray, Far]] = []
         for number in (n for n in LADDER if 2 * n <= self.largest):
-            if found and number >= min(cost for cost, _, _ in found):
+            if found and number >= min(entry[0] for entry in found):
                 break  # already the groups alone cost more
-            source, variables = self._far(number)
-            nobody = np.zeros(0, int)
-            whole = self._joined(source, variables, nobody)
+            far = group_sources(self.model.source, self.model.variables, jnp.asarray(self.hypothesis), number)
+            whole = self._joined(far, np.zeros(0, int))
             errors = np.max([np.abs(self._losses(*whole, p) - self.exact(p))[:-1] for p in self.trials], axis=0)
             order = np.argsort(-errors)
             rest = np.cumsum(errors[order][::-1])[::-1]
             doms = order[: int(np.sum(rest > accuracy))]
-            found.append((number + self.largest * _near_size(len(doms)) / num_doms, number, doms))
+            found.append((number + self.largest * _near_size(len(doms)) / num_doms, number, doms, far))
         cheap = sorted((f for f in found if f[0] < self.largest / 2), key=lambda f: f[0])
-        return [(number, doms) for _, number, doms in cheap]
+        return [entry[1:] for entry in cheap]
 
-    def _far(self, number: int) -> tuple[Source, Variables]:
-        return group_sources(self.model.source, self.model.variables, jnp.asarray(self.hypothesis), number)
-
-    def _joined(self, far: Source, far_variables: Variables, doms: np.ndarray) -> tuple[Source, Any]:
-        merged = self._light(far, far_variables)
+    def _joined(self, far: Far, doms: np.ndarray) -> tuple[Source, Any]:
+        merged = self._light(*far)
         factor = jax.tree.map(partial(_ratio, self.light.charge.dtype), self.light, merged)
         chosen = choose_doms(self.event, doms, _near_size(len(doms)))
         near = part_of_variables(self.model.source, self.model.variables, self.model.detector, chosen["doms"])
-        variables = {"near": near, "far": far_variables, "factor": factor, "chosen": chosen}
-        return NearAndFar(with_chunk(self.model.source, NEAR_CHUNK), far), variables
+        variables = {"near": near, "far": far[1], "factor": factor, "chosen": chosen}
+        return NearAndFar(with_chunk(self.model.source, NEAR_CHUNK), far[0]), variables
 
-    def build(
-        self, number: int, doms: np.ndarray, reach: float, far: tuple[Source, Variables] | None = None
-    ) -> Approximation:
-        source, variables = self._joined(*(far or self._far(number)), doms)
+    def build(self, number: int, doms: np.ndarray, far: Far, reach: float) -> Approximation:
+        source, variables = self._joined(far, doms)
         error = abs(float((self._losses(source, variables, self.check) - self.exact(self.check))[-1]))
         model = replace(self.model, source=source, variables=variables)
         return Approximation(model, self.hypothesis, number, len(variables["chosen"]["doms"]), error, reach)
@@ -214,7 +210,7 @@ class _Task:
         source, variables = previous.model.source, previous.model.variables
         doms = np.asarray(variables["chosen"]["doms"])
         doms = doms[doms < self.model.detector.num_doms]
-        return self.build(previous.num_groups, doms, reach, (source.far, variables["far"]))  # type: ignore[attr-defined]
+        return self.build(previous.num_groups, doms, (source.far, variables["far"]), reach)  # type: ignore[attr-defined]
 
 
 def _near_size(count: int) -> int:

@@ -7,7 +7,6 @@ right, and the error grows with the square of the group's size over its distance
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,7 @@ from evgen_jax.detector import Detector
 from evgen_jax.event import Event
 from evgen_jax.geometry import flight_direction
 from evgen_jax.light_yield import LightYield
-from evgen_jax.multi_sources.multi_source import MultiSource, sum_of_copies
+from evgen_jax.multi_sources.multi_source import Expanded, MultiSource
 from evgen_jax.sources.cascade import PARAMETERS
 from evgen_jax.sources.source import Source, Variables
 
@@ -127,15 +126,14 @@ class Grouped:
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
-        expanded, numbers, parts = self.source.expand(hypothesis), dict(self.numbers), []
-        for name, base in self.source.bases:
-            parameters, mask = expanded[name]
-            weights = None if mask is None else (mask, mask)
+        numbers = dict(self.numbers)
+        expanded: Expanded = {}
+        for name, (parameters, mask) in self.source.expand(hypothesis).items():
             if name in numbers:
-                parameters, weights = merge(parameters, mask, variables["groups"][name], numbers[name])
-            parts.append(sum_of_copies(base, variables["bases"][name], parameters, weights, event, detector, cumulative,
-                                       self.source.chunk))  # fmt: skip
-        return reduce(LightYield.__add__, parts)
+                expanded[name] = merge(parameters, mask, variables["groups"][name], numbers[name])
+            else:
+                expanded[name] = parameters, None if mask is None else (mask, mask)
+        return self.source.sum_of_bases(variables["bases"], expanded, event, detector, cumulative)
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array

@@ -20,6 +20,10 @@ CHUNK = 8
 """Sub-sources of one base that are evaluated together; larger chunks need more memory."""
 
 
+Expanded = dict[str, tuple[Array, tuple[Array, Array] | None]]
+"""Base name -> parameters [N, H_base] and weights of `sum_of_copies`."""
+
+
 class ParameterMap(Protocol):
     """Maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N] or None)}; hashable."""
 
@@ -58,11 +62,19 @@ class MultiSource:
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
-        expanded = self.expand(hypothesis)
+        expanded: Expanded = {
+            name: (parameters, None if mask is None else (mask, mask))
+            for name, (parameters, mask) in self.expand(hypothesis).items()
+        }
+        return self.sum_of_bases(variables, expanded, event, detector, cumulative)
+
+    def sum_of_bases(
+        self, variables: Variables, expanded: Expanded, event: Event, detector: Detector, cumulative: bool
+    ) -> LightYield:
+        """Light of all bases."""
         parts = []
         for name, base in self.bases:
-            parameters, mask = expanded[name]
-            weights = None if mask is None else (mask, mask)
+            parameters, weights = expanded[name]
             parts.append(
                 sum_of_copies(base, variables[name], parameters, weights, event, detector, cumulative, self.chunk)
             )

@@ -17,8 +17,6 @@ from evgen_jax.trafo import Trafo
 
 FLATTEST = 1e-10
 """Curvatures below this share of the largest one count as not positive."""
-RADIUS_50, RADIUS_90 = float(np.sqrt(2 * np.log(2))), float(np.sqrt(2 * np.log(10)))
-"""Radii that hold 50 % and 90 % of a two-dimensional Gaussian, in units of its width."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield
 from evgen_jax.likelihood import floored
 from evgen_jax.model import Model
+from evgen_jax.multi_sources.grouped import is_cascade
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE
 from evgen_jax.sources.source import Source, Variables
@@ -174,16 +175,12 @@ def _leaves(source: Source, variables: Variables, hypothesis: jax.Array) -> Iter
             yield _Leaf(base, variables[name], parameters)
 
 
-def _is_cascade(source: Source) -> bool:
-    return source.parameter_names[: len(CASCADE)] == CASCADE
-
-
 def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
     """Energies of all cascades of the hypothesis, one after the other."""
     found = [
         leaf.parameters[:, CASCADE.index("energy")]
         for leaf in _leaves(model.source, model.variables, hypothesis)
-        if _is_cascade(leaf.source)
+        if is_cascade(leaf.source)
     ]
     return jnp.concatenate(found) if found else jnp.zeros(0)
 
@@ -224,7 +221,7 @@ def light_per_gev(
     rest: LightYield | None = None
     first = 0
     for leaf in _leaves(model.source, model.variables, h):
-        if _is_cascade(leaf.source):
+        if is_cascade(leaf.source):
             count = len(leaf.parameters)
             rows += _blocks(leaf, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)
             first += count
