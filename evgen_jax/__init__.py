@@ -10,7 +10,8 @@ from evgen_jax.event import Event, stack_events
 from evgen_jax.light_yield import LightYield
 from evgen_jax.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
 from evgen_jax.model_directory import load_model, save_model
-from evgen_jax.reconstruction.fit import FitResult, reconstruct
+from evgen_jax.reconstruction.fit import reconstruct
+from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.sources.linen_source import LinenSource
 from evgen_jax.version import __version__
 

@@ -23,7 +23,8 @@ from evgen_jax.likelihood_gap import likelihood_gap
 from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model
 from evgen_jax.plots import figures
-from evgen_jax.reconstruction.fit import FitResult, reconstruct
+from evgen_jax.reconstruction.fit import reconstruct
+from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.simulation import SEED_TABLE, simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train

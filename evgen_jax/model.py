@@ -1,11 +1,12 @@
 """A model and the pure functions made from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 
@@ -13,7 +14,7 @@ from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.event import Event, Pulses, Windows
-from evgen_jax.likelihood import DEFAULT_LOSS, Loss, floored, pulse_cdf, pulse_pdf
+from evgen_jax.likelihood import DEFAULT_LOSS, Loss, LossParts, floored, pulse_cdf, pulse_pdf
 from evgen_jax.sources.source import Source, Variables
 from evgen_jax.trafo import Trafo
 
@@ -59,6 +60,65 @@ class Model:
         return replace(self, variables=variables)
 
 
+@dataclass(frozen=True)
+class Ensemble(Model):
+    """Several models of one hypothesis and detector that are fitted together: the mean of their log-likelihoods.
+
+    The mean, not the sum: identical members give the uncertainties of one of them. `variables` is the tuple of the
+    members' weights, normalisation and names are those of the first.
+
+    Attributes:
+      members: at least one.
+    """
+
+    members: tuple[Model, ...] = ()
+
+
+def make_ensemble(models: Sequence[Model]) -> Ensemble:
+    """Joins models, which are fitted like one.
+
+    Raises:
+      ConfigError: no model, or different parameters or detectors.
+    """
+    if not models:
+        raise ConfigError("an ensemble needs at least one model, got none.")
+    first = models[0]
+    for number, model in enumerate(models):
+        if model.parameter_names != first.parameter_names:
+            raise ConfigError(
+                f"ensemble: model {number} has the parameters {', '.join(model.parameter_names)}, the first one "
+                f"{', '.join(first.parameter_names)}."
+            )
+        if not np.array_equal(model.detector.position, first.detector.position):
+            raise ConfigError(
+                f"ensemble: model {number} is of another detector ({model.detector.name}) than the first."
+            )
+    return Ensemble(first.source, tuple(m.variables for m in models), first.trafo, first.detector, first.loss,
+                    first.settings, tuple(models))  # fmt: skip
+
+
+def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], LossParts]:
+    """Loss terms of one event by pulse, DOM and event, priors left out; of an ensemble their mean over the members.
+
+    Args:
+      model, loss: as in `make_log_likelihood`.
+    """
+    if isinstance(model, Ensemble):
+        members = [make_loss_parts(member, loss) for member in model.members]
+
+        def mean_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
+            parts = [f(v, hypothesis, event) for f, v in zip(members, variables, strict=True)]
+            return jax.tree.map(lambda *terms: sum(terms) / len(terms), *parts)
+
+        return mean_parts
+    source, detector, terms = model.source, model.detector, loss or model.loss
+
+    def loss_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
+        return terms.parts(source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative), event)
+
+    return loss_parts
+
+
 def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], Array]:
     """The log-likelihood of one event, with the log of the priors if there are any, as a pure function (variables, hypothesis [H], event) -> scalar.
 
@@ -69,11 +129,10 @@ def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Var
       model: its weights are not used, they are an argument of the result.
       loss: other likelihood terms than the model's own.
     """
-    source, detector, terms = model.source, model.detector, loss or model.loss
+    parts, names, terms = make_loss_parts(model, loss), model.parameter_names, loss or model.loss
 
     def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
-        light = source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative)
-        return -terms(light, event) - terms.prior(source.parameter_names, hypothesis)
+        return -parts(variables, hypothesis, event).total() - terms.prior(names, hypothesis)
 
     return log_likelihood
 
@@ -96,6 +155,7 @@ def make_dom_expectation(
       model: as in `make_log_likelihood`.
       readout: readout window in ns, which noise needs.
     """
+    _not_an_ensemble(model)
     source, detector, num_doms = model.source, model.detector, model.detector.num_doms
 
     def dom_expectation(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
@@ -112,6 +172,11 @@ def make_dom_expectation(
         return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
 
     return dom_expectation
+
+
+def _not_an_ensemble(model: Model) -> None:
+    if isinstance(model, Ensemble):
+        raise ConfigError("an ensemble has no light of its own; take one of its members (`ensemble.members`).")
 
 
 def _probe(num_doms: int, times: Array, readout: tuple[float, float]) -> Event:
@@ -146,6 +211,7 @@ def make_sampler(
       readout: readout window in ns, which noise needs.
       max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
     """
+    _not_an_ensemble(model)
     source, detector, num_doms = model.source, model.detector, model.detector.num_doms
 
     def sampler(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:

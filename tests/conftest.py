@@ -69,8 +69,10 @@ def experiment(tmp_path_factory, detector) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_detector_csv(experiment) -> Path:
-    return experiment / "detector.csv"
+def small_detector_csv(detector, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("detector") / "detector.csv"
+    detector.to_csv(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_dom_expectation
-from evgen_jax.reconstruction.fit import FitResult
+from evgen_jax.reconstruction.result import FitResult
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

@@ -10,11 +10,12 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.event import Event
-from evgen_jax.likelihood import Loss
-from evgen_jax.model import Model
+from evgen_jax.likelihood import LossParts
 from evgen_jax.reconstruction.coordinates import Coordinates
 from evgen_jax.trafo import Trafo
 
+Terms = Callable[[Any, Array, Event], LossParts]
+"""(variables, hypothesis [H], event) -> terms of the loss."""
 FLATTEST = 1e-10
 """Curvatures below this share of the largest one count as not positive."""
 
@@ -64,17 +65,14 @@ def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
     return (vectors / values) @ vectors.T, repaired
 
 
-def make_score_products(model: Model, coordinates: Coordinates, loss: Loss | None = None) -> Callable:
+def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
     """Pure function (variables, unknown [n], anchor [H], event) -> J [n, n], sum of g g^T over all terms of the loss.
 
     Terms: every pulse (times), every DOM (charges), every event (total charges), as the loss has them.
     """
-    terms, source, detector = loss or model.loss, model.source, model.detector
 
     def single(variables: Any, unknown: Array, anchor: Array, event: Event) -> tuple[Array, Array, Array]:
-        hypothesis = coordinates.hypothesis(unknown, anchor)
-        light = source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative)
-        parts = terms.parts(light, event)
+        parts = terms(variables, coordinates.hypothesis(unknown, anchor), event)
         return parts.pulse, parts.dom, jnp.atleast_1d(parts.event)
 
     def products(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:

@@ -2,72 +2,33 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_log_likelihood
-from evgen_jax.multi_sources.multi_source import with_precision
+from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
 from evgen_jax.reconstruction.coordinates import Coordinates, make_coordinates
-from evgen_jax.reconstruction.covariance import Covariance, covariance_of, make_score_products, make_to_normalised
+from evgen_jax.reconstruction.covariance import (
+    Covariance,
+    Terms,
+    covariance_of,
+    make_score_products,
+    make_to_normalised,
+)
 from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, each_lane, grouped_by_shape, stacked
-from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
+from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE
+from evgen_jax.reconstruction.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.search import Search, batched_search, in_float64, scipy_search
 from evgen_jax.trafo import Trafo
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
 GRADIENT_TOLERANCE = 1e-2
-DECREMENT = 1e-2
-"""Promised gain in log-likelihood below which float32 has done its part."""
-
-
-@dataclass(frozen=True)
-class Diagnostics:
-    """How a fit went.
-
-    Attributes:
-      converged: whether the minimiser says so.
-      message: why it stopped.
-      gradient_norm: largest component of the gradient in normalised units at the fit.
-      evaluations: of value and gradient, all seeds together.
-      runtime: s, without compilation; the share of one event where many are fitted together.
-      best_seed: which of the event's seeds led to the fit.
-    """
-
-    converged: bool
-    message: str
-    gradient_norm: float
-    evaluations: int
-    runtime: float
-    best_seed: int = 0
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """One fitted event.
-
-    Attributes:
-      hypothesis: [H], physical units; parameters that were not free are those of the seed.
-      log_likelihood, log_likelihood_seed: at the fit and at its seed.
-      covariance: None if not asked for or if the fit failed.
-      diagnostics: how the fit went.
-    """
-
-    hypothesis: np.ndarray
-    log_likelihood: float
-    log_likelihood_seed: float
-    covariance: Covariance | None
-    diagnostics: Diagnostics
-
-    @property
-    def failed(self) -> bool:
-        return not np.isfinite(self.log_likelihood)
 
 
 def make_fitter(
@@ -97,7 +58,8 @@ def make_fitter(
       max_iterations: of a batched fit.
       optimizer_settings: further keyword arguments of scipy.optimize.minimize.
       in_trafo_space: fit normalised parameters (else those in physical units).
-      log_likelihood: another function (variables, hypothesis, event) than the model's own.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own; sandwich covariances are
+        NaN then.
 
     Raises:
       ReconstructionError: an unknown method, parameter name or bound.
@@ -111,12 +73,16 @@ def make_fitter(
     coordinates = make_coordinates(model, free, default_free, bounds)
     evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
     if method == "batched":
-        precise = None if log_likelihood else Evaluator(*_precise(model, coordinates))
+        precise = None
+        if log_likelihood is None:
+            wide = in_float64(model)
+            precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
         settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
-        search: Callable[..., Minima] = partial(_batched, evaluator, precise, settings)
+        search = batched_search(evaluator, precise, settings)
     else:
-        search = partial(_scipy, evaluator, {"method": method, **(optimizer_settings or {})})
-    uncertainty = _Uncertainty(model, coordinates, evaluator) if covariance else None
+        search = scipy_search(evaluator, {"method": method, **(optimizer_settings or {})})
+    terms = None if log_likelihood else make_loss_parts(model)
+    uncertainty = _Uncertainty(terms, coordinates, evaluator) if covariance else None
 
     def fit(events: Sequence[Event], seeds: np.ndarray) -> list[FitResult]:
         seeds = _checked_seeds(model, events, seeds)
@@ -145,9 +111,7 @@ def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> 
     return seeds
 
 
-def _fit_batch(
-    evaluator: Evaluator, search: Callable[..., Minima], uncertainty, batch: Event, seeds: np.ndarray
-) -> list[FitResult]:
+def _fit_batch(evaluator: Evaluator, search: Search, uncertainty, batch: Event, seeds: np.ndarray) -> list[FitResult]:
     """Fits events of one shape from seeds [E, S, H]."""
     num_events, num_seeds, _ = seeds.shape
     anchors = seeds.reshape(num_events * num_seeds, -1)
@@ -157,7 +121,6 @@ def _fit_batch(
     start = evaluator.start(safe)
     evaluator.gradient(batch, which[:1], start[:1], safe[:1])  # compiles, if the shape is new
     begin = time.perf_counter()
-    first, _ = evaluator.gradient(batch, which, start, safe)
     minima = search(batch, which, start, safe)
     hypotheses = evaluator.hypothesis(minima.x, safe)
     share = (time.perf_counter() - begin) / num_events
@@ -178,85 +141,19 @@ def _fit_batch(
         if status == NOT_FINITE:
             status = "the log-likelihood at the seed is not finite"
         results.append(FitResult(
-            hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-first[lane]), covariances[event],
+            hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane]), covariances[event],
             Diagnostics(status == CONVERGED, status, float(np.max(np.abs(minima.gradient[lane]))),
                         int(evaluations[event]), share, int(lane - event * num_seeds)),
         ))  # fmt: skip
     return results
 
 
-def _precise(model: Model, coordinates: Coordinates) -> tuple[LogLikelihood, Coordinates, Any]:
-    """The same likelihood with the network in float64."""
-    with jax.enable_x64(True):
-        source = with_precision(model.source, jnp.float64)
-        variables = jax.tree.map(
-            lambda a: jnp.asarray(a, jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, model.variables
-        )
-    return make_log_likelihood(replace(model, source=source)), coordinates, variables
-
-
-def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors) -> Minima:
-    """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
-
-    def gradient_of(used: Evaluator, lanes: np.ndarray, x: np.ndarray):
-        return used.gradient(batch, which[lanes], x, anchors[lanes])
-
-    def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
-
-    rough = {**settings, "decrement_tolerance": DECREMENT} if precise else settings
-    first = minimise(partial(gradient_of, evaluator), start, hessian=hessian, **rough)
-    if precise is None:
-        return first
-    lanes = np.flatnonzero(first.status != NOT_FINITE)
-    if len(lanes) == 0:
-        return first
-
-    def lane_gradient(own: np.ndarray, x: np.ndarray):
-        return gradient_of(precise, lanes[own], x)
-
-    def lane_hessian(own: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return hessian(lanes[own], x)
-
-    last = minimise(lane_gradient, first.x[lanes], hessian=lane_hessian, **settings)
-    for field in ("x", "value", "gradient", "status"):
-        getattr(first, field)[lanes] = getattr(last, field)
-    first.evaluations[lanes] += last.evaluations
-    first.iterations[lanes] += last.iterations
-    return first
-
-
-def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:
-    """SciPy's minimiser, one problem after the other."""
-    count = len(start)
-    x, value, gradient = start.copy(), np.full(count, np.inf), np.full(start.shape, np.nan)
-    status, evaluations = np.full(count, "", dtype="U120"), np.zeros(count, int)
-    for lane in range(count):
-        own = slice(lane, lane + 1)
-
-        def function(unknown: np.ndarray, own=own) -> tuple[float, np.ndarray]:
-            v, g = evaluator.gradient(batch, which[own], unknown[None], anchors[own])
-            finite = np.isfinite(v[0]) and np.all(np.isfinite(g[0]))
-            return (float(v[0]), g[0]) if finite else (np.inf, np.zeros_like(g[0]))
-
-        first, _ = function(start[lane])
-        if not np.isfinite(first):
-            status[lane], evaluations[lane] = NOT_FINITE, 1
-            continue
-        result = optimize.minimize(function, start[lane], jac=True, **settings)
-        x[lane] = result.x if result.fun <= first else start[lane]
-        value[lane], gradient[lane] = function(x[lane])
-        status[lane] = CONVERGED if result.success else str(result.message)
-        evaluations[lane] = int(result.nfev) + 2
-    return Minima(x, value, gradient, status, evaluations, np.zeros(count, int))
-
-
 class _Uncertainty:
     """Covariances of a batch at its best fits."""
 
-    def __init__(self, model: Model, coordinates: Coordinates, evaluator: Evaluator):
-        self._evaluator, self._coordinates, self._variables = evaluator, coordinates, model.variables
-        self._products = jax.jit(partial(each_lane, make_score_products(model, coordinates)))
+    def __init__(self, terms: Terms | None, coordinates: Coordinates, evaluator: Evaluator):
+        self._evaluator, self._coordinates = evaluator, coordinates
+        self._products = jax.jit(partial(each_lane, make_score_products(terms, coordinates))) if terms else None
         self._derivative = jax.jit(jax.vmap(make_to_normalised(coordinates)))
 
     def __call__(self, batch: Event, hypotheses: np.ndarray, fine: np.ndarray) -> tuple[list[Covariance | None], float]:
@@ -265,7 +162,9 @@ class _Uncertainty:
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
         hessian = evaluator.hessian(batch, which, unknown, hypotheses)
-        products = evaluator.run(self._products, batch, which, unknown, hypotheses)
+        products = np.full_like(hessian, np.nan)
+        if self._products is not None:
+            products = evaluator.run(self._products, batch, which, unknown, hypotheses)
         with jax.enable_x64(True):
             derivative = np.asarray(self._derivative(jnp.asarray(unknown), jnp.asarray(hypotheses)))
         found = [

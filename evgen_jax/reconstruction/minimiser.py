@@ -30,13 +30,15 @@ class Minima:
     """Results of `minimise`: one row per problem.
 
     Attributes:
-      x: [L, n]. value: [L]. gradient: [L, n].
+      x: [L, n]. value: [L]. gradient: [L, n]: at the minimum.
+      first_value: [L], at the start.
       status: [L], CONVERGED, NO_DESCENT (of rounding errors), LIMIT or NOT_FINITE.
       evaluations, iterations: [L].
     """
 
     x: np.ndarray
     value: np.ndarray
+    first_value: np.ndarray
     gradient: np.ndarray
     status: np.ndarray
     evaluations: np.ndarray
@@ -48,6 +50,7 @@ def minimise(
     start: np.ndarray,
     *,
     hessian: Curvature | None = None,
+    inverse: np.ndarray | None = None,
     gradient_tolerance: float = 1e-2,
     decrement_tolerance: float = 0.0,
     max_iterations: int = 200,
@@ -59,6 +62,7 @@ def minimise(
       start: [L, n].
       hessian: Hessians of some of the problems, used at the start, every `REFRESH` iterations and where a line search
         fails; None: a multiple of the identity from the gradient instead.
+      inverse: [n, n] or [L, n, n], inverse Hessians to begin with, positive definite, instead of those at the start.
       gradient_tolerance: of the largest |component| of the gradient.
       decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search.
       max_iterations: per problem.
@@ -70,8 +74,9 @@ def minimise(
     evaluations, iterations = np.ones(count, int), np.zeros(count, int)
     status = np.full(count, "", dtype="U24")
     status[~(np.isfinite(value) & np.all(np.isfinite(gradient), axis=1))] = NOT_FINITE
-    age = np.zeros(count, int)
-    inverse = np.zeros((count, size, size))
+    first_value, age = value.copy(), np.zeros(count, int)
+    given = inverse is not None
+    inverse = np.array(np.broadcast_to(np.zeros((size, size)) if inverse is None else inverse, (count, size, size)))
 
     def renew(problems: np.ndarray) -> None:
         age[problems] = 0
@@ -85,7 +90,10 @@ def minimise(
         status[(status == "") & (iterations >= max_iterations)] = LIMIT
 
     finish()
-    renew(np.flatnonzero(status == ""))
+    if given:
+        age[:] = 1  # not exact here: where it leads nowhere an exact one follows
+    else:
+        renew(np.flatnonzero(status == ""))
     while np.any(status == ""):
         active = np.flatnonzero(status == "")
         step = -np.einsum("lij,lj->li", inverse[active], gradient[active])
@@ -112,7 +120,7 @@ def minimise(
         old[lost] = True
         old |= (age >= REFRESH) & (hessian is not None)
         renew(np.flatnonzero(old & (status == "")))
-    return Minima(x, value, gradient, status, evaluations, iterations)
+    return Minima(x, value, first_value, gradient, status, evaluations, iterations)
 
 
 def _first_inverse(gradient: np.ndarray, curvature: np.ndarray | None) -> np.ndarray:

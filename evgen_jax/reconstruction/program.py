@@ -19,7 +19,8 @@ from evgen_jax.files import write_whole
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
 from evgen_jax.parameters import column_names
-from evgen_jax.reconstruction.fit import FitResult, make_fitter
+from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.table import TABLE, fill, with_reference_names, write_table
 

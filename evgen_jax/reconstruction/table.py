@@ -9,7 +9,7 @@ import numpy as np
 from evgen_jax.files import replaced
 from evgen_jax.model import Model
 from evgen_jax.parameters import unit_of
-from evgen_jax.reconstruction.fit import FitResult
+from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.version import __version__
 
 TABLE = "Variables"

@@ -1,0 +1,171 @@
+"""Samples of the posterior by blackjax: NUTS, or an ensemble of chains that learn from each other (MEADS)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.event import Event
+from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.reconstruction.coordinates import make_coordinates
+from evgen_jax.reconstruction.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.prior_density import LogPrior, make_log_posterior
+
+METHODS = ("nuts", "ensemble")
+FOLDS = 4
+"""Of an ensemble: chains of one fold learn from those of the others."""
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Samples of C chains, S each; states that were kept because a proposal was rejected count again.
+
+    Attributes:
+      hypothesis: [C, S, H], physical units.
+      log_density: [C, S], of likelihood and prior by the fit's unknowns.
+      acceptance: [C], mean acceptance probability.
+      divergences: trajectories that ran away; more than a few mean that a region was not reached.
+      r_hat: [n], split R-hat of the unknowns: below 1.01 where the chains agree.
+      effective_samples: [n], independent samples that they are worth.
+    """
+
+    hypothesis: np.ndarray
+    log_density: np.ndarray
+    acceptance: np.ndarray
+    divergences: int
+    r_hat: np.ndarray
+    effective_samples: np.ndarray
+
+    @property
+    def samples(self) -> np.ndarray:
+        """All chains behind each other [C S, H]."""
+        return self.hypothesis.reshape(-1, self.hypothesis.shape[-1])
+
+
+def make_posterior_sampler(
+    model: Model,
+    log_prior: LogPrior,
+    *,
+    method: str = "nuts",
+    num_chains: int | None = None,
+    num_warmup: int = 200,
+    num_samples: int = 500,
+    free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    log_likelihood: LogLikelihood | None = None,
+) -> Callable[[Event, np.ndarray, Array], Posterior]:
+    """A function (event, best fit [H], key) -> Posterior; compiled once per padded shape of event.
+
+    Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix.
+
+    Args:
+      model: what to sample; parameters that are not free keep the values of the best fit.
+      log_prior: see `make_prior`.
+      method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
+      num_chains: run side by side; default 4, of an ensemble 32.
+      num_warmup, num_samples: steps per chain.
+      free, bounds, log_likelihood: as in `make_fitter`.
+
+    Raises:
+      ReconstructionError: an unknown method or name, a number of chains that does not fit, or blackjax is not installed.
+    """
+    try:
+        import blackjax
+    except ImportError:
+        raise ReconstructionError(
+            "sampling needs blackjax. Install it with: pip install 'evgen_jax[posterior]'."
+        ) from None
+    if method not in METHODS:
+        raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    chains = num_chains or (4 if method == "nuts" else 32)
+    if method == "ensemble" and (chains % FOLDS or chains < 2 * FOLDS):
+        raise ReconstructionError(f"num_chains: an ensemble takes a multiple of {FOLDS}, 8 at least, got {chains}.")
+    coordinates = make_coordinates(model, free, bounds=bounds)
+    function = log_likelihood or make_log_likelihood(model)
+    evaluator = Evaluator(function, coordinates, model.variables)
+    log_posterior = make_log_posterior(function, log_prior, coordinates)
+    # Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
+    run = jax.jit(
+        partial(_nuts if method == "nuts" else _ensemble, blackjax, log_posterior, chains, num_warmup, num_samples)
+    )
+
+    def sample(event: Event, best: np.ndarray, key: Array) -> Posterior:
+        anchor = np.array(best, np.float64)[None]
+        batch, which = stacked([event], shape_of(event), 1), np.zeros(1, int)
+        unknown = evaluator.start(anchor)
+        value, _ = evaluator.gradient(batch, which, unknown, anchor)
+        if not np.isfinite(value[0]):
+            raise ReconstructionError("the log-likelihood at the best fit is not finite; nothing can be sampled there.")
+        inverse, _ = inverse_of_hessian(evaluator.hessian(batch, which, unknown, anchor)[0])
+        with jax.enable_x64(True):
+            one = jax.tree.map(lambda a: a[0], batch)
+            out = run(model.variables, jnp.asarray(unknown[0]), jnp.asarray(anchor[0]), one,
+                      jnp.linalg.cholesky(jnp.asarray(inverse)), key)  # fmt: skip
+            unknowns, density, acceptance, divergent = jax.tree.map(np.asarray, out)
+            hypotheses = evaluator.hypothesis(
+                unknowns.reshape(-1, unknowns.shape[-1]), np.repeat(anchor, unknowns.shape[0] * unknowns.shape[1], 0)
+            )
+            r_hat = np.asarray(blackjax.rhat(jnp.asarray(unknowns)))
+            effective = np.asarray(blackjax.ess(jnp.asarray(unknowns)))
+        return Posterior(
+            hypotheses.reshape(*unknowns.shape[:2], -1), density, acceptance, int(divergent.sum()), r_hat, effective
+        )
+
+    return sample
+
+
+def _target(log_posterior, variables, unknown, anchor, event, width):
+    def density(z: Array) -> Array:
+        value = log_posterior(variables, unknown + width @ z, anchor, event)
+        return jnp.where(jnp.isfinite(value), value, -jnp.inf)
+
+    return density
+
+
+def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, unknown, anchor, event,
+          width, key):  # fmt: skip
+    density = _target(log_posterior, variables, unknown, anchor, event, width)
+    adaptation = blackjax.window_adaptation(blackjax.nuts, density)
+
+    def chain(key: Array):
+        key_start, key_warmup, key_run = jax.random.split(key, 3)
+        start = jax.random.normal(key_start, unknown.shape, unknown.dtype)
+        (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
+        step = blackjax.nuts(density, **parameters).step
+        return _run(step, state, jax.random.split(key_run, samples))
+
+    states, info = jax.vmap(chain)(jax.random.split(key, chains))
+    unknowns = unknown + states.position @ width.T
+    return unknowns, states.logdensity, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+
+
+def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, unknown, anchor, event,
+              width, key):  # fmt: skip
+    density = _target(log_posterior, variables, unknown, anchor, event, width)
+    key_start, key_warmup, key_run = jax.random.split(key, 3)
+    start = jax.random.normal(key_start, (chains, *unknown.shape), unknown.dtype)
+    adaptation = blackjax.meads_adaptation(density, chains)
+    (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
+    step = blackjax.ghmc(density, **parameters).step
+
+    def chain(state: Any, key: Array):
+        return _run(step, state, jax.random.split(key, samples))
+
+    states, info = jax.vmap(chain)(state, jax.random.split(key_run, chains))
+    unknowns = unknown + states.position @ width.T
+    return unknowns, states.logdensity, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+
+
+def _run(step: Callable, state: Any, keys: Array) -> tuple[Any, Any]:
+    def one(state: Any, key: Array):
+        state, info = step(key, state)
+        return state, (state, info)
+
+    return jax.lax.scan(one, state, keys)[1]

@@ -1,0 +1,123 @@
+"""Prior densities of hypothesis parameters, stated explicitly and normalised, for posteriors and penalised fits.
+
+A prior is a function hypothesis [H] -> log density by the physical parameters (m, ns, GeV, and per rad of zenith and of
+azimuth). What is not given is flat and improper: nothing is implied.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.event import Event
+from evgen_jax.numerics import sum_dtype
+from evgen_jax.reconstruction.coordinates import Coordinates
+from evgen_jax.reconstruction.evaluator import LogLikelihood
+
+LogPrior = Callable[[Array], Array]
+KINDS = {
+    "isotropic": (),
+    "uniform": ("low", "high"),
+    "power_law": ("low", "high", "index"),
+    "normal": ("mean", "sigma"),
+}
+"""Distributions by the names of a configuration, and the numbers that each needs."""
+SMALLEST_SINE = 1e-12
+
+
+def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> LogPrior:
+    """The joint prior of independent parameters.
+
+    Args:
+      names: of the hypothesis.
+      settings: {parameter: {"distribution": one of KINDS, ...its numbers}}; 'isotropic' is given for a zenith and holds for
+        its azimuth; 'power_law' is E^-index between low and high (index 1: flat in the logarithm).
+
+    Raises:
+      ReconstructionError: unknown parameter or distribution, missing, further or impossible numbers.
+    """
+    parts = []
+    for name, given in settings.items():
+        if name not in names:
+            raise ReconstructionError(
+                f"priors: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
+            )
+        numbers = dict(given)
+        kind = numbers.pop("distribution", None)
+        if kind not in KINDS:
+            raise ReconstructionError(f"priors.{name}.distribution: expected one of {', '.join(KINDS)}, got {kind!r}.")
+        if set(numbers) != set(KINDS[kind]):
+            raise ReconstructionError(
+                f"priors.{name}: '{kind}' takes {', '.join(KINDS[kind]) or 'no numbers'}, got "
+                f"{', '.join(numbers) or 'none'}."
+            )
+        parts.append(_one(names, name, kind, numbers))
+
+    def log_prior(hypothesis: Array) -> Array:
+        total = jnp.zeros((), sum_dtype())
+        for part in parts:
+            total = total + part(hypothesis)
+        return total
+
+    return log_prior
+
+
+def _one(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float]) -> LogPrior:
+    place = list(names).index(name)
+    if kind == "isotropic":
+        if not name.endswith("zenith") or name.removesuffix("zenith") + "azimuth" not in names:
+            raise ReconstructionError(f"priors.{name}: 'isotropic' is given for the zenith of a direction.")
+        return lambda h: jnp.log(jnp.maximum(jnp.sin(h[place]), SMALLEST_SINE) / (4 * np.pi)).astype(sum_dtype())
+    if kind == "normal":
+        mean, sigma = numbers["mean"], numbers["sigma"]
+        if not sigma > 0:
+            raise ReconstructionError(f"priors.{name}.sigma: expected a width > 0, got {sigma}.")
+        return lambda h: -0.5 * ((h[place] - mean) / sigma) ** 2 - float(np.log(sigma * np.sqrt(2 * np.pi)))
+    low, high, index = numbers["low"], numbers["high"], numbers.get("index", 0.0)
+    if not low < high or (kind == "power_law" and not low > 0):
+        raise ReconstructionError(
+            f"priors.{name}: expected low < high{' and low > 0' if kind == 'power_law' else ''}, got [{low}, {high}]."
+        )
+    norm = np.log(high / low) if index == 1 else (high ** (1 - index) - low ** (1 - index)) / (1 - index)
+
+    def density(hypothesis: Array) -> Array:
+        value = hypothesis[place]
+        inside = (value >= low) & (value <= high)
+        slope = -index * jnp.log(jnp.where(inside, value, high)) if index else 0.0
+        return jnp.where(inside, slope - float(np.log(norm)), -jnp.inf)
+
+    return density
+
+
+def with_prior(log_likelihood: LogLikelihood, log_prior: LogPrior) -> LogLikelihood:
+    """Sum of both as a function (variables, hypothesis, event): its maximum is that of the density by physical parameters."""
+
+    def log_density(variables: Any, hypothesis: Array, event: Event) -> Array:
+        return log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)
+
+    return log_density
+
+
+def make_log_posterior(
+    log_likelihood: LogLikelihood, log_prior: LogPrior, coordinates: Coordinates
+) -> Callable[[Any, Array, Array, Event], Array]:
+    """Pure function (variables, unknown [n], anchor [H], event) -> log density by the unknowns of a fit.
+
+    That is likelihood times prior times |d(free physical parameters) / d(unknowns)|: samples of the unknowns, mapped to
+    hypotheses, are samples of the posterior whatever coordinates were used.
+    """
+    free = jnp.asarray(coordinates.free)
+
+    def log_posterior(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
+        def physical(u: Array) -> Array:
+            return coordinates.hypothesis(u, anchor)[free]
+
+        hypothesis = coordinates.hypothesis(unknown, anchor)
+        _, log_volume = jnp.linalg.slogdet(jax.jacfwd(physical)(unknown))
+        return log_likelihood(variables, hypothesis, event) + log_prior(hypothesis) + log_volume
+
+    return log_posterior

@@ -1,0 +1,95 @@
+"""Many fits of one event with some parameters held: the engine of scans and sky maps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.event import Event
+from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.reconstruction.coordinates import free_flags, make_coordinates
+from evgen_jax.reconstruction.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.minimiser import minimise
+
+PRECISION = 1e-2
+"""Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Fits [L] of one event.
+
+    Attributes:
+      hypothesis: [L, H], the held parameters as given.
+      log_likelihood: [L], NaN where it is not finite at the start.
+      evaluations: [L], of value and gradient.
+    """
+
+    hypothesis: np.ndarray
+    log_likelihood: np.ndarray
+    evaluations: np.ndarray
+
+
+Refit = Callable[[Event, np.ndarray], Refits]
+"""(event, starts [L, H]) -> fits [L]."""
+
+
+def make_refit(
+    model: Model,
+    held: Sequence[str],
+    *,
+    free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    log_likelihood: LogLikelihood | None = None,
+    max_iterations: int = 100,
+) -> Refit:
+    """A function (event, starts [L, H]) that fits all parameters but the held ones, all starts together.
+
+    The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful of
+    evaluations. Log-likelihoods are exact to about `PRECISION`.
+
+    Args:
+      model: what to fit.
+      held: parameters that keep the values of the starts.
+      free: {parameter: whether it is fitted}, default all.
+      bounds: {parameter: (low, high)}, physical units; not for held ones.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own.
+      max_iterations: per start.
+
+    Raises:
+      ReconstructionError: an unknown name.
+    """
+    names = model.parameter_names
+    flags = free_flags(model, {**(free or {}), **dict.fromkeys(held, False)}) if len(held) < len(names) else None
+    function = log_likelihood or make_log_likelihood(model)
+    if flags is None or not flags.any():
+        raise ReconstructionError(f"no parameter is left to fit when {', '.join(held)} are held.")
+    kept = {name: limits for name, limits in (bounds or {}).items() if name not in held}
+    coordinates = make_coordinates(model, dict(zip(names, map(bool, flags), strict=True)), bounds=kept)
+    evaluator = Evaluator(function, coordinates, model.variables)
+
+    def refit(event: Event, starts: np.ndarray) -> Refits:
+        anchors = np.array(starts, np.float64)
+        batch, which = stacked([event], shape_of(event), 1), np.zeros(len(anchors), int)
+        unknown = evaluator.start(anchors)
+
+        def gradient(lanes: np.ndarray, x: np.ndarray):
+            return evaluator.gradient(batch, which[lanes], x, anchors[lanes])
+
+        def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
+            return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
+
+        first = hessian(np.zeros(1, int), unknown[:1])[0]
+        inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
+        minima = minimise(
+            gradient, unknown, hessian=hessian, inverse=inverse, decrement_tolerance=PRECISION,
+            max_iterations=max_iterations,
+        )  # fmt: skip
+        hypothesis = evaluator.hypothesis(minima.x, anchors)
+        fixed = np.flatnonzero(~flags)
+        hypothesis[:, fixed] = anchors[:, fixed]  # exactly as given
+        return Refits(hypothesis, np.where(np.isfinite(minima.value), -minima.value, np.nan), minima.evaluations)
+
+    return refit

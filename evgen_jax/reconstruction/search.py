@@ -1,0 +1,104 @@
+"""Searches for the minima of many problems: batched on the device, or SciPy's one after the other."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import optimize
+
+from evgen_jax.event import Event
+from evgen_jax.model import Ensemble, Model, make_ensemble
+from evgen_jax.multi_sources.multi_source import with_precision
+from evgen_jax.reconstruction.evaluator import Evaluator
+from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
+
+DECREMENT = 1e-2
+"""Promised gain in log-likelihood below which float32 has done its part."""
+Search = Callable[[Event, np.ndarray, np.ndarray, np.ndarray], Minima]
+"""(events [E], which of them [L], unknowns [L, n], anchors [L, H]) -> minima of L problems."""
+
+
+def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Mapping[str, Any]) -> Search:
+    """All problems at once: BFGS in the network's own precision until that is what limits it, then few steps in float64.
+
+    Args:
+      evaluator, precise: of the same likelihood; without the second the first goes all the way.
+      settings: further arguments of `minimise`.
+    """
+    return partial(_batched, evaluator, precise, dict(settings))
+
+
+def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
+    """One problem after the other; `settings` are arguments of scipy.optimize.minimize."""
+    return partial(_scipy, evaluator, dict(settings))
+
+
+def in_float64(model: Model) -> Model:
+    """The same model with its networks in float64."""
+    if isinstance(model, Ensemble):
+        return make_ensemble([in_float64(member) for member in model.members])
+    with jax.enable_x64(True):
+        variables = jax.tree.map(
+            lambda a: jnp.asarray(a, jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, model.variables
+        )
+        return replace(model, source=with_precision(model.source, jnp.float64), variables=variables)
+
+
+def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors) -> Minima:
+    """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
+
+    def gradient_of(used: Evaluator, lanes: np.ndarray, x: np.ndarray):
+        return used.gradient(batch, which[lanes], x, anchors[lanes])
+
+    def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
+
+    rough = {**settings, "decrement_tolerance": DECREMENT} if precise else settings
+    first = minimise(partial(gradient_of, evaluator), start, hessian=hessian, **rough)
+    if precise is None:
+        return first
+    lanes = np.flatnonzero(first.status != NOT_FINITE)
+    if len(lanes) == 0:
+        return first
+
+    def lane_gradient(own: np.ndarray, x: np.ndarray):
+        return gradient_of(precise, lanes[own], x)
+
+    def lane_hessian(own: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return hessian(lanes[own], x)
+
+    last = minimise(lane_gradient, first.x[lanes], hessian=lane_hessian, **settings)
+    for field in ("x", "value", "gradient", "status"):
+        getattr(first, field)[lanes] = getattr(last, field)
+    first.evaluations[lanes] += last.evaluations
+    first.iterations[lanes] += last.iterations
+    return first
+
+
+def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:
+    """SciPy's minimiser, one problem after the other."""
+    count = len(start)
+    x, value, gradient = start.copy(), np.full(count, np.inf), np.full(start.shape, np.nan)
+    first, status, evaluations = np.full(count, np.inf), np.full(count, "", dtype="U120"), np.zeros(count, int)
+    for lane in range(count):
+        own = slice(lane, lane + 1)
+
+        def function(unknown: np.ndarray, own=own) -> tuple[float, np.ndarray]:
+            v, g = evaluator.gradient(batch, which[own], unknown[None], anchors[own])
+            finite = np.isfinite(v[0]) and np.all(np.isfinite(g[0]))
+            return (float(v[0]), g[0]) if finite else (np.inf, np.zeros_like(g[0]))
+
+        first[lane], _ = function(start[lane])
+        if not np.isfinite(first[lane]):
+            status[lane], evaluations[lane] = NOT_FINITE, 1
+            continue
+        result = optimize.minimize(function, start[lane], jac=True, **settings)
+        x[lane] = result.x if result.fun <= first[lane] else start[lane]
+        value[lane], gradient[lane] = function(x[lane])
+        status[lane] = CONVERGED if result.success else str(result.message)
+        evaluations[lane] = int(result.nfev) + 2
+    return Minima(x, value, first, gradient, status, evaluations, np.zeros(count, int))

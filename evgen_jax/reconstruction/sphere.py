@@ -1,0 +1,151 @@
+"""Distributions of directions on the sphere: von Mises-Fisher and Kent, per steradian, and their fits to samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special, stats
+
+from evgen_jax.errors import ReconstructionError
+
+NEARLY_A_POINT = 1e-12
+"""Samples narrower than this (1 - mean resultant length) have no finite concentration."""
+
+
+def unit_vectors(zenith: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
+    """Unit vectors (..., 3) to where particles come from."""
+    zenith, azimuth = np.broadcast_arrays(zenith, azimuth)
+    sine = np.sin(zenith)
+    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(zenith)], axis=-1)
+
+
+def angles(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Zenith in [0, pi] and azimuth in [0, 2 pi) of vectors (..., 3)."""
+    x, y, z = np.moveaxis(np.asarray(vectors, np.float64), -1, 0)
+    return np.arctan2(np.hypot(x, y), z), np.mod(np.arctan2(y, x), 2 * np.pi)
+
+
+def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angle between unit vectors (..., 3), accurate for small ones."""
+    return 2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
+
+
+@dataclass(frozen=True)
+class VonMisesFisher:
+    """Round distribution around a direction: kappa / (4 pi sinh kappa) exp(kappa cos psi).
+
+    Attributes:
+      zenith, azimuth: of the centre, rad.
+      kappa: concentration; the width per axis is 1 / sqrt(kappa) where it is small.
+    """
+
+    zenith: float
+    azimuth: float
+    kappa: float
+
+    @property
+    def sigma(self) -> float:
+        """Width per axis, rad."""
+        return float(1 / np.sqrt(self.kappa))
+
+    def log_density(self, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+        """Per steradian."""
+        cosine = unit_vectors(zenith, azimuth) @ unit_vectors(self.zenith, self.azimuth)
+        return np.log(self.kappa / (2 * np.pi)) + self.kappa * (cosine - 1) - np.log(-np.expm1(-2 * self.kappa))
+
+    def containment(self, psi: np.ndarray) -> np.ndarray:
+        """Probability within the opening angle psi, rad."""
+        return np.expm1(self.kappa * (np.cos(psi) - 1)) / np.expm1(-2 * self.kappa)
+
+
+@dataclass(frozen=True)
+class Kent:
+    """Elliptic distribution: exp(kappa g1.x + beta ((g2.x)^2 - (g3.x)^2)) / c (Kent, J. R. Stat. Soc. B 44, 71 (1982)).
+
+    Attributes:
+      axes: [3, 3], rows g1 (centre), g2 (long axis), g3 (short axis).
+      kappa, beta: concentration and ellipticity, 0 <= 2 beta < kappa.
+    """
+
+    axes: np.ndarray
+    kappa: float
+    beta: float
+
+    def log_density(self, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+        """Per steradian."""
+        along = unit_vectors(zenith, azimuth) @ self.axes.T
+        exponent = self.kappa * (along[..., 0] - 1) + self.beta * (along[..., 1] ** 2 - along[..., 2] ** 2)
+        return exponent - log_kent_norm(self.kappa, self.beta)
+
+    @property
+    def sigmas(self) -> tuple[float, float]:
+        """Widths along the long and the short axis, rad, where they are small."""
+        return float(1 / np.sqrt(self.kappa - 2 * self.beta)), float(1 / np.sqrt(self.kappa + 2 * self.beta))
+
+
+def log_kent_norm(kappa: float, beta: float) -> float:
+    """ln of the integral of exp(kappa (cos - 1) + beta (...)) over the sphere, exact.
+
+    Integrated over the azimuth: 2 pi int exp(kappa (u - 1)) I0(beta (1 - u^2)) du over u = cos psi.
+    """
+    # Where the integrand lives: psi up to some widths of the long axis.
+    reach = min(2.0, 60 / max(kappa - 2 * beta, 1e-3))
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    # Squared nodes crowd near psi = 0, where the peak of large kappa is.
+    s = (nodes + 1) / 2
+    v, measure = reach * s**2, reach * s * weights
+    argument = beta * v * (2 - v)
+    integrand = np.exp(-kappa * v + argument) * special.i0e(argument)
+    return float(np.log(2 * np.pi * np.sum(integrand * measure)))
+
+
+def fit_von_mises_fisher(zenith: np.ndarray, azimuth: np.ndarray) -> VonMisesFisher:
+    """Maximum-likelihood fit to directions [S], rad.
+
+    Raises:
+      ReconstructionError: fewer than two different directions.
+    """
+    vectors = _checked(zenith, azimuth)
+    centre, kappa = stats.vonmises_fisher.fit(vectors)
+    theta, phi = angles(centre)
+    return VonMisesFisher(float(theta), float(phi), float(kappa))
+
+
+def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
+    """Axes from moments (Kent 1982), concentrations by maximum likelihood with the exact normalisation.
+
+    Raises:
+      ReconstructionError: fewer than two different directions.
+    """
+    vectors = _checked(zenith, azimuth)
+    mean = vectors.mean(axis=0)
+    centre = mean / np.linalg.norm(mean)
+    second = vectors.T @ vectors / len(vectors)
+    # Any two axes across the centre; then turned to the principal ones of the second moments.
+    _, _, basis = np.linalg.svd(centre[None])
+    across = basis[1:]
+    values, turn = np.linalg.eigh(across @ second @ across.T)
+    long, short = turn.T[::-1] @ across
+    wide, narrow = max(values[1], 1e-12), max(values[0], 1e-12)
+
+    def loss(x: np.ndarray) -> float:
+        # 1 / variances of the two axes as the unknowns, so that kappa > 2 beta >= 0.
+        a, b = np.exp(x)
+        kappa, beta = (a + b) / 2, (b - a) / 4
+        mean_exponent = kappa * (np.linalg.norm(mean) - 1) + beta * (values[1] - values[0])
+        return log_kent_norm(kappa, beta) - mean_exponent
+
+    start = np.log([1 / wide, 1 / narrow])
+    result = optimize.minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9})
+    a, b = np.sort(np.exp(result.x))
+    return Kent(np.stack([centre, long, short]), float((a + b) / 2), float((b - a) / 4))
+
+
+def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    vectors = unit_vectors(np.asarray(zenith, np.float64), np.asarray(azimuth, np.float64))
+    if vectors.ndim != 2 or len(vectors) < 2 or 1 - np.linalg.norm(vectors.mean(axis=0)) < NEARLY_A_POINT:
+        raise ReconstructionError(
+            f"expected zeniths and azimuths of at least two different directions, got shapes {np.shape(zenith)} and "
+            f"{np.shape(azimuth)}."
+        )
+    return vectors

@@ -1,0 +1,106 @@
+"""Priors and samplers against densities that are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic import KAPPA, MEAN, WIDTH, around_a_direction
+
+from evgen_jax.analytic_model import analytic_model
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.reconstruction.coordinates import make_coordinates
+from evgen_jax.reconstruction.posterior import make_posterior_sampler
+from evgen_jax.reconstruction.prior_density import make_log_posterior, make_prior
+from evgen_jax.reconstruction.sphere import fit_von_mises_fisher
+from evgen_jax.sources.linen_source import empty_event
+
+PRIORS = {
+    "cascade_zenith": {"distribution": "isotropic"},
+    "cascade_energy": {"distribution": "power_law", "low": 100.0, "high": 1e5, "index": 1.0},
+    "cascade_x": {"distribution": "uniform", "low": -600.0, "high": 600.0},
+    "cascade_y": {"distribution": "normal", "mean": -20.0, "sigma": 3.0},
+}
+
+
+@pytest.fixture(scope="module")
+def model(loaded_detector):
+    return analytic_model(loaded_detector)
+
+
+def test_priors_are_normalised(model, x64):
+    names = model.parameter_names
+    base = jnp.asarray(MEAN)
+
+    def integral(prior, place, grid):
+        values = jax.vmap(lambda v: prior(base.at[place].set(v)))(jnp.asarray(grid))
+        return np.trapezoid(np.exp(np.asarray(values)), grid)
+
+    for index in (0.5, 1.0, 2.7):
+        law = make_prior(names, {"cascade_energy": {**PRIORS["cascade_energy"], "index": index}})
+        assert integral(law, 5, np.geomspace(100, 1e5, 20001)) == pytest.approx(1, rel=1e-4)
+    isotropic = make_prior(names, {"cascade_zenith": PRIORS["cascade_zenith"]})
+    assert 2 * np.pi * integral(isotropic, 3, np.linspace(0, np.pi, 20001)) == pytest.approx(1, rel=1e-6)
+    assert integral(make_prior(names, {"cascade_x": PRIORS["cascade_x"]}), 0, np.linspace(-599.999, 599.999, 99)) \
+        == pytest.approx(1, rel=1e-5)  # fmt: skip
+    assert integral(make_prior(names, {"cascade_y": PRIORS["cascade_y"]}), 1, np.linspace(-60, 20, 9999)) \
+        == pytest.approx(1, rel=1e-6)  # fmt: skip
+    assert make_prior(names, PRIORS)(base.at[0].set(601.0)) == -np.inf
+    assert make_prior(names, {})(base) == 0
+
+
+def test_wrong_priors_are_refused(model):
+    for settings, message in (
+        ({"cascade_energi": {"distribution": "uniform"}}, "Did you mean 'cascade_energy'"),
+        ({"cascade_energy": {"distribution": "flat"}}, "expected one of isotropic, uniform, power_law, normal, got 'flat'"),
+        ({"cascade_energy": {"distribution": "normal", "mean": 1.0}}, "'normal' takes mean, sigma, got mean"),
+        ({"cascade_energy": {"distribution": "isotropic"}}, "for the zenith of a direction"),
+        ({"cascade_x": {"distribution": "normal", "mean": 0.0, "sigma": 0.0}}, "expected a width > 0"),
+        ({"cascade_energy": {"distribution": "power_law", "low": 0.0, "high": 1.0, "index": 1.0}}, "low > 0"),
+    ):  # fmt: skip
+        with pytest.raises(ReconstructionError, match=message):
+            make_prior(model.parameter_names, settings)
+    with pytest.raises(ReconstructionError, match="expected one of nuts, ensemble"):
+        make_posterior_sampler(model, make_prior(model.parameter_names, {}), method="hmc")
+    with pytest.raises(ReconstructionError, match="multiple of 4"):
+        make_posterior_sampler(model, make_prior(model.parameter_names, {}), method="ensemble", num_chains=10)
+
+
+def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
+    """An isotropic prior without likelihood is a flat density on the tangent plane, but for the sphere's bend."""
+    coordinates = make_coordinates(model, {"cascade_zenith": True, "cascade_azimuth": True}, default_free=False)
+    prior = make_prior(model.parameter_names, {"cascade_zenith": {"distribution": "isotropic"}})
+    density = make_log_posterior(lambda v, h, e: jnp.zeros(()), prior, coordinates)
+    scale = model.trafo.scale()[3]
+    for zenith in (0.001, 0.3, 2.0):
+        anchor = jnp.asarray(MEAN).at[3].set(zenith)
+        for r in (0.01, 0.5, 2.0):
+            found = density((), jnp.array([r * 0.6, r * 0.8]) / scale, anchor, empty_event(108))
+            assert float(found) == pytest.approx(np.log(np.sin(r) / r * scale**2 / (4 * np.pi)), abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["nuts", "ensemble"])
+def test_samples_have_the_moments_of_the_posterior(model, method):
+    """Rejected proposals repeat their state; without that the widths come out wrong."""
+    sampler = make_posterior_sampler(
+        model, make_prior(model.parameter_names, PRIORS), method=method, num_warmup=200,
+        num_samples=600 if method == "nuts" else 300, log_likelihood=around_a_direction,
+    )  # fmt: skip
+    posterior = sampler(empty_event(108), MEAN, jax.random.key(1))
+    assert np.all(posterior.r_hat < 1.05) and np.all(posterior.effective_samples > 100)
+    assert np.all(posterior.acceptance > 0.5) and posterior.divergences == 0
+    samples = posterior.samples
+    error = 4 / np.sqrt(posterior.effective_samples.min())
+    assert samples[:, 6].mean() == pytest.approx(MEAN[6], abs=error * WIDTH[6])
+    assert samples[:, 6].std() == pytest.approx(WIDTH[6], rel=error)
+    # Prior and likelihood of y have the same width and centre.
+    assert samples[:, 1].std() == pytest.approx(WIDTH[1] / np.sqrt(2), rel=error)
+    # Flat in ln E, up to what ln(1 + E) differs from it.
+    assert np.log(samples[:, 5]).mean() == pytest.approx(np.log(MEAN[5]), abs=error * WIDTH[5])
+    found = fit_von_mises_fisher(samples[:, 3], samples[:, 4])
+    assert found.kappa == pytest.approx(KAPPA, rel=2 * error)
+    cosine = np.cos(samples[:, 3]) * np.cos(MEAN[3]) + np.sin(samples[:, 3]) * np.sin(MEAN[3]) * np.cos(
+        samples[:, 4] - MEAN[4]
+    )
+    level = stats.expon.cdf(KAPPA * (1 - cosine[:: max(len(cosine) // 300, 1)]))
+    assert stats.kstest(level, "uniform").pvalue > 1e-3
