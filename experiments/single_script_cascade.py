@@ -1,6 +1,6 @@
 """A cascade model in one script, without YAML: simulate, normalise, train, fit.
 
-python experiments/single_script_cascade.py [STEPS]
+python experiments/single_script_cascade.py [STEPS [EVENTS]]
 """
 
 import sys
@@ -24,7 +24,8 @@ from evgen_jax.trafo import fit_trafo
 from evgen_jax.training.step import init_state, make_train_step
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-batch_size, num_events, readout = 8, 512, (0.0, 20000.0)
+num_events = int(sys.argv[2]) if len(sys.argv) > 2 else 512
+held_out, batch_size, readout = min(8, num_events // 8), 8, (0.0, 20000.0)
 rng = np.random.default_rng(1)
 detector = eg.load_detector()  # IceCube-86; any CSV table with string, om, x, y, z is another detector
 
@@ -63,15 +64,15 @@ rate = optax.join_schedules([optax.linear_schedule(1e-3, 1e-2, 50), optax.cosine
 optimizer = optax.chain(optax.clip_by_global_norm(1e3), optax.adam(rate))
 step, state = jax.jit(make_train_step(model, optimizer)), init_state(model.variables, optimizer)
 for number in range(steps):
-    chosen = rng.choice(num_events - 8, batch_size, replace=False)  # the last eight are held out
+    chosen = rng.choice(num_events - held_out, batch_size, replace=False)
     batch = eg.stack_events([events[i] for i in chosen], factor=4)
     state, metrics = step(state, batch, hypotheses[chosen].astype(np.float32))
     if number % 50 == 0 or number == steps - 1:
         print(f"step {number}: loss per event {metrics['loss']:.1f}", flush=True)
 
 model = model.with_variables(state.variables)
-seeds = hypotheses[-8:] + rng.normal(size=(8, 7)) * [15, 15, 15, 0.1, 0.1, 300, 30]
-for fit, true in zip(eg.reconstruct(model, events[-8:], seeds), hypotheses[-8:], strict=True):
+seeds = hypotheses[-held_out:] + rng.normal(size=(held_out, 7)) * [15, 15, 15, 0.1, 0.1, 300, 30]
+for fit, true in zip(eg.reconstruct(model, events[-held_out:], seeds), hypotheses[-held_out:], strict=True):
     distance = np.linalg.norm(fit.hypothesis[:3] - true[:3])
     print(
         f"vertex off by {distance:.1f} m, energy {fit.hypothesis[5]:.0f} GeV (true {true[5]:.0f}), {fit.diagnostics.message}"

@@ -24,7 +24,7 @@ def write_config(path: Path, file: Path, steps: int) -> Path:
         text = text.replace(f"{{directory}}/events/{pattern}", str(file))
     for old, new in (
         ("{directory}", str(path.parent)), ("pulse_key: MCPulses", f"pulse_key: {pulses}"),
-        ("LabelsMCCascade", labels), ("BadDomsList", excluded), ("seed: SmearedSeed", f"seed: {SEED}"),
+        ("LabelsMCCascade", labels), ("BadDomsList", excluded), ("seed: SmearedSeed", f"seed: {SEED}, max_iterations: 3"),
         ("\n        readout_window_key: ReadoutWindow,", ""), ("batch_size: 8", "batch_size: 2"),
         ("batch_size: 32", "batch_size: 2"), ("num_training_iterations: 3000", f"num_training_iterations: {steps}"),
     ):  # fmt: skip
