@@ -55,6 +55,11 @@ class Trafo:
         """norm_constant + std [H]: the linear factor of uncertainties (in ln(1 + p) for logged parameters)."""
         return np.asarray(self.std) + self.norm_constant
 
+    def centre(self) -> np.ndarray:
+        """The hypothesis [H] at the mean of the normalisation, physical units."""
+        mean, log = np.asarray(self.mean), np.asarray(self.log, bool)
+        return np.where(log, np.expm1(np.where(log, mean, 0.0)), mean)
+
     def select(self, indices: Sequence[int], names: Sequence[str]) -> "Trafo":
         """The transformation of some of the parameters, under the given names."""
         pick = lambda values: tuple(values[i] for i in indices)  # noqa: E731

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,33 @@ METHODS = ("batched", "BFGS", "L-BFGS-B")
 GRADIENT_TOLERANCE = 1e-2
 
 
+@dataclass(frozen=True)
+class Fitter:
+    """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; made by `make_fitter`.
+
+    Attributes:
+      model: what is fitted.
+      evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
+    """
+
+    model: Model
+    evaluator: Evaluator
+    search: Search
+    uncertainty: "_Uncertainty | None"
+
+    def __call__(self, events: Sequence[Event], seeds: np.ndarray) -> list[FitResult]:
+        seeds = _checked_seeds(self.model, events, seeds)
+        results: dict[int, FitResult] = {}
+        per_call = max(LANES // seeds.shape[1], 1)
+        for shape, places in grouped_by_shape(events).items():
+            for first in range(0, len(places), per_call):
+                own = places[first : first + per_call]
+                batch = stacked([events[i] for i in own], shape, LANES)
+                found = _fit_batch(self.evaluator, self.search, self.uncertainty, batch, seeds[own])
+                results |= dict(zip(own, found, strict=True))
+        return [results[i] for i in range(len(events))]
+
+
 def make_fitter(
     model: Model,
     free: Mapping[str, bool] | None = None,
@@ -44,7 +71,7 @@ def make_fitter(
     optimizer_settings: Mapping[str, Any] | None = None,
     in_trafo_space: bool = True,
     log_likelihood: LogLikelihood | None = None,
-) -> Callable[[Sequence[Event], np.ndarray], list[FitResult]]:
+) -> Fitter:
     """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
 
     Compiled once per padded shape of event, whatever their number.
@@ -84,19 +111,7 @@ def make_fitter(
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator) if covariance else None
 
-    def fit(events: Sequence[Event], seeds: np.ndarray) -> list[FitResult]:
-        seeds = _checked_seeds(model, events, seeds)
-        results: dict[int, FitResult] = {}
-        per_call = max(LANES // seeds.shape[1], 1)
-        for shape, places in grouped_by_shape(events).items():
-            for first in range(0, len(places), per_call):
-                own = places[first : first + per_call]
-                batch = stacked([events[i] for i in own], shape, LANES)
-                for i, result in zip(own, _fit_batch(evaluator, search, uncertainty, batch, seeds[own]), strict=True):
-                    results[i] = result
-        return [results[i] for i in range(len(events))]
-
-    return fit
+    return Fitter(model, evaluator, search, uncertainty)
 
 
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:

@@ -1,0 +1,243 @@
+"""Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from evgen_jax import constants
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.event import Event
+from evgen_jax.model import Model
+from evgen_jax.reconstruction.coordinates import direction_pairs
+from evgen_jax.reconstruction.evaluator import LANES, Evaluator, grouped_by_shape, stacked
+from evgen_jax.reconstruction.fit import Fitter
+from evgen_jax.reconstruction.result import FitResult
+from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
+
+NUM_DIRECTIONS = 24
+ENERGIES = np.geomspace(10.0, 1e7, 13)
+EARLY = 0.2
+"""Share of the charge that may seem earlier than light from the vertex: noise, and vertices that are a bit off."""
+APART = 0.5
+"""rad: starts of one vertex whose directions are nearer than this count as one."""
+
+
+def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
+    """A function (events, count, base=None) -> seeds [E, count, H], best first, for hypotheses of one cascade or track.
+
+    Three vertices (charge-weighted in two ways, brightest DOM) with the time at which light from there explains the first
+    pulses, the best of 13 energies, 24 directions over the sky, all by the log-likelihood: 111 evaluations per event.
+    Further parameters keep the values of `base` [H] (default: the means of the normalisation), as do those that the fit
+    does not free.
+
+    Args:
+      model: gives names and detector.
+      evaluator: of the fit (`make_fitter(...).evaluator`).
+      sphere_radius: m, of an entering track's sphere; default that of the model's source.
+
+    Raises:
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
+    """
+    shape = _Shape(model, sphere_radius)
+
+    def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
+        seeds = np.empty((len(events), count, len(model.parameter_names)))
+        for lengths, places in grouped_by_shape(events).items():
+            for first in range(0, len(places), LANES):
+                own = places[first : first + LANES]
+                batch = stacked([events[i] for i in own], lengths, LANES)
+                for i, row in zip(
+                    own, _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base), strict=True
+                ):
+                    seeds[i] = row
+        return seeds
+
+    return starts
+
+
+class _Shape:
+    """How vertex, time, direction and energy become a hypothesis."""
+
+    def __init__(self, model: Model, sphere_radius: float | None):
+        names = model.parameter_names
+        pairs = direction_pairs(names)
+        self.model, self.names = model, names
+        self.prefix = names[pairs[-1][0]].removesuffix("zenith") if pairs else ""
+        wanted = [f"{self.prefix}{n}" for n in ("x", "y", "z", "zenith", "azimuth", "energy", "time")]
+        track = [f"{self.prefix}{n}" for n in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy")]
+        self.is_track = not set(wanted) <= set(names)
+        if len(pairs) != (2 if self.is_track else 1) or (self.is_track and not set(track) <= set(names)):
+            raise ReconstructionError(
+                "starts without a seed are found for hypotheses of one cascade or one entering track; the parameters are "
+                f"{', '.join(names[:12])}. Give seeds instead."
+            )
+        self.place = {n: names.index(f"{self.prefix}{n}") for n in
+                      (("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+                       if self.is_track else ("x", "y", "z", "zenith", "azimuth", "energy", "time"))}  # fmt: skip
+        self.radius = sphere_radius or _sphere_radius(model)
+
+    def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
+        """[C, H] of vertices [C, 3], times [C], unit vectors to the origin [C, 3] and energies [C]."""
+        rows = np.tile(base, (len(vertex), 1))
+        zenith, azimuth = angles(direction)
+        values = {"zenith": zenith, "azimuth": azimuth}
+        if self.is_track:
+            # Back along the flight to where the sphere is entered.
+            along = np.sum(vertex * direction, axis=1)
+            inside = np.maximum(self.radius**2 - np.sum(vertex**2, axis=1) + along**2, 0.0)
+            back = np.maximum(np.sqrt(inside) - along, 0.0)
+            entry = vertex + back[:, None] * direction
+            values["entry_zenith"], values["entry_azimuth"] = angles(entry)
+            values["entry_t"], values["entry_energy"] = time - back / constants.SPEED_OF_LIGHT, energy
+        else:
+            values |= {"x": vertex[:, 0], "y": vertex[:, 1], "z": vertex[:, 2], "time": time, "energy": energy}
+        for name, value in values.items():
+            rows[:, self.place[name]] = value
+        return rows
+
+
+def _sphere_radius(model: Model) -> float:
+    """Of the first source in the tree that has one."""
+    waiting: list[Any] = [model.source]
+    while waiting:
+        source = waiting.pop()
+        owners: tuple[Any, ...] = (source, getattr(source, "geometry", None), getattr(source, "expand", None))
+        for owner in owners:
+            if hasattr(owner, "sphere_radius"):
+                return float(owner.sphere_radius)
+        waiting += [base for _, base in getattr(source, "bases", ())]
+    return 750.0
+
+
+def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """DOMs with a usable pulse [M], their charges and the times of their first pulses."""
+    mask, slot = np.asarray(event.pulses.mask), np.asarray(event.pulses.slot)
+    dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
+    good = mask & np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
+    doms, which = np.unique(dom[good], return_inverse=True)
+    charge = np.bincount(which, np.asarray(event.pulses.charge)[good], minlength=len(doms))
+    first = np.full(len(doms), np.inf)
+    np.minimum.at(first, which, np.asarray(event.pulses.time, np.float64)[good])
+    return doms, charge, first
+
+
+def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, vertex: np.ndarray) -> float:
+    """When light must have left a vertex [3] to reach DOMs [M, 3] at their first pulses."""
+    residual = first - np.linalg.norm(position - vertex, axis=1) / constants.SPEED_OF_LIGHT_IN_ICE
+    order = np.argsort(residual)
+    share = np.cumsum(charge[order]) / charge.sum()
+    return float(residual[order][np.searchsorted(share, EARLY)])
+
+
+def spread_directions(count: int) -> np.ndarray:
+    """Unit vectors [count, 3], evenly over the sphere (Fibonacci lattice)."""
+    k = np.arange(count) + 0.5
+    return unit_vectors(np.arccos(1 - 2 * k / count), np.pi * (1 + 5**0.5) * k)
+
+
+def _scan_pulses(
+    shape: _Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
+) -> np.ndarray:
+    names = shape.names
+    if base is None:
+        base = shape.model.trafo.centre()
+    sky = spread_directions(NUM_DIRECTIONS)
+    up = np.array([[0.0, 0.0, 1.0]])
+    vertices, times, event_of = [], [], []
+    for number, event in enumerate(events):
+        doms, charge, first = first_pulses(event)
+        if len(doms) == 0:
+            continue
+        position = np.asarray(shape.model.detector.position, np.float64)[doms]
+        for vertex in (np.average(position, axis=0, weights=charge), position[np.argmax(charge)],
+                       np.average(position, axis=0, weights=np.sqrt(charge))):  # fmt: skip
+            vertices.append(vertex)
+            times.append(vertex_time(position, charge, first, vertex))
+            event_of.append(number)
+    seeds = np.full((len(events), count, len(names)), np.nan)
+    if not vertices:
+        return seeds
+    points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
+
+    size = len(ENERGIES)
+    rows = shape.hypotheses(base, _repeated(points, size), _repeated(when, size), _repeated(up, size * len(points)),
+                            np.tile(ENERGIES, len(points)))  # fmt: skip
+    value = _values(evaluator, batch, _repeated(own, size), rows)
+    energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
+    size = NUM_DIRECTIONS
+    rows = shape.hypotheses(base, _repeated(points, size), _repeated(when, size), np.tile(sky, (len(points), 1)),
+                            _repeated(energy, size))  # fmt: skip
+    which, directions = _repeated(own, size), np.tile(sky, (len(points), 1))
+    value = _values(evaluator, batch, which, rows)
+    for number in range(len(events)):
+        mine = which == number
+        seeds[number] = _best_apart(rows[mine], value[mine], directions[mine], count)
+    return seeds
+
+
+def _values(evaluator: Evaluator, batch: Event, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    value, _ = evaluator.gradient(batch, which, evaluator.start(rows), rows)
+    return np.where(np.isfinite(value), value, np.inf)
+
+
+def _repeated(array: np.ndarray, times: int) -> np.ndarray:
+    return np.repeat(array, times, axis=0)
+
+
+def _best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:
+    """The best rows [count, H] whose directions lie apart, repeated if there are fewer; NaN if none is finite."""
+    chosen: list[int] = []
+    for i in np.argsort(value):
+        if len(chosen) == count or not np.isfinite(value[i]):
+            break
+        if all(angle_between(directions[i], directions[j]) > APART for j in chosen):
+            chosen.append(int(i))
+    return rows[np.resize(chosen, count)] if chosen else np.full((count, rows.shape[1]), np.nan)
+
+
+def _scan_sky(shape: _Shape, evaluator: Evaluator, batch: Event, fits: np.ndarray, count: int) -> np.ndarray:
+    """The best directions [E, count, H] with everything else as in fits [E, H]."""
+    sky, size = spread_directions(2 * NUM_DIRECTIONS), 2 * NUM_DIRECTIONS
+    rows = _repeated(np.where(np.isfinite(fits), fits, 0.0), size)
+    rows[:, shape.place["zenith"]], rows[:, shape.place["azimuth"]] = angles(np.tile(sky, (len(fits), 1)))
+    value = _values(evaluator, batch, _repeated(np.arange(len(fits)), size), rows).reshape(-1, size)
+    return np.stack([
+        _best_apart(own, v, sky, count) if np.all(np.isfinite(fit)) else np.full((count, len(fit)), np.nan)
+        for own, v, fit in zip(rows.reshape(len(fits), size, -1), value, fits, strict=True)
+    ])  # fmt: skip
+
+
+def fit_without_seeds(
+    fitter: Fitter,
+    events: Sequence[Event],
+    *,
+    num_starts: int = 2,
+    num_directions: int = 6,
+    base: np.ndarray | None = None,
+) -> list[FitResult]:
+    """Fits events from their pulses alone.
+
+    First from `num_starts` starts of `make_starts`; then, where the vertex is known, from the best `num_directions` of 48
+    over the sky: the light of a shower often has several minima in direction. The best fit counts.
+
+    Args:
+      fitter: made by `make_fitter`.
+      events: what was measured; one without usable pulses fails.
+      base: [H], values of parameters that are neither vertex, time, direction nor energy.
+
+    Raises:
+      ReconstructionError: as `make_starts`.
+    """
+    shape, starts = _Shape(fitter.model, None), make_starts(fitter.model, fitter.evaluator)
+    first = fitter(events, starts(events, num_starts, base))
+    fits = np.stack([f.hypothesis for f in first])
+    seeds = np.full((len(events), num_directions, fits.shape[1]), np.nan)
+    for lengths, places in grouped_by_shape(events).items():
+        for begin in range(0, len(places), LANES):
+            own = places[begin : begin + LANES]
+            batch = stacked([events[i] for i in own], lengths, LANES)
+            seeds[own] = _scan_sky(shape, fitter.evaluator, batch, fits[own], num_directions)
+    second = fitter(events, seeds)
+    return [b if not b.failed and (a.failed or b.log_likelihood > a.log_likelihood) else a
+            for a, b in zip(first, second, strict=True)]  # fmt: skip

@@ -1,0 +1,148 @@
+"""Starts without seeds, global search and goodness of fit on simulated events, by the true likelihood."""
+
+import jax
+import numpy as np
+import pytest
+
+from evgen_jax.analytic_model import analytic_model
+from evgen_jax.config.records import ModelSettings
+from evgen_jax.errors import ConfigError, ReconstructionError
+from evgen_jax.model import make_dom_expectation, make_ensemble
+from evgen_jax.packing import build_event
+from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
+from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.global_search import global_search
+from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
+from evgen_jax.reconstruction.starts import fit_without_seeds, make_starts, spread_directions
+from evgen_jax.simulation import EventSampler
+from evgen_jax.sources.linen_source import empty_event
+
+TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2500.0, 10050.0]])
+READOUT = (0.0, 20000.0)
+
+
+@pytest.fixture(scope="module")
+def model(loaded_detector):
+    return analytic_model(loaded_detector)
+
+
+def simulated(model, truth, seed, detector):
+    pulses = EventSampler(model, READOUT)(truth, jax.random.key(seed), False, np.random.default_rng(seed))
+    return [build_event(*(pulses[k][pulses["event"] == i] for k in ("charge", "time", "dom")),
+                        num_doms=detector.num_doms, readout=READOUT, usable=detector.usable)
+            for i in range(len(truth))]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def events(model, loaded_detector):
+    return simulated(model, TRUTH, 4, loaded_detector)
+
+
+@pytest.fixture(scope="module")
+def fitter(model):
+    return make_fitter(model)
+
+
+def test_events_are_fitted_without_seeds(model, events, fitter):
+    """As good as from the truth; an event without pulses has no start."""
+    seeds = make_starts(model, fitter.evaluator)([*events, empty_event(108)], 4)
+    assert seeds.shape == (3, 4, 7) and np.all(np.isnan(seeds[2])) and np.all(np.isfinite(seeds[:2]))
+    for own in seeds[:2]:
+        directions = unit_vectors(own[:, 3], own[:, 4])
+        assert min(angle_between(directions[i], directions[j]) for i in range(4) for j in range(i)) > 0.5
+    found, known = fit_without_seeds(fitter, events), fitter(events, TRUTH)
+    for free, seeded, truth in zip(found, known, TRUTH, strict=True):
+        assert free.log_likelihood > seeded.log_likelihood - 0.1
+        assert np.linalg.norm(free.hypothesis[:3] - truth[:3]) < 15
+
+
+def test_a_global_search_finds_the_way_from_afar(model, events, fitter):
+    far = TRUTH[0] + [40.0, 40.0, -40.0, 1.2, 2.0, 3000.0, 100.0]
+    found = global_search(fitter.evaluator, events[0], far, spreads={"cascade_time": 60.0, "cascade_x": 25.0},
+                          max_generations=30)  # fmt: skip
+    (searched,), (nearby,) = fitter(events[:1], found[None]), fitter(events[:1], far[None])
+    assert searched.log_likelihood >= nearby.log_likelihood - 1e-3
+    assert np.linalg.norm(searched.hypothesis[:3] - TRUTH[0, :3]) < 15
+
+
+def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):
+    goodness = make_goodness_of_fit(model, num_samples=16, fit=fitter)
+    good = goodness(events[0], TRUTH[0], 1)
+    assert good.p_value > 1.5 / 17 and good.p_value_two_sided <= 1
+    assert good.simulated.shape == (16,) and good.hypothesis.shape == good.truth.shape == (16, 7)
+    assert np.mean(np.linalg.norm(good.hypothesis[:, :3] - TRUTH[0, :3], axis=1)) < 20
+    total = good.log_likelihood
+    assert good.dom_log_likelihood.sum() == pytest.approx(total, abs=0.01 * abs(total))
+    # Pulses that no cascade makes: a DOM far away shines.
+    wrong = events[0]
+    dom = np.asarray(wrong.active)[np.asarray(wrong.pulses.slot)[np.asarray(wrong.pulses.mask)]]
+    time = np.asarray(wrong.pulses.time)[np.asarray(wrong.pulses.mask)]
+    charge = np.asarray(wrong.pulses.charge)[np.asarray(wrong.pulses.mask)]
+    lit = int(np.argmax(np.linalg.norm(np.asarray(model.detector.position) - TRUTH[0, :3], axis=1)))
+    spoiled = build_event(np.append(charge, np.ones(40)), np.append(time, np.linspace(1e4, 1.2e4, 40)),
+                          np.append(dom, np.full(40, lit)), num_doms=108, readout=READOUT,
+                          usable=np.asarray(wrong.usable))  # fmt: skip
+    bad = goodness(spoiled, TRUTH[0], 1)
+    assert bad.p_value == pytest.approx(1 / 17) and bad.dom_p_value[lit] == pytest.approx(1 / 17)
+    with pytest.raises(ReconstructionError, match="best fit is not finite"):
+        goodness(events[0], np.full(7, np.nan), 1)
+
+
+def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter):
+    """The mean, not the sum: values and curvatures are those of one member."""
+    ensemble = make_ensemble([model, model])
+    log_likelihood = make_fitter(ensemble).evaluator
+    alone = fitter.evaluator
+    start = alone.start(TRUTH)
+    from evgen_jax.reconstruction.evaluator import shape_of, stacked
+
+    batch, which = stacked(events, max(shape_of(e) for e in events), 64), np.arange(2)
+    np.testing.assert_allclose(
+        log_likelihood.gradient(batch, which, start, TRUTH)[0], alone.gradient(batch, which, start, TRUTH)[0], rtol=1e-6
+    )
+    with pytest.raises(ConfigError, match="ensemble has no light of its own"):
+        make_dom_expectation(ensemble)
+    with pytest.raises(ConfigError, match="at least one model"):
+        make_ensemble([])
+    noise = analytic_model(model.detector, ModelSettings(model_class="AnalyticNoiseModel"))
+    with pytest.raises(ConfigError, match="ensemble: model 1 has the parameters"):
+        make_ensemble([model, noise])
+
+
+def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
+    two = analytic_model(loaded_detector, ModelSettings(
+        model_class="IndependentMultiSource", config={"sources": {"a": "cascade", "b": "cascade"}},
+        multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")}))  # fmt: skip
+    truth = np.array([[-110.0, 0, -60, 0.5, 1, 5000.0, 9500.0, 100.0, 20, 70, 0.5, 1, 1500.0, 10100.0]])
+    (event,) = simulated(two, truth, 1, loaded_detector)
+    seed = cluster_seed(two, event, min_distance=120.0)
+    for first in (0, 7):
+        assert np.linalg.norm(seed[first : first + 3] - truth[0, first : first + 3]) < 60
+        assert abs(seed[first + 6] - truth[0, first + 6]) < 250
+    # Flies from a to b: comes from the other side.
+    assert angle_between(unit_vectors(seed[3], seed[4]), unit_vectors(*_angles([-210.0, -20, -130]))) < 0.4
+    nothing = find_clusters(empty_event(108), loaded_detector, 3)
+    assert nothing.position.shape == (0, 3)
+    with pytest.raises(ReconstructionError, match="no cluster of light"):
+        cluster_seed(two, empty_event(108))
+
+
+def _angles(vector):
+    x, y, z = vector
+    return np.arctan2(np.hypot(x, y), z), np.arctan2(y, x)
+
+
+def test_entering_tracks_start_where_the_sphere_is_entered(loaded_detector):
+    track = analytic_model(loaded_detector, ModelSettings(
+        model_class="AnalyticSphereTrackModel", config={"sphere_radius": 500.0}))  # fmt: skip
+    from evgen_jax.reconstruction.starts import _Shape
+
+    shape = _Shape(track, None)
+    vertex, direction = np.array([[10.0, 20.0, 30.0]]), unit_vectors(0.7, 1.3)[None]
+    (row,) = shape.hypotheses(np.zeros(len(track.parameter_names)), vertex, np.array([1e4]), direction, np.array([1e3]))
+    entry = shape.radius * unit_vectors(row[0], row[1])
+    flown = vertex[0] - entry
+    np.testing.assert_allclose(flown / np.linalg.norm(flown), -direction[0], atol=1e-9)
+    assert 1e4 - row[track.parameter_names.index("entry_t")] == pytest.approx(np.linalg.norm(flown) / 0.299792458)
+    assert spread_directions(24).shape == (24, 3)
