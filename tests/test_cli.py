@@ -131,22 +131,24 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
         ("reconstruct", exported / "exported", files / "*.hdf5", "-o", tmp_path / "fits.hdf5"),
     )
 
-    from evgen_jax.reconstruction import program
+    from evgen_jax.reconstruction import file_fit
 
     def stop_at_the_last(path, *arguments, **more):
         if str(path).endswith("2.hdf5"):
             raise KeyboardInterrupt
         return read(path, *arguments, **more)
 
-    read = program.read_event_file
+    read = file_fit.read_event_file
     with monkeypatch.context() as patch:
-        patch.setattr(program, "read_event_file", stop_at_the_last)
+        patch.setattr(file_fit, "read_event_file", stop_at_the_last)
         assert command(*run)[0] == 130
     assert not output.exists() and (tmp_path / "fits.hdf5.parts" / "000000.hdf5").is_file()
     code, _, err = command(*run, "--columns", "reference")
     assert code == 2 and "unfinished run with another value of 'settings'" in err
     seen = []
-    monkeypatch.setattr(program, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k))
+    monkeypatch.setattr(
+        file_fit, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k)
+    )
     code, out, _ = command(*run)
     assert code == 3 and "40 events fitted, 0 failed, 1 files could not be read" in out
     assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done
@@ -181,3 +183,79 @@ def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, 
     status = dict(zip(table["Event"].to_pylist(), table["status"].to_pylist(), strict=True))
     assert status[first] == "no usable pulse" and "m outside the detector" in status[second]
     assert b"model_identity" in table.schema.metadata
+
+
+@pytest.fixture(scope="module")
+def three_files(experiment, tmp_path_factory):
+    """Few events each, runs 1 to 3."""
+    directory = tmp_path_factory.mktemp("three")
+    for i in range(3):
+        with (
+            h5py.File(experiment / "events" / "small_000002.hdf5") as old,
+            h5py.File(directory / f"{i}.hdf5", "w") as new,
+        ):
+            for name in old:
+                if isinstance(old[name], h5py.Dataset):
+                    rows = old[name][:]
+                    rows = rows[rows["Event"] < 4]
+                    rows["Run"] = i + 1
+                    new[name] = rows
+    return directory
+
+
+@pytest.mark.parametrize("how", ["processes", "cluster"])
+def test_files_are_shared_by_processes_and_by_a_cluster(how, exported, three_files, command, tmp_path, caplog):
+    """Every event once, and a file that cannot be read is told."""
+    (tmp_path / "3.hdf5").write_bytes(b"no HDF5 at all")
+    run = [
+        "reconstruct",
+        exported / "exported",
+        three_files / "*.hdf5",
+        tmp_path / "3.hdf5",
+        "-o",
+        tmp_path / "fits.hdf5",
+    ]
+    if how == "processes":
+        code, out, err = command(*run, "--workers", "2")
+    else:
+        from distributed import LocalCluster
+
+        with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None,
+                          protocol="tcp") as cluster:  # fmt: skip
+            code, out, err = command(*run, "--scheduler", cluster.scheduler_address)
+    assert code == 3 and "1 files could not be read" in out and "3.hdf5" in caplog.text, err
+    with h5py.File(tmp_path / "fits.hdf5") as table:
+        rows = table["Variables"][:]
+    assert sorted(set(rows["Run"])) == [1, 2, 3]
+    assert len({(r["Run"], r["Event"]) for r in rows}) == len(rows) > 3
+
+
+def test_nobody_answers_at_the_scheduler(exported, three_files, command, tmp_path, monkeypatch):
+    import distributed
+
+    def refuse(address, timeout):
+        raise OSError("timed out")
+
+    monkeypatch.setattr(distributed, "Client", refuse)
+    code, _, err = command("reconstruct", exported / "exported", three_files / "0.hdf5", "-o", tmp_path / "f.hdf5",
+                           "--scheduler", "tcp://127.0.0.1:1")  # fmt: skip
+    assert code == 2 and "no Dask scheduler answers at tcp://127.0.0.1:1" in err
+
+
+def test_fits_from_pulses_with_goodness_of_fit(exported, three_files, command, tmp_path):
+    config = tmp_path / "config.yaml"
+    text = (exported / "config.yaml").read_text()
+    old = "reconstruction_settings: {seed: SmearedSeed,"
+    assert old in text
+    config.write_text(text.replace(old, "reconstruction_settings: {seed: pulses, calculate_goodness_of_fit: true,"))
+    model = exported / "exported"
+    code, out, err = command(
+        "reconstruct", model, three_files / "0.hdf5", "-o", tmp_path / "fits.hdf5", "--config", config
+    )
+    assert code == 0 and "0 failed" in out, err
+    with h5py.File(tmp_path / "fits.hdf5") as table:
+        rows = table["Variables"][:]
+    assert np.all(np.isfinite(rows["log_likelihood"])) and np.all(np.isnan(rows["cascade_x_seed"]))
+    assert np.all((rows["goodness_of_fit"] > 0) & (rows["goodness_of_fit"] <= 1))
+    code, _, err = command("reconstruct", model, "x.hdf5", "-o", tmp_path / "e.hdf5", "--ensemble", model / "cascade")
+    assert code == 2 and "ensemble: model 1 has the parameters" in err

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -45,9 +46,13 @@ def cli(cache_dir: str | None, sources: tuple[str, ...]) -> None:
         import jax
 
         jax.config.update("jax_compilation_cache_dir", cache_dir)
-    for path in sources:
-        from evgen_jax.cli.own_sources import run_file
+    _run_sources(sources)
 
+
+def _run_sources(paths: tuple[str, ...]) -> None:
+    from evgen_jax.cli.own_sources import run_file
+
+    for path in paths:
         run_file(path)
 
 
@@ -102,6 +107,21 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
     click.echo(f"{len(files)} files in {output_dir}")
 
 
+def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
+    """Sections of a configuration: the given one, or that which the model was trained with."""
+    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+    from evgen_jax.config.validate import load_config, validate
+
+    if config:
+        experiment = load_config(config)
+        return experiment.data_handler_settings, experiment.reconstruction_settings
+    stored = f"{model}/model.json"
+    return (
+        validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored),
+        validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored),
+    )
+
+
 @cli.command()
 @click.argument("model", type=click.Path())
 @click.argument("files", nargs=-1, required=True)
@@ -110,31 +130,37 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
 )
 @click.option("--config", "config", multiple=True, type=click.Path(),
               help="Settings of data and fit (default: those the model was trained with).")  # fmt: skip
-@click.option("--seed", help="Table with the seeds, or x_parameters for the labels.")
+@click.option("--seed", help="Table with the seeds, x_parameters for the labels, or pulses for none at all.")
+@click.option(
+    "--ensemble", multiple=True, type=click.Path(), help="Further MODEL of the same hypothesis, fitted together."
+)
+@click.option("--workers", default=1, type=click.IntRange(min=1), help="Processes that share the files.")
+@click.option("--scheduler", help="Address of a Dask scheduler whose workers share the files, tcp://HOST:PORT.")
 @click.option("--columns", type=click.Choice(["evgen_jax", "reference"]),
               help="Column names: ours, or those of Event-Generator's tables.")  # fmt: skip
+@click.pass_context
 def reconstruct(
-    model: str, files: tuple[str, ...], output: str, config: tuple[str, ...], seed: str | None, columns: str | None
-) -> None:
+    context: click.Context, model: str, files: tuple[str, ...], output: str, config: tuple[str, ...],
+    seed: str | None, ensemble: tuple[str, ...], workers: int, scheduler: str | None, columns: str | None,
+) -> None:  # fmt: skip
     """Fit the events in FILES with the exported MODEL and write a table."""
-    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-    from evgen_jax.config.validate import load_config, validate
-    from evgen_jax.model_directory import load_model
     from evgen_jax.reconstruction.program import reconstruct_files
+    from evgen_jax.reconstruction.workers import in_processes, load_models, make_recipe, on_cluster
 
-    loaded = load_model(model)
-    if config:
-        experiment = load_config(config)
-        handler, settings = experiment.data_handler_settings, experiment.reconstruction_settings
-    else:
-        stored = f"{model}/model.json"
-        handler = validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored)
-        settings = validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored)
+    directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
+    loaded = load_models(directories)
+    handler, settings = _data_and_fit(model, loaded, config)
     if seed:
         settings = settings.model_copy(update={"seed": seed})
     if columns:
         settings = settings.model_copy(update={"column_names": columns})
-    done = reconstruct_files(loaded, files, output, handler, settings, _bar("file", "fit"))
+    recipe = make_recipe(directories, handler, settings, partial(_run_sources, context.find_root().params["sources"]))
+    spread = None
+    if scheduler:
+        spread = partial(on_cluster, recipe, scheduler)
+    elif workers > 1:
+        spread = partial(in_processes, recipe, workers)
+    done = reconstruct_files(loaded, files, output, handler, settings, _bar("file", "fit"), spread)
     notes = [f"{done.failed} failed"]
     notes += [f"{done.dark} without a usable pulse"] if done.dark else []
     notes += [f"{len(done.lost)} files could not be read"] if done.lost else []

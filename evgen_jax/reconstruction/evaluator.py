@@ -107,10 +107,14 @@ def each_lane(function, variables, unknown, anchors, events, which, count):
 
 
 def shape_of(event: Event) -> tuple[int, int, int]:
-    """Padded lengths (pulses, active DOMs, windows) of an event within its bucket."""
+    """Padded lengths (pulses, active DOMs, windows) of an event within its bucket.
+
+    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a shape.
+    """
     pulses = bucket(max(int(np.sum(np.asarray(event.pulses.mask))), 1), factor=BUCKET_FACTOR)
     num_doms = event.charge.shape[0]
-    active = bucket(max(int(np.sum(np.asarray(event.active) < num_doms)), 1), factor=BUCKET_FACTOR)
+    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // 4, num_doms), 1)
+    active = bucket(count, factor=BUCKET_FACTOR)
     windows = int(np.sum(np.asarray(event.windows.mask)))
     return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
 

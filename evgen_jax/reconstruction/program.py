@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,28 +12,22 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import find_files
-from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.errors import DataError, ReconstructionError
-from evgen_jax.event import Event
 from evgen_jax.files import write_whole
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
-from evgen_jax.parameters import column_names
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.result import FitResult
-from evgen_jax.reconstruction.seeds import smear
-from evgen_jax.reconstruction.table import TABLE, fill, with_reference_names, write_table
+from evgen_jax.reconstruction.file_fit import DARK, make_file_fit
+from evgen_jax.reconstruction.table import TABLE, with_reference_names, write_table
 
 LOGGER = logging.getLogger("evgen_jax")
 NOT_COMPUTED = {
-    "calculate_goodness_of_fit": "is not computed by this version",
-    "run_mcmc": "is not computed by this version",
-    "make_1d_llh_scans": "are not drawn by this version",
+    "run_mcmc": "samples of single events are made by `evgen-jax show --posterior`",
+    "make_1d_llh_scans": "scans of single events are made by `evgen-jax show --scan`",
     "modified_label_module": "is not used: labels are read as data_handler_settings say",
     "modified_data_module": "is not used: pulses are read as data_handler_settings say",
 }
-FAR_AWAY = 2000.0
-"""A vertex beyond this |coordinate|, m, is no seed."""
+Job = tuple[Path, Path]
+"""A file with events and the name under which its rows are kept until all files are done."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +47,6 @@ class Summary:
     lost: tuple[str, ...]
 
 
-def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
-    """Columns of the seed table in hypothesis order."""
-    given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
-    if given:
-        columns: list[str] = []
-        for entry in given:
-            columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
-    else:
-        columns = list(column_names(model.parameter_names))
-    if len(columns) != len(model.parameter_names):
-        raise ReconstructionError(
-            f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "
-            f"{len(model.parameter_names)} parameters {', '.join(model.parameter_names)}."
-        )
-    return tuple(columns)
-
-
 def reconstruct_files(
     model: Model,
     files: Sequence[str],
@@ -77,11 +54,11 @@ def reconstruct_files(
     handler: DataHandlerSettings,
     settings: ReconstructionSettings,
     progress: Callable = lambda items: items,
+    spread: Callable[[Sequence[Job]], Iterator[str]] | None = None,
 ) -> Summary:
     """Fits all events of the files and writes the table.
 
-    Seeds come from the tables `settings.seed`, of several the best fit counts, or from the labels if it is
-    'x_parameters'. Every finished file is kept beside the output until all are done, so that a run that was stopped
+    Seeds are those of `make_file_fit`, of several the best fit counts. Every finished file is kept beside the output until all are done, so that a run that was stopped
     continues with the next file when it is started again; every event is written once. An event that cannot be fitted
     is marked and says why; a file that cannot be read is left out and told.
 
@@ -91,6 +68,7 @@ def reconstruct_files(
       output: .hdf5, or .parquet (which needs pyarrow).
       handler, settings: sections of a configuration.
       progress: wraps the list of files.
+      spread: runs the jobs elsewhere, see `workers`; default one after the other here.
 
     Raises:
       ReconstructionError: the output exists, an unfinished run of another model or with other settings lies there, or
@@ -106,23 +84,18 @@ def reconstruct_files(
         if getattr(settings, switch):
             LOGGER.warning("reconstruction_settings.%s: %s.", switch, consequence)
     paths, identity = find_files(list(files)), model_identity(model)
-    fit, read = _fitter(model, settings), _reader(model, handler, settings)
     parts = output.with_name(output.name + ".parts")
     _open_parts(
         parts, {"model": identity, "settings": settings.model_dump(mode="json"), "files": list(map(str, paths))}
     )
+    jobs = [(path, parts / f"{number:06d}.hdf5") for number, path in enumerate(paths)]
+    jobs = [job for job in jobs if not job[1].exists()]
     lost = []
-    for number, path in enumerate(progress(paths)):
-        part = parts / f"{number:06d}.hdf5"
-        if part.exists():
-            continue
-        try:
-            file, seeds = read(path)
-        except DataError as error:
-            LOGGER.warning("left out: %s", error)
-            lost.append(str(error))
-            continue
-        write_table(part, _rows(model, fit, file, seeds), model, identity)
+    messages = spread(jobs) if spread else map(make_file_jobs(model, handler, settings), jobs)
+    for _ in progress(jobs):
+        if message := next(messages):
+            LOGGER.warning("left out: %s", message)
+            lost.append(message)
     done = sorted(parts.glob("*.hdf5"))
     if not done:
         shutil.rmtree(parts)
@@ -143,7 +116,28 @@ def reconstruct_files(
     return Summary(fitted, dark, failed, tuple(lost))
 
 
-DARK = "no usable pulse"
+@dataclass(frozen=True)
+class FileJobs:
+    """Does jobs; what is compiled for one serves the next."""
+
+    model: Model
+    identity: str
+    file_fit: Callable[[Path], np.ndarray]
+
+    def __call__(self, job: Job) -> str:
+        """Fits one file and writes its rows; returns why it could not be read, or nothing."""
+        path, part = job
+        try:
+            rows = self.file_fit(path)
+        except DataError as error:
+            return str(error)
+        write_table(part, rows, self.model, self.identity)
+        return ""
+
+
+def make_file_jobs(model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings) -> FileJobs:
+    """Raises ReconstructionError for settings that do not fit the model."""
+    return FileJobs(model, model_identity(model), make_file_fit(model, handler, settings))
 
 
 def _check_parquet(output: Path) -> None:
@@ -175,77 +169,3 @@ def _open_parts(parts: Path, run: dict) -> None:
 def _read(part: Path) -> np.ndarray:
     with h5py.File(part) as file:
         return file[TABLE][:]
-
-
-def _fitter(model: Model, settings: ReconstructionSettings) -> Callable[[Sequence[Event], np.ndarray], list[FitResult]]:
-    scipy_settings = dict(settings.scipy_optimizer_settings)
-    method = "batched"
-    if settings.reco_optimizer_interface.lower() == "scipy":
-        method = scipy_settings.pop("method", "BFGS")
-    elif settings.reco_optimizer_interface != "batched":
-        LOGGER.warning("reconstruction_settings.reco_optimizer_interface: '%s' is not there; events are fitted with "
-                       "'batched'.", settings.reco_optimizer_interface)  # fmt: skip
-    return make_fitter(
-        model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value, method=method,
-        bounds=settings.parameter_boundaries, optimizer_settings=scipy_settings,
-        covariance=settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty,
-        gradient_tolerance=settings.gradient_tolerance, max_iterations=settings.max_iterations,
-        in_trafo_space=settings.minimize_in_trafo_space,
-    )  # fmt: skip
-
-
-def _reader(
-    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
-) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
-    """A function file -> (events, seeds [E, S, H])."""
-    names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
-    tables = tuple(n for n in names if n != "x_parameters")
-    columns = seed_columns(model, settings, handler) if tables else ()
-    defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
-    missing = settings.seed_missing_value
-    if missing is None:
-        missing = handler.misc_settings.missing_value
-    if missing is not None:
-        defaults = {c: defaults.get(c, missing) for c in columns}
-
-    def read(path: Path) -> tuple[EventFile, np.ndarray]:
-        file = read_event_file(
-            path, handler, model.detector, labels="x_parameters" in names, seed_names=tables, seed_columns=columns,
-            seed_defaults=defaults,
-        )  # fmt: skip
-        given = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
-        seeds = np.stack([np.asarray(g, np.float64) for g in given], axis=1)
-        if settings.num_random_seeds:
-            # Of a file its own random numbers, whatever was read before.
-            rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
-            seeds = smear(seeds, model.parameter_names, settings.num_random_seeds, rng, settings.seed_spreads)
-        return file, seeds
-
-    return read
-
-
-def _rows(model: Model, fit: Callable, file: EventFile, seeds: np.ndarray) -> np.ndarray:
-    """Fits the events of one file."""
-    events = [file.event(i) for i in range(len(file))]
-    results: list[FitResult | str] = [""] * len(events)
-    far = _far_away(model, seeds)
-    for i, event in enumerate(events):
-        if not np.any(np.asarray(event.pulses.mask)):
-            results[i] = DARK
-        elif not np.all(np.isfinite(seeds[i]), axis=-1).any():
-            results[i] = "failed: the seed is missing or not finite"
-        elif far[i].all():
-            results[i] = f"failed: the seed lies more than {FAR_AWAY:g} m outside the detector"
-    chosen = [i for i, result in enumerate(results) if result == ""]
-    usable = np.where(far[..., None], np.nan, seeds)
-    if chosen:
-        for i, result in zip(chosen, fit([events[i] for i in chosen], usable[chosen]), strict=True):
-            results[i] = result
-    return fill(model.parameter_names, model.trafo.log, file.ids, seeds, results)
-
-
-def _far_away(model: Model, seeds: np.ndarray) -> np.ndarray:
-    """Which seeds [E, S] have a vertex far outside of the detector."""
-    places = [i for i, n in enumerate(model.parameter_names) if n in ("x", "y", "z") or n.endswith(("_x", "_y", "_z"))]
-    edge = float(np.max(np.abs(np.asarray(model.detector.position)))) + FAR_AWAY
-    return np.any(np.abs(seeds[..., places]) > edge, axis=-1) if places else np.zeros(seeds.shape[:2], bool)

@@ -17,6 +17,7 @@ IDS = ("Run", "Event", "SubEvent", "SubEventStream")
 STATUS_LENGTH = 160
 NUMBERS = (
     "log_likelihood", "log_likelihood_seed", "angular_unc", "angular_unc_sandwich", "gradient_norm", "runtime",
+    "goodness_of_fit", "goodness_of_fit_two_sided",
 )  # fmt: skip
 COUNTS = ("converged", "covariance_repaired", "evaluations", "best_seed")
 
@@ -49,7 +50,7 @@ def fill(
         row = table[i]
         for name, value in zip(IDS, ids[i], strict=True):
             row[name] = value
-        best = 0 if isinstance(result, str) else result.diagnostics.best_seed
+        best = 0 if isinstance(result, str) or np.isnan(seeds[i]).all() else result.diagnostics.best_seed
         for k, name in enumerate(names):
             row[f"{name}_seed"] = seeds[i, best, k]
         if isinstance(result, str):
@@ -84,6 +85,7 @@ def _uncertainties(row, names: Sequence[str], log: Sequence[bool], result: FitRe
 
 REFERENCE_NAMES = {
     "log_likelihood": "loss_reco", "log_likelihood_seed": "loss_seed", "angular_unc_sandwich": "circular_unc",
+    "goodness_of_fit": "event_p_value_1sided", "goodness_of_fit_two_sided": "event_p_value_2sided",
 }  # fmt: skip
 REFERENCE_ENDINGS = {"": "_reco", "_seed": "_seed", "_unc": "_unc", "_unc_sandwich": "_unc_sandwhich"}
 

@@ -1,0 +1,152 @@
+"""Fits the events of one file: events and seeds in, rows of the table out."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.model import Model
+from evgen_jax.parameters import column_names
+from evgen_jax.reconstruction.fit import Fitter, make_fitter
+from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.result import FitResult
+from evgen_jax.reconstruction.seeds import smear
+from evgen_jax.reconstruction.starts import fit_without_seeds
+from evgen_jax.reconstruction.table import fill
+
+LOGGER = logging.getLogger("evgen_jax")
+FROM_PULSES = "pulses"
+"""Instead of a seed table: starts are found from the pulses."""
+DARK = "no usable pulse"
+FAR_AWAY = 2000.0
+"""A vertex beyond this |coordinate|, m, is no seed."""
+
+
+def make_file_fit(
+    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
+) -> Callable[[Path], np.ndarray]:
+    """A function file -> rows of the table, one per event.
+
+    Seeds come from the tables `settings.seed`, from the labels if it is 'x_parameters', or are found from the pulses if it
+    is 'pulses'.
+
+    Raises:
+      ReconstructionError: settings that do not fit the model.
+    """
+    fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
+    goodness = make_goodness_of_fit(model, fit=fit) if settings.calculate_goodness_of_fit else None
+
+    def file_fit(path: Path) -> np.ndarray:
+        file, seeds = read(path)
+        return _rows(model, fit, file, seeds, settings, goodness)
+
+    return file_fit
+
+
+def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
+    """Columns of the seed table in hypothesis order."""
+    given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
+    if given:
+        columns: list[str] = []
+        for entry in given:
+            columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
+    else:
+        columns = list(column_names(model.parameter_names))
+    if len(columns) != len(model.parameter_names):
+        raise ReconstructionError(
+            f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "
+            f"{len(model.parameter_names)} parameters {', '.join(model.parameter_names)}."
+        )
+    return tuple(columns)
+
+
+def make_configured_fitter(model: Model, settings: ReconstructionSettings) -> Fitter:
+    scipy_settings = dict(settings.scipy_optimizer_settings)
+    method = "batched"
+    if settings.reco_optimizer_interface.lower() == "scipy":
+        method = scipy_settings.pop("method", "BFGS")
+    elif settings.reco_optimizer_interface != "batched":
+        LOGGER.warning("reconstruction_settings.reco_optimizer_interface: '%s' is not there; events are fitted with "
+                       "'batched'.", settings.reco_optimizer_interface)  # fmt: skip
+    return make_fitter(
+        model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value, method=method,
+        bounds=settings.parameter_boundaries, optimizer_settings=scipy_settings,
+        covariance=settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty,
+        gradient_tolerance=settings.gradient_tolerance, max_iterations=settings.max_iterations,
+        in_trafo_space=settings.minimize_in_trafo_space,
+    )  # fmt: skip
+
+
+def make_seed_reader(
+    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
+) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
+    """A function file -> (events, seeds [E, S, H])."""
+    names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
+    if FROM_PULSES in names and len(names) > 1:
+        raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
+    tables = tuple(n for n in names if n not in ("x_parameters", FROM_PULSES))
+    columns = seed_columns(model, settings, handler) if tables else ()
+    defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
+    missing = settings.seed_missing_value
+    if missing is None:
+        missing = handler.misc_settings.missing_value
+    if missing is not None:
+        defaults = {c: defaults.get(c, missing) for c in columns}
+
+    def read(path: Path) -> tuple[EventFile, np.ndarray]:
+        file = read_event_file(
+            path, handler, model.detector, labels="x_parameters" in names, seed_names=tables, seed_columns=columns,
+            seed_defaults=defaults,
+        )  # fmt: skip
+        if names == (FROM_PULSES,):
+            return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
+        given = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
+        seeds = np.stack([np.asarray(g, np.float64) for g in given], axis=1)
+        if settings.num_random_seeds:
+            # Of a file its own random numbers, whatever was read before.
+            rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
+            seeds = smear(seeds, model.parameter_names, settings.num_random_seeds, rng, settings.seed_spreads)
+        return file, seeds
+
+    return read
+
+
+def _rows(
+    model: Model, fit: Fitter, file: EventFile, seeds: np.ndarray, settings: ReconstructionSettings, goodness
+) -> np.ndarray:
+    """Fits the events of one file."""
+    events, seedless = [file.event(i) for i in range(len(file))], settings.seed == FROM_PULSES
+    results: list[FitResult | str] = [""] * len(events)
+    far = _far_away(model, seeds)
+    for i, event in enumerate(events):
+        if not np.any(np.asarray(event.pulses.mask)):
+            results[i] = DARK
+        elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
+            results[i] = "failed: the seed is missing or not finite"
+        elif far[i].all():
+            results[i] = f"failed: the seed lies more than {FAR_AWAY:g} m outside the detector"
+    chosen = [i for i, result in enumerate(results) if result == ""]
+    usable = np.where(far[..., None], np.nan, seeds)
+    if chosen:
+        own = [events[i] for i in chosen]
+        fits = fit_without_seeds(fit, own) if seedless else fit(own, usable[chosen])
+        results = [dict(zip(chosen, fits, strict=True)).get(i, result) for i, result in enumerate(results)]
+    table = fill(model.parameter_names, model.trafo.log, file.ids, seeds, results)
+    if goodness is not None:
+        for i, result in enumerate(results):
+            if not isinstance(result, str) and not result.failed:
+                found = goodness(events[i], result.hypothesis, settings.random_seed + i)
+                table["goodness_of_fit"][i] = found.p_value
+                table["goodness_of_fit_two_sided"][i] = found.p_value_two_sided
+    return table
+
+
+def _far_away(model: Model, seeds: np.ndarray) -> np.ndarray:
+    """Which seeds [E, S] have a vertex far outside of the detector."""
+    places = [i for i, n in enumerate(model.parameter_names) if n in ("x", "y", "z") or n.endswith(("_x", "_y", "_z"))]
+    edge = float(np.max(np.abs(np.asarray(model.detector.position)))) + FAR_AWAY
+    return np.any(np.abs(seeds[..., places]) > edge, axis=-1) if places else np.zeros(seeds.shape[:2], bool)

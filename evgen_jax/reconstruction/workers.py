@@ -1,0 +1,100 @@
+"""Files spread over several processes of this machine or over a cluster."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.model import Model, make_ensemble
+from evgen_jax.model_directory import load_model
+from evgen_jax.reconstruction.program import FileJobs, Job, make_file_jobs
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a process needs to fit a file, in plain values.
+
+    Attributes:
+      model_directories: exported; several are an ensemble.
+      handler, settings: JSON of the sections of a configuration.
+      prepare: called once per process, such as one that registers a user's own sources.
+    """
+
+    model_directories: tuple[str, ...]
+    handler: str
+    settings: str
+    prepare: Callable[[], None] | None = None
+
+
+def make_recipe(
+    model_directories: Sequence[str],
+    handler: DataHandlerSettings,
+    settings: ReconstructionSettings,
+    prepare: Callable[[], None] | None = None,
+) -> Recipe:
+    return Recipe(tuple(model_directories), handler.model_dump_json(), settings.model_dump_json(), prepare)
+
+
+def load_models(directories: Sequence[str]) -> Model:
+    """An exported model, or an ensemble of several."""
+    models = [load_model(directory) for directory in directories]
+    return models[0] if len(models) == 1 else make_ensemble(models)
+
+
+def run_job(recipe: Recipe, job: Job) -> str:
+    """Fits one file in the process that it is called in; returns why it could not be read, or nothing."""
+    return _prepared(recipe)(job)
+
+
+@lru_cache(maxsize=1)
+def _prepared(recipe: Recipe) -> FileJobs:
+    if recipe.prepare:
+        recipe.prepare()
+    return make_file_jobs(
+        load_models(recipe.model_directories),
+        DataHandlerSettings.model_validate_json(recipe.handler),
+        ReconstructionSettings.model_validate_json(recipe.settings),
+    )
+
+
+def in_processes(recipe: Recipe, workers: int, jobs: Sequence[Job]) -> Iterator[str]:
+    """Does the jobs in `workers` processes of this machine."""
+    # A forked process would inherit JAX's threads in an unknown state.
+    with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(partial(run_job, recipe), jobs)
+
+
+def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Iterator[str]:
+    """Does the jobs on the workers of a Dask scheduler, which see the same file system.
+
+    Args:
+      recipe: what to do.
+      address: of the scheduler, such as tcp://host:8786.
+      jobs: files and where their rows go.
+
+    Raises:
+      ReconstructionError: distributed is not installed, or nobody answers at the address.
+    """
+    with closing(_client(address)) as client:
+        absolute = [(path.absolute(), part.absolute()) for path, part in jobs]
+        futures = [client.submit(run_job, recipe, job, pure=False) for job in absolute]
+        for future in futures:
+            yield future.result()
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ReconstructionError(
+            "--scheduler needs Dask's distributed. Install it with: pip install 'evgen_jax[cluster]'."
+        ) from None
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ReconstructionError(f"--scheduler: no Dask scheduler answers at {address} ({error}).") from None
