@@ -1,9 +1,10 @@
-"""How well and how fast an exported cascade model is fitted: minima found, speed, coverage, sky maps.
+"""How well and how fast toy cascades are fitted: minima found, speed, coverage, sky maps.
 
     python benchmarks/reconstruction.py MODEL [minimum] [coverage] [speed] [sky] [--events N] [--starts S] [--max-energy GEV]
 
-Events are simulated from the model itself, so that the model is right and its uncertainties should cover: cascades within
-300 m of the middle, 1 TeV to --max-energy. A model: `python experiments/likelihood_gaps.py DIR cascade_mixture`.
+Events are those of the analytic cascade with noise within 300 m of the middle of IceCube-86, 1 TeV to --max-energy. MODEL is
+an exported model trained on such events (`python experiments/likelihood_gaps.py DIR cascade_mixture`), or the word true for
+the likelihood that they are drawn from, whose uncertainties should cover.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import numpy as np
 from common import machine
 
 import evgen_jax as eg
+from evgen_jax.analytic_model import analytic_model
 from evgen_jax.hypotheses import draw_hypotheses
 from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.evaluator import grouped_by_shape
@@ -28,8 +30,9 @@ READOUT = (0.0, 20000.0)
 SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
 
 
-def simulate(model: eg.Model, count: int, max_energy: float, seed: int = 1) -> tuple[list[eg.Event], np.ndarray]:
+def simulate(detector: eg.Detector, count: int, max_energy: float, seed: int = 1) -> tuple[list[eg.Event], np.ndarray]:
     """Events with at least eight pulses, and their hypotheses."""
+    model = analytic_model(detector)
     rng = np.random.default_rng(seed)
     side = (-300.0, 300.0)
     ranges = np.array([side, side, side, (0, np.pi), (0, 2 * np.pi), (1e3, max_energy), (9500, 10500)])
@@ -53,7 +56,7 @@ def smeared(model: eg.Model, truth: np.ndarray, copies: int, seed: int = 2) -> n
 
 
 def minimum(model: eg.Model, fit: Fitter, count: int, starts: int, max_energy: float) -> None:
-    events, truth = simulate(model, count, max_energy)
+    events, truth = simulate(model.detector, count, max_energy)
     many = np.concatenate([truth[:, None], smeared(model, truth, starts)], axis=1)
     each = [[f.log_likelihood for f in fit(events, many[:, k])] for k in range(many.shape[1])]
     known = np.nanmax(np.array(each), axis=0)
@@ -67,7 +70,7 @@ def minimum(model: eg.Model, fit: Fitter, count: int, starts: int, max_energy: f
 
 
 def coverage(model: eg.Model, fit: Fitter, count: int, max_energy: float) -> None:
-    events, truth = simulate(model, count, max_energy, seed=5)
+    events, truth = simulate(model.detector, count, max_energy, seed=5)
     results = fit(events, truth)
     fitted = np.stack([r.hypothesis for r in results])
     pulls = {}
@@ -99,7 +102,7 @@ def coverage(model: eg.Model, fit: Fitter, count: int, max_energy: float) -> Non
 
 
 def speed(model: eg.Model, fit: Fitter, max_energy: float) -> None:
-    events, truth = simulate(model, 128, max_energy, seed=9)
+    events, truth = simulate(model.detector, 128, max_energy, seed=9)
     shape, places = max(grouped_by_shape(events).items(), key=lambda item: len(item[1]))
     own = places[:64]
     seeds = smeared(model, truth, 1)[:, 0]
@@ -117,7 +120,7 @@ def speed(model: eg.Model, fit: Fitter, max_energy: float) -> None:
 
 
 def sky(model: eg.Model, fit: Fitter, max_energy: float) -> None:
-    events, truth = simulate(model, 4, max_energy, seed=12)
+    events, truth = simulate(model.detector, 4, max_energy, seed=12)
     (best,) = fit(events[:1], truth[:1])
     make = make_sky_map(model)
     make(events[0], best.hypothesis)
@@ -151,7 +154,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--max-energy", type=float, default=1e4)
     arguments = parser.parse_args()
-    model = eg.load_model(arguments.model)
+    model = analytic_model(eg.load_detector()) if arguments.model == "true" else eg.load_model(arguments.model)
     fit = make_fitter(model, covariance=True)
     print(machine())
     for study in arguments.studies:

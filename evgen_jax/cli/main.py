@@ -170,6 +170,38 @@ def reconstruct(
 
 
 @cli.command()
+@click.argument("model", type=click.Path())
+@click.argument("file", type=click.Path())
+@click.option(
+    "-o", "--output-dir", required=True, type=click.Path(path_type=Path), help="One folder per event goes here."
+)
+@click.option("--config", "config", multiple=True, type=click.Path(), help="As in reconstruct.")
+@click.option("--seed", help="As in reconstruct.")
+@click.option("--event", "numbers", multiple=True, type=click.IntRange(min=0),
+              help="Place of an event in FILE, from 0; may be given several times (default: 0).")  # fmt: skip
+@click.option("--scan", "scans", multiple=True, help="Parameter to scan, all others fitted.")
+@click.option("--sky-map", is_flag=True, help="Adaptive sky map, as figure and FITS.")
+@click.option("--posterior", is_flag=True, help="Samples of the posterior with the priors of the configuration.")
+@click.option("--notice", default="", help="A line on every figure.")
+def show(
+    model: str, file: str, output_dir: Path, config: tuple[str, ...], seed: str | None, numbers: tuple[int, ...],
+    scans: tuple[str, ...], sky_map: bool, posterior: bool, notice: str,
+) -> None:  # fmt: skip
+    """Fit single events of FILE and draw them: light against pulses, residuals, scans, sky map, posterior."""
+    from evgen_jax.event_report import ReportSettings
+    from evgen_jax.model_directory import load_model
+    from evgen_jax.report import report_file
+
+    loaded = load_model(model)
+    handler, settings = _data_and_fit(model, loaded, config)
+    if seed:
+        settings = settings.model_copy(update={"seed": seed})
+    wanted = ReportSettings(scans, sky_map, posterior, dict(settings.priors), notice)
+    for page in report_file(loaded, file, output_dir, handler, settings, numbers or (0,), wanted):
+        click.echo(f"wrote {page}")
+
+
+@cli.command()
 @click.option("-o", "--output-dir", default="evgen_jax_demo", type=click.Path(), help="Where everything goes.")
 @click.option("--steps", default=None, type=click.IntRange(min=1), help="Training steps (default: as configured).")
 @click.option("--config", default=None, type=click.Path(path_type=Path), help="Another configuration of this kind.")

@@ -197,7 +197,7 @@ class ReconstructionSettings(Record):
     """How events are fitted: 'batched' (many at once, to `gradient_tolerance`) or 'scipy' (one after the other).
 
     `parameter_boundaries` are physical units. `num_random_seeds` smeared copies of every seed are fitted as well, with the
-    widths `seed_spreads`. Switches for what this version does not compute give a warning when True.
+    widths `seed_spreads`. `priors` are those of posterior samples; fits are of the likelihood alone. Switches for what this version does not compute give a warning when True.
     """
 
     reco_output_file: StrictStr | None = None
@@ -214,6 +214,7 @@ class ReconstructionSettings(Record):
     seed_spreads: dict[StrictStr, Number] = {}
     random_seed: StrictInt = 42
     column_names: Literal["evgen_jax", "reference"] = "evgen_jax"
+    priors: dict[StrictStr, dict[StrictStr, StrictStr | Number]] = {}
     scipy_optimizer_settings: dict[StrictStr, Any] = {"method": "BFGS"}
     tf_optimizer_settings: dict[StrictStr, Any] = {}
     minimize_in_trafo_space: StrictBool = True

@@ -3,20 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import matplotlib
 import matplotlib.ticker
 import numpy as np
 
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_dom_expectation
+from evgen_jax.model import Model
+from evgen_jax.plots.canvas import plt, save
+from evgen_jax.plots.event import arrival_times, light_yield
 from evgen_jax.reconstruction.result import FitResult
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-NOTICE = "physics-motivated toy; not IceCube simulation"
 
 
 def figures(
@@ -33,14 +27,9 @@ def figures(
     loss_curve(directory / "loss.png", metrics)
     brightest = int(np.argsort([e.charge.sum() for e in events])[len(events) // 2])
     models = {"trained": model, "true": oracle}
-    light(directory, models, events[brightest], truth[brightest])
+    arrival_times(directory / "arrival_times.png", models, events[brightest], truth[brightest], 6)
+    light_yield(directory / "light_yield.png", models, events[brightest], truth[brightest])
     errors(directory / "errors.png", fits, truth)
-
-
-def _save(figure, path: Path) -> None:
-    figure.suptitle(NOTICE, x=0.995, ha="right", fontsize=6, color="0.4")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
@@ -56,50 +45,7 @@ def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
             axis.plot(step[window // 2 :][: len(windows)], np.median(windows, axis=1), color=color, label=kind)
     axis.set(xlabel="training step", ylabel="loss per photoelectron")
     axis.legend()
-    _save(figure, path)
-
-
-def light(directory: Path, models: Mapping[str, Model], event: Event, hypothesis: np.ndarray) -> None:
-    """Arrival times at the six brightest DOMs, and expected against measured charges."""
-    pulses = event.pulses
-    dom = np.asarray(event.active)[pulses.slot]
-    brightest = np.argsort(event.charge)[-6:][::-1]
-    first = min(pulses.time[pulses.mask & (dom == d)].min() for d in brightest)
-    times = np.linspace(first - 100, first + 1100, 200)
-    expected = {}
-    for name, model in models.items():
-        function = jax.jit(make_dom_expectation(model, tuple(event.readout)))
-        expected[name] = function(
-            model.variables, jnp.asarray(hypothesis, jnp.float32), jnp.asarray(times, jnp.float32)
-        )
-
-    figure, axes = plt.subplots(2, 3, figsize=(10, 5.5), sharex=True, constrained_layout=True)
-    detector = next(iter(models.values())).detector
-    for axis, d in zip(axes.flat, brightest, strict=True):
-        chosen = pulses.mask & (dom == d)
-        axis.hist(pulses.time[chosen], weights=pulses.charge[chosen], bins=40, range=(times[0], times[-1]), color="0.8")
-        width = (times[-1] - times[0]) / 40
-        for name, view in expected.items():
-            axis.plot(times, width * view.charge[d] * view.pdf[d], label=name, lw=1.2)
-        axis.set_title(
-            f"string {int(detector.string[d])}, om {int(detector.om[d])}: {event.charge[d]:.0f} PE", fontsize=9
-        )
-    axes[0, 0].legend(fontsize=8)
-    figure.supxlabel("time (ns)")
-    figure.supylabel("charge per bin (PE)")
-    _save(figure, directory / "arrival_times.png")
-
-    figure, axis = plt.subplots(figsize=(5, 4.5), constrained_layout=True)
-    hit = event.charge > 0
-    for name, view in expected.items():
-        axis.plot(event.charge[hit], np.asarray(view.charge)[hit], ".", ms=3, alpha=0.6, label=name)
-    low, high = 0.5, 1.5 * float(event.charge.max())
-    axis.plot([low, high], [low, high], color="0.5", lw=0.8)
-    axis.set(
-        xscale="log", yscale="log", xlabel="measured charge (PE)", ylabel="expected charge (PE)", ylim=(1e-3, high)
-    )
-    axis.legend()
-    _save(figure, directory / "light_yield.png")
+    save(figure, path)
 
 
 def errors(path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarray) -> None:
@@ -117,4 +63,4 @@ def errors(path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarra
     for axis in axes:
         axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes[0].legend()
-    _save(figure, path)
+    save(figure, path)

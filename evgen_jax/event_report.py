@@ -1,0 +1,205 @@
+"""One folder per event: figures that let a physicist believe a fit, and one page that holds them."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import jax
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.event import Event
+from evgen_jax.files import write_whole
+from evgen_jax.model import Model, make_loss_parts
+from evgen_jax.parameters import unit_of
+from evgen_jax.plots.event import arrival_times, brightest_doms, event_display, light_yield
+from evgen_jax.plots.uncertainty import corner, profile, sky
+from evgen_jax.reconstruction.fit import Fitter
+from evgen_jax.reconstruction.posterior import make_posterior_sampler
+from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.profile import scan_profile
+from evgen_jax.reconstruction.result import FitResult
+from evgen_jax.reconstruction.sky_file import write_sky_map
+from evgen_jax.reconstruction.sky_map import make_sky_map
+from evgen_jax.reconstruction.sphere import fit_kent, fit_von_mises_fisher
+
+SCAN_POINTS = 21
+SCAN_WIDTHS = 3.0
+WORST = 9
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What goes into a report besides the fit, its light and the event display.
+
+    Attributes:
+      scans: parameters to scan, all others fitted.
+      sky_map: make an adaptive sky map and write it as FITS.
+      posterior: sample the posterior.
+      priors: of the posterior, see `make_prior`; without any it is flat in the physical parameters.
+      notice: a line on every figure and on the page.
+    """
+
+    scans: tuple[str, ...] = ()
+    sky_map: bool = False
+    posterior: bool = False
+    priors: dict | None = None
+    notice: str = ""
+
+
+def dom_log_likelihoods(model: Model, event: Event, hypothesis: np.ndarray) -> np.ndarray:
+    """Each DOM's share [D] of the log-likelihood."""
+    parts = make_loss_parts(model)
+    compute = jax.jit(lambda variables, h, e: -parts(variables, h, e).per_dom(e))
+    return np.asarray(compute(model.variables, np.asarray(hypothesis, np.float32), event))
+
+
+def report_event(
+    directory: Path, title: str, fitter: Fitter, event: Event, result: FitResult, settings: ReportSettings
+) -> Path:
+    """Writes the figures, tables and the page of one fitted event; returns the page.
+
+    Args:
+      directory: of the event, made if needed.
+      title: such as run and event number.
+      fitter: that fitted it.
+      event, result: what was measured, what came out.
+      settings: what else to make.
+
+    Raises:
+      ReconstructionError: the fit failed, an unknown parameter to scan, or a package that is not installed.
+    """
+    if result.failed:
+        raise ReconstructionError(f"{title}: the fit failed ({result.diagnostics.message}); there is nothing to show.")
+    model, best, notice = fitter.model, result.hypothesis, settings.notice
+    for name in settings.scans:
+        model.index(name)  # an unknown name is told before anything is computed
+    directory.mkdir(parents=True, exist_ok=True)
+    models = {"model": model}
+    figures = [
+        ("Event", event_display(directory / "event.png", model, event, best, notice)),
+        ("Brightest DOMs", arrival_times(directory / "brightest_doms.png", models, event, best, notice=notice)),
+    ]
+    own = dom_log_likelihoods(model, event, best)
+    bright = brightest_doms(event, len(own))
+    worst = bright[np.argsort(own[bright] / np.maximum(np.asarray(event.charge)[bright], 1.0))][:WORST]
+    titles = {int(d): f", ln L {own[d]:.1f}" for d in worst}
+    figures += [
+        ("DOMs with the least log-likelihood per photoelectron",
+         arrival_times(directory / "worst_doms.png", models, event, best, doms=worst.tolist(), titles=titles, notice=notice)),
+        ("Charges and their residuals", light_yield(directory / "charges.png", models, event, best, notice)),
+    ]  # fmt: skip
+    notes: dict[str, str] = {}
+    for name in settings.scans:
+        scan = scan_profile(model, event, best, {name: _grid(model, result, name).tolist()})
+        figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit_of(name)], notice)))
+        low, high = scan.interval()
+        notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit_of(name)}"
+    if settings.sky_map:
+        found = make_sky_map(model)(event, best)
+        write_sky_map(directory / "sky_map.fits", found)
+        figures.append(("Sky map", sky(directory / "sky_map.png", found, notice=notice)))
+        for level in (0.5, 0.9):
+            notes[f"{100 * level:.0f} % contour"] = (
+                f"{found.contour_area(level):.4g} (Wilks), {found.contour_area(level, 'posterior'):.4g} (posterior) "
+                "square degrees"
+            )
+    if settings.posterior:
+        notes |= _posterior(directory, figures, model, event, best, settings)
+    page = directory / "index.html"
+    write_whole(page, _page(title, model, result, notes, figures, notice))
+    write_whole(directory / "fit.json", json.dumps(_plain(model, result), indent=1) + "\n")
+    return page
+
+
+def _grid(model: Model, result: FitResult, name: str) -> np.ndarray:
+    """Three widths of the Hessian to either side; without one, one width of the normalisation."""
+    place = model.index(name)
+    best, logged = result.hypothesis[place], model.trafo.log[place]
+    covariance = result.covariance
+    width = model.trafo.scale()[place]
+    if covariance is not None and place in covariance.free and not covariance.repaired:
+        k = int(np.flatnonzero(covariance.free == place)[0])
+        width = SCAN_WIDTHS * np.sqrt(covariance.physical[k, k])
+    steps = np.linspace(-width, width, SCAN_POINTS)
+    return np.expm1(np.log1p(best) + steps) if logged else best + steps
+
+
+def _posterior(directory: Path, figures: list, model: Model, event: Event, best: np.ndarray, settings: ReportSettings):
+    prior = make_prior(model.parameter_names, settings.priors or {})
+    found = make_posterior_sampler(model, prior)(event, best, jax.random.key(0))
+    with h5py.File(directory / "posterior.hdf5", "w") as file:
+        file["hypothesis"], file["log_density"] = found.hypothesis, found.log_density
+        file.attrs["parameter_names"] = list(model.parameter_names)
+    figures.append(
+        ("Posterior", corner(directory / "posterior.png", found, model.parameter_names, best, settings.notice))
+    )
+    notes = {
+        "prior": json.dumps(settings.priors) if settings.priors else "flat in all parameters as given in this table",
+        "chains": f"R-hat at most {found.r_hat.max():.3f}, at least {found.effective_samples.min():.0f} effective samples, "
+        f"{found.divergences} divergences",
+    }
+    for zenith, name in enumerate(model.parameter_names):
+        partner = name.removesuffix("zenith") + "azimuth"
+        if name.endswith("zenith") and partner in model.parameter_names:
+            own = found.samples[:, [zenith, model.index(partner)]].T
+            round_fit, kent = fit_von_mises_fisher(*own), fit_kent(*own)
+            long, short = kent.sigmas
+            notes[f"posterior of {name.removesuffix('zenith')}direction"] = (
+                f"von Mises-Fisher width {np.degrees(round_fit.sigma):.2f} degrees; Kent {np.degrees(long):.2f} by "
+                f"{np.degrees(short):.2f} degrees"
+            )
+    return notes
+
+
+def _plain(model: Model, result: FitResult) -> dict:
+    notes = result.diagnostics
+    plain = {
+        "hypothesis": dict(zip(model.parameter_names, map(float, result.hypothesis), strict=True)),
+        "log_likelihood": result.log_likelihood, "log_likelihood_seed": result.log_likelihood_seed,
+        "status": notes.message, "gradient_norm": notes.gradient_norm, "evaluations": notes.evaluations,
+    }  # fmt: skip
+    if result.covariance is not None:
+        plain["covariance_of"] = [model.parameter_names[i] for i in result.covariance.free]
+        plain["covariance"] = result.covariance.physical.tolist()
+        plain["covariance_sandwich"] = result.covariance.physical_sandwich.tolist()
+    return plain
+
+
+def _page(title: str, model: Model, result: FitResult, notes: dict[str, str], figures: Sequence, notice: str) -> str:
+    """HTML that needs nothing but the figures beside it."""
+    rows = []
+    for i, name in enumerate(model.parameter_names):
+        width = ""
+        if result.covariance is not None and i in result.covariance.free:
+            k = int(np.flatnonzero(result.covariance.free == i)[0])
+            factor = 1 + result.hypothesis[i] if model.trafo.log[i] else 1.0
+            own = [
+                factor * float(np.sqrt(m[k, k]))
+                for m in (result.covariance.physical, result.covariance.physical_sandwich)
+            ]
+            width = f"{own[0]:.4g} (sandwich {own[1]:.4g})"
+        rows.append((name, f"{result.hypothesis[i]:.6g}", width, unit_of(name)))
+    table = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    diagnostics = result.diagnostics
+    facts = {
+        "log-likelihood": f"{result.log_likelihood:.3f} (seed {result.log_likelihood_seed:.3f})",
+        "fit": f"{diagnostics.message}, gradient norm {diagnostics.gradient_norm:.2g}, {diagnostics.evaluations} evaluations",
+        **notes,
+    }
+    if result.covariance is not None and np.isfinite(result.covariance.angular):
+        facts["width of the direction"] = f"{np.degrees(result.covariance.angular):.3g} degrees per axis"
+    listed = "".join(f"<li>{html.escape(k)}: {html.escape(v)}</li>" for k, v in facts.items())
+    images = "".join(
+        f'<h2>{html.escape(name)}</h2><img src="{html.escape(path.name)}" alt="{html.escape(name)}">'
+        for name, path in figures
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        "<style>body{font-family:sans-serif;margin:2em;max-width:75em}td{padding:.1em 1em .1em 0}img{max-width:100%}</style>"
+        f"<h1>{html.escape(title)}</h1><p>{html.escape(notice)}</p><table><tr><th>parameter</th><th>fit</th>"
+        f"<th>uncertainty</th><th>unit</th></tr>{table}</table><ul>{listed}</ul>{images}</html>\n"
+    )

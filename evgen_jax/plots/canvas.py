@@ -1,0 +1,23 @@
+"""Matplotlib without a screen, and how figures are written."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+TOY = "physics-motivated toy; not IceCube simulation"
+
+__all__ = ["TOY", "plt", "save"]
+
+
+def save(figure: Any, path: Path, notice: str = TOY) -> Path:
+    """Writes a figure with a small notice in its corner and forgets it."""
+    if notice:
+        figure.text(0.995, 0.995, notice, ha="right", va="top", fontsize=6, color="0.4")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path

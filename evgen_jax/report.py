@@ -1,0 +1,50 @@
+"""Reports of single events of a file: reads, fits, draws."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.errors import DataError
+from evgen_jax.event_report import ReportSettings, report_event
+from evgen_jax.model import Model
+from evgen_jax.reconstruction.file_fit import FROM_PULSES, make_configured_fitter, make_seed_reader
+from evgen_jax.reconstruction.starts import fit_without_seeds
+
+
+def report_file(
+    model: Model,
+    file: str | Path,
+    directory: Path,
+    handler: DataHandlerSettings,
+    settings: ReconstructionSettings,
+    numbers: Sequence[int],
+    wanted: ReportSettings,
+) -> Iterator[Path]:
+    """Fits some events of a file and writes a folder `run_RRRRRR_event_EEEEEE` for each; yields the pages.
+
+    Args:
+      model: exported.
+      file: with events and, unless `settings.seed` is 'pulses', seeds.
+      directory: of the folders.
+      handler, settings: sections of a configuration.
+      numbers: places of the events in the file.
+      wanted: see `ReportSettings`.
+
+    Raises:
+      DataError: the file cannot be read, or has fewer events.
+      ReconstructionError: as `report_event`.
+    """
+    fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
+    found, seeds = read(Path(file))
+    for number in numbers:
+        if number >= len(found):
+            raise DataError(f"{file}: --event {number}: the file has {len(found)} events, counted from 0.")
+        event = found.event(number)
+        if not np.any(np.asarray(event.pulses.mask)):
+            raise DataError(f"{file}: --event {number} has no usable pulse; there is nothing to show.")
+        (result,) = fit_without_seeds(fit, [event]) if settings.seed == FROM_PULSES else fit([event], seeds[[number]])
+        run, own, *rest = (int(i) for i in found.ids[number])
+        name = f"run_{run:06d}_event_{own:06d}" + "".join(f"_{i}" for i in rest if i)
+        yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted)
