@@ -13,9 +13,9 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.files import write_whole
-from evgen_jax.model import Model, make_loss_parts
+from evgen_jax.model import Model
 from evgen_jax.parameters import unit_of
-from evgen_jax.plots.event import arrival_times, brightest_doms, event_display, light_yield
+from evgen_jax.plots.event import arrival_times, event_display, expectation, light_yield
 from evgen_jax.plots.uncertainty import corner, profile, sky
 from evgen_jax.reconstruction.fit import Fitter
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
@@ -50,11 +50,12 @@ class ReportSettings:
     notice: str = ""
 
 
-def dom_log_likelihoods(model: Model, event: Event, hypothesis: np.ndarray) -> np.ndarray:
-    """Each DOM's share [D] of the log-likelihood."""
-    parts = make_loss_parts(model)
-    compute = jax.jit(lambda variables, h, e: -parts(variables, h, e).per_dom(e))
-    return np.asarray(compute(model.variables, np.asarray(hypothesis, np.float32), event))
+def charge_pulls(model: Model, event: Event, hypothesis: np.ndarray) -> np.ndarray:
+    """(measured - expected charge) / width [D]; 0 where less than half a photoelectron is expected and less than 3 seen."""
+    view = expectation(model, event, hypothesis, np.array([float(event.readout[0])]))
+    charge, expected = np.asarray(event.charge, np.float64), np.asarray(view.charge, np.float64)
+    pull = (charge - expected) / np.sqrt(np.maximum(np.asarray(view.variance, np.float64), 1e-9))
+    return np.where(np.asarray(event.usable) & ((expected > 0.5) | (charge >= 3)), pull, 0.0)
 
 
 def report_event(
@@ -70,26 +71,24 @@ def report_event(
       settings: what else to make.
 
     Raises:
-      ReconstructionError: the fit failed, an unknown parameter to scan, or a package that is not installed.
+      ReconstructionError: the fit failed, or a package is not installed.
+      ConfigError: an unknown parameter to scan.
     """
     if result.failed:
         raise ReconstructionError(f"{title}: the fit failed ({result.diagnostics.message}); there is nothing to show.")
     model, best, notice = fitter.model, result.hypothesis, settings.notice
-    for name in settings.scans:
-        model.index(name)  # an unknown name is told before anything is computed
     directory.mkdir(parents=True, exist_ok=True)
     models = {"model": model}
     figures = [
         ("Event", event_display(directory / "event.png", model, event, best, notice)),
         ("Brightest DOMs", arrival_times(directory / "brightest_doms.png", models, event, best, notice=notice)),
     ]
-    own = dom_log_likelihoods(model, event, best)
-    bright = brightest_doms(event, len(own))
-    worst = bright[np.argsort(own[bright] / np.maximum(np.asarray(event.charge)[bright], 1.0))][:WORST]
-    titles = {int(d): f", ln L {own[d]:.1f}" for d in worst}
+    pulls = charge_pulls(model, event, best)
+    worst = [int(d) for d in np.argsort(-np.abs(pulls), kind="stable")[:WORST] if pulls[d] != 0]
+    titles = {d: f", {pulls[d]:+.1f} sigma" for d in worst}
     figures += [
-        ("DOMs with the least log-likelihood per photoelectron",
-         arrival_times(directory / "worst_doms.png", models, event, best, doms=worst.tolist(), titles=titles, notice=notice)),
+        ("DOMs whose charge is farthest from the expected one",
+         arrival_times(directory / "worst_doms.png", models, event, best, doms=worst, titles=titles, notice=notice)),
         ("Charges and their residuals", light_yield(directory / "charges.png", models, event, best, notice)),
     ]  # fmt: skip
     notes: dict[str, str] = {}
@@ -116,14 +115,15 @@ def report_event(
 
 
 def _grid(model: Model, result: FitResult, name: str) -> np.ndarray:
-    """Three widths of the Hessian to either side; without one, one width of the normalisation."""
+    """Three widths of the Hessian to either side, at most one of the normalisation."""
     place = model.index(name)
     best, logged = result.hypothesis[place], model.trafo.log[place]
     covariance = result.covariance
     width = model.trafo.scale()[place]
-    if covariance is not None and place in covariance.free and not covariance.repaired:
+    if covariance is not None and place in covariance.free:
         k = int(np.flatnonzero(covariance.free == place)[0])
-        width = SCAN_WIDTHS * np.sqrt(covariance.physical[k, k])
+        own = SCAN_WIDTHS * float(np.sqrt(covariance.physical[k, k]))
+        width = min(width, own) if np.isfinite(own) else width
     steps = np.linspace(-width, width, SCAN_POINTS)
     return np.expm1(np.log1p(best) + steps) if logged else best + steps
 

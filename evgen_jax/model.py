@@ -132,6 +132,8 @@ def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Var
     parts, names, terms = make_loss_parts(model, loss), model.parameter_names, loss or model.loss
 
     def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
+        # Events are made with numpy, whose arrays cannot be indexed by traced ones when a function is closed over them.
+        event = jax.tree.map(jnp.asarray, event)
         return -parts(variables, hypothesis, event).total() - terms.prior(names, hypothesis)
 
     return log_likelihood

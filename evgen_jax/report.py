@@ -36,6 +36,8 @@ def report_file(
       DataError: the file cannot be read, or has fewer events.
       ReconstructionError: as `report_event`.
     """
+    for name in wanted.scans:
+        model.index(name)  # an unknown name is told before anything is computed
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
     found, seeds = read(Path(file))
     for number in numbers:

@@ -259,3 +259,31 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, three_files, command, t
     assert np.all((rows["goodness_of_fit"] > 0) & (rows["goodness_of_fit"] <= 1))
     code, _, err = command("reconstruct", model, "x.hdf5", "-o", tmp_path / "e.hdf5", "--ensemble", model / "cascade")
     assert code == 2 and "ensemble: model 1 has the parameters" in err
+
+
+def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, command, tmp_path):
+    model, file = exported / "exported", three_files / "0.hdf5"
+    code, out, err = command("show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map",
+                             "--notice", "toy")  # fmt: skip
+    assert code == 0, err
+    (folder,) = tmp_path.iterdir()
+    assert out.strip() == f"wrote {folder / 'index.html'}"
+    page = (folder / "index.html").read_text()
+    for name in (
+        "event.png",
+        "brightest_doms.png",
+        "worst_doms.png",
+        "charges.png",
+        "scan_cascade_x.png",
+        "sky_map.png",
+    ):
+        assert f'src="{name}"' in page and (folder / name).stat().st_size > 5000
+    assert (folder / "sky_map.fits").is_file() and "90 % contour" in page
+    fit = json.loads((folder / "fit.json").read_text())
+    assert f"{fit['hypothesis']['cascade_energy']:.6g}" in page and len(fit["covariance"]) == 7
+    for wrong, message in (
+        (("--event", "99"), "--event 99: the file has"),
+        (("--scan", "cascade_w"), "'cascade_w' is no parameter of the model"),
+    ):
+        code, _, err = command("show", model, file, "-o", tmp_path / "none", *wrong)
+        assert code == 2 and message in err and not (tmp_path / "none").exists()

@@ -67,6 +67,17 @@ def test_single_script_runs():
     assert len((ROOT / "experiments" / "single_script_cascade.py").read_text().splitlines()) < 80
 
 
+@pytest.mark.slow
+def test_other_libraries_find_the_same():
+    done = subprocess.run([sys.executable, ROOT / "experiments" / "other_minimisers_and_samplers.py", "50"],
+                          capture_output=True, text=True, timeout=900)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert len({found[name] for name in ("SciPy", "jax.scipy.optimize", "optimistix")}) == 1, done.stdout
+    for name in ("blackjax", "numpyro"):
+        assert "+-" in found[name] and "nan" not in found[name]
+
+
 @pytest.mark.parametrize(
     "path", [ROOT / "experiments" / "oracle_gap.yaml", ROOT / "evgen_jax" / "tables" / "demo.yaml"]
 )

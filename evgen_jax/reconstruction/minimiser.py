@@ -21,6 +21,8 @@ LARGEST_STEP = 2.0
 """Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
 REFRESH = 20
 """Iterations after which exact Hessians replace those of BFGS: narrow, bent valleys need them."""
+PATIENCE = 10
+"""Iterations over which `stalled` counts."""
 MAX_SHORTER = 12
 """Trials of one line search."""
 
@@ -53,6 +55,7 @@ def minimise(
     inverse: np.ndarray | None = None,
     gradient_tolerance: float = 1e-2,
     decrement_tolerance: float = 0.0,
+    stalled: float = 0.0,
     max_iterations: int = 200,
 ) -> Minima:
     """Minimises L functions of n unknowns.
@@ -65,6 +68,8 @@ def minimise(
       inverse: [n, n] or [L, n, n], inverse Hessians to begin with, positive definite, instead of those at the start.
       gradient_tolerance: of the largest |component| of the gradient.
       decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search.
+      stalled: gain over `PATIENCE` iterations below which a search ends without descent; likelihoods of networks have edges
+        at which it would creep.
       max_iterations: per problem.
     """
     count, size = start.shape
@@ -84,9 +89,15 @@ def minimise(
             exact = hessian(problems, x[problems]) if hessian else None
             inverse[problems] = _first_inverse(gradient[problems], exact)
 
+    marks = value.copy()  # values `PATIENCE` iterations ago
+
     def finish() -> None:
+        turn = (iterations > 0) & (iterations % PATIENCE == 0) & (status == "")
+        creeping = turn & (marks - value < stalled)
+        marks[turn] = value[turn]
         small = np.max(np.abs(gradient), axis=1) <= gradient_tolerance
         status[(status == "") & small] = CONVERGED
+        status[(status == "") & creeping] = NO_DESCENT
         status[(status == "") & (iterations >= max_iterations)] = LIMIT
 
     finish()

@@ -16,6 +16,8 @@ from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.evaluator import Evaluator
 from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
 
+STALLED = 5e-3
+"""Gain in log-likelihood over ten iterations for which nothing more is tried."""
 DECREMENT = 1e-2
 """Promised gain in log-likelihood below which float32 has done its part."""
 Search = Callable[[Event, np.ndarray, np.ndarray, np.ndarray], Minima]
@@ -57,6 +59,7 @@ def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, ba
     def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
         return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
 
+    settings = {"stalled": STALLED, **settings}
     rough = {**settings, "decrement_tolerance": DECREMENT} if precise else settings
     first = minimise(partial(gradient_of, evaluator), start, hessian=hessian, **rough)
     if precise is None:
