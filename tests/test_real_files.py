@@ -7,6 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from evgen_jax.reconstruction.covariance import to_physical
+from evgen_jax.trafo import Trafo
+
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason="needs the experiment's files")]
 SEED = "MonopodFit4_PartialExclusion"
@@ -50,3 +53,32 @@ def test_three_steps_and_a_fit(name, command, tmp_path):
     assert len(rows) == FILES[name][0]
     np.testing.assert_allclose(rows["cascade_energy_seed"], seeds["energy"])
     assert np.all(rows["log_likelihood"] > rows["log_likelihood_seed"])
+
+
+@pytest.mark.parametrize("name", ["reco_results_low_energy.hdf5", "reco_results_medium_energy.hdf5"])
+def test_stored_covariances_scale_as_ours(name):
+    """Matrices that the reference stored in both units, with the widths of its normalisation."""
+    if not (DATA / name).is_file():
+        pytest.skip(f"{name} is not there")
+    parameters = [f"cascade_{n}" for n in ("x", "y", "z", "zenith", "azimuth")] + ["log_cascade_energy", "cascade_time"]
+    std = (326.45940287, 311.9522641, 348.98148025, 0.68485024, 1.81440668, 2.61131475, 571.21529914)
+    trafo = Trafo(tuple(parameters), (0.0,) * 7, std, (False,) * 5 + (True, False))
+    checked = 0
+    with h5py.File(DATA / name) as file:
+        for table in [n for n in file if n.endswith("_trafo") and "cov_matrix" in n]:
+            normalised, physical = file[table][:], file[table.removesuffix("_trafo")][:]
+            for own, stored in zip(normalised, physical, strict=True):
+                given, expected = (_matrix(row, parameters) for row in (own, stored))
+                np.testing.assert_allclose(to_physical(given, trafo), expected, rtol=1e-8)
+                checked += 1
+    assert checked >= 9
+
+
+def _matrix(row, parameters):
+    """From the columns <a>_<b> of the upper triangle."""
+    full = np.zeros((7, 7))
+    for i, a in enumerate(parameters):
+        for j, b in enumerate(parameters[i:], i):
+            column = f"{a}_{b}"
+            full[i, j] = full[j, i] = row[column if column in row.dtype.names else f"{b}_{a}"]
+    return full

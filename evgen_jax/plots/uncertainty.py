@@ -63,7 +63,7 @@ def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, n
     inside = sky_map.delta() < stats.chi2.ppf(0.99, 2)
     offset = np.degrees((azimuth - azimuth[best] + np.pi) % (2 * np.pi) - np.pi) * np.sin(zenith[best])
     height = np.degrees(zenith - zenith[best])
-    reach = 1.3 * max(np.max(np.hypot(offset, height)[inside]), np.degrees(np.sqrt(sky_map.area[best])))
+    reach = min(90.0, 1.3 * max(np.max(np.hypot(offset, height)[inside]), np.degrees(np.sqrt(sky_map.area[best]))))
     close = (np.abs(offset) < 2 * reach) & (np.abs(height) < 2 * reach)
     near.tripcolor(offset[close], height[close], delta[close], cmap="viridis_r", shading="gouraud")
     near.tricontour(
