@@ -39,7 +39,7 @@ class ReportSettings:
       scans: parameters to scan, all others fitted.
       sky_map: make an adaptive sky map and write it as FITS.
       posterior: sample the posterior.
-      priors: of the posterior, see `make_prior`; without any it is flat in the physical parameters.
+      priors: of the posterior, see `make_prior`.
       notice: a line on every figure and on the page.
     """
 
@@ -138,7 +138,7 @@ def _posterior(directory: Path, figures: list, model: Model, event: Event, best:
         ("Posterior", corner(directory / "posterior.png", found, model.parameter_names, best, settings.notice))
     )
     notes = {
-        "prior": json.dumps(settings.priors) if settings.priors else "flat in all parameters as given in this table",
+        "prior (flat in all else)": json.dumps(settings.priors),
         "chains": f"R-hat at most {found.r_hat.max():.3f}, at least {found.effective_samples.min():.0f} effective samples, "
         f"{found.divergences} divergences",
     }

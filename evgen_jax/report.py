@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-from evgen_jax.errors import DataError
+from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.event_report import ReportSettings, report_event
 from evgen_jax.model import Model
 from evgen_jax.reconstruction.file_fit import FROM_PULSES, make_configured_fitter, make_seed_reader
+from evgen_jax.reconstruction.prior_density import make_prior
 from evgen_jax.reconstruction.starts import fit_without_seeds
 
 
@@ -34,10 +35,17 @@ def report_file(
 
     Raises:
       DataError: the file cannot be read, or has fewer events.
-      ReconstructionError: as `report_event`.
+      ReconstructionError: as `report_event`, or a posterior without priors.
     """
     for name in wanted.scans:
         model.index(name)  # an unknown name is told before anything is computed
+    if wanted.posterior and not wanted.priors:
+        zenith = next((n for n in model.parameter_names if n.endswith("zenith")), model.parameter_names[0])
+        raise ReconstructionError(
+            "--posterior: a posterior needs priors, none is implied. State them under reconstruction_settings.priors of "
+            f"--config, such as {{{zenith}: {{distribution: isotropic}}}}."
+        )
+    make_prior(model.parameter_names, wanted.priors or {})
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
     found, seeds = read(Path(file))
     for number in numbers:

@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -230,6 +232,21 @@ def test_files_are_shared_by_processes_and_by_a_cluster(how, exported, three_fil
     assert len({(r["Run"], r["Event"]) for r in rows}) == len(rows) > 3
 
 
+def test_a_worker_prepares_once_for_all_of_its_files(exported):
+    """Every job brings a copy of the recipe; what was compiled for the first must serve the next."""
+    from evgen_jax.config.records import ReconstructionSettings
+    from evgen_jax.config.validate import load_config
+    from evgen_jax.reconstruction import workers
+
+    handler, calls = load_config(exported / "config.yaml").data_handler_settings, []
+    recipe = workers.make_recipe(
+        [str(exported / "exported")], handler, ReconstructionSettings(), partial(calls.append, 1)
+    )
+    first = workers._prepared(recipe)
+    copy = replace(recipe, prepare=partial(calls.append, 1))
+    assert workers._prepared(copy) is first and calls == [1]
+
+
 def test_nobody_answers_at_the_scheduler(exported, three_files, command, tmp_path, monkeypatch):
     import distributed
 
@@ -284,6 +301,7 @@ def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, comman
     for wrong, message in (
         (("--event", "99"), "--event 99: the file has"),
         (("--scan", "cascade_w"), "'cascade_w' is no parameter of the model"),
+        (("--posterior",), "a posterior needs priors, none is implied"),
     ):
         code, _, err = command("show", model, file, "-o", tmp_path / "none", *wrong)
         assert code == 2 and message in err and not (tmp_path / "none").exists()

@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
@@ -28,7 +28,8 @@ class Recipe:
     model_directories: tuple[str, ...]
     handler: str
     settings: str
-    prepare: Callable[[], None] | None = None
+    # Copies that arrive in a worker hold functions that are not equal; they are the same recipe all the same.
+    prepare: Callable[[], None] | None = field(default=None, compare=False)
 
 
 def make_recipe(
