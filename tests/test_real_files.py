@@ -21,13 +21,14 @@ FILES = {
 
 
 def write_config(path: Path, file: Path, steps: int) -> Path:
-    _, pulses, labels, excluded = FILES[file.name]
+    events, pulses, labels, excluded = FILES[file.name]
+    covariance = "true" if events < 10 else "false"  # minutes of compilation for many shapes of events
     text = (resources.files("evgen_jax") / "tables" / "demo.yaml").read_text()
     for pattern in ("demo_00000[0-6].hdf5", "demo_000007.hdf5"):
         text = text.replace(f"{{directory}}/events/{pattern}", str(file))
     for old, new in (
         ("{directory}", str(path.parent)), ("pulse_key: MCPulses", f"pulse_key: {pulses}"),
-        ("LabelsMCCascade", labels), ("BadDomsList", excluded), ("seed: SmearedSeed", f"seed: {SEED}, max_iterations: 3"),
+        ("LabelsMCCascade", labels), ("BadDomsList", excluded), ("seed: SmearedSeed", f"seed: {SEED}, max_iterations: 3, calculate_covariance_matrix: {covariance}"),
         ("\n        readout_window_key: ReadoutWindow,", ""), ("batch_size: 8", "batch_size: 2"),
         ("batch_size: 32", "batch_size: 2"), ("num_training_iterations: 3000", f"num_training_iterations: {steps}"),
     ):  # fmt: skip
