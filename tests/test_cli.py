@@ -110,6 +110,17 @@ def test_wrong_arguments(command, exported, tmp_path):
     code, _, err = command("reconstruct", exported / "exported", "x*.hdf5", "-o", tmp_path / "out.hdf5")
     assert code == 2 and "no file matches 'x*.hdf5'" in err
     assert command("--help")[0] == 0
+    wrong = tmp_path / "wrong.yaml"
+    text = (exported / "config.yaml").read_text()
+    wrong.write_text(
+        text.replace(
+            "settings: {seed: SmearedSeed,",
+            "settings: {seed: SmearedSeed, minimize_parameter_dict: {cascade_w: false},",
+        )
+    )
+    file = exported / "config.yaml"  # any file that exists; it is not opened
+    code, _, err = command("reconstruct", exported / "exported", file, "-o", tmp_path / "o.hdf5", "--config", wrong)
+    assert code == 2 and "'cascade_w' is no parameter" in err and not (tmp_path / "o.hdf5.parts").exists()
 
 
 def set_run(node, run: int) -> None:

@@ -36,14 +36,6 @@ def time_range(event: Event, doms: np.ndarray, share: float = 0.9, least: float 
     return start, max(float(late), start + least)
 
 
-def _quantile(event: Event, share: float) -> float:
-    """Time by which a share of the charge has come."""
-    mask = np.asarray(event.pulses.mask)
-    time, charge = np.asarray(event.pulses.time)[mask], np.asarray(event.pulses.charge)[mask]
-    order = np.argsort(time)
-    return float(time[order][np.searchsorted(np.cumsum(charge[order]), share * charge.sum())])
-
-
 def brightest_doms(event: Event, count: int) -> np.ndarray:
     charge = np.where(np.asarray(event.usable), np.asarray(event.charge), 0)
     order = np.argsort(-charge, kind="stable")[:count]
@@ -148,8 +140,6 @@ def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray
             arrows.append((vertex, np.asarray(flight_direction(hypothesis[zenith], hypothesis[azimuth]))))
     length = 0.2 * float(np.ptp(position, axis=0).max())
     shown: Any = None
-    # Noise comes at any time; the colours are those of the times at which most of the charge comes.
-    start, stop = time_range(event, hit)
     for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
         axis.plot(position[:, i], position[:, j], ",", color="0.7")
         shown = axis.scatter(

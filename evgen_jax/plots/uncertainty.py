@@ -11,6 +11,7 @@ from evgen_jax.plots.canvas import TOY, plt, save
 from evgen_jax.reconstruction.posterior import Posterior
 from evgen_jax.reconstruction.profile import Profile
 from evgen_jax.reconstruction.sky_map import SkyMap
+from evgen_jax.reconstruction.sphere import angles
 
 LEVELS = (0.5, 0.9)
 
@@ -47,11 +48,7 @@ def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, n
     figure = plt.figure(figsize=(11, 4.4), constrained_layout=True)
     whole = figure.add_subplot(1, 2, 1, projection="mollweide")
     near = figure.add_subplot(1, 2, 2)
-    vectors = sky_map.direction
-    zenith, azimuth = (
-        np.arccos(np.clip(vectors[:, 2], -1, 1)),
-        np.mod(np.arctan2(vectors[:, 1], vectors[:, 0]), 2 * np.pi),
-    )
+    zenith, azimuth = angles(sky_map.direction)
     delta = np.minimum(sky_map.delta(), 50)
     best = int(np.argmin(sky_map.delta()))
     # Pixels of every size as dots of that size.

@@ -1,6 +1,6 @@
 """Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -125,6 +125,14 @@ def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list
     for i, event in enumerate(events):
         groups.setdefault(shape_of(event), []).append(i)
     return groups
+
+
+def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[int], Event]]:
+    """Places of up to `most` events that share a padded shape, and these events as a batch; every event once."""
+    for shape, places in grouped_by_shape(events).items():
+        for first in range(0, len(places), most):
+            own = places[first : first + most]
+            yield own, stacked([events[i] for i in own], shape, LANES)
 
 
 def stacked(events: Sequence[Event], shape: tuple[int, int, int], lanes: int) -> Event:

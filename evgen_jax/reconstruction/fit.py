@@ -21,7 +21,7 @@ from evgen_jax.reconstruction.covariance import (
     make_score_products,
     make_to_normalised,
 )
-from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, each_lane, grouped_by_shape, stacked
+from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
 from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE
 from evgen_jax.reconstruction.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.search import Search, batched_search, in_float64, scipy_search
@@ -49,12 +49,9 @@ class Fitter:
         seeds = _checked_seeds(self.model, events, seeds)
         results: dict[int, FitResult] = {}
         per_call = max(LANES // seeds.shape[1], 1)
-        for shape, places in grouped_by_shape(events).items():
-            for first in range(0, len(places), per_call):
-                own = places[first : first + per_call]
-                batch = stacked([events[i] for i in own], shape, LANES)
-                found = _fit_batch(self.evaluator, self.search, self.uncertainty, batch, seeds[own])
-                results |= dict(zip(own, found, strict=True))
+        for own, batch in batches(events, per_call):
+            found = _fit_batch(self.evaluator, self.search, self.uncertainty, batch, seeds[own])
+            results |= dict(zip(own, found, strict=True))
         return [results[i] for i in range(len(events))]
 
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
+from evgen_jax.model import Model, make_loss_parts
 from evgen_jax.packing import build_event
-from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.evaluator import LANES, Evaluator, each_lane, grouped_by_shape, stacked
-from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.evaluator import batches, each_lane
+from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.simulation import EventSampler
 
 
@@ -48,7 +47,7 @@ def make_goodness_of_fit(
     num_samples: int = 50,
     per_charge: bool = False,
     single_photoelectron_charge: bool = False,
-    fit: Callable | None = None,
+    fit: Fitter | None = None,
 ) -> Callable[..., GoodnessOfFit]:
     """A function (event, best fit [H], seed, hypotheses=None) -> GoodnessOfFit.
 
@@ -66,8 +65,7 @@ def make_goodness_of_fit(
       ReconstructionError: hypotheses of another shape, or a best fit that is not finite.
     """
     fitter = fit or make_fitter(model)
-    coordinates = make_coordinates(model)
-    evaluator = Evaluator(make_log_likelihood(model), coordinates, model.variables)
+    evaluator = fitter.evaluator
     parts = make_loss_parts(model)
 
     def own_terms(variables, unknown, anchor, event):
@@ -78,13 +76,9 @@ def make_goodness_of_fit(
 
     def dom_terms(events: list[Event], hypotheses: np.ndarray) -> np.ndarray:
         out = np.empty((len(events), model.detector.num_doms))
-        for shape, places in grouped_by_shape(events).items():
-            for first in range(0, len(places), LANES):
-                own = places[first : first + LANES]
-                batch = stacked([events[i] for i in own], shape, LANES)
-                out[own] = evaluator.run(
-                    per_dom, batch, np.arange(len(own)), np.zeros((len(own), coordinates.size)), hypotheses[own]
-                )
+        for own, batch in batches(events):
+            nothing = np.zeros((len(own), evaluator.coordinates.size))
+            out[own] = evaluator.run(per_dom, batch, np.arange(len(own)), nothing, hypotheses[own])
         return out
 
     def goodness_of_fit(
@@ -98,8 +92,9 @@ def make_goodness_of_fit(
             raise ReconstructionError(f"expected hypotheses of shape {(num_samples, len(best))}, got {truth.shape}.")
         start, stop = np.asarray(event.readout, np.float64)
         readout = (float(start), float(stop))
-        sampler = samplers.setdefault(readout, EventSampler(model, readout))
-        simulated = _simulated(sampler, event, truth, seed, single_photoelectron_charge)
+        if readout not in samplers:
+            samplers[readout] = EventSampler(model, readout)
+        simulated = _simulated(samplers[readout], event, truth, seed, single_photoelectron_charge)
         fits = fitter([event, *simulated], np.concatenate([best[None], truth]))
         fitted = np.stack([f.hypothesis for f in fits])
         value = np.array([f.log_likelihood for f in fits])

@@ -83,7 +83,9 @@ def reconstruct_files(
     for switch, consequence in NOT_COMPUTED.items():
         if getattr(settings, switch):
             LOGGER.warning("reconstruction_settings.%s: %s.", switch, consequence)
-    paths, identity = find_files(list(files)), model_identity(model)
+    # Settings that do not fit are told before anything is written.
+    paths, here = find_files(list(files)), make_file_jobs(model, handler, settings)
+    identity = here.identity
     parts = output.with_name(output.name + ".parts")
     _open_parts(
         parts, {"model": identity, "settings": settings.model_dump(mode="json"), "files": list(map(str, paths))}
@@ -91,7 +93,7 @@ def reconstruct_files(
     jobs = [(path, parts / f"{number:06d}.hdf5") for number, path in enumerate(paths)]
     jobs = [job for job in jobs if not job[1].exists()]
     lost = []
-    messages = spread(jobs) if spread else map(make_file_jobs(model, handler, settings), jobs)
+    messages = spread(jobs) if spread else map(here, jobs)
     for _ in progress(jobs):
         if message := next(messages):
             LOGGER.warning("left out: %s", message)

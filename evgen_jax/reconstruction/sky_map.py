@@ -15,7 +15,7 @@ from evgen_jax.model import Model
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.evaluator import LogLikelihood
 from evgen_jax.reconstruction.refit import Refit, make_refit
-from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
+from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
 
 INTERESTING = 20.0
 """Pixels with 2 (best - log-likelihood) below this are divided: far beyond the 99.9 % contour (13.8)."""
@@ -155,8 +155,7 @@ def make_sky_map(
 
     def at_directions(event: Event, starts: np.ndarray, vectors: np.ndarray):
         starts = starts.copy()
-        starts[:, zenith] = np.arccos(np.clip(vectors[:, 2], -1, 1))
-        starts[:, azimuth] = np.mod(np.arctan2(vectors[:, 1], vectors[:, 0]), 2 * np.pi)
+        starts[:, zenith], starts[:, azimuth] = angles(vectors)
         return own_refit(event, starts)
 
     def sky_map(event: Event, best: np.ndarray) -> SkyMap:

@@ -10,7 +10,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.reconstruction.coordinates import direction_pairs
-from evgen_jax.reconstruction.evaluator import LANES, Evaluator, grouped_by_shape, stacked
+from evgen_jax.reconstruction.evaluator import Evaluator, batches
 from evgen_jax.reconstruction.fit import Fitter
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
@@ -43,14 +43,8 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
         seeds = np.empty((len(events), count, len(model.parameter_names)))
-        for lengths, places in grouped_by_shape(events).items():
-            for first in range(0, len(places), LANES):
-                own = places[first : first + LANES]
-                batch = stacked([events[i] for i in own], lengths, LANES)
-                for i, row in zip(
-                    own, _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base), strict=True
-                ):
-                    seeds[i] = row
+        for own, batch in batches(events):
+            seeds[own] = _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base)
         return seeds
 
     return starts
@@ -233,11 +227,8 @@ def fit_without_seeds(
     first = fitter(events, starts(events, num_starts, base))
     fits = np.stack([f.hypothesis for f in first])
     seeds = np.full((len(events), num_directions, fits.shape[1]), np.nan)
-    for lengths, places in grouped_by_shape(events).items():
-        for begin in range(0, len(places), LANES):
-            own = places[begin : begin + LANES]
-            batch = stacked([events[i] for i in own], lengths, LANES)
-            seeds[own] = _scan_sky(shape, fitter.evaluator, batch, fits[own], num_directions)
+    for own, batch in batches(events):
+        seeds[own] = _scan_sky(shape, fitter.evaluator, batch, fits[own], num_directions)
     second = fitter(events, seeds)
     return [b if not b.failed and (a.failed or b.log_likelihood > a.log_likelihood) else a
             for a, b in zip(first, second, strict=True)]  # fmt: skip
