@@ -138,7 +138,8 @@ def sum_of_copies(
     count = parameters.shape[0]
     if count == 1:
         return one(parameters[0], jax.tree.map(lambda w: w[0], weights))
-    size = min(chunk, count)
+    # Chunks of nearly equal size: ten copies are two times five, not eight and two that are padded to eight.
+    size = -(-count // -(-count // chunk))
     extra = -count % size
     given = (jnp.ones(count, bool),) * 2 if weights is None else weights
     # Padding repeats a real sub-source, so that masked values stay in the allowed range.

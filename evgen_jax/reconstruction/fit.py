@@ -22,13 +22,15 @@ from evgen_jax.reconstruction.covariance import (
     make_to_normalised,
 )
 from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
-from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE
+from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, differenced_hessian
 from evgen_jax.reconstruction.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.search import Search, batched_search, in_float64, scipy_search
 from evgen_jax.trafo import Trafo
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
 GRADIENT_TOLERANCE = 1e-2
+DIFFERENCE64 = 1e-5
+"""Normalised units: differences of float64 gradients give Hessians to some 1e-4."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +98,17 @@ def make_fitter(
         model = replace(model, trafo=plain)
     coordinates = make_coordinates(model, free, default_free, bounds)
     evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
+    precise = None
+    if log_likelihood is None and (method == "batched" or covariance):
+        wide = in_float64(model)
+        precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
     if method == "batched":
-        precise = None
-        if log_likelihood is None:
-            wide = in_float64(model)
-            precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
         settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
         search = batched_search(evaluator, precise, settings)
     else:
         search = scipy_search(evaluator, {"method": method, **(optimizer_settings or {})})
     terms = None if log_likelihood else make_loss_parts(model)
-    uncertainty = _Uncertainty(terms, coordinates, evaluator) if covariance else None
+    uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
     return Fitter(model, evaluator, search, uncertainty)
 
@@ -163,8 +165,8 @@ def _fit_batch(evaluator: Evaluator, search: Search, uncertainty, batch: Event, 
 class _Uncertainty:
     """Covariances of a batch at its best fits."""
 
-    def __init__(self, terms: Terms | None, coordinates: Coordinates, evaluator: Evaluator):
-        self._evaluator, self._coordinates = evaluator, coordinates
+    def __init__(self, terms: Terms | None, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
+        self._evaluator, self._precise, self._coordinates = evaluator, precise, coordinates
         self._products = jax.jit(partial(each_lane, make_score_products(terms, coordinates))) if terms else None
         self._derivative = jax.jit(jax.vmap(make_to_normalised(coordinates)))
 
@@ -173,7 +175,7 @@ class _Uncertainty:
         which = np.arange(len(hypotheses))
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
-        hessian = evaluator.hessian(batch, which, unknown, hypotheses)
+        hessian = self._hessian(batch, which, unknown, hypotheses)
         products = np.full_like(hessian, np.nan)
         if self._products is not None:
             products = evaluator.run(self._products, batch, which, unknown, hypotheses)
@@ -184,6 +186,19 @@ class _Uncertainty:
             for h, j, d, ok in zip(hessian, products, derivative, fine, strict=True)
         ]
         return found, time.perf_counter() - begin
+
+    def _hessian(self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        precise = self._precise
+        if precise is None:
+            return self._evaluator.hessian(batch, which, unknown, anchors)
+
+        # The search has compiled this program already, which takes longer than some hundred exact Hessians save; and the
+        # derivatives of a gamma distribution function have no derivatives by its shape of their own.
+        def gradient(lanes: np.ndarray, x: np.ndarray):
+            return precise.gradient(batch, which[lanes], x, anchors[lanes])
+
+        _, here = gradient(which, unknown)
+        return differenced_hessian(gradient, which, unknown, here, DIFFERENCE64)
 
 
 def reconstruct(

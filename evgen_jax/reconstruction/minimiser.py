@@ -12,15 +12,14 @@ import numpy as np
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
 
-Curvature = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(numbers of the problems [m], unknowns [m, n]) -> Hessians [m, n, n]."""
-
 CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE = "converged", "no further descent", "iteration limit", "not finite at start"
 ARMIJO, WOLFE = 1e-4, 0.9
 LARGEST_STEP = 2.0
 """Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
 REFRESH = 20
-"""Iterations after which exact Hessians replace those of BFGS: narrow, bent valleys need them."""
+"""Iterations after which Hessians by differences replace those of BFGS: narrow, bent valleys need them."""
+DIFFERENCE = 1e-3
+"""Normalised units, of these differences: gradients in float32 give Hessians to some percent."""
 PATIENCE = 10
 """Iterations over which `stalled` counts."""
 MAX_SHORTER = 12
@@ -35,7 +34,8 @@ class Minima:
       x: [L, n]. value: [L]. gradient: [L, n]: at the minimum.
       first_value: [L], at the start.
       status: [L], CONVERGED, NO_DESCENT (of rounding errors), LIMIT or NOT_FINITE.
-      evaluations, iterations: [L].
+      evaluations, iterations: [L]; a Hessian counts n evaluations.
+      inverse: [L, n, n], inverse Hessians as the search knows them at its end.
     """
 
     x: np.ndarray
@@ -45,13 +45,13 @@ class Minima:
     status: np.ndarray
     evaluations: np.ndarray
     iterations: np.ndarray
+    inverse: np.ndarray
 
 
 def minimise(
     evaluate: Evaluate,
     start: np.ndarray,
     *,
-    hessian: Curvature | None = None,
     inverse: np.ndarray | None = None,
     gradient_tolerance: float = 1e-2,
     decrement_tolerance: float = 0.0,
@@ -60,11 +60,12 @@ def minimise(
 ) -> Minima:
     """Minimises L functions of n unknowns.
 
+    Hessians are differences of gradients at the start, every `REFRESH` iterations and where a line search fails: n more
+    evaluations, and no second program to compile.
+
     Args:
       evaluate: values and gradients of some of the problems.
       start: [L, n].
-      hessian: Hessians of some of the problems, used at the start, every `REFRESH` iterations and where a line search
-        fails; None: a multiple of the identity from the gradient instead.
       inverse: [n, n] or [L, n, n], inverse Hessians to begin with, positive definite, instead of those at the start.
       gradient_tolerance: of the largest |component| of the gradient.
       decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search.
@@ -86,8 +87,9 @@ def minimise(
     def renew(problems: np.ndarray) -> None:
         age[problems] = 0
         if len(problems):
-            exact = hessian(problems, x[problems]) if hessian else None
-            inverse[problems] = _first_inverse(gradient[problems], exact)
+            evaluations[problems] += size
+            curvature = differenced_hessian(evaluate, problems, x[problems], gradient[problems], DIFFERENCE)
+            inverse[problems] = _first_inverse(gradient[problems], curvature)
 
     marks = value.copy()  # values `PATIENCE` iterations ago
 
@@ -102,7 +104,7 @@ def minimise(
 
     finish()
     if given:
-        age[:] = 1  # not exact here: where it leads nowhere an exact one follows
+        age[:] = 1  # not made here: where it leads nowhere a new one follows
     else:
         renew(np.flatnonzero(status == ""))
     while np.any(status == ""):
@@ -129,23 +131,36 @@ def minimise(
         finish()
         old = np.zeros(count, bool)
         old[lost] = True
-        old |= (age >= REFRESH) & (hessian is not None)
+        old |= age >= REFRESH
         renew(np.flatnonzero(old & (status == "")))
-    return Minima(x, value, first_value, gradient, status, evaluations, iterations)
+    return Minima(x, value, first_value, gradient, status, evaluations, iterations, inverse)
 
 
-def _first_inverse(gradient: np.ndarray, curvature: np.ndarray | None) -> np.ndarray:
-    """Inverse Hessians [L, n, n], positive definite: negative curvatures count with their absolute value."""
+def differenced_hessian(
+    evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, gradient: np.ndarray, step: float
+) -> np.ndarray:
+    """Hessians [m, n, n] at x [m, n] by forward differences of the gradients [m, n]: n evaluations per problem."""
+    count, size = x.shape
+    shifted = (x[:, None, :] + step * np.eye(size)).reshape(-1, size)
+    _, further = evaluate(np.repeat(problems, size), shifted)
+    hessian = (further.reshape(count, size, size) - gradient[:, None, :]) / step
+    return (hessian + np.swapaxes(hessian, 1, 2)) / 2
+
+
+def _first_inverse(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """Inverse Hessians [L, n, n], positive definite: negative curvatures count with their absolute value.
+
+    Where a curvature is not finite, a multiple of the identity from the gradient.
+    """
     size = gradient.shape[1]
-    if curvature is None:
-        length = np.maximum(np.linalg.norm(gradient, axis=1), 1e-12)
-        return np.eye(size) * np.minimum(0.1 / length, 1.0)[:, None, None]
+    length = np.maximum(np.linalg.norm(gradient, axis=1), 1e-12)
+    plain = np.eye(size) * np.minimum(0.1 / length, 1.0)[:, None, None]
     usable = np.all(np.isfinite(curvature), axis=(1, 2))
     values, vectors = np.linalg.eigh(np.where(usable[:, None, None], curvature, np.eye(size)))
     largest = np.max(np.abs(values), axis=1, keepdims=True)
     values = np.maximum(np.abs(values), 1e-6 * largest + 1e-12)
     inverse = np.einsum("lij,lj,lkj->lik", vectors, 1 / values, vectors)
-    return np.where(usable[:, None, None], inverse, _first_inverse(gradient, None))
+    return np.where(usable[:, None, None], inverse, plain)
 
 
 def _search(evaluate, active, x, value, gradient, step, slope, evaluations):

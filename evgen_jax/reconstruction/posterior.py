@@ -16,6 +16,7 @@ from evgen_jax.model import Model, make_log_likelihood
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.prior_density import LogPrior, make_log_posterior
 
 METHODS = ("nuts", "ensemble")
@@ -103,7 +104,12 @@ def make_posterior_sampler(
         value, _ = evaluator.gradient(batch, which, unknown, anchor)
         if not np.isfinite(value[0]):
             raise ReconstructionError("the log-likelihood at the best fit is not finite; nothing can be sampled there.")
-        inverse, _ = inverse_of_hessian(evaluator.hessian(batch, which, unknown, anchor)[0])
+
+        def gradient(lanes: np.ndarray, x: np.ndarray):
+            return evaluator.gradient(batch, which[lanes], x, anchor[which[lanes]])
+
+        here = gradient(which, unknown)[1]
+        inverse, _ = inverse_of_hessian(differenced_hessian(gradient, which, unknown, here, DIFFERENCE)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
             out = run(model.variables, jnp.asarray(unknown[0]), jnp.asarray(anchor[0]), one,

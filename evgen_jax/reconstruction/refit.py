@@ -11,7 +11,7 @@ from evgen_jax.model import Model, make_log_likelihood
 from evgen_jax.reconstruction.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
-from evgen_jax.reconstruction.minimiser import minimise
+from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian, minimise
 
 PRECISION = 1e-2
 """Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
@@ -78,13 +78,11 @@ def make_refit(
         def gradient(lanes: np.ndarray, x: np.ndarray):
             return evaluator.gradient(batch, which[lanes], x, anchors[lanes])
 
-        def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
-            return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
-
-        first = hessian(np.zeros(1, int), unknown[:1])[0]
+        lane = np.zeros(1, int)
+        first = differenced_hessian(gradient, lane, unknown[:1], gradient(lane, unknown[:1])[1], DIFFERENCE)[0]
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
         minima = minimise(
-            gradient, unknown, hessian=hessian, inverse=inverse, decrement_tolerance=PRECISION,
+            gradient, unknown, inverse=inverse, decrement_tolerance=PRECISION,
             max_iterations=max_iterations,
         )  # fmt: skip
         hypothesis = evaluator.hypothesis(minima.x, anchors)

@@ -56,12 +56,9 @@ def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, ba
     def gradient_of(used: Evaluator, lanes: np.ndarray, x: np.ndarray):
         return used.gradient(batch, which[lanes], x, anchors[lanes])
 
-    def hessian(lanes: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return evaluator.hessian(batch, which[lanes], x, anchors[lanes])
-
     settings = {"stalled": STALLED, **settings}
     rough = {**settings, "decrement_tolerance": DECREMENT} if precise else settings
-    first = minimise(partial(gradient_of, evaluator), start, hessian=hessian, **rough)
+    first = minimise(partial(gradient_of, evaluator), start, **rough)
     if precise is None:
         return first
     lanes = np.flatnonzero(first.status != NOT_FINITE)
@@ -71,10 +68,7 @@ def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, ba
     def lane_gradient(own: np.ndarray, x: np.ndarray):
         return gradient_of(precise, lanes[own], x)
 
-    def lane_hessian(own: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return hessian(lanes[own], x)
-
-    last = minimise(lane_gradient, first.x[lanes], hessian=lane_hessian, **settings)
+    last = minimise(lane_gradient, first.x[lanes], inverse=first.inverse[lanes], **settings)
     for field in ("x", "value", "gradient", "status"):
         getattr(first, field)[lanes] = getattr(last, field)
     first.evaluations[lanes] += last.evaluations
@@ -104,4 +98,13 @@ def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, star
         value[lane], gradient[lane] = function(x[lane])
         status[lane] = CONVERGED if result.success else str(result.message)
         evaluations[lane] = int(result.nfev) + 2
-    return Minima(x, value, first, gradient, status, evaluations, np.zeros(count, int))
+    return Minima(
+        x,
+        value,
+        first,
+        gradient,
+        status,
+        evaluations,
+        np.zeros(count, int),
+        np.full((count, *[start.shape[1]] * 2), np.nan),
+    )

@@ -1,0 +1,127 @@
+"""Do uncertainties cover? Pulls, contours on the sky and ranks of posterior samples, over events drawn from the model itself.
+
+    python benchmarks/calibration.py true|MODEL [pulls] [contours] [maps] [ranks] [--array small|icecube86|FILE.csv] [--events N]
+        [--energies LOW HIGH]
+
+The word true is the analytic cascade with noise on an array; MODEL an exported model of the same hypothesis on its own.
+"""
+
+import argparse
+import time
+
+import jax
+import numpy as np
+from common import machine
+from scipy import stats
+from toy_events import NAMES, cascades, draw, load, plane_offsets
+
+import evgen_jax as eg
+from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.posterior import make_posterior_sampler
+from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.sky_map import make_sky_map
+
+BINS = 10
+RANKS = 99
+"""Posterior samples that a truth is ranked among."""
+
+
+def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
+    results = make_fitter(model, covariance=True)(events, truth)
+    fine = np.array([not r.failed and r.covariance is not None and not r.covariance.repaired for r in results])
+    kept = [r for r, f in zip(results, fine, strict=True) if f]
+    fitted = np.stack([r.hypothesis for r in kept])
+    offsets = plane_offsets(fitted, truth[fine])
+    gained = 2 * np.array([r.log_likelihood - r.log_likelihood_seed for r in kept])
+    print(f"{fine.sum()} events ({len(events) - fine.sum()} left out: no positive Hessian); 2 (fit - truth) in "
+          f"log-likelihood: mean {gained.mean():.2f}, expected 7; gradient norm below 1e-2 in "
+          f"{100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results]):.0f} %. Standard deviation of pulls (half "
+          "width of the central 68 %):")  # fmt: skip
+    print("| errors | " + " | ".join(NAMES) + " |\n|" + "---|" * 8)
+    for name in ("physical", "physical_sandwich"):
+        width = np.sqrt(np.stack([np.diag(getattr(r.covariance, name)) for r in kept]))
+        width[:, 4] *= np.sin(fitted[:, 3])
+        values = offsets / width
+        low, high = np.nanquantile(values, [0.1587, 0.8413], axis=0)
+        cells = [f"{np.nanstd(v):.2f} ({w:.2f})" for v, w in zip(values.T, (high - low) / 2, strict=True)]
+        print(f"| {'Hessian' if name == 'physical' else 'sandwich'} | " + " | ".join(cells) + " |", flush=True)
+
+
+def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
+    """Wilks' level of the true direction, everything else fitted: what a map would give there, without its pixels."""
+    free = make_fitter(model)(events, truth)
+    held = make_fitter(model, {n: False for n in model.parameter_names if n.endswith(("zenith", "azimuth"))})(
+        events, truth
+    )
+    delta = np.array([2 * (f.log_likelihood - h.log_likelihood) for f, h in zip(free, held, strict=True)])
+    level = stats.chi2.cdf(np.maximum(delta, 0), 2)
+    print(f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
+          f"90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths", flush=True)  # fmt: skip
+
+
+def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
+    make, levels, seconds = make_sky_map(model), [], []
+    for event, true, fit in zip(events, truth, make_fitter(model)(events, truth), strict=True):
+        begin = time.perf_counter()
+        found = make(event, fit.hypothesis)
+        seconds.append(time.perf_counter() - begin)
+        pixel = found.at(true[3], true[4])
+        levels.append([found.level("wilks")[pixel], found.level("posterior")[pixel]])
+    for name, level in zip(("Wilks", "posterior"), np.array(levels).T, strict=True):
+        print(f"{len(events)} maps ({np.median(seconds):.1f} s each), {name}: the 50 % contour holds "
+              f"{100 * np.mean(level <= 0.5):.1f} %, the 90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths",
+              flush=True)  # fmt: skip
+
+
+def ranks(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
+    """Simulation-based calibration (Talts et al., arXiv:1804.06788): truths from the prior rank uniformly among samples."""
+    rng = np.random.default_rng(8)
+    middle = np.asarray(model.detector.position, np.float64).mean(axis=0)
+    truth = cascades(rng, count, energies, model.detector)
+    truth[:, :3] = middle + rng.normal(0, 30, (count, 3))
+    truth[:, 6] = rng.normal(1e4, 50, count)
+    prefix = model.parameter_names[0].removesuffix("x")
+    settings = {f"{prefix}{n}": {"distribution": "normal", "mean": float(m), "sigma": s}
+                for n, m, s in zip(("x", "y", "z", "time"), (*middle, 1e4), (30.0, 30.0, 30.0, 50.0), strict=True)}  # fmt: skip
+    settings |= {f"{prefix}zenith": {"distribution": "isotropic"},
+                 f"{prefix}energy": {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0}}  # fmt: skip
+    sample = make_posterior_sampler(model, make_prior(model.parameter_names, settings), num_samples=500)
+    # All truths of the prior count, the dim ones too.
+    events, truth = draw(model, truth, 8, least=1)
+    found, worst, divergent, begin = [], [], 0, time.perf_counter()
+    for i, (event, fit) in enumerate(zip(events, make_fitter(model)(events, truth), strict=True)):
+        posterior = sample(event, fit.hypothesis, jax.random.key(i))
+        chosen = posterior.samples[np.linspace(0, len(posterior.samples) - 1, RANKS).astype(int)]
+        found.append(np.sum(chosen < truth[i], axis=0))
+        worst.append([posterior.r_hat.max(), posterior.effective_samples.min()])
+        divergent += posterior.divergences
+    seconds = (time.perf_counter() - begin) / len(events)
+    tables = [np.bincount(np.array(r) * BINS // (RANKS + 1), minlength=BINS) for r in np.array(found).T]
+    r_hat, effective = np.array(worst).T
+    print(f"{len(events)} of {count} truths give a pulse; NUTS {seconds:.1f} s per event, R-hat below 1.05 in "
+          f"{100 * np.mean(r_hat < 1.05):.0f} %, effective samples median {np.median(effective):.0f}, {divergent} divergences; "
+          f"chi-square p of the ranks in {BINS} bins:")  # fmt: skip
+    print("| " + " | ".join(NAMES) + " |\n|" + "---|" * 7)
+    print("| " + " | ".join(f"{stats.chisquare(t).pvalue:.2f}" for t in tables) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("studies", nargs="*", default=["pulls", "contours", "maps", "ranks"])
+    parser.add_argument("--array", default="small")
+    parser.add_argument("--events", type=int, default=500)
+    parser.add_argument("--energies", type=float, nargs=2, default=(200.0, 2e3))
+    arguments = parser.parse_args()
+    model = load(arguments.model, arguments.array)
+    print(machine())
+    truth = cascades(np.random.default_rng(5), arguments.events, arguments.energies, model.detector)
+    for study in arguments.studies:
+        if study == "ranks":
+            ranks(model, arguments.events, arguments.energies)
+        else:
+            {"pulls": pulls, "contours": contours, "maps": maps}[study](model, *draw(model, truth, 5))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What studies of fits share: events drawn from a model, seeds near their truth, an array that is quick to compute."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import evgen_jax as eg
+from evgen_jax.analytic_model import analytic_model
+from evgen_jax.packing import build_event
+from evgen_jax.reconstruction.seeds import smear
+from evgen_jax.reconstruction.sphere import unit_vectors
+from evgen_jax.simulation import EventSampler
+
+READOUT = (0.0, 20000.0)
+SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
+NAMES = ("x", "y", "z", "zenith", "azimuth", "ln E", "time")
+
+
+def small_array() -> eg.Detector:
+    """16 strings of 15 modules, 60 m and 17 m apart, at the depth of DeepCore's middle."""
+    x, y, z = np.meshgrid(*[np.arange(4) * 60.0 - 90.0] * 2, np.arange(15) * 17.0 - 319.0, indexing="ij")
+    string, om = np.meshgrid(np.arange(16) + 1, np.arange(15) + 1, indexing="ij")
+    count = x.size
+    return eg.Detector(
+        position=np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1).astype(np.float32),
+        relative_efficiency=np.ones(count, np.float32), noise_rate=np.full(count, 5e-7, np.float32),
+        string=string.ravel().astype(np.int32), om=om.ravel().astype(np.int32), usable=np.ones(count, bool), name="small",
+    )  # fmt: skip
+
+
+def load(name: str, array: str = "icecube86") -> eg.Model:
+    """An exported model, or for the word true the analytic one on the named array (small, or as `load_detector` takes it)."""
+    if name != "true":
+        return eg.load_model(Path(name))
+    return analytic_model(small_array() if array == "small" else eg.load_detector(array))
+
+
+def draw(model: eg.Model, truth: np.ndarray, seed: int, least: int = 8) -> tuple[list[eg.Event], np.ndarray]:
+    """Events [E] of hypotheses [E, H], drawn from the model itself; those of fewer than `least` pulses are left out."""
+    pulses = EventSampler(model, READOUT)(truth, jax.random.key(seed), False, np.random.default_rng(seed))
+    order = np.argsort(pulses["event"], kind="stable")
+    ends = np.searchsorted(pulses["event"][order], np.arange(len(truth) + 1))
+    events = [
+        build_event(*(pulses[k][order[a:b]] for k in ("charge", "time", "dom")), num_doms=model.detector.num_doms,
+                    readout=READOUT, usable=np.asarray(model.detector.usable))
+        for a, b in zip(ends[:-1], ends[1:], strict=True)
+    ]  # fmt: skip
+    bright = [i for i, e in enumerate(events) if e.pulses.mask.sum() >= least]
+    return [events[i] for i in bright], truth[bright]
+
+
+def cascades(rng: np.random.Generator, count: int, energies: tuple[float, float], detector: eg.Detector) -> np.ndarray:
+    """Hypotheses [count, 7] within 60 % of the array in each direction, isotropic, flat in the logarithm of energy."""
+    position = np.asarray(detector.position, np.float64)
+    middle, half = (position.max(axis=0) + position.min(axis=0)) / 2, (position.max(axis=0) - position.min(axis=0)) / 2
+    vertex = middle + 0.6 * half * rng.uniform(-1, 1, (count, 3))
+    zenith, azimuth = np.arccos(rng.uniform(-1, 1, count)), rng.uniform(0, 2 * np.pi, count)
+    energy = np.exp(rng.uniform(*np.log(energies), count))
+    return np.column_stack([vertex, zenith, azimuth, energy, rng.uniform(9500, 10500, count)])
+
+
+def smeared(model: eg.Model, truth: np.ndarray, copies: int, seed: int = 2) -> np.ndarray:
+    """[E, copies, H] by 30 m, 30 degrees (rms angle: sqrt 2 times that), 0.5 in ln E, 100 ns."""
+    spreads = {n: SPREADS[n.split("_")[-1]] for n in model.parameter_names if n.split("_")[-1] in SPREADS}
+    return smear(truth[:, None], model.parameter_names, copies, np.random.default_rng(seed), spreads)[:, 1:]
+
+
+def plane_offsets(fitted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Fit minus truth [E, 7]: angles as arc lengths in the tangent plane at the fit (rad), energies in logarithms."""
+    difference = fitted - truth
+    difference[:, 5] = np.log1p(fitted[:, 5]) - np.log1p(truth[:, 5])
+    zenith, azimuth = fitted[:, 3], fitted[:, 4]
+    south = unit_vectors(zenith + np.pi / 2, azimuth)
+    east = unit_vectors(np.full_like(azimuth, np.pi / 2), azimuth + np.pi / 2)
+    true = unit_vectors(truth[:, 3], truth[:, 4])
+    length = np.arccos(np.clip(np.sum(true * unit_vectors(zenith, azimuth), axis=1), -1, 1))
+    plane = np.stack([np.sum(true * south, axis=1), np.sum(true * east, axis=1)], axis=1)
+    plane *= (length / np.maximum(np.linalg.norm(plane, axis=1), 1e-12))[:, None]
+    difference[:, 3:5] = -plane
+    return difference
