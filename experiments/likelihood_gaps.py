@@ -97,7 +97,7 @@ def track() -> dict:
 HYPOTHESES = {
     # name: (source, ranges of simulated events)
     "cascade_mixture": (lambda: with_mixture(7, 5), RANGES),
-    "cascade_spline": (lambda: with_splines(3, 8), RANGES),
+    "cascade_spline": (lambda: with_splines(4, 8), RANGES),
     "track": (track, {"entry_energy": [1e3, 1e5]}),
     "starting": (
         lambda: {"model_class": "StartingVariableMultiCascadeModel", "config": {"num_cascades": 3},

@@ -10,6 +10,8 @@ from conftest import write_config
 
 import evgen_jax as eg
 from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.losses import build_loss
+from evgen_jax.config.records import LossSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.experiment import build_model
@@ -251,3 +253,16 @@ def test_covariances_scale_with_the_normalisation(model):
     np.testing.assert_allclose(
         to_physical(own[:2, :2], model.trafo, np.array([1, 5])), own[:2, :2] * np.outer(scale[[1, 5]], scale[[1, 5]])
     )
+
+
+def test_first_pulse_likelihoods_have_uncertainties(learned, events):
+    """The distribution function of a gamma distribution has no exact second derivative by its shape."""
+    names = ("unbinned_pulse_time_mpe_llh", "dom_charge_pdf")
+    loss = build_loss(tuple(LossSettings(config={"loss_function_name": name}) for name in names))
+    model = replace(learned, loss=loss)
+    fit = make_fitter(model, {"cascade_x": True, "cascade_energy": True}, default_free=False, covariance=True)
+    (result,) = fit(events[:1], TRUTH[:1])
+    assert not result.failed
+    covariance = result.covariance.hessian
+    assert covariance.shape == (2, 2)
+    assert np.all(np.linalg.eigvalsh(covariance) > 0)

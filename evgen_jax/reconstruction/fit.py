@@ -192,8 +192,8 @@ class _Uncertainty:
         if precise is None:
             return self._evaluator.hessian(batch, which, unknown, anchors)
 
-        # The search has compiled this program already, which takes longer than some hundred exact Hessians save; and the
-        # derivatives of a gamma distribution function have no derivatives by its shape of their own.
+        # The search has compiled this program already: an exact Hessian is another one, 20 s of compilation. And derivatives
+        # of a gamma distribution function by its shape have no derivatives of their own.
         def gradient(lanes: np.ndarray, x: np.ndarray):
             return precise.gradient(batch, which[lanes], x, anchors[lanes])
 

@@ -7,6 +7,7 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.parameters import kind_of
 from evgen_jax.reconstruction.coordinates import direction_pairs
+from evgen_jax.reconstruction.sphere import angles, unit_vectors
 
 
 def smear(
@@ -52,10 +53,7 @@ def smear(
     for zenith, azimuth in pairs:
         kind = kind_of(names[zenith])
         width = (spreads or {}).get(names[zenith], kind[1].spread if kind else 0.0)
-        sine = np.sin(copies[..., zenith])
-        origin = np.stack([sine * np.cos(copies[..., azimuth]), sine * np.sin(copies[..., azimuth]),
-                           np.cos(copies[..., zenith])], axis=-1)  # fmt: skip
+        origin = unit_vectors(copies[..., zenith], copies[..., azimuth])
         moved = origin + width * rng.normal(size=origin.shape)
-        copies[..., zenith] = np.arctan2(np.hypot(moved[..., 0], moved[..., 1]), moved[..., 2])
-        copies[..., azimuth] = np.mod(np.arctan2(moved[..., 1], moved[..., 0]), 2 * np.pi)
+        copies[..., zenith], copies[..., azimuth] = angles(moved)
     return np.concatenate([seeds, copies], axis=1)
