@@ -16,10 +16,10 @@ from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.evaluator import Evaluator
 from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
 
-STALLED = 5e-3
-"""Gain in log-likelihood over ten iterations for which nothing more is tried."""
-DECREMENT = 1e-2
-"""Promised gain in log-likelihood below which float32 has done its part."""
+DECREMENT, STALLED = 1e-4, 5e-3
+"""Promised gain in log-likelihood, and gain over ten iterations, below which float32 has done its part."""
+NO_GAIN = 1e-7
+"""Gain over ten iterations below which float64 has done its own: edges of a likelihood at which it would creep."""
 Search = Callable[[Event, np.ndarray, np.ndarray, np.ndarray], Minima]
 """(events [E], which of them [L], unknowns [L, n], anchors [L, H]) -> minima of L problems."""
 
@@ -56,8 +56,8 @@ def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, ba
     def gradient_of(used: Evaluator, lanes: np.ndarray, x: np.ndarray):
         return used.gradient(batch, which[lanes], x, anchors[lanes])
 
-    settings = {"stalled": STALLED, **settings}
-    rough = {**settings, "decrement_tolerance": DECREMENT} if precise else settings
+    settings = {"stalled": NO_GAIN, **settings}
+    rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED} if precise else settings
     first = minimise(partial(gradient_of, evaluator), start, **rough)
     if precise is None:
         return first
