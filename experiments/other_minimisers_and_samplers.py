@@ -30,8 +30,8 @@ detector = eg.Detector(
     usable=np.ones(36, bool), name="small",
 )  # fmt: skip
 model = analytic_model(detector, ModelSettings(model_class="AnalyticCascadeModel"))
-truth = np.array([10.0, -5.0, 20.0, 1.2, 2.0, 300.0, 10000.0], np.float32)
-drawn = eg.make_sampler(model)(model.variables, jax.random.key(1), truth)
+truth = np.array([10.0, -5.0, 20.0, 1.2, 2.0, 1000.0, 10000.0], np.float32)
+drawn = eg.make_sampler(model)(model.variables, jax.random.key(2), truth)
 seen = np.asarray(drawn.mask)
 event = build_event(np.ones(seen.sum()), np.asarray(drawn.time, float)[seen], np.asarray(drawn.dom)[seen], num_doms=36,
                     readout=(0.0, 20000.0))  # fmt: skip

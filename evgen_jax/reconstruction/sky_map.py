@@ -217,7 +217,9 @@ def _pixels_around(order: int, zenith: float, azimuth: float) -> np.ndarray:
     from astropy_healpix import neighbours
 
     own = _pixel_of(order, zenith, azimuth)
-    return np.append(neighbours(own, 2**order, order="nested"), own)
+    # Eight pixels of the sky have only seven neighbours: the library says so by -1, with a notice of NumPy.
+    with np.errstate(invalid="ignore"):
+        return np.append(neighbours(own, 2**order, order="nested"), own)
 
 
 def _check_healpix() -> None:
