@@ -9,7 +9,7 @@ from evgen_jax.analytic_model import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.packing import build_event
-from evgen_jax.reconstruction.unfolding import energy_places, light_per_gev, unfold_energies
+from evgen_jax.reconstruction.unfolding import _cholesky, energy_places, light_per_gev, unfold_energies
 
 SEGMENTS = 8
 START = [-90.0, -15.0, 20.0, np.pi / 2, np.pi, 10000.0, 200.0]  # along x, through the middle
@@ -89,3 +89,14 @@ def test_what_cannot_be_unfolded(model, sampler, loaded_detector):
     with pytest.raises(ReconstructionError, match="no cascade whose energy"):
         unfold_energies(noise, [], event)
     assert energy_places(model, np.array([*START, *LOSSES])).tolist() == list(range(7, 7 + SEGMENTS))
+
+
+def test_a_gram_matrix_of_nearly_equal_rows_has_a_factor():
+    """In single precision its smallest eigenvalues are rounding errors, negative ones among them."""
+    matrix = np.ones((50, 50)) - 1e-3 * np.eye(50)
+    assert np.linalg.eigvalsh(matrix).min() < 0
+    factor, raised = _cholesky(matrix)
+    np.testing.assert_allclose(factor.T @ factor, raised, rtol=1e-9)
+    np.testing.assert_allclose(raised, matrix, rtol=0.011)
+    with pytest.raises(np.linalg.LinAlgError):
+        _cholesky(np.diag([1.0, -1.0]))

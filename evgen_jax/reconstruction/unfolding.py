@@ -161,8 +161,7 @@ def _solve(
         curvature = (rows @ rows.T).astype(np.float64)
         if rough is not None:
             curvature += 2 * rough[np.ix_(free, free)]
-        curvature[np.diag_indices_from(curvature)] *= 1 + RIDGE
-        factor = linalg.cholesky(curvature)
+        factor, curvature = _cholesky(curvature)
         target = linalg.solve_triangular(factor, curvature @ x[free] - gradient[free], trans="T")
         step = np.zeros_like(x)
         step[free] = optimize.nnls(factor, target, maxiter=30 * len(start))[0] - x[free]
@@ -180,6 +179,23 @@ def _solve(
     converged = not free.any() or -slope < CONVERGED
     message = "converged" if converged else f"not converged in {iteration + 1} Newton steps"
     return x * scale, optimize.OptimizeResult(fun=value, success=converged, message=message)
+
+
+def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upper factor of a Gram matrix in single precision with the smallest ridge that makes it positive, and that sum.
+
+    Rows of segments with nearly the same light leave eigenvalues of the size of rounding errors, which may be negative.
+    """
+    ridge, places = RIDGE, np.diag_indices_from(matrix)
+    while True:
+        raised = matrix.copy()
+        raised[places] = raised[places] * (1 + ridge) + np.finfo(np.float64).tiny
+        try:
+            return linalg.cholesky(raised), raised
+        except linalg.LinAlgError:
+            if not ridge < 1:  # also of NaN
+                raise
+            ridge *= 10
 
 
 def _second_differences(size: int) -> np.ndarray:
