@@ -11,6 +11,7 @@ from jax import Array
 
 from evgen_jax.event import Event, bucket, repad
 from evgen_jax.reconstruction.coordinates import Coordinates
+from evgen_jax.reconstruction.minimiser import Evaluate
 
 LogLikelihood = Callable[[Any, Array, Event], Array]
 """(variables, hypothesis [H], event) -> scalar."""
@@ -58,6 +59,14 @@ class Evaluator:
     def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
         """Values [L] and gradients [L, n] of events[which]."""
         return self.run(self._gradient, events, which, unknown, anchors)
+
+    def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Evaluate:
+        """Values and gradients of L problems, fits of events[which] around anchors [L, H], as `minimise` takes them."""
+
+        def evaluate(lanes: np.ndarray, unknown: np.ndarray):
+            return self.gradient(events, which[lanes], unknown, anchors[lanes])
+
+        return evaluate
 
     def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Exact Hessians [L, n, n]."""

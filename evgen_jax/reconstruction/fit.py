@@ -188,17 +188,13 @@ class _Uncertainty:
         return found, time.perf_counter() - begin
 
     def _hessian(self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        precise = self._precise
-        if precise is None:
+        if self._precise is None:
             return self._evaluator.hessian(batch, which, unknown, anchors)
-
         # The search has compiled this program already: an exact Hessian is another one, 20 s of compilation. And derivatives
         # of a gamma distribution function by its shape have no derivatives of their own.
-        def gradient(lanes: np.ndarray, x: np.ndarray):
-            return precise.gradient(batch, which[lanes], x, anchors[lanes])
-
-        _, here = gradient(which, unknown)
-        return differenced_hessian(gradient, which, unknown, here, DIFFERENCE64)
+        evaluate = self._precise.problems(batch, which, anchors)
+        lanes = np.arange(len(which))
+        return differenced_hessian(evaluate, lanes, unknown, evaluate(lanes, unknown)[1], DIFFERENCE64)
 
 
 def reconstruct(

@@ -101,15 +101,11 @@ def make_posterior_sampler(
         anchor = np.array(best, np.float64)[None]
         batch, which = stacked([event], shape_of(event), 1), np.zeros(1, int)
         unknown = evaluator.start(anchor)
-        value, _ = evaluator.gradient(batch, which, unknown, anchor)
+        evaluate = evaluator.problems(batch, which, anchor)
+        value, gradient = evaluate(which, unknown)
         if not np.isfinite(value[0]):
             raise ReconstructionError("the log-likelihood at the best fit is not finite; nothing can be sampled there.")
-
-        def gradient(lanes: np.ndarray, x: np.ndarray):
-            return evaluator.gradient(batch, which[lanes], x, anchor[which[lanes]])
-
-        here = gradient(which, unknown)[1]
-        inverse, _ = inverse_of_hessian(differenced_hessian(gradient, which, unknown, here, DIFFERENCE)[0])
+        inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient, DIFFERENCE)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
             out = run(model.variables, jnp.asarray(unknown[0]), jnp.asarray(anchor[0]), one,

@@ -75,14 +75,11 @@ def make_refit(
         batch, which = stacked([event], shape_of(event), 1), np.zeros(len(anchors), int)
         unknown = evaluator.start(anchors)
 
-        def gradient(lanes: np.ndarray, x: np.ndarray):
-            return evaluator.gradient(batch, which[lanes], x, anchors[lanes])
-
-        lane = np.zeros(1, int)
-        first = differenced_hessian(gradient, lane, unknown[:1], gradient(lane, unknown[:1])[1], DIFFERENCE)[0]
+        evaluate, lane = evaluator.problems(batch, which, anchors), np.zeros(1, int)
+        first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1], DIFFERENCE)[0]
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
         minima = minimise(
-            gradient, unknown, inverse=inverse, decrement_tolerance=PRECISION,
+            evaluate, unknown, inverse=inverse, decrement_tolerance=PRECISION,
             max_iterations=max_iterations,
         )  # fmt: skip
         hypothesis = evaluator.hypothesis(minima.x, anchors)

@@ -53,22 +53,17 @@ def in_float64(model: Model) -> Model:
 def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors) -> Minima:
     """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
 
-    def gradient_of(used: Evaluator, lanes: np.ndarray, x: np.ndarray):
-        return used.gradient(batch, which[lanes], x, anchors[lanes])
-
     settings = {"stalled": NO_GAIN, **settings}
     rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED} if precise else settings
-    first = minimise(partial(gradient_of, evaluator), start, **rough)
+    first = minimise(evaluator.problems(batch, which, anchors), start, **rough)
     if precise is None:
         return first
     lanes = np.flatnonzero(first.status != NOT_FINITE)
     if len(lanes) == 0:
         return first
 
-    def lane_gradient(own: np.ndarray, x: np.ndarray):
-        return gradient_of(precise, lanes[own], x)
-
-    last = minimise(lane_gradient, first.x[lanes], inverse=first.inverse[lanes], **settings)
+    evaluate = precise.problems(batch, which[lanes], anchors[lanes])
+    last = minimise(evaluate, first.x[lanes], inverse=first.inverse[lanes], **settings)
     for field in ("x", "value", "gradient", "status"):
         getattr(first, field)[lanes] = getattr(last, field)
     first.evaluations[lanes] += last.evaluations
