@@ -9,6 +9,7 @@ from evgen_jax.analytic_model import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.packing import build_event
+from evgen_jax.reconstruction.merged_pulses import merge_pulses
 from evgen_jax.reconstruction.unfolding import _cholesky, energy_places, light_per_gev, unfold_energies
 
 SEGMENTS = 8
@@ -53,9 +54,35 @@ def test_energies_and_the_largest_loss_are_found(model, sampler):
     assert np.mean(np.array(largest) <= 1) >= 0.8
 
 
+def test_merged_pulses_keep_charge_and_log_likelihood(model, sampler):
+    bright = LOSSES * 20
+    event, start = simulated(model, sampler, 4, bright), np.array([*START, *bright])
+    merged = merge_pulses(event, 2.0)
+    few, many = int(merged.pulses.mask.sum()), int(event.pulses.mask.sum())
+    assert few < 0.7 * many
+    for e in (event, merged):  # all as every event: sorted, first pulses marked, quantiles ending at 1
+        p = jax.tree.map(lambda a, mask=e.pulses.mask: a[mask], e.pulses)
+        assert np.all(np.diff(p.slot) >= 0) and np.all(np.diff(p.time)[np.diff(p.slot) == 0] >= 0)
+        np.testing.assert_array_equal(p.first, np.append(True, np.diff(p.slot) > 0))
+        np.testing.assert_allclose(p.quantile[np.append(p.first[1:], True)], 1, rtol=1e-6)
+    np.testing.assert_array_equal(merged.active, event.active)
+    np.testing.assert_array_equal(merged.charge, event.charge)
+    at = [np.bincount(e.pulses.slot, e.pulses.charge * e.pulses.mask, len(e.active)) for e in (event, merged)]
+    np.testing.assert_allclose(at[0], at[1], rtol=1e-6)
+    times = [np.bincount(e.pulses.slot, e.pulses.charge * e.pulses.time * e.pulses.mask) for e in (event, merged)]
+    np.testing.assert_allclose(times[0], times[1], rtol=1e-7)
+
+    coarse, fine = (unfold_energies(model, start, event, pulse_width=w) for w in (2.0, 0.0))
+    log_likelihood = eg.make_log_likelihood(model)
+    values = [float(log_likelihood(model.variables, r.hypothesis, event)) for r in (coarse, fine)]
+    assert values[0] == pytest.approx(values[1], abs=0.2)
+    assert coarse.energies.sum() == pytest.approx(fine.energies.sum(), rel=1e-3)
+    assert merge_pulses(event, 0.0) is event
+
+
 def test_the_solution_is_the_maximum_of_the_linear_problem(model, sampler):
     event, start = simulated(model, sampler, 9), np.array([*START, *np.full(SEGMENTS, 100.0)])
-    result = unfold_energies(model, start, event, refreshes=0)
+    result = unfold_energies(model, start, event, refreshes=0, pulse_width=0.0)
     per_gev, background = light_per_gev(model, start, event, energy_places(model, start), 8)
     good, usable = event.pulses.mask, event.usable
 

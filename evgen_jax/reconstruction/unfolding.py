@@ -24,6 +24,7 @@ from evgen_jax.likelihood import floored
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.grouped import is_cascade
 from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.reconstruction.merged_pulses import merge_pulses
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE
 from evgen_jax.sources.source import Source, Variables
 
@@ -63,7 +64,14 @@ class Unfolding:
 
 
 def unfold_energies(
-    model: Model, hypothesis: np.ndarray, event: Event, *, smoothness: float = 0.0, refreshes: int = 1, chunk: int = 8
+    model: Model,
+    hypothesis: np.ndarray,
+    event: Event,
+    *,
+    smoothness: float = 0.0,
+    refreshes: int = 1,
+    pulse_width: float = 2.0,
+    chunk: int = 8,
 ) -> Unfolding:
     """Energies of all cascades of a hypothesis, its other parameters fixed.
 
@@ -74,6 +82,7 @@ def unfold_energies(
       event: what was measured.
       smoothness: strength of the prior -smoothness sum_i (E_{i+1} - E_i)^2 / (mean E)^2; 0: none.
       refreshes: how often the light per GeV is computed anew at the solution.
+      pulse_width: ns within which pulses of a DOM count as one, see `merge_pulses`; 0: every pulse by itself.
       chunk: cascades evaluated together.
 
     Raises:
@@ -87,6 +96,7 @@ def unfold_energies(
             f"got {hypothesis.shape} with {int(np.sum(~np.isfinite(hypothesis)))} that are not finite."
         )
     places = energy_places(model, hypothesis)
+    event = merge_pulses(event, pulse_width)
     slots = np.asarray(event.active)[np.minimum(event.pulses.slot, len(event.active) - 1)]
     good = np.asarray(event.pulses.mask) & np.asarray(event.usable)[np.minimum(slots, len(event.usable) - 1)]
     if not good.any():
