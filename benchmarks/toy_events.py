@@ -7,7 +7,6 @@ import numpy as np
 
 import evgen_jax as eg
 from evgen_jax.analytic_model import analytic_model
-from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.sphere import unit_vectors
 from evgen_jax.simulation import EventSampler
@@ -38,14 +37,7 @@ def load(name: str, array: str = "icecube86") -> eg.Model:
 
 def draw(model: eg.Model, truth: np.ndarray, seed: int, least: int = 8) -> tuple[list[eg.Event], np.ndarray]:
     """Events [E] of hypotheses [E, H], drawn from the model itself; those of fewer than `least` pulses are left out."""
-    pulses = EventSampler(model, READOUT)(truth, jax.random.key(seed), False, np.random.default_rng(seed))
-    order = np.argsort(pulses["event"], kind="stable")
-    ends = np.searchsorted(pulses["event"][order], np.arange(len(truth) + 1))
-    events = [
-        build_event(*(pulses[k][order[a:b]] for k in ("charge", "time", "dom")), num_doms=model.detector.num_doms,
-                    readout=READOUT, usable=np.asarray(model.detector.usable))
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    ]  # fmt: skip
+    events = EventSampler(model, READOUT).events(truth, jax.random.key(seed))
     bright = [i for i, e in enumerate(events) if e.pulses.mask.sum() >= least]
     return [events[i] for i in bright], truth[bright]
 

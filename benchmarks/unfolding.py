@@ -16,7 +16,6 @@ from evgen_jax.analytic_model import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.detector import load_detector
 from evgen_jax.hypotheses import draw_hypotheses
-from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.simulation import EventSampler
 
@@ -44,11 +43,7 @@ def simulate(rng: np.random.Generator, seed: int):
     start = np.array([rng.uniform(-100, 100), rng.uniform(-100, 100), rng.uniform(-250, 250)]) - LENGTH / 2 * flight
     geometry = np.array([*start, zenith, azimuth, 9000.0, LENGTH])
     model = track_model(len(losses))
-    pulses = EventSampler(model, READOUT, batch=1)(
-        np.array([[*geometry, *losses]]), jax.random.key(seed), charge_response=False, rng=rng
-    )
-    event = build_event(pulses["charge"], pulses["time"], pulses["dom"], num_doms=model.detector.num_doms,
-                        readout=READOUT, usable=np.asarray(model.detector.usable))  # fmt: skip
+    (event,) = EventSampler(model, READOUT, batch=1).events(np.array([[*geometry, *losses]]), jax.random.key(seed))
     return geometry, losses, event
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.files import write_whole
-from evgen_jax.model import Model
+from evgen_jax.model import DomExpectation, Ensemble, Model
 from evgen_jax.parameters import unit_of
 from evgen_jax.plots.event import arrival_times, event_display, expectation, light_yield
 from evgen_jax.plots.uncertainty import corner, profile, sky
@@ -50,12 +50,16 @@ class ReportSettings:
     notice: str = ""
 
 
-def charge_pulls(model: Model, event: Event, hypothesis: np.ndarray) -> np.ndarray:
+def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:
     """(measured - expected charge) / width [D]; 0 where less than half a photoelectron is expected and less than 3 seen."""
-    view = expectation(model, event, hypothesis, np.array([float(event.readout[0])]))
     charge, expected = np.asarray(event.charge, np.float64), np.asarray(view.charge, np.float64)
     pull = (charge - expected) / np.sqrt(np.maximum(np.asarray(view.variance, np.float64), 1e-9))
     return np.where(np.asarray(event.usable) & ((expected > 0.5) | (charge >= 3)), pull, 0.0)
+
+
+def mean_expectation(views: Sequence[DomExpectation]) -> DomExpectation:
+    """What the members of an ensemble expect in the mean."""
+    return jax.tree.map(lambda *arrays: np.mean(arrays, axis=0), *views)
 
 
 def report_event(
@@ -79,17 +83,20 @@ def report_event(
     model, best, notice = fitter.model, result.hypothesis, settings.notice
     directory.mkdir(parents=True, exist_ok=True)
     models = {"model": model}
+    if isinstance(model, Ensemble):
+        models = {f"model {i}": member for i, member in enumerate(model.members)}
     figures = [
         ("Event", event_display(directory / "event.png", model, event, best, notice)),
         ("Brightest DOMs", arrival_times(directory / "brightest_doms.png", models, event, best, notice=notice)),
     ]
-    pulls = charge_pulls(model, event, best)
+    views = {name: expectation(m, event, best) for name, m in models.items()}
+    pulls = charge_pulls(mean_expectation(list(views.values())), event)
     worst = [int(d) for d in np.argsort(-np.abs(pulls), kind="stable")[:WORST] if pulls[d] != 0]
     titles = {d: f", {pulls[d]:+.1f} sigma" for d in worst}
     figures += [
         ("DOMs whose charge is farthest from the expected one",
          arrival_times(directory / "worst_doms.png", models, event, best, doms=worst, titles=titles, notice=notice)),
-        ("Charges and their residuals", light_yield(directory / "charges.png", models, event, best, notice)),
+        ("Charges and their residuals", light_yield(directory / "charges.png", views, event, model.detector, notice)),
     ]  # fmt: skip
     notes: dict[str, str] = {}
     for name in settings.scans:

@@ -158,22 +158,28 @@ def make_dom_expectation(
       readout: readout window in ns, which noise needs.
     """
     _not_an_ensemble(model)
-    source, detector, num_doms = model.source, model.detector, model.detector.num_doms
 
-    def dom_expectation(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
-        def at_time(time: Array) -> tuple[Array, Array]:
-            event = _probe(num_doms, jnp.broadcast_to(time, (num_doms,)), readout)
-            light = floored(source.light_yield(variables, hypothesis, event, detector, True))
-            return pulse_pdf(light, event), pulse_cdf(light, event)
+    def of_hypothesis(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
+        return dom_expectation(model.source, variables, hypothesis, times, model.detector, jnp.asarray(readout))
 
-        # One time after the other would repeat the network; all at once would need [D T, L] latent variables.
-        pdf, cdf = jax.lax.map(at_time, times, batch_size=16)
-        light = floored(
-            source.light_yield(variables, hypothesis, _probe(num_doms, jnp.zeros(num_doms), readout), detector)
-        )
-        return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
+    return of_hypothesis
 
-    return dom_expectation
+
+def dom_expectation(
+    source: Source, variables: Variables, hypothesis: Array, times: Array, detector: Detector, readout: Array
+) -> DomExpectation:
+    """What `make_dom_expectation` computes, as a function of everything: compiled once, it serves all events."""
+    num_doms = detector.num_doms
+
+    def at_time(time: Array) -> tuple[Array, Array]:
+        event = _probe(num_doms, jnp.broadcast_to(time, (num_doms,)), readout)
+        light = floored(source.light_yield(variables, hypothesis, event, detector, True))
+        return pulse_pdf(light, event), pulse_cdf(light, event)
+
+    # One time after the other would repeat the network; all at once would need [D T, L] latent variables.
+    pdf, cdf = jax.lax.map(at_time, times, batch_size=16)
+    light = floored(source.light_yield(variables, hypothesis, _probe(num_doms, jnp.zeros(num_doms), readout), detector))
+    return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
 
 
 def _not_an_ensemble(model: Model) -> None:
@@ -181,7 +187,7 @@ def _not_an_ensemble(model: Model) -> None:
         raise ConfigError("an ensemble has no light of its own; take one of its members (`ensemble.members`).")
 
 
-def _probe(num_doms: int, times: Array, readout: tuple[float, float]) -> Event:
+def _probe(num_doms: int, times: Array, readout: tuple[float, float] | Array) -> Event:
     """An event with one pulse at every DOM."""
     everywhere = jnp.arange(num_doms, dtype=jnp.int32)
     ones = jnp.ones(num_doms)

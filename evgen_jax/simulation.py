@@ -1,7 +1,8 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +15,13 @@ from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
 from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError
-from evgen_jax.event import bucket
+from evgen_jax.event import Event, bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.model import Model, make_sampler
 from evgen_jax.model_directory import load_model
 from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.packing import build_event
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
 
@@ -158,6 +160,27 @@ class EventSampler:
         event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64)
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
+
+    def events(
+        self,
+        hypotheses: np.ndarray,
+        key: jax.Array,
+        charge_response: bool = False,
+        rng: np.random.Generator | None = None,
+    ) -> list[Event]:
+        """The same as events [E] of the model's detector; without charge response every photoelectron counts 1 PE."""
+        pulses = self(hypotheses, key, charge_response, rng or np.random.default_rng(0))
+        detector = self._model.detector
+        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=self._readout,
+                            usable=np.asarray(detector.usable))  # fmt: skip
+
+
+def split_events(pulses: Mapping[str, np.ndarray], count: int, **options: Any) -> list[Event]:
+    """Events [count] of pulses with the columns event, charge, time and dom; options as of `build_event`."""
+    order = np.argsort(pulses["event"], kind="stable")
+    ends = np.searchsorted(pulses["event"][order], np.arange(count + 1))
+    columns = [pulses[name][order] for name in ("charge", "time", "dom")]
+    return [build_event(*(c[a:b] for c in columns), **options) for a, b in zip(ends[:-1], ends[1:], strict=True)]
 
 
 def photoelectron_charges(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -2,7 +2,8 @@
 
     python experiments/likelihood_gaps.py DIR [NAME ...] [--steps 3000] [--events 2400]
 
-Names: cascade_mixture, cascade_spline (the same network with either time decoder), track, starting. Run again, it
+Names: cascade_mixture, cascade_spline (the same network with either time decoder), cascade_default (a wider one), track,
+starting. Run again, it
 continues. The events are a physics-motivated toy, not IceCube simulation.
 """
 
@@ -55,6 +56,15 @@ def with_mixture(gauss: int, gamma: int) -> dict:
     return base
 
 
+def default_network() -> dict:
+    """The mixture of twelve behind the network of the reference's default configuration, its first layer per DOM."""
+    base = with_mixture(7, 5)
+    widths = [50, 100, 100, 100, 100, base["config"]["num_filters_list"][-1]]
+    methods = ["locally_connected", *["convolution"] * (len(widths) - 1)]
+    base["config"] |= {"num_filters_list": widths, "method_list": methods}
+    return base
+
+
 def with_spline(num_bins: int) -> dict:
     base = copy.deepcopy(CASCADE)
     ranges = {
@@ -97,6 +107,7 @@ def track() -> dict:
 HYPOTHESES = {
     # name: (source, ranges of simulated events)
     "cascade_mixture": (lambda: with_mixture(7, 5), RANGES),
+    "cascade_default": (default_network, RANGES),
     "cascade_spline": (lambda: with_splines(4, 8), RANGES),
     "track": (track, {"entry_energy": [1e3, 1e5]}),
     "starting": (

@@ -15,7 +15,6 @@ from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
 from evgen_jax.hypotheses import draw_hypotheses
 from evgen_jax.layers import NetworkShape
 from evgen_jax.multi_sources.independent import independent_multi_source
-from evgen_jax.packing import build_event
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.cascade import PARAMETERS, CascadeGeometry
 from evgen_jax.sources.learned import LearnedOptions, LearnedSource
@@ -33,16 +32,7 @@ detector = eg.load_detector()  # IceCube-86; any CSV table with string, om, x, y
 truth = analytic_model(detector)
 ranges = np.array([[-300, 300], [-300, 300], [-300, 300], [0, np.pi], [0, 2 * np.pi], [1e3, 1e4], [9500, 10500]])
 hypotheses = draw_hypotheses(rng, truth.parameter_names, ranges, num_events)
-pulses = EventSampler(truth, readout)(hypotheses, jax.random.key(1), charge_response=False, rng=rng)
-
-
-def event(i: int) -> eg.Event:
-    own = pulses["event"] == i
-    return build_event(pulses["charge"][own], pulses["time"][own], pulses["dom"][own], num_doms=detector.num_doms,
-                       readout=readout, usable=detector.usable)  # fmt: skip
-
-
-events = [event(i) for i in range(num_events)]
+events = EventSampler(truth, readout).events(hypotheses, jax.random.key(1))
 trafo = fit_trafo([hypotheses], truth.parameter_names, log=[False] * 5 + [True, False])
 
 # A network that gives, for every DOM, an expected charge and a mixture of five arrival-time distributions.

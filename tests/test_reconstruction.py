@@ -18,7 +18,6 @@ from evgen_jax.experiment import build_model
 from evgen_jax.geometry import flight_direction
 from evgen_jax.model import make_log_likelihood
 from evgen_jax.multi_sources.multi_source import with_precision
-from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit import make_fitter
@@ -38,10 +37,7 @@ def model(loaded_detector):
 
 @pytest.fixture(scope="module")
 def events(model, loaded_detector):
-    pulses = EventSampler(model, (0.0, 20000.0))(TRUTH, jax.random.key(3), False, np.random.default_rng(0))
-    return [build_event(*(pulses[k][pulses["event"] == i] for k in ("charge", "time", "dom")),
-                        num_doms=loaded_detector.num_doms, readout=(0.0, 20000.0), usable=loaded_detector.usable)
-            for i in range(len(TRUTH))]  # fmt: skip
+    return EventSampler(model, (0.0, 20000.0)).events(TRUTH, jax.random.key(3))
 
 
 @pytest.fixture(scope="module")

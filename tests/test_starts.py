@@ -7,6 +7,7 @@ import pytest
 from evgen_jax.analytic_model import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
+from evgen_jax.event_report import ReportSettings, report_event
 from evgen_jax.model import make_dom_expectation, make_ensemble
 from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
@@ -27,16 +28,13 @@ def model(loaded_detector):
     return analytic_model(loaded_detector)
 
 
-def simulated(model, truth, seed, detector):
-    pulses = EventSampler(model, READOUT)(truth, jax.random.key(seed), False, np.random.default_rng(seed))
-    return [build_event(*(pulses[k][pulses["event"] == i] for k in ("charge", "time", "dom")),
-                        num_doms=detector.num_doms, readout=READOUT, usable=detector.usable)
-            for i in range(len(truth))]  # fmt: skip
+def simulated(model, truth, seed):
+    return EventSampler(model, READOUT).events(truth, jax.random.key(seed))
 
 
 @pytest.fixture(scope="module")
 def events(model, loaded_detector):
-    return simulated(model, TRUTH, 4, loaded_detector)
+    return simulated(model, TRUTH, 4)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +87,7 @@ def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):
         goodness(events[0], np.full(7, np.nan), 1)
 
 
-def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter):
+def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_path):
     """The mean, not the sum: values and curvatures are those of one member."""
     ensemble = make_ensemble([model, model])
     log_likelihood = make_fitter(ensemble).evaluator
@@ -101,6 +99,10 @@ def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter):
     np.testing.assert_allclose(
         log_likelihood.gradient(batch, which, start, TRUTH)[0], alone.gradient(batch, which, start, TRUTH)[0], rtol=1e-6
     )
+    page = report_event(
+        tmp_path, "both", make_fitter(ensemble), events[0], fitter(events[:1], TRUTH[:1])[0], ReportSettings()
+    )
+    assert "charges.png" in page.read_text() and (tmp_path / "charges.png").stat().st_size > 5000
     with pytest.raises(ConfigError, match="ensemble has no light of its own"):
         make_dom_expectation(ensemble)
     with pytest.raises(ConfigError, match="at least one model"):
@@ -115,7 +117,7 @@ def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
         model_class="IndependentMultiSource", config={"sources": {"a": "cascade", "b": "cascade"}},
         multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")}))  # fmt: skip
     truth = np.array([[-110.0, 0, -60, 0.5, 1, 5000.0, 9500.0, 100.0, 20, 70, 0.5, 1, 1500.0, 10100.0]])
-    (event,) = simulated(two, truth, 1, loaded_detector)
+    (event,) = simulated(two, truth, 1)
     seed = cluster_seed(two, event, min_distance=120.0)
     for first in (0, 7):
         assert np.linalg.norm(seed[first : first + 3] - truth[0, first : first + 3]) < 60

@@ -12,7 +12,6 @@ from evgen_jax.analytic_model import analytic_counterpart, analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges
-from evgen_jax.packing import build_event
 from evgen_jax.parameters import kind_of
 from evgen_jax.simulation import EventSampler
 from evgen_jax.trafo import Trafo
@@ -37,10 +36,7 @@ def test_it_learns(name, loaded_detector):
     rng = np.random.default_rng(2)
     ranges = parameter_ranges(names, {k: v for k, v in given.items() if k in known})
     hypotheses = draw_hypotheses(rng, names, ranges, TRAIN + HELD_OUT, 60.0)
-    pulses = EventSampler(truth, (0.0, 20000.0), batch=6)(hypotheses, jax.random.key(0), False, rng)
-    events = [build_event(*(pulses[k][pulses["event"] == i] for k in ("charge", "time", "dom")),
-                          num_doms=loaded_detector.num_doms, readout=(0.0, 20000.0), usable=loaded_detector.usable)
-              for i in range(len(hypotheses))]  # fmt: skip
+    events = EventSampler(truth, (0.0, 20000.0), batch=6).events(hypotheses, jax.random.key(0))
 
     facts = [kind_of(n)[1] for n in names]
     trafo = Trafo(names, *(tuple(getattr(f, k) for f in facts) for k in ("mean", "std", "log")))

@@ -1,6 +1,7 @@
 """Figures of one event: light against pulses at single DOMs, charges and their residuals, where and when it shone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from evgen_jax.detector import Detector
 from evgen_jax.event import Event
 from evgen_jax.geometry import flight_direction
-from evgen_jax.model import DomExpectation, Model, make_dom_expectation
+from evgen_jax.model import DomExpectation, Model, dom_expectation
 from evgen_jax.plots.canvas import TOY, plt, save
 from evgen_jax.reconstruction.coordinates import direction_pairs
+from evgen_jax.sources.source import Source
 
 BINS = 40
+TIMES = 200
 
 
-def expectation(model: Model, event: Event, hypothesis: np.ndarray, times: np.ndarray) -> DomExpectation:
-    """What the model expects at all DOMs and times [T]."""
-    function = jax.jit(make_dom_expectation(model, (float(event.readout[0]), float(event.readout[1]))))
-    return function(model.variables, jnp.asarray(hypothesis, jnp.float32), jnp.asarray(times, jnp.float32))
+def expectation(
+    model: Model, event: Event, hypothesis: np.ndarray, span: tuple[float, float] | None = None
+) -> DomExpectation:
+    """What the model expects at all DOMs and `TIMES` times in a span, ns (default: the readout window)."""
+    start, stop = span or (float(event.readout[0]), float(event.readout[1]))
+    function = _compiled(model.source)
+    times = jnp.linspace(start, stop, TIMES, dtype=jnp.float32)
+    readout = jnp.asarray(event.readout, jnp.float32)
+    return function(model.variables, jnp.asarray(hypothesis, jnp.float32), times, model.detector, readout)
+
+
+@lru_cache(maxsize=8)
+def _compiled(source: Source) -> Callable[..., DomExpectation]:
+    return jax.jit(partial(dom_expectation, source))
 
 
 def time_range(event: Event, doms: np.ndarray, share: float = 0.9, least: float = 1000.0) -> tuple[float, float]:
@@ -65,8 +79,8 @@ def arrival_times(
     pulses, detector = event.pulses, next(iter(models.values())).detector
     dom = np.asarray(event.active)[np.asarray(pulses.slot)]
     start, stop = time_range(event, chosen)
-    times, width = np.linspace(start, stop, 200), (stop - start) / BINS
-    views = {name: expectation(model, event, hypothesis, times) for name, model in models.items()}
+    times, width = np.linspace(start, stop, TIMES), (stop - start) / BINS
+    views = {name: expectation(model, event, hypothesis, (start, stop)) for name, model in models.items()}
     columns = 3
     rows = max(-(-len(chosen) // columns), 1)
     figure, axes = plt.subplots(rows, columns, figsize=(10, 2.6 * rows + 0.3), sharex=True, squeeze=False,
@@ -93,18 +107,17 @@ def arrival_times(
 
 
 def light_yield(
-    path: Path, models: Mapping[str, Model], event: Event, hypothesis: np.ndarray, notice: str = TOY
+    path: Path, views: Mapping[str, DomExpectation], event: Event, detector: Detector, notice: str = TOY
 ) -> Path:
     """Expected against measured charges of DOMs, and the pulls against the distance from where the light is."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), constrained_layout=True)
     usable = np.asarray(event.usable)
     charge = np.asarray(event.charge)
     hit = (charge > 0) & usable
-    position = np.asarray(next(iter(models.values())).detector.position)
+    position = np.asarray(detector.position)
     centre = np.average(position[hit], axis=0, weights=charge[hit]) if hit.any() else np.zeros(3)
     distance = np.linalg.norm(position - centre, axis=1)
-    for name, model in models.items():
-        view = expectation(model, event, hypothesis, np.array([float(event.readout[0])]))
+    for name, view in views.items():
         expected, variance = np.asarray(view.charge), np.asarray(view.variance)
         left.plot(charge[hit], expected[hit], ".", ms=3, alpha=0.6, label=name)
         bright = usable & (expected > 0.5)

@@ -9,7 +9,7 @@ import numpy as np
 from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.plots.canvas import plt, save
-from evgen_jax.plots.event import arrival_times, light_yield
+from evgen_jax.plots.event import arrival_times, expectation, light_yield
 from evgen_jax.reconstruction.result import FitResult
 
 
@@ -28,7 +28,8 @@ def figures(
     brightest = int(np.argsort([e.charge.sum() for e in events])[len(events) // 2])
     models = {"trained": model, "true": oracle}
     arrival_times(directory / "arrival_times.png", models, events[brightest], truth[brightest], 6)
-    light_yield(directory / "light_yield.png", models, events[brightest], truth[brightest])
+    views = {name: expectation(m, events[brightest], truth[brightest]) for name, m in models.items()}
+    light_yield(directory / "light_yield.png", views, events[brightest], model.detector)
     errors(directory / "errors.png", fits, truth)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_loss_parts
-from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.evaluator import batches, each_lane
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
-from evgen_jax.simulation import EventSampler
+from evgen_jax.simulation import EventSampler, split_events
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,7 @@ def _simulated(
     windows = np.flatnonzero(np.asarray(event.windows.mask))
     limits = np.stack([np.asarray(event.windows.start), np.asarray(event.windows.stop)], axis=1)[windows]
     doms = np.asarray(event.active)[np.asarray(event.windows.slot)[windows]]
-    order = np.argsort(pulses["event"], kind="stable")
-    ends = np.searchsorted(pulses["event"][order], np.arange(len(truth) + 1))
-    return [
-        build_event(
-            *(pulses[k][order[a:b]] for k in ("charge", "time", "dom")), num_doms=len(event.charge),
-            readout=(float(event.readout[0]), float(event.readout[1])), usable=np.asarray(event.usable),
-            windows=limits, window_dom=doms, drop_in_windows=True, discard_excluded=True,
-        )
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    ]  # fmt: skip
+    return split_events(
+        pulses, len(truth), num_doms=len(event.charge), readout=(float(event.readout[0]), float(event.readout[1])),
+        usable=np.asarray(event.usable), windows=limits, window_dom=doms, drop_in_windows=True, discard_excluded=True,
+    )  # fmt: skip
