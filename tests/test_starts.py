@@ -15,7 +15,7 @@ from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.reconstruction.global_search import global_search
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
-from evgen_jax.reconstruction.starts import fit_without_seeds, make_starts, spread_directions
+from evgen_jax.reconstruction.starts import fit_without_seeds, make_starts, refit_directions, spread_directions
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
@@ -62,6 +62,20 @@ def test_a_global_search_finds_the_way_from_afar(model, events, fitter):
     (searched,), (nearby,) = fitter(events[:1], found[None]), fitter(events[:1], far[None])
     assert searched.log_likelihood >= nearby.log_likelihood - 1e-3
     assert np.linalg.norm(searched.hypothesis[:3] - TRUTH[0, :3]) < 15
+
+
+def test_other_directions_lead_out_of_a_local_minimum(model, events, fitter):
+    known = fitter(events, TRUTH)
+    seeds = TRUTH.copy()
+    seeds[:, 3], seeds[:, 4] = np.pi - seeds[:, 3], seeds[:, 4] + np.pi  # the other side of the sky
+    stuck = fitter([*events, empty_event(108)], np.concatenate([seeds, np.full((1, 7), np.nan)]))
+    found = refit_directions(fitter, [*events, empty_event(108)], stuck)
+    assert min(s.log_likelihood - k.log_likelihood for s, k in zip(stuck, known, strict=False)) < -0.5
+    for free, first, seeded in zip(found[:2], stuck, known, strict=False):
+        assert free.log_likelihood > seeded.log_likelihood - 0.1
+        assert free.log_likelihood_seed == first.log_likelihood_seed
+        assert free.diagnostics.evaluations > first.diagnostics.evaluations
+    assert found[2] is stuck[2]
 
 
 def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):

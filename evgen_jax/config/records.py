@@ -197,7 +197,8 @@ class ReconstructionSettings(Record):
     """How events are fitted: 'batched' (many at once, to `gradient_tolerance`) or 'scipy' (one after the other).
 
     `parameter_boundaries` are physical units. `num_random_seeds` smeared copies of every seed are fitted as well, with the
-    widths `seed_spreads`. `priors` are those of posterior samples; fits are of the likelihood alone. Switches for what this version does not compute give a warning when True.
+    widths `seed_spreads`. `refit_directions` fits every event again from the best directions over the sky, as fits without
+    seeds do: several times the evaluations, and the deepest minimum more often. `priors` are those of posterior samples; fits are of the likelihood alone. Switches for what this version does not compute give a warning when True.
     """
 
     reco_output_file: StrictStr | None = None
@@ -212,6 +213,7 @@ class ReconstructionSettings(Record):
     parameter_boundaries: dict[StrictStr, tuple[Number, Number]] | None = None
     num_random_seeds: Size | None = None
     seed_spreads: dict[StrictStr, Number] = {}
+    refit_directions: StrictBool = False
     random_seed: StrictInt = 42
     column_names: Literal["evgen_jax", "reference"] = "evgen_jax"
     priors: dict[StrictStr, dict[StrictStr, StrictStr | Number]] = {}

@@ -15,7 +15,7 @@ from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.seeds import smear
-from evgen_jax.reconstruction.starts import fit_without_seeds
+from evgen_jax.reconstruction.starts import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.table import fill
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -134,6 +134,8 @@ def _rows(
     if chosen:
         own = [events[i] for i in chosen]
         fits = fit_without_seeds(fit, own) if seedless else fit(own, usable[chosen])
+        if settings.refit_directions and not seedless:
+            fits = refit_directions(fit, own, fits)
         results = [dict(zip(chosen, fits, strict=True)).get(i, result) for i, result in enumerate(results)]
     table = fill(model.parameter_names, model.trafo.log, file.ids, seeds, results)
     if goodness is not None:

@@ -135,7 +135,7 @@ def _fit_batch(evaluator: Evaluator, search: Search, uncertainty, batch: Event, 
     start = evaluator.start(safe)
     evaluator.gradient(batch, which[:1], start[:1], safe[:1])  # compiles, if the shape is new
     begin = time.perf_counter()
-    minima = search(batch, which, start, safe)
+    minima = search(batch, which, start, safe, rivals=num_seeds > 1)
     hypotheses = evaluator.hypothesis(minima.x, safe)
     share = (time.perf_counter() - begin) / num_events
     ranked = np.where(np.isfinite(minima.value) & usable, minima.value, np.inf).reshape(num_events, num_seeds)

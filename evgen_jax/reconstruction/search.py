@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
 
-from evgen_jax.event import Event
 from evgen_jax.model import Ensemble, Model, make_ensemble
 from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.evaluator import Evaluator
@@ -20,8 +19,11 @@ DECREMENT, STALLED = 1e-4, 5e-3
 """Promised gain in log-likelihood, and gain over ten iterations, below which float32 has done its part."""
 NO_GAIN = 1e-7
 """Gain over ten iterations below which float64 has done its own: edges of a likelihood at which it would creep."""
-Search = Callable[[Event, np.ndarray, np.ndarray, np.ndarray], Minima]
-"""(events [E], which of them [L], unknowns [L, n], anchors [L, H]) -> minima of L problems."""
+BEHIND = 2.0
+"""A rival that float32 leaves behind by more, in log-likelihood, is not followed in float64."""
+Search = Callable[..., Minima]
+"""(events [E], which of them [L], unknowns [L, n], anchors [L, H], rivals=False) -> minima of L problems; with `rivals`
+problems of one event compete and only the best of them needs all digits."""
 
 
 def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Mapping[str, Any]) -> Search:
@@ -50,7 +52,9 @@ def in_float64(model: Model) -> Model:
         return replace(model, source=with_precision(model.source, jnp.float64), variables=variables)
 
 
-def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors) -> Minima:
+def _batched(
+    evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors, rivals: bool = False
+) -> Minima:
     """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
 
     settings = {"stalled": NO_GAIN, **settings}
@@ -58,7 +62,12 @@ def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, ba
     first = minimise(evaluator.problems(batch, which, anchors), start, **rough)
     if precise is None:
         return first
-    lanes = np.flatnonzero(first.status != NOT_FINITE)
+    going_on = first.status != NOT_FINITE
+    if rivals:
+        best = np.full(int(which.max()) + 1, np.inf)
+        np.fmin.at(best, which, first.value)
+        going_on &= first.value <= best[which] + BEHIND
+    lanes = np.flatnonzero(going_on)
     if len(lanes) == 0:
         return first
 
@@ -71,7 +80,9 @@ def _batched(evaluator: Evaluator, precise: Evaluator | None, settings: dict, ba
     return first
 
 
-def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors) -> Minima:
+def _scipy(
+    evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors, rivals: bool = False
+) -> Minima:
     """SciPy's minimiser, one problem after the other."""
     count = len(start)
     x, value, gradient = start.copy(), np.full(count, np.inf), np.full(start.shape, np.nan)

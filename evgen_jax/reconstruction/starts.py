@@ -1,6 +1,7 @@
 """Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,13 @@ NUM_DIRECTIONS = 24
 ENERGIES = np.geomspace(10.0, 1e7, 13)
 EARLY = 0.2
 """Share of the charge that may seem earlier than light from the vertex: noise, and vertices that are a bit off."""
-APART = 0.5
+APART = 0.35
 """rad: starts of one vertex whose directions are nearer than this count as one."""
+SKY = 192
+"""Directions of the scan around a fitted vertex."""
+NUM_REFITS, ROUNDS = 12, 4
+GAINED = 0.01
+"""A fit that is better by less is the same minimum."""
 
 
 def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
@@ -192,7 +198,7 @@ def _best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, cou
 
 def _scan_sky(shape: _Shape, evaluator: Evaluator, batch: Event, fits: np.ndarray, count: int) -> np.ndarray:
     """The best directions [E, count, H] with everything else as in fits [E, H]."""
-    sky, size = spread_directions(2 * NUM_DIRECTIONS), 2 * NUM_DIRECTIONS
+    sky, size = spread_directions(SKY), SKY
     rows = _repeated(np.where(np.isfinite(fits), fits, 0.0), size)
     rows[:, shape.place["zenith"]], rows[:, shape.place["azimuth"]] = angles(np.tile(sky, (len(fits), 1)))
     value = _values(evaluator, batch, _repeated(np.arange(len(fits)), size), rows).reshape(-1, size)
@@ -202,33 +208,75 @@ def _scan_sky(shape: _Shape, evaluator: Evaluator, batch: Event, fits: np.ndarra
     ])  # fmt: skip
 
 
+def refit_directions(
+    fitter: Fitter,
+    events: Sequence[Event],
+    fits: Sequence[FitResult],
+    *,
+    num_directions: int = NUM_REFITS,
+    rounds: int = ROUNDS,
+) -> list[FitResult]:
+    """Fits again from other directions: the light of a shower often has several minima in direction.
+
+    With the vertex, time and energy of each fit, the log-likelihood of 192 directions over the sky; from the best of them,
+    apart from each other, new fits. The best fit counts, and is where the next round begins.
+
+    Args:
+      fitter: made by `make_fitter`, of one cascade or entering track.
+      events, fits: what was measured, and the fits so far; failed ones stay.
+      num_directions: fitted per round.
+      rounds: one that finds nothing better for an event is its last.
+
+    Raises:
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
+    """
+    shape, best = _Shape(fitter.model, None), list(fits)
+    waiting = [i for i, f in enumerate(fits) if not f.failed]
+    for _ in range(rounds):
+        own = [events[i] for i in waiting]
+        hypotheses = np.stack([best[i].hypothesis for i in waiting]) if waiting else np.zeros((0, len(shape.names)))
+        seeds = np.empty((len(own), num_directions, len(shape.names)))
+        for places, batch in batches(own):
+            seeds[places] = _scan_sky(shape, fitter.evaluator, batch, hypotheses[places], num_directions)
+        better = []
+        for i, new in zip(waiting, fitter(own, seeds), strict=True):
+            if not new.failed and new.log_likelihood > best[i].log_likelihood + GAINED:
+                better.append(i)
+            best[i] = _better(best[i], new)
+        waiting = better
+    return best
+
+
+def _better(old: FitResult, new: FitResult) -> FitResult:
+    """The better fit, with the cost of both and the seed of the old one."""
+    chosen = new if not new.failed and new.log_likelihood > old.log_likelihood else old
+    notes = replace(
+        chosen.diagnostics, evaluations=old.diagnostics.evaluations + new.diagnostics.evaluations,
+        runtime=old.diagnostics.runtime + new.diagnostics.runtime, best_seed=old.diagnostics.best_seed,
+    )  # fmt: skip
+    return replace(chosen, log_likelihood_seed=old.log_likelihood_seed, diagnostics=notes)
+
+
 def fit_without_seeds(
     fitter: Fitter,
     events: Sequence[Event],
     *,
     num_starts: int = 2,
-    num_directions: int = 6,
+    num_directions: int = NUM_REFITS,
+    rounds: int = ROUNDS,
     base: np.ndarray | None = None,
 ) -> list[FitResult]:
-    """Fits events from their pulses alone.
-
-    First from `num_starts` starts of `make_starts`; then, where the vertex is known, from the best `num_directions` of 48
-    over the sky: the light of a shower often has several minima in direction. The best fit counts.
+    """Fits events from their pulses alone: from `num_starts` starts of `make_starts`, then from other directions.
 
     Args:
       fitter: made by `make_fitter`.
       events: what was measured; one without usable pulses fails.
+      num_directions, rounds: see `refit_directions`.
       base: [H], values of parameters that are neither vertex, time, direction nor energy.
 
     Raises:
       ReconstructionError: as `make_starts`.
     """
-    shape, starts = _Shape(fitter.model, None), make_starts(fitter.model, fitter.evaluator)
+    starts = make_starts(fitter.model, fitter.evaluator)
     first = fitter(events, starts(events, num_starts, base))
-    fits = np.stack([f.hypothesis for f in first])
-    seeds = np.full((len(events), num_directions, fits.shape[1]), np.nan)
-    for own, batch in batches(events):
-        seeds[own] = _scan_sky(shape, fitter.evaluator, batch, fits[own], num_directions)
-    second = fitter(events, seeds)
-    return [b if not b.failed and (a.failed or b.log_likelihood > a.log_likelihood) else a
-            for a, b in zip(first, second, strict=True)]  # fmt: skip
+    return refit_directions(fitter, events, first, num_directions=num_directions, rounds=rounds)
