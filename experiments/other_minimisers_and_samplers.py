@@ -23,6 +23,7 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.packing import build_event
 
 samples = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+warmup = min(100, samples)
 x, y, z = (a.ravel() for a in np.meshgrid([-60.0, 60.0], [-60.0, 60.0], np.arange(-100.0, 101.0, 25.0)))
 detector = eg.Detector(
     position=np.stack([x, y, z], axis=1).astype(np.float32), relative_efficiency=np.ones(36, np.float32),
@@ -75,13 +76,13 @@ with jax.enable_x64(True):  # the sum over pulses in float64; minimisers stop ea
 
     def sample_blackjax(key):
         adaptation = blackjax.window_adaptation(blackjax.nuts, log_density)
-        (state, parameters), _ = adaptation.run(key, jnp.zeros(7), 100)
+        (state, parameters), _ = adaptation.run(key, jnp.zeros(7), warmup)
         step = blackjax.nuts(log_density, **parameters).step
         return jax.lax.scan(lambda s, k: (step(k, s)[0], s.position), state, jax.random.split(key, samples))[1]
 
     def sample_numpyro(key):
         kernel = NUTS(potential_fn=lambda u: -log_density(u))
-        mcmc = MCMC(kernel, num_warmup=100, num_samples=samples, progress_bar=False)
+        mcmc = MCMC(kernel, num_warmup=warmup, num_samples=samples, progress_bar=False)
         mcmc.run(key, init_params=jnp.zeros(7))
         return mcmc.get_samples()
 

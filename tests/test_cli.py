@@ -285,6 +285,17 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, three_files, command, t
         rows = table["Variables"][:]
     assert np.all(np.isfinite(rows["log_likelihood"])) and np.all(np.isnan(rows["cascade_x_seed"]))
     assert np.all((rows["goodness_of_fit"] > 0) & (rows["goodness_of_fit"] <= 1))
+    found = {}
+    for refit in ("false", "true"):
+        config.write_text(text.replace(old, f"{old} calculate_covariance_matrix: false, refit_directions: {refit},"))
+        output = tmp_path / f"{refit}.hdf5"
+        code, _, err = command("reconstruct", model, three_files / "0.hdf5", "-o", output, "--config", config)
+        assert code == 0, err
+        with h5py.File(output) as table:
+            found[refit] = table["Variables"][:]
+    assert np.all(found["true"]["log_likelihood"] >= found["false"]["log_likelihood"] - 1e-6)
+    assert np.any(found["true"]["log_likelihood"] > found["false"]["log_likelihood"] + 0.1)
+    np.testing.assert_array_equal(found["true"]["log_likelihood_seed"], found["false"]["log_likelihood_seed"])
     code, _, err = command("reconstruct", model, "x.hdf5", "-o", tmp_path / "e.hdf5", "--ensemble", model / "cascade")
     assert code == 2 and "ensemble: model 1 has the parameters" in err
 
