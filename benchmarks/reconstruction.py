@@ -45,20 +45,20 @@ def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, flo
     seconds = (time.perf_counter() - begin) / len(events)
     print(f"without seeds: {seconds:.2f} s per event with compilation", flush=True)
     many = np.concatenate([truth[:, None], smeared(model, truth, starts)], axis=1)
-    each = np.array([[f.log_likelihood for f in fit(events, many[:, k])] for k in range(many.shape[1])])
+    fits = [fit(events, many[:, k]) for k in range(many.shape[1])]
+    each = np.array([[f.log_likelihood for f in own] for own in fits])
     begin = time.perf_counter()
-    refitted = np.array([f.log_likelihood for f in refit_directions(fit, events, fit(events, many[:, 1]))])
-    print(f"one seed and other directions: {(time.perf_counter() - begin) / len(events):.2f} s per event", flush=True)
+    refitted = np.array([f.log_likelihood for f in refit_directions(fit, events, fits[1])])
+    print(f"other directions after one seed: {(time.perf_counter() - begin) / len(events):.2f} s per event", flush=True)
     known = np.nanmax(np.vstack([each, seedless, refitted]), axis=0)
     print(f"{len(events)} events, best known of {starts} smeared seeds, the truth and the fit without seed; share of fits "
           "within 0.1 of it:")  # fmt: skip
     print("| one smeared seed | and other directions | best of two | best of four | from the truth | without seed |")
     print("|---|---|---|---|---|---|")
-    several = [np.nanmax(each[1 : 1 + n], axis=0) for n in (1, 2, 4)]
-    several.insert(1, refitted)
-    shares = [np.mean(v > known - 0.1) for v in (*several, each[0], seedless)]
+    one, two, four = (np.nanmax(each[1 : 1 + n], axis=0) for n in (1, 2, 4))
+    shares = [np.mean(v > known - 0.1) for v in (one, refitted, two, four, each[0], seedless)]
     print("| " + " | ".join(f"{100 * s:.1f} %" for s in shares) + " |")
-    worse = np.quantile(known - np.nan_to_num(several[0], nan=-np.inf), [0.5, 0.9, 0.95, 0.98])
+    worse = np.quantile(known - np.nan_to_num(one, nan=-np.inf), [0.5, 0.9, 0.95, 0.98])
     print("quantiles (50, 90, 95, 98 %) of what one seed misses: " + ", ".join(f"{w:.3g}" for w in worse), flush=True)
 
 

@@ -125,8 +125,7 @@ def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
     return smallest
 
 
-def padded(values: np.ndarray, size: int, fill, dtype) -> Any:
-    """Values, then `fill` up to a length."""
+def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
     if len(values) > size:
         raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
     out = np.full(size, fill, dtype)
@@ -154,11 +153,11 @@ def repad(event: Event, size_p: int, size_m: int, size_w: int) -> Event:
 
     def grow(record, size):
         return record.replace(
-            **{k: padded(np.asarray(v), size, fills.get(k, 0), np.asarray(v).dtype) for k, v in vars(record).items()}
+            **{k: _pad(np.asarray(v), size, fills.get(k, 0), np.asarray(v).dtype) for k, v in vars(record).items()}
         )
 
     return event.replace(
         pulses=grow(event.pulses, size_p),
-        active=padded(np.asarray(event.active), size_m, num_doms, np.int32),
+        active=_pad(np.asarray(event.active), size_m, num_doms, np.int32),
         windows=grow(event.windows, size_w),
     )

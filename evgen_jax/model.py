@@ -157,7 +157,7 @@ def make_dom_expectation(
       model: as in `make_log_likelihood`.
       readout: readout window in ns, which noise needs.
     """
-    _not_an_ensemble(model)
+    check_no_ensemble(model)
 
     def of_hypothesis(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
         return dom_expectation(model.source, variables, hypothesis, times, model.detector, jnp.asarray(readout))
@@ -182,7 +182,8 @@ def dom_expectation(
     return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
 
 
-def _not_an_ensemble(model: Model) -> None:
+def check_no_ensemble(model: Model) -> None:
+    """Raises ConfigError for an ensemble, whose members have light of their own each."""
     if isinstance(model, Ensemble):
         raise ConfigError("an ensemble has no light of its own; take one of its members (`ensemble.members`).")
 
@@ -219,7 +220,7 @@ def make_sampler(
       readout: readout window in ns, which noise needs.
       max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
     """
-    _not_an_ensemble(model)
+    check_no_ensemble(model)
     source, detector, num_doms = model.source, model.detector, model.detector.num_doms
 
     def sampler(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:

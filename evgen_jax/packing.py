@@ -79,11 +79,9 @@ def pack_events(
         key, charge, time = key[order], charge[order], time[order]
     first = np.ones(len(key), bool)
     first[1:] = key[1:] != key[:-1]
-    starts = np.flatnonzero(first)
     group = np.cumsum(first) - 1
-    hit, hit_charge = key[starts], np.add.reduceat(charge, starts) if len(starts) else charge
-    running = np.cumsum(charge)
-    quantile = (running - (running - charge)[starts][group]) / np.maximum(hit_charge, 1e-30)[group]
+    hit = key[first]
+    hit_charge, quantile = charge_quantiles(charge, first)
 
     order = np.lexsort((window[:, 0], window_event * num_doms + window_dom))
     window_key = (window_event * num_doms + window_dom)[order]
@@ -117,6 +115,14 @@ def pack_events(
         window[order], np.searchsorted(active_key, window_key) - active_offsets[window_event],
         np.searchsorted(window_event, edges), excluded_dom, np.searchsorted(excluded_event, edges), readout,
     )  # fmt: skip
+
+
+def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Charge of every DOM, and cumulative charge / charge of the DOM at every pulse [P], from the marks of first pulses."""
+    starts, group = np.flatnonzero(first), np.cumsum(first) - 1
+    total = np.add.reduceat(charge, starts) if len(starts) else charge
+    running = np.cumsum(charge)
+    return total, (running - (running - charge)[starts][group]) / np.maximum(total, 1e-30)[group]
 
 
 def pad_events(chosen: Sequence[tuple[PackedEvents, int]], factor: int = 2, time_dtype: Any = np.float64) -> Event:

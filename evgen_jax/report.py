@@ -9,9 +9,8 @@ from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.event_report import ReportSettings, report_event
 from evgen_jax.model import Model
-from evgen_jax.reconstruction.file_fit import FROM_PULSES, make_configured_fitter, make_seed_reader
+from evgen_jax.reconstruction.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
 from evgen_jax.reconstruction.prior_density import make_prior
-from evgen_jax.reconstruction.starts import fit_without_seeds, refit_directions
 
 
 def report_file(
@@ -54,9 +53,7 @@ def report_file(
         event = found.event(number)
         if not np.any(np.asarray(event.pulses.mask)):
             raise DataError(f"{file}: --event {number} has no usable pulse; there is nothing to show.")
-        seedless = settings.seed == FROM_PULSES
-        fits = fit_without_seeds(fit, [event]) if seedless else fit([event], seeds[[number]])
-        (result,) = refit_directions(fit, [event], fits) if settings.refit_directions and not seedless else fits
+        (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
         run, own, *rest = (int(i) for i in found.ids[number])
         name = f"run_{run:06d}_event_{own:06d}" + "".join(f"_{i}" for i in rest if i)
         yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted)

@@ -161,15 +161,9 @@ class EventSampler:
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
 
-    def events(
-        self,
-        hypotheses: np.ndarray,
-        key: jax.Array,
-        charge_response: bool = False,
-        rng: np.random.Generator | None = None,
-    ) -> list[Event]:
-        """The same as events [E] of the model's detector; without charge response every photoelectron counts 1 PE."""
-        pulses = self(hypotheses, key, charge_response, rng or np.random.default_rng(0))
+    def events(self, hypotheses: np.ndarray, key: jax.Array) -> list[Event]:
+        """Events [E] of hypotheses [E, H] in the model's detector; every photoelectron counts 1 PE."""
+        pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
         detector = self._model.detector
         return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=self._readout,
                             usable=np.asarray(detector.usable))  # fmt: skip

@@ -36,7 +36,7 @@ def model(loaded_detector):
 
 
 @pytest.fixture(scope="module")
-def events(model, loaded_detector):
+def events(model):
     return EventSampler(model, (0.0, 20000.0)).events(TRUTH, jax.random.key(3))
 
 

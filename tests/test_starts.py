@@ -33,7 +33,7 @@ def simulated(model, truth, seed):
 
 
 @pytest.fixture(scope="module")
-def events(model, loaded_detector):
+def events(model):
     return simulated(model, TRUTH, 4)
 
 

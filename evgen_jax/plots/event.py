@@ -12,7 +12,7 @@ import numpy as np
 from evgen_jax.detector import Detector
 from evgen_jax.event import Event
 from evgen_jax.geometry import flight_direction
-from evgen_jax.model import DomExpectation, Model, dom_expectation
+from evgen_jax.model import DomExpectation, Model, check_no_ensemble, dom_expectation
 from evgen_jax.plots.canvas import TOY, plt, save
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.sources.source import Source
@@ -25,6 +25,7 @@ def expectation(
     model: Model, event: Event, hypothesis: np.ndarray, span: tuple[float, float] | None = None
 ) -> DomExpectation:
     """What the model expects at all DOMs and `TIMES` times in a span, ns (default: the readout window)."""
+    check_no_ensemble(model)
     start, stop = span or (float(event.readout[0]), float(event.readout[1]))
     function = _compiled(model.source)
     times = jnp.linspace(start, stop, TIMES, dtype=jnp.float32)

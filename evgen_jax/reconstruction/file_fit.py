@@ -1,7 +1,7 @@
 """Fits the events of one file: events and seeds in, rows of the table out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.parameters import column_names
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
@@ -81,6 +82,16 @@ def make_configured_fitter(model: Model, settings: ReconstructionSettings) -> Fi
     )  # fmt: skip
 
 
+def fit_as_configured(
+    fit: Fitter, events: Sequence[Event], seeds: np.ndarray, settings: ReconstructionSettings
+) -> list[FitResult]:
+    """Fits events from seeds [E, S, H], or from their pulses, and from other directions if that is asked for."""
+    if settings.seed == FROM_PULSES:
+        return fit_without_seeds(fit, events)
+    fits = fit(events, seeds)
+    return refit_directions(fit, events, fits) if settings.refit_directions else fits
+
+
 def make_seed_reader(
     model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
 ) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
@@ -133,9 +144,7 @@ def _rows(
     usable = np.where(far[..., None], np.nan, seeds)
     if chosen:
         own = [events[i] for i in chosen]
-        fits = fit_without_seeds(fit, own) if seedless else fit(own, usable[chosen])
-        if settings.refit_directions and not seedless:
-            fits = refit_directions(fit, own, fits)
+        fits = fit_as_configured(fit, own, usable[chosen], settings)
         results = [dict(zip(chosen, fits, strict=True)).get(i, result) for i, result in enumerate(results)]
     table = fill(model.parameter_names, model.trafo.log, file.ids, seeds, results)
     if goodness is not None:

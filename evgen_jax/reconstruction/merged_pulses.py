@@ -1,8 +1,10 @@
 """Fewer pulses for the same light: those of one DOM that follow each other closely count as one."""
 
+import jax
 import numpy as np
 
-from evgen_jax.event import Event, Pulses, bucket, padded
+from evgen_jax.event import Event, bucket, repad
+from evgen_jax.packing import charge_quantiles
 
 GROWTH = 0.03
 """Pulses are merged over the larger times the later they are: arrival times vary the slower, the more light scattered."""
@@ -36,14 +38,9 @@ def merge_pulses(event: Event, width: float) -> Event:
     weight = charge + np.finfo(np.float64).tiny ** 0.5  # a mean also of pulses without charge
     # Means of delays keep digits that means of times around 1e4 ns would lose.
     mean = np.add.reduceat(weight * delay, starts) / np.add.reduceat(weight, starts) + (time - delay)[starts]
-    total, size = np.add.reduceat(charge, starts), bucket(len(starts))
-    at_dom, dom_start = np.cumsum(first[starts]) - 1, np.flatnonzero(first[starts])
-    running = np.cumsum(total)
-    quantile = (running - (running - total)[dom_start][at_dom]) / np.maximum(np.add.reduceat(total, dom_start), 1e-30)[
-        at_dom
-    ]
-    columns = {"charge": total, "time": mean, "slot": slot[starts], "mask": np.ones(len(starts), bool),
-               "first": first[starts], "quantile": quantile}  # fmt: skip
-    arrays = {name: padded(values, size, 1 if name == "quantile" else 0, np.asarray(getattr(pulses, name)).dtype)
-              for name, values in columns.items()}  # fmt: skip
-    return event.replace(pulses=Pulses(**arrays))
+    total = np.add.reduceat(charge, starts)
+    _, quantile = charge_quantiles(total, first[starts])
+    merged = pulses.replace(charge=total, time=mean, slot=slot[starts], mask=np.ones(len(starts), bool),
+                            first=first[starts], quantile=quantile)  # fmt: skip
+    merged = jax.tree.map(lambda new, old: new.astype(old.dtype), merged, pulses)
+    return repad(event.replace(pulses=merged), bucket(len(starts)), len(event.active), len(event.windows.start))

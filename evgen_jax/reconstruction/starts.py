@@ -233,8 +233,9 @@ def refit_directions(
     shape, best = _Shape(fitter.model, None), list(fits)
     waiting = [i for i, f in enumerate(fits) if not f.failed]
     for _ in range(rounds):
-        own = [events[i] for i in waiting]
-        hypotheses = np.stack([best[i].hypothesis for i in waiting]) if waiting else np.zeros((0, len(shape.names)))
+        if not waiting:
+            break
+        own, hypotheses = [events[i] for i in waiting], np.stack([best[i].hypothesis for i in waiting])
         seeds = np.empty((len(own), num_directions, len(shape.names)))
         for places, batch in batches(own):
             seeds[places] = _scan_sky(shape, fitter.evaluator, batch, hypotheses[places], num_directions)
