@@ -20,10 +20,12 @@ BASELINE = (0.25, -0.06)
 
 
 @lru_cache(maxsize=1)
-def _splines() -> tuple[np.ndarray, np.ndarray]:
-    """Polynomial coefficients [3, 4, 6] (mean, p0, p1) and integrals over [-1, 1] [3]."""
+def _splines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Splines in truncated powers: jumps of the cubic coefficient at the inner knots [3, 5], the polynomial [3, 4] of the
+    first piece, highest power first (both for mean, p0, p1), and integrals over [-1, 1] [3]."""
     splines = [CubicSpline(KNOTS, values, bc_type="clamped") for values in (MEAN, FIRST, SECOND)]
-    return np.stack([s.c for s in splines]), np.array([s.integrate(-1, 1) for s in splines])
+    coefficients = np.stack([s.c for s in splines])
+    return np.diff(coefficients[:, 0], axis=1), coefficients[:, :, 0], np.array([s.integrate(-1, 1) for s in splines])
 
 
 def angular_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
@@ -36,15 +38,17 @@ def angular_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
     Returns:
       Acceptance >= 0, shape (...), with integral 0.68 over cos_eta.
     """
-    coefficients, integrals = _splines()
+    jumps, start, integrals = _splines()
     dtype = jnp.result_type(cos_eta)
-    knots = jnp.asarray(KNOTS, dtype)
     c = jnp.clip(cos_eta, -1, 1)
-    piece = jnp.clip(jnp.searchsorted(knots, c, side="right") - 1, 0, len(KNOTS) - 2)
-    d = c - knots[piece]
-    # Combined first (4 coefficients per piece), so that only one cubic is evaluated per DOM.
-    table = jnp.asarray(coefficients, dtype)
-    combined = (table[0] + p0 * table[1] + p1 * table[2])[:, piece]
-    value = ((combined[0] * d + combined[1]) * d + combined[2]) * d + combined[3]
-    integral = integrals[0] + p0 * integrals[1] + p1 * integrals[2]
-    return 0.68 * jnp.maximum(value, 0) / jnp.asarray(integral, dtype)
+
+    def combined(table: np.ndarray) -> Array:
+        return table[0] + p0 * table[1] + p1 * table[2]
+
+    d = c - float(KNOTS[0])
+    value = jnp.zeros_like(c)
+    for coefficient in start.T:
+        value = value * d + combined(coefficient).astype(dtype)
+    for knot, jump in zip(KNOTS[1:-1], jumps.T, strict=True):
+        value = value + combined(jump).astype(dtype) * jnp.maximum(c - float(knot), 0) ** 3
+    return 0.68 * jnp.maximum(value, 0) / combined(integrals).astype(dtype)

@@ -60,6 +60,24 @@ def stirling_tail(x: Array) -> Array:
     return inverse * (1 / 12 - square * series)
 
 
+def log_gamma(x: Array) -> Array:
+    """lgamma(x) for x > 0: small x are raised by the recurrence, then comes Stirling's series.
+
+    Fewer operations than the general function and its derivative, which networks with gamma distributions compile
+    several times.
+    """
+    # From 4 on the series errs by 1e-9, from 10 on by 1e-14; raising further than needed costs digits.
+    least = 10 if x.dtype == jnp.float64 else 4
+    small = x < least
+    inside = jnp.where(small, x, 1.0)
+    product = inside
+    for i in range(1, least):
+        product = product * (inside + i)
+    raised = jnp.where(small, x + least, x)
+    series = (raised - 0.5) * jnp.log(raised) - raised + float(0.5 * np.log(2 * np.pi)) + stirling_tail(raised)
+    return series - jnp.where(small, jnp.log(product), 0.0)
+
+
 def gamma_quantile(shape: Array, probability: ArrayLike) -> Array:
     """Quantile of the unit-scale gamma distribution: the x with P(shape, x) = probability.
 

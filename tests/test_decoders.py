@@ -5,12 +5,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 from scipy.integrate import quad
 
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange, smeared_gamma
 from evgen_jax.decoders.negative_binomial import log_probability, log_zero
 from evgen_jax.errors import ConfigError
+from evgen_jax.numerics import log_gamma
 
 pytestmark = pytest.mark.usefixtures("x64")
 CONTINUOUS = [(n, p, s) for n, rows in cases.CONTINUOUS.items() for p, s in rows]
@@ -19,6 +21,17 @@ DISCRETE = [(n, p, s) for n, rows in cases.DISCRETE.items() for p, s in rows]
 
 def test_every_family_has_a_row():
     assert set(cases.CONTINUOUS) | set(cases.DISCRETE) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 3e-6), (np.float64, 1e-13)])
+def test_log_gamma(dtype, digits):
+    x = np.concatenate([np.geomspace(1e-4, 1e5, 301), np.linspace(0.5, 12, 50)]).astype(dtype)
+    exact = scipy.special.gammaln(x.astype(float))
+    error = (np.asarray(log_gamma(jnp.asarray(x)), float) - exact) / np.maximum(np.abs(exact), 1)
+    assert np.max(np.abs(error)) < digits
+    slope = scipy.special.digamma(x.astype(float))
+    error = np.asarray(jax.vmap(jax.grad(log_gamma))(jnp.asarray(x)), float) - slope
+    assert np.max(np.abs(error) / np.maximum(np.abs(slope), 1)) < digits
 
 
 @pytest.mark.parametrize(("name", "parameters", "oracle"), CONTINUOUS)

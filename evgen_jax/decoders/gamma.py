@@ -3,15 +3,15 @@
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.special import gammainc, gammaln
+from jax.scipy.special import gammainc
 
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
-from evgen_jax.numerics import gamma_quantile, tiny
+from evgen_jax.numerics import gamma_quantile, log_gamma, tiny
 
 
 def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
     alpha, beta = parameters
-    return alpha * jnp.log(beta) - gammaln(alpha), alpha - 1, beta
+    return alpha * jnp.log(beta) - log_gamma(alpha), alpha - 1, beta
 
 
 def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -131,13 +131,14 @@ def sum_of_copies(
       chunk: copies evaluated together.
     """
 
-    def one(theta: Array, weight: tuple[Array, Array] | None) -> LightYield:
+    def one(theta: Array, weight: tuple[Array, Array] | None, variables: Variables, event: Event, detector: Detector):
         light = base.light_yield(variables, theta, event, detector, cumulative)
         return light if weight is None else light.scale(*weight)
 
+    common = (variables, event, detector)
     count = parameters.shape[0]
     if count == 1:
-        return one(parameters[0], jax.tree.map(lambda w: w[0], weights))
+        return one(parameters[0], jax.tree.map(lambda w: w[0], weights), *common)
     # Chunks of nearly equal size: ten copies are two times five, not eight and two that are padded to eight.
     size = -(-count // -(-count // chunk))
     extra = -count % size
@@ -145,15 +146,20 @@ def sum_of_copies(
     # Padding repeats a real sub-source, so that masked values stay in the allowed range.
     theta = jnp.concatenate([parameters, jnp.repeat(parameters[:1], extra, axis=0)])
     padded = jax.tree.map(lambda w: jnp.concatenate([w, jnp.zeros(extra, w.dtype)]), given)
+    blocks = (theta.reshape(-1, size, theta.shape[1]), jax.tree.map(lambda w: w.reshape(-1, size), padded))
+
+    # Compiled by itself so that it is traced once: for the shape of the sum and for the scan.
+    @partial(jax.jit, inline=True)
+    def of_block(block, *common) -> LightYield:
+        light = jax.vmap(one, in_axes=(0, 0, None, None, None))(*block, *common)
+        return jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
 
     @jax.checkpoint
     def body(total: LightYield, block):
-        light = jax.vmap(one)(*block)
-        return total + jax.tree.map(lambda x: jnp.sum(x, axis=0), light), None
+        return total + of_block(block, *common), None
 
-    start = jax.eval_shape(one, theta[0], jax.tree.map(lambda w: w[0], padded))
+    start = jax.eval_shape(of_block, jax.tree.map(lambda x: x[0], blocks), *common)
     start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), start)
-    blocks = (theta.reshape(-1, size, theta.shape[1]), jax.tree.map(lambda w: w.reshape(-1, size), padded))
     return jax.lax.scan(body, start, blocks)[0]
 
 
