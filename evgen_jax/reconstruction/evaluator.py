@@ -15,8 +15,9 @@ from evgen_jax.reconstruction.minimiser import Evaluate
 
 LogLikelihood = Callable[[Any, Array, Event], Array]
 """(variables, hypothesis [H], event) -> scalar."""
-BUCKET_FACTOR = 4
-"""Padded lengths grow by this factor: few programs to compile, at most four times the pulses."""
+BUCKET_FACTOR, MANY_PULSES = 4, 4096
+"""Padded lengths grow by this factor: few programs to compile, at most four times the pulses. Beyond this number they
+double: there evaluations cost more than another program."""
 LANES = 64
 """Problems per call; a program is compiled for this many and runs as many as there are."""
 
@@ -120,7 +121,8 @@ def shape_of(event: Event) -> tuple[int, int, int]:
 
     Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a shape.
     """
-    pulses = bucket(max(int(np.sum(np.asarray(event.pulses.mask))), 1), factor=BUCKET_FACTOR)
+    count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
+    pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
     num_doms = event.charge.shape[0]
     count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // 4, num_doms), 1)
     active = bucket(count, factor=BUCKET_FACTOR)

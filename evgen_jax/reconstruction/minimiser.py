@@ -16,7 +16,7 @@ CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE = "converged", "no further descent", "i
 ARMIJO, WOLFE = 1e-4, 0.9
 LARGEST_STEP = 2.0
 """Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
-REFRESH = 20
+REFRESH = 30
 """Iterations after which Hessians by differences replace those of BFGS: narrow, bent valleys need them."""
 DIFFERENCE = 1e-3
 """Normalised units, of these differences: gradients in float32 give Hessians to some percent."""
@@ -54,13 +54,14 @@ def minimise(
     *,
     inverse: np.ndarray | None = None,
     gradient_tolerance: float = 1e-2,
-    decrement_tolerance: float = 0.0,
+    decrement_tolerance: float | Callable[[np.ndarray], np.ndarray] = 0.0,
     stalled: float = 0.0,
+    refresh: int | None = REFRESH,
     max_iterations: int = 200,
 ) -> Minima:
     """Minimises L functions of n unknowns.
 
-    Hessians are differences of gradients at the start, every `REFRESH` iterations and where a line search fails: n more
+    Hessians are differences of gradients at the start, every `refresh` iterations and where a line search fails: n more
     evaluations, and no second program to compile.
 
     Args:
@@ -68,9 +69,12 @@ def minimise(
       start: [L, n].
       inverse: [n, n] or [L, n, n], inverse Hessians to begin with, positive definite, instead of those at the start.
       gradient_tolerance: of the largest |component| of the gradient.
-      decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search.
+      decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search. May
+        be a function of the values [m].
       stalled: gain over `PATIENCE` iterations below which a search ends without descent; likelihoods of networks have edges
         at which it would creep.
+      refresh: iterations of BFGS between Hessians by differences; None: where a line search fails only. Along edges of a
+        function its own memory leads BFGS better (Lewis & Overton, Math. Program. 141, 135 (2013)).
       max_iterations: per problem.
     """
     count, size = start.shape
@@ -111,7 +115,8 @@ def minimise(
         active = np.flatnonzero(status == "")
         step = -np.einsum("lij,lj->li", inverse[active], gradient[active])
         slope = np.einsum("li,li->l", step, gradient[active])
-        near = -slope / 2 < decrement_tolerance
+        least = decrement_tolerance(value[active]) if callable(decrement_tolerance) else decrement_tolerance
+        near = -slope / 2 < least
         status[active[near]] = CONVERGED
         active, step, slope = active[~near], step[~near], slope[~near]
         longest = np.max(np.abs(step), axis=1, initial=0.0)
@@ -131,7 +136,7 @@ def minimise(
         finish()
         old = np.zeros(count, bool)
         old[lost] = True
-        old |= age >= REFRESH
+        old |= age >= (np.inf if refresh is None else refresh)
         renew(np.flatnonzero(old & (status == "")))
     return Minima(x, value, first_value, gradient, status, evaluations, iterations, inverse)
 

@@ -1,7 +1,8 @@
 """Many fits of one event with some parameters held: the engine of scans and sky maps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian, 
 
 PRECISION = 1e-2
 """Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
+FAR, SHARE = 20.0, 0.02
+"""Fits more than `FAR` below a log-likelihood to compare with also end where less than this share of what lies beyond is
+to be gained."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,10 @@ class Refits:
     evaluations: np.ndarray
 
 
-Refit = Callable[[Event, np.ndarray], Refits]
-"""(event, starts [L, H]) -> fits [L]."""
+class Refit(Protocol):
+    """(event, starts [L, H], log-likelihood to compare with or None) -> fits [L]."""
+
+    def __call__(self, event: Event, starts: np.ndarray, compared: float | None = None) -> Refits: ...
 
 
 def make_refit(
@@ -48,7 +54,8 @@ def make_refit(
     """A function (event, starts [L, H]) that fits all parameters but the held ones, all starts together.
 
     The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful of
-    evaluations. Log-likelihoods are exact to about `PRECISION`.
+    evaluations. Log-likelihoods are exact to about `PRECISION`; those far below the log-likelihood that they are
+    compared with, if one is given, need not be.
 
     Args:
       model: what to fit.
@@ -70,7 +77,10 @@ def make_refit(
     coordinates = make_coordinates(model, dict(zip(names, map(bool, flags), strict=True)), bounds=kept)
     evaluator = Evaluator(function, coordinates, model.variables)
 
-    def refit(event: Event, starts: np.ndarray) -> Refits:
+    def refit(event: Event, starts: np.ndarray, compared: float | None = None) -> Refits:
+        def tolerance(value: np.ndarray) -> np.ndarray:
+            return np.maximum(PRECISION, 0.0 if compared is None else SHARE * (value + compared - FAR))
+
         anchors = np.array(starts, np.float64)
         batch, which = stacked([event], shape_of(event), 1), np.zeros(len(anchors), int)
         unknown = evaluator.start(anchors)
@@ -79,7 +89,7 @@ def make_refit(
         first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1], DIFFERENCE)[0]
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
         minima = minimise(
-            evaluate, unknown, inverse=inverse, decrement_tolerance=PRECISION,
+            evaluate, unknown, inverse=inverse, decrement_tolerance=tolerance,
             max_iterations=max_iterations,
         )  # fmt: skip
         hypothesis = evaluator.hypothesis(minima.x, anchors)
