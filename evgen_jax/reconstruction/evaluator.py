@@ -42,6 +42,7 @@ class Evaluator:
         def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
             return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
 
+        self._value = jax.jit(partial(each_lane, loss))
         self._gradient = jax.jit(partial(each_lane, jax.value_and_grad(loss, argnums=1)))
         self._hessian = jax.jit(partial(each_lane, jax.jacfwd(jax.grad(loss, argnums=1), argnums=1)))
         self._start = jax.jit(jax.vmap(coordinates.start))
@@ -56,6 +57,10 @@ class Evaluator:
         """Hypotheses [L, H] of unknowns [L, n]."""
         with jax.enable_x64(True):
             return np.array(self._hypothesis(jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
+
+    def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Values [L] of events[which]: a third of the time of `gradient`, and a program of its own."""
+        return self.run(self._value, events, which, unknown, anchors)
 
     def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
         """Values [L] and gradients [L, n] of events[which]."""

@@ -177,7 +177,7 @@ def _scan_pulses(
 
 
 def _values(evaluator: Evaluator, batch: Event, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    value, _ = evaluator.gradient(batch, which, evaluator.start(rows), rows)
+    value = evaluator.value(batch, which, evaluator.start(rows), rows)
     return np.where(np.isfinite(value), value, np.inf)
 
 
