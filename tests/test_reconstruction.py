@@ -18,6 +18,7 @@ from evgen_jax.experiment import build_model
 from evgen_jax.geometry import flight_direction
 from evgen_jax.model import make_log_likelihood
 from evgen_jax.multi_sources.multi_source import with_precision
+from evgen_jax.reconstruction import evaluator as evaluator_module
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit import make_fitter
@@ -192,6 +193,21 @@ def test_batched_and_scipy_find_the_same(learned, events):
     np.testing.assert_allclose(
         alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
     )  # neighbours in a batch do not matter
+
+
+def test_threads_share_problems_of_several_events(model, events, monkeypatch):
+    evaluator = evaluator_module.Evaluator(make_log_likelihood(model), make_coordinates(model), model.variables)
+    which = np.arange(11) % 3
+    anchors = TRUTH[which] + np.arange(11)[:, None] * np.array([1.0, 0, 0, 0, 0, 10, 0])
+    batch = evaluator_module.stacked(events, max(map(evaluator_module.shape_of, events)), 4)
+    one = [evaluator.value(batch, which[i : i + 1], evaluator.start(anchors[i : i + 1]), anchors[i : i + 1])[0]
+           for i in range(11)]  # fmt: skip
+    monkeypatch.setattr(evaluator_module, "threads_together", lambda count: 3)
+    for problems in (11, 2):
+        own = slice(0, problems)
+        value, gradient = evaluator.gradient(batch, which[own], evaluator.start(anchors[own]), anchors[own])
+        np.testing.assert_allclose(value, one[own], rtol=1e-6)
+        assert gradient.shape == (problems, 7)
 
 
 def test_hessian_and_sandwich_against_finite_differences(learned, events):

@@ -1,6 +1,8 @@
 """Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -22,9 +24,21 @@ LANES = 64
 """Problems per call; a program is compiled for this many and runs as many as there are."""
 
 
+FEWEST, MOST_THREADS = 4, 8
+"""Problems per thread at least, and threads at most."""
+
+
 def lanes_together() -> int:
     """Problems that are evaluated side by side: one after the other fits a processor's cache best."""
     return 1 if jax.default_backend() == "cpu" else 32
+
+
+def threads_together(count: int) -> int:
+    """Threads that share `count` problems: the operations of one problem are too small to keep all cores busy."""
+    if jax.default_backend() != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(cores, count // FEWEST, MOST_THREADS), 1)
 
 
 class Evaluator:
@@ -38,6 +52,7 @@ class Evaluator:
 
     def __init__(self, log_likelihood: LogLikelihood, coordinates: Coordinates, variables: Any):
         self.coordinates, self._variables = coordinates, variables
+        self._compiled: set = set()
 
         def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
             return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
@@ -82,19 +97,28 @@ class Evaluator:
         self, function: Callable, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
     ) -> Any:
         """Results of a function made by `each_lane`, for any number of lanes."""
-        parts = []
-        for first in range(0, len(which), LANES):
-            own = slice(first, min(first + LANES, len(which)))
-            count = own.stop - own.start
-            fill = np.resize(np.arange(own.start, own.stop), LANES)
+        threads = threads_together(len(which))
+        size = min(-(-len(which) // threads), LANES)
+        starts = list(range(0, len(which), size))
+
+        def part(first: int) -> Any:
+            count = min(size, len(which) - first)
+            fill = np.resize(np.arange(first, first + count), LANES)
             # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
             with jax.enable_x64(True):
                 out = function(
                     self._variables, jnp.asarray(unknown[fill], jnp.float64), jnp.asarray(anchors[fill], jnp.float64),
                     events, jnp.asarray(which[fill], jnp.int32), jnp.asarray(count, jnp.int32),
                 )  # fmt: skip
-                parts.append(jax.tree.map(lambda a, n=count: np.asarray(a, np.float64)[:n], out))
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+                return jax.tree.map(lambda a: np.asarray(a, np.float64)[:count], out)
+
+        # The first call compiles, which threads would do once each.
+        key = (function, tuple(a.shape for a in jax.tree.leaves(events)))
+        ready = [] if key in self._compiled else [part(starts.pop(0))]
+        self._compiled.add(key)
+        with ThreadPoolExecutor(threads) as pool:
+            ready += pool.map(part, starts)
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *ready)
 
 
 def each_lane(function, variables, unknown, anchors, events, which, count):
