@@ -56,7 +56,7 @@ def minimise(
     gradient_tolerance: float = 1e-2,
     decrement_tolerance: float | Callable[[np.ndarray], np.ndarray] = 0.0,
     stalled: float = 0.0,
-    refresh: int | None = REFRESH,
+    refresh: float = REFRESH,
     max_iterations: int = 200,
 ) -> Minima:
     """Minimises L functions of n unknowns.
@@ -73,7 +73,7 @@ def minimise(
         be a function of the values [m].
       stalled: gain over `PATIENCE` iterations below which a search ends without descent; likelihoods of networks have edges
         at which it would creep.
-      refresh: iterations of BFGS between Hessians by differences; None: where a line search fails only. Along edges of a
+      refresh: iterations of BFGS between Hessians by differences; inf: where a line search fails only. Along edges of a
         function its own memory leads BFGS better (Lewis & Overton, Math. Program. 141, 135 (2013)).
       max_iterations: per problem.
     """
@@ -136,7 +136,7 @@ def minimise(
         finish()
         old = np.zeros(count, bool)
         old[lost] = True
-        old |= age >= (np.inf if refresh is None else refresh)
+        old |= age >= refresh
         renew(np.flatnonzero(old & (status == "")))
     return Minima(x, value, first_value, gradient, status, evaluations, iterations, inverse)
 

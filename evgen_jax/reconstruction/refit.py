@@ -37,9 +37,9 @@ class Refits:
 
 
 class Refit(Protocol):
-    """(event, starts [L, H], log-likelihood to compare with or None) -> fits [L]."""
+    """(event, starts [L, H], log-likelihood to compare with, -inf for none) -> fits [L]."""
 
-    def __call__(self, event: Event, starts: np.ndarray, compared: float | None = None) -> Refits: ...
+    def __call__(self, event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits: ...
 
 
 def make_refit(
@@ -77,9 +77,9 @@ def make_refit(
     coordinates = make_coordinates(model, dict(zip(names, map(bool, flags), strict=True)), bounds=kept)
     evaluator = Evaluator(function, coordinates, model.variables)
 
-    def refit(event: Event, starts: np.ndarray, compared: float | None = None) -> Refits:
+    def refit(event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits:
         def tolerance(value: np.ndarray) -> np.ndarray:
-            return np.maximum(PRECISION, 0.0 if compared is None else SHARE * (value + compared - FAR))
+            return np.maximum(PRECISION, SHARE * (value + compared - FAR))
 
         anchors = np.array(starts, np.float64)
         batch, which = stacked([event], shape_of(event), 1), np.zeros(len(anchors), int)

@@ -72,7 +72,7 @@ def _batched(
         return first
 
     evaluate = precise.problems(batch, which[lanes], anchors[lanes])
-    last = minimise(evaluate, first.x[lanes], inverse=first.inverse[lanes], refresh=None, **settings)
+    last = minimise(evaluate, first.x[lanes], inverse=first.inverse[lanes], refresh=np.inf, **settings)
     for field in ("x", "value", "gradient", "status"):
         getattr(first, field)[lanes] = getattr(last, field)
     first.evaluations[lanes] += last.evaluations
