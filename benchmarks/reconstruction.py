@@ -22,8 +22,10 @@ from evgen_jax.reconstruction.merged_pulses import merge_pulses
 from evgen_jax.reconstruction.sky_map import make_sky_map
 from evgen_jax.reconstruction.starts import fit_without_seeds, refit_directions
 
-PULSE_WIDTH = 2.0
-"""Pulses of a DOM closer than this are merged where minima are compared, ns."""
+PULSE_WIDTH, PULSE_GROWTH = 4.0, 0.2
+"""Pulses of a DOM closer than this (ns), and a share of the time since its first, are merged where minima are compared."""
+BLOCK = 40
+"""Events after which the shares so far are printed."""
 
 
 def toy(model: eg.Model, count: int, energies: tuple[float, float], seed: int) -> tuple[list[eg.Event], np.ndarray]:
@@ -35,31 +37,40 @@ def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, flo
     fit = make_fitter(model)
     events, truth = toy(model, count, energies, seed=1)
     pulses = [int(e.pulses.mask.sum()) for e in events]
-    # A PeV means some hundred thousand pulses; merged ones have the same minima for a tenth of the time.
-    events = [merge_pulses(e, PULSE_WIDTH) for e in events]
+    # A PeV means some hundred thousand pulses; merged ones have as many minima for a fraction of the time.
+    events = [merge_pulses(e, PULSE_WIDTH, PULSE_GROWTH) for e in events]
     merged = [int(e.pulses.mask.sum()) for e in events]
-    print(f"pulses per event, median and most: {np.median(pulses):.0f}, {max(pulses)}; merged within {PULSE_WIDTH:g} ns: "
-          f"{np.median(merged):.0f}, {max(merged)}", flush=True)  # fmt: skip
+    print(f"pulses per event, median and most: {np.median(pulses):.0f}, {max(pulses)}; merged within {PULSE_WIDTH:g} ns and "
+          f"{100 * PULSE_GROWTH:g} % of the delay: {np.median(merged):.0f}, {max(merged)}", flush=True)  # fmt: skip
+    print(f"share of fits within 0.1 of the best known, which is the best of {starts} smeared seeds, the truth and all others\n"
+          "| events | one smeared seed | and other directions | from the truth | without seed | seconds per event of each |\n"
+          "|---|---|---|---|---|---|", flush=True)  # fmt: skip
+    many = smeared(model, truth, starts)
+    missed, seconds = np.zeros((0, 4)), np.zeros(4)
+    for first in range(0, len(events), BLOCK):
+        own = slice(first, first + BLOCK)
+        one, spent_one = timed(fit, events[own], many[own, 0])
+        other, spent_other = timed(refit_directions, fit, events[own], one)
+        true, spent_true = timed(fit, events[own], truth[own])
+        seedless, spent_seedless = timed(fit_without_seeds, fit, events[own])
+        found = np.array([[f.log_likelihood for f in fits] for fits in (one, other, true, seedless)]).T
+        known = np.nanmax(found, axis=1)
+        rest = fit(events[own], many[own, 1:], known)
+        known = np.fmax(known, [f.log_likelihood for f in rest])
+        missed = np.vstack([missed, known[:, None] - np.nan_to_num(found, nan=-np.inf)])
+        seconds += [spent_one, spent_other, spent_true, spent_seedless]
+        print(f"| {len(missed)} | " + " | ".join(f"{100 * share:.1f} %" for share in np.mean(missed < 0.1, axis=0)) + " | "
+              + ", ".join(f"{s / len(missed):.2f}" for s in seconds) + " |", flush=True)  # fmt: skip
+    for name, own_missed in zip(("one seed", "other directions", "truth", "no seed"), missed.T, strict=True):
+        worst = np.quantile(own_missed, [0.5, 0.9, 0.95, 0.98])
+        print(f"{name} misses (50, 90, 95, 98 %): " + ", ".join(f"{w:.3g}" for w in worst), flush=True)
+
+
+def timed(function, *arguments):
+    """What a function returns, and the seconds that it took."""
     begin = time.perf_counter()
-    seedless = np.array([f.log_likelihood for f in fit_without_seeds(fit, events)])
-    seconds = (time.perf_counter() - begin) / len(events)
-    print(f"without seeds: {seconds:.2f} s per event with compilation", flush=True)
-    many = np.concatenate([truth[:, None], smeared(model, truth, starts)], axis=1)
-    fits = [fit(events, many[:, k]) for k in range(many.shape[1])]
-    each = np.array([[f.log_likelihood for f in own] for own in fits])
-    begin = time.perf_counter()
-    refitted = np.array([f.log_likelihood for f in refit_directions(fit, events, fits[1])])
-    print(f"other directions after one seed: {(time.perf_counter() - begin) / len(events):.2f} s per event", flush=True)
-    known = np.nanmax(np.vstack([each, seedless, refitted]), axis=0)
-    print(f"{len(events)} events, best known of {starts} smeared seeds, the truth and the fit without seed; share of fits "
-          "within 0.1 of it:")  # fmt: skip
-    print("| one smeared seed | and other directions | best of two | best of four | from the truth | without seed |")
-    print("|---|---|---|---|---|---|")
-    one, two, four = (np.nanmax(each[1 : 1 + n], axis=0) for n in (1, 2, 4))
-    shares = [np.mean(v > known - 0.1) for v in (one, refitted, two, four, each[0], seedless)]
-    print("| " + " | ".join(f"{100 * s:.1f} %" for s in shares) + " |")
-    worse = np.quantile(known - np.nan_to_num(one, nan=-np.inf), [0.5, 0.9, 0.95, 0.98])
-    print("quantiles (50, 90, 95, 98 %) of what one seed misses: " + ", ".join(f"{w:.3g}" for w in worse), flush=True)
+    out = function(*arguments)
+    return out, time.perf_counter() - begin
 
 
 def speed(model: eg.Model, energies: tuple[float, float]) -> None:

@@ -22,7 +22,7 @@ from evgen_jax.reconstruction import evaluator as evaluator_module
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.minimiser import CONVERGED, LIMIT, NOT_FINITE, minimise
+from evgen_jax.reconstruction.minimiser import CONVERGED, LEFT_BEHIND, LIMIT, NOT_FINITE, minimise
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.linen_source import empty_event
@@ -141,6 +141,34 @@ def test_many_functions_are_minimised_at_once():
     )
 
 
+def test_rivals_that_fall_behind_are_left():
+    """Rosenbrock's valley at different heights: within a group the lowest is followed to its end."""
+    heights = np.array([0.0, 1e3, 0.2, 50.0, 0.0])
+    calls = np.zeros(5, int)
+
+    def evaluate(problems, x):
+        np.add.at(calls, problems, 1)
+        a, b = x[:, 1] - x[:, 0] ** 2, 1 - x[:, 0]
+        gradient = np.stack([-400 * x[:, 0] * a - 2 * b, 200 * a], axis=1)
+        return 100 * a**2 + b**2 + heights[problems], gradient
+
+    start = np.tile([-1.2, 1.0], (5, 1))
+    alone = minimise(evaluate, start, gradient_tolerance=1e-6)
+    assert list(alone.status) == [CONVERGED] * 5
+    calls[:] = 0
+    raced = minimise(
+        evaluate,
+        start,
+        gradient_tolerance=1e-6,
+        rivals=np.array([0, 0, 1, 1, 2]),
+        to_beat=np.array([np.inf, np.inf, -9.0]),
+    )
+    np.testing.assert_array_equal(raced.status, [CONVERGED, LEFT_BEHIND, CONVERGED, LEFT_BEHIND, LEFT_BEHIND])
+    np.testing.assert_array_equal(raced.x[[0, 2]], alone.x[[0, 2]])
+    np.testing.assert_array_equal(raced.evaluations, calls)
+    assert np.all(raced.evaluations[[1, 3, 4]] < alone.evaluations[[1, 3, 4]] / 2)
+
+
 def test_hessians_that_are_not_positive_are_repaired_and_flagged():
     inverse, repaired = inverse_of_hessian(np.diag([4.0, 2.0]))
     np.testing.assert_allclose(inverse, np.diag([0.25, 0.5]))
@@ -189,7 +217,9 @@ def test_batched_and_scipy_find_the_same(learned, events):
     for b, s in zip(batched, single, strict=True):
         assert b.diagnostics.converged and b.diagnostics.gradient_norm <= 1e-2
         assert b.log_likelihood >= b.log_likelihood_seed
-        assert abs(b.log_likelihood - s.log_likelihood) < 0.1
+        # In float32 alone, SciPy may stop on its way: never further down.
+        assert b.log_likelihood > s.log_likelihood - 0.1 and s.log_likelihood >= s.log_likelihood_seed
+    assert np.median([abs(b.log_likelihood - s.log_likelihood) for b, s in zip(batched, single, strict=True)]) < 0.1
     np.testing.assert_allclose(
         alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
     )  # neighbours in a batch do not matter

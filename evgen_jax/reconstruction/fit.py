@@ -35,7 +35,9 @@ DIFFERENCE64 = 1e-5
 
 @dataclass(frozen=True)
 class Fitter:
-    """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; made by `make_fitter`.
+    """A function (events, seeds [E, H] or [E, S, H], to_beat=None) -> one FitResult per event; made by `make_fitter`.
+
+    With log-likelihoods `to_beat` [E] of earlier fits, fits that will not be better end early and have no covariance.
 
     Attributes:
       model: what is fitted.
@@ -47,12 +49,16 @@ class Fitter:
     search: Search
     uncertainty: "_Uncertainty | None"
 
-    def __call__(self, events: Sequence[Event], seeds: np.ndarray) -> list[FitResult]:
+    def __call__(
+        self, events: Sequence[Event], seeds: np.ndarray, to_beat: np.ndarray | None = None
+    ) -> list[FitResult]:
         seeds = _checked_seeds(self.model, events, seeds)
+        if to_beat is None:
+            to_beat = np.full(len(events), -np.inf)
         results: dict[int, FitResult] = {}
         per_call = max(LANES // seeds.shape[1], 1)
         for own, batch in batches(events, per_call):
-            found = _fit_batch(self.evaluator, self.search, self.uncertainty, batch, seeds[own])
+            found = _fit_batch(self.evaluator, self.search, self.uncertainty, batch, seeds[own], to_beat[own])
             results |= dict(zip(own, found, strict=True))
         return [results[i] for i in range(len(events))]
 
@@ -125,9 +131,12 @@ def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> 
     return seeds
 
 
-def _fit_batch(evaluator: Evaluator, search: Search, uncertainty, batch: Event, seeds: np.ndarray) -> list[FitResult]:
+def _fit_batch(
+    evaluator: Evaluator, search: Search, uncertainty, batch: Event, seeds: np.ndarray, to_beat: np.ndarray
+) -> list[FitResult]:
     """Fits events of one shape from seeds [E, S, H]."""
     num_events, num_seeds, _ = seeds.shape
+    competing = num_seeds > 1 or np.any(np.isfinite(to_beat))
     anchors = seeds.reshape(num_events * num_seeds, -1)
     which = np.repeat(np.arange(num_events), num_seeds)
     usable = np.all(np.isfinite(anchors), axis=1)
@@ -135,14 +144,15 @@ def _fit_batch(evaluator: Evaluator, search: Search, uncertainty, batch: Event, 
     start = evaluator.start(safe)
     evaluator.gradient(batch, which[:1], start[:1], safe[:1])  # compiles, if the shape is new
     begin = time.perf_counter()
-    minima = search(batch, which, start, safe, rivals=num_seeds > 1)
+    minima = search(batch, which, start, safe, to_beat=-to_beat if competing else None)
     hypotheses = evaluator.hypothesis(minima.x, safe)
     share = (time.perf_counter() - begin) / num_events
     ranked = np.where(np.isfinite(minima.value) & usable, minima.value, np.inf).reshape(num_events, num_seeds)
     best = np.argmin(ranked, axis=1) + np.arange(num_events) * num_seeds
     covariances: list[Covariance | None] = [None] * num_events
     if uncertainty is not None:
-        covariances, seconds = uncertainty(batch, hypotheses[best], np.isfinite(ranked.min(axis=1)))
+        wanted = np.isfinite(ranked.min(axis=1)) & (-ranked.min(axis=1) > to_beat)
+        covariances, seconds = uncertainty(batch, hypotheses[best], wanted)
         share += seconds / num_events
     evaluations = minima.evaluations.reshape(num_events, num_seeds).sum(axis=1)
     results = []
@@ -168,11 +178,18 @@ class _Uncertainty:
     def __init__(self, terms: Terms | None, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
         self._evaluator, self._precise, self._coordinates = evaluator, precise, coordinates
         self._products = jax.jit(partial(each_lane, make_score_products(terms, coordinates))) if terms else None
-        self._derivative = jax.jit(jax.vmap(make_to_normalised(coordinates)))
+        self._derivative = jax.jit(make_to_normalised(coordinates))
 
-    def __call__(self, batch: Event, hypotheses: np.ndarray, fine: np.ndarray) -> tuple[list[Covariance | None], float]:
+    def __call__(
+        self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray
+    ) -> tuple[list[Covariance | None], float]:
+        """Of the wanted ones among the best fits [E, H]; None for the others."""
         begin, evaluator = time.perf_counter(), self._evaluator
-        which = np.arange(len(hypotheses))
+        which = np.flatnonzero(wanted)
+        found: list[Covariance | None] = [None] * len(wanted)
+        if len(which) == 0:
+            return found, 0.0
+        hypotheses = hypotheses[which]
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
         hessian = self._hessian(batch, which, unknown, hypotheses)
@@ -180,11 +197,9 @@ class _Uncertainty:
         if self._products is not None:
             products = evaluator.run(self._products, batch, which, unknown, hypotheses)
         with jax.enable_x64(True):
-            derivative = np.asarray(self._derivative(jnp.asarray(unknown), jnp.asarray(hypotheses)))
-        found = [
-            covariance_of(h, j, d, self._coordinates) if ok else None
-            for h, j, d, ok in zip(hessian, products, derivative, fine, strict=True)
-        ]
+            for i, place in enumerate(which):
+                derivative = np.asarray(self._derivative(jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i])))
+                found[place] = covariance_of(hessian[i], products[i], derivative, self._coordinates)
         return found, time.perf_counter() - begin
 
     def _hessian(self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ GROWTH = 0.03
 """Pulses are merged over the larger times the later they are: arrival times vary the slower, the more light scattered."""
 
 
-def merge_pulses(event: Event, width: float) -> Event:
+def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
     """The event with pulses of one DOM merged, charges added, times averaged by charge.
 
     Expected charges vary little within a few ns, since modules resolve no less: the extended log-likelihood
@@ -18,8 +18,8 @@ def merge_pulses(event: Event, width: float) -> Event:
 
     Args:
       event: one event, pulses sorted by DOM and time, as all events are.
-      width: ns, largest distance of merged pulses right after the first pulse of a DOM; it grows by 3 % of the time since.
-        0: nothing is merged.
+      width: ns, largest distance of merged pulses right after the first pulse of a DOM; 0: nothing is merged.
+      growth: of that distance, as a share of the time since the first pulse.
 
     Returns:
       The event with merged pulses alone, unusable ones left out.
@@ -33,7 +33,7 @@ def merge_pulses(event: Event, width: float) -> Event:
         return event
     first = np.concatenate([[True], np.diff(slot) != 0])
     delay = time - time[first][np.cumsum(first) - 1]
-    cell = np.floor(np.log1p(GROWTH * delay / width) / GROWTH)
+    cell = np.floor(np.log1p(growth * delay / width) / growth)
     starts = np.flatnonzero(first | np.concatenate([[True], np.diff(cell) != 0]))
     weight = charge + np.finfo(np.float64).tiny ** 0.5  # a mean also of pulses without charge
     # Means of delays keep digits that means of times around 1e4 ns would lose.

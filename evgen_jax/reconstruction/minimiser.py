@@ -13,6 +13,7 @@ Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
 
 CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE = "converged", "no further descent", "iteration limit", "not finite at start"
+LEFT_BEHIND = "left behind by a rival"
 ARMIJO, WOLFE = 1e-4, 0.9
 LARGEST_STEP = 2.0
 """Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
@@ -22,6 +23,8 @@ DIFFERENCE = 1e-3
 """Normalised units, of these differences: gradients in float32 give Hessians to some percent."""
 PATIENCE = 10
 """Iterations over which `stalled` counts."""
+HEAT, OUTLOOK = 5, 6.0
+"""Every `HEAT` iterations a problem is left that lies behind its best rival by more than `OUTLOOK` times its gain in them."""
 MAX_SHORTER = 12
 """Trials of one line search."""
 
@@ -33,7 +36,7 @@ class Minima:
     Attributes:
       x: [L, n]. value: [L]. gradient: [L, n]: at the minimum.
       first_value: [L], at the start.
-      status: [L], CONVERGED, NO_DESCENT (of rounding errors), LIMIT or NOT_FINITE.
+      status: [L], CONVERGED, NO_DESCENT (of rounding errors), LIMIT, NOT_FINITE or LEFT_BEHIND.
       evaluations, iterations: [L]; a Hessian counts n evaluations.
       inverse: [L, n, n], inverse Hessians as the search knows them at its end.
     """
@@ -58,6 +61,8 @@ def minimise(
     stalled: float = 0.0,
     refresh: float = REFRESH,
     max_iterations: int = 200,
+    rivals: np.ndarray | None = None,
+    to_beat: np.ndarray | None = None,
 ) -> Minima:
     """Minimises L functions of n unknowns.
 
@@ -76,6 +81,9 @@ def minimise(
       refresh: iterations of BFGS between Hessians by differences; inf: where a line search fails only. Along edges of a
         function its own memory leads BFGS better (Lewis & Overton, Math. Program. 141, 135 (2013)).
       max_iterations: per problem.
+      rivals: [L], the number of the group of each problem, of which only the least minimum is wanted: those that fall
+        behind are left.
+      to_beat: [G], values that the minima of the groups must fall below to be wanted at all; inf for none.
     """
     count, size = start.shape
     x = np.array(start, np.float64)
@@ -96,6 +104,7 @@ def minimise(
             inverse[problems] = _first_inverse(gradient[problems], curvature)
 
     marks = value.copy()  # values `PATIENCE` iterations ago
+    race = None if rivals is None else _Race(rivals, to_beat, value)
 
     def finish() -> None:
         turn = (iterations > 0) & (iterations % PATIENCE == 0) & (status == "")
@@ -105,6 +114,8 @@ def minimise(
         status[(status == "") & small] = CONVERGED
         status[(status == "") & creeping] = NO_DESCENT
         status[(status == "") & (iterations >= max_iterations)] = LIMIT
+        if race is not None:
+            status[race.behind(value, iterations) & (status == "")] = LEFT_BEHIND
 
     finish()
     if given:
@@ -139,6 +150,24 @@ def minimise(
         old |= age >= refresh
         renew(np.flatnonzero(old & (status == "")))
     return Minima(x, value, first_value, gradient, status, evaluations, iterations, inverse)
+
+
+class _Race:
+    """Tells which problems of a group are not worth following."""
+
+    def __init__(self, rivals: np.ndarray, to_beat: np.ndarray | None, value: np.ndarray):
+        count = int(rivals.max(initial=-1)) + 1
+        self._rivals, self._marks = rivals, value.copy()
+        self._to_beat = np.full(count, np.inf) if to_beat is None else to_beat
+
+    def behind(self, value: np.ndarray, iterations: np.ndarray) -> np.ndarray:
+        """[L], of problems that have ended a heat just now."""
+        turn = (iterations > 0) & (iterations % HEAT == 0)
+        best = self._to_beat.copy()
+        np.fmin.at(best, self._rivals, value)
+        behind = turn & (value - OUTLOOK * (self._marks - value) > best[self._rivals])
+        self._marks[turn] = value[turn]
+        return behind
 
 
 def differenced_hessian(

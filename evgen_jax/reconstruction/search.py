@@ -13,7 +13,7 @@ from scipy import optimize
 from evgen_jax.model import Ensemble, Model, make_ensemble
 from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.evaluator import Evaluator
-from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, Minima, minimise
+from evgen_jax.reconstruction.minimiser import CONVERGED, LEFT_BEHIND, NOT_FINITE, Minima, minimise
 
 DECREMENT, STALLED = 1e-4, 5e-3
 """Promised gain in log-likelihood, and gain over ten iterations, below which float32 has done its part."""
@@ -22,8 +22,8 @@ NO_GAIN = 1e-7
 BEHIND = 2.0
 """A rival that float32 leaves behind by more, in log-likelihood, is not followed in float64."""
 Search = Callable[..., Minima]
-"""(events [E], which of them [L], unknowns [L, n], anchors [L, H], rivals=False) -> minima of L problems; with `rivals`
-problems of one event compete and only the best of them needs all digits."""
+"""(events [E], which of them [L], unknowns [L, n], anchors [L, H], to_beat=None) -> minima of L problems; with values
+`to_beat` [E] problems of one event compete: those that fall behind or do not get below it need not be followed."""
 
 
 def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Mapping[str, Any]) -> Search:
@@ -53,20 +53,21 @@ def in_float64(model: Model) -> Model:
 
 
 def _batched(
-    evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors, rivals: bool = False
+    evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors, to_beat=None
 ) -> Minima:
     """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
 
     settings = {"stalled": NO_GAIN, **settings}
     rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED} if precise else settings
-    first = minimise(evaluator.problems(batch, which, anchors), start, **rough)
+    race = {} if to_beat is None else {"rivals": which, "to_beat": to_beat}
+    first = minimise(evaluator.problems(batch, which, anchors), start, **rough, **race)
     if precise is None:
         return first
-    going_on = first.status != NOT_FINITE
-    if rivals:
-        best = np.full(int(which.max()) + 1, np.inf)
+    going_on = (first.status != NOT_FINITE) & (first.status != LEFT_BEHIND)
+    if to_beat is not None:
+        best = np.array(to_beat)
         np.fmin.at(best, which, first.value)
-        going_on &= first.value <= best[which] + BEHIND
+        going_on &= (first.value <= best[which] + BEHIND) & (first.value < to_beat[which])
     lanes = np.flatnonzero(going_on)
     if len(lanes) == 0:
         return first
@@ -80,9 +81,7 @@ def _batched(
     return first
 
 
-def _scipy(
-    evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors, rivals: bool = False
-) -> Minima:
+def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors, to_beat=None) -> Minima:
     """SciPy's minimiser, one problem after the other."""
     count = len(start)
     x, value, gradient = start.copy(), np.full(count, np.inf), np.full(start.shape, np.nan)

@@ -239,8 +239,9 @@ def refit_directions(
         seeds = np.empty((len(own), num_directions, len(shape.names)))
         for places, batch in batches(own):
             seeds[places] = _scan_sky(shape, fitter.evaluator, batch, hypotheses[places], num_directions)
+        to_beat = np.array([best[i].log_likelihood for i in waiting])
         better = []
-        for i, new in zip(waiting, fitter(own, seeds), strict=True):
+        for i, new in zip(waiting, fitter(own, seeds, to_beat), strict=True):
             if not new.failed and new.log_likelihood > best[i].log_likelihood + GAINED:
                 better.append(i)
             best[i] = _better(best[i], new)
