@@ -1,9 +1,10 @@
 """Do uncertainties cover? Pulls, contours on the sky and ranks of posterior samples, over events drawn from the model itself.
 
     python benchmarks/calibration.py true|MODEL [pulls] [contours] [maps] [ranks] [--array small|icecube86|FILE.csv] [--events N]
-        [--energies LOW HIGH]
+        [--energies LOW HIGH] [--merge NS]
 
 The word true is the analytic cascade with noise on an array; MODEL an exported model of the same hypothesis on its own.
+With --merge pulses of bright events that follow each other closely count as one, which costs less time.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from toy_events import NAMES, cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
 from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.merged_pulses import merge_pulses
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
 from evgen_jax.reconstruction.prior_density import make_prior
 from evgen_jax.reconstruction.sky_map import make_sky_map
@@ -112,6 +114,7 @@ def main() -> None:
     parser.add_argument("--array", default="small")
     parser.add_argument("--events", type=int, default=500)
     parser.add_argument("--energies", type=float, nargs=2, default=(200.0, 2e3))
+    parser.add_argument("--merge", type=float, default=0.0, help="ns")
     arguments = parser.parse_args()
     model = load(arguments.model, arguments.array)
     print(machine())
@@ -120,7 +123,9 @@ def main() -> None:
         if study == "ranks":
             ranks(model, arguments.events, arguments.energies)
         else:
-            {"pulls": pulls, "contours": contours, "maps": maps}[study](model, *draw(model, truth, 5))
+            events, kept = draw(model, truth, 5)
+            events = [merge_pulses(e, arguments.merge) for e in events]
+            {"pulls": pulls, "contours": contours, "maps": maps}[study](model, events, kept)
 
 
 if __name__ == "__main__":

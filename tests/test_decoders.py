@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from jax.test_util import check_grads
 from scipy.integrate import quad
 
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange, smeared_gamma
@@ -181,24 +182,30 @@ def test_smeared_gamma_is_the_convolution():
         assert float(decoder.pdf(jnp.array(x), latent)) == pytest.approx(expected, rel=1e-6)
 
 
+def log_density(x, alpha, beta, width):
+    return smeared_gamma.log_kernel(x, smeared_gamma.prepare((alpha, beta, width)))
+
+
 @pytest.mark.parametrize("width", [0.008, 0.15])
 def test_smeared_gamma_in_single_precision_is_smooth(width):
     alpha, beta = np.array([0.02, 0.3, 1.0, 2.5, 12.0, 40.0])[:, None], 3.0
     edges = width * np.array([1.0, 1.0001, 3.0, 3.0001, 4.0, 4.0001])
     x = np.concatenate([[-1.0, 0.0], np.geomspace(1e-4, 60, 400), edges])[None]
     prepared = jnp.asarray(alpha), jnp.asarray(beta), jnp.asarray(width)
-    exact = np.asarray(smeared_gamma.log_kernel(jnp.asarray(x), prepared))
+    exact = np.asarray(log_density(jnp.asarray(x), *prepared))
     single = tuple(p.astype(jnp.float32) for p in prepared)
-    got = np.asarray(smeared_gamma.log_kernel(jnp.asarray(x, jnp.float32), single))
+    got = np.asarray(log_density(jnp.asarray(x, jnp.float32), *single))
     assert np.all(np.isfinite(got))
     usual = exact > np.where(alpha < 0.1, -8, -40)
     np.testing.assert_allclose(got[usual], exact[usual], atol=4e-3)
+
+    # Derivatives of the series come along with it: first and second ones are those of differences.
+    before_four_widths = jnp.asarray(width * np.array([0.4, 1.7, 2.9, 3.6]))
+    check_grads(lambda *p: log_density(before_four_widths, *p, prepared[2]), (jnp.asarray(0.7), prepared[1]), order=2)
     # Both formulas and their slopes meet.
-    slope = jax.vmap(
-        jax.grad(lambda t: jnp.sum(smeared_gamma.log_kernel(t, tuple(p.ravel() for p in prepared[:1]) + prepared[1:])))
-    )
+    slope = jax.vmap(jax.grad(lambda t: jnp.sum(log_density(t, prepared[0].ravel(), *prepared[1:]))))
     for edge in (3, 4):
         left, right = (slope(jnp.asarray([edge * width * (1 + s)]))[0] for s in (-1e-7, 1e-7))
         assert float(left) == pytest.approx(float(right), rel=1e-3)
-    gradient = jax.grad(lambda p: jnp.sum(smeared_gamma.log_kernel(jnp.asarray(x, jnp.float32), p)))(single)
+    gradient = jax.grad(lambda p: jnp.sum(log_density(jnp.asarray(x, jnp.float32), *p)))(single)
     assert all(np.all(np.isfinite(g)) for g in gradient)

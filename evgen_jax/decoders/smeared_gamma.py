@@ -6,15 +6,17 @@ where the gamma density itself is infinite at 0. Made for widths up to half of 1
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import gammainc, gammaln
+from jax.scipy.special import gammainc
 
 from evgen_jax.decoders import gamma
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
+from evgen_jax.numerics import log_gamma
 
 PIECES = 3
 """Uniforms in the response."""
@@ -48,20 +50,52 @@ def _response_quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
 _NODES, _WEIGHTS = _response_quadrature(8)
 
 
-def _log_integral(x: Array, alpha: Array, beta: Array, fold: int) -> Array:
+def _log_norm(alpha: Array, beta: Array, fold: int) -> Array:
+    """Log of beta^alpha / Gamma(alpha + fold)."""
+    return alpha * jnp.log(beta) - log_gamma(alpha + fold)
+
+
+def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+    alpha, beta, width = parameters
+    return alpha, beta, width, _log_norm(alpha, beta, 0), _log_norm(alpha, beta, PIECES)
+
+
+def _series_and_slopes(z: Array, alpha: Array, fold: int) -> tuple[Array, Array, Array]:
+    """1F1(fold; alpha + fold; z) and its derivatives by z and alpha."""
+    term = total = jnp.ones_like(z + alpha)
+    by_z = by_alpha = total_by_z = total_by_alpha = jnp.zeros_like(term)
+    for n in range(_TERMS):
+        below = 1 / (alpha + (fold + n))  # without x's axis of ends, as is the ratio of two terms
+        ratio = below * ((fold + n) / (n + 1))
+        by_z = ratio * (by_z * z + term)
+        term = term * z * ratio
+        by_alpha = by_alpha * z * ratio - term * below
+        total, total_by_z, total_by_alpha = total + term, total_by_z + by_z, total_by_alpha + by_alpha
+    return total, total_by_z, total_by_alpha
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _series(z: Array, alpha: Array, fold: int) -> Array:
+    """1F1(fold; alpha + fold; z); derivatives come along with it instead of from all terms, which would be stored."""
+    return _series_and_slopes(z, alpha, fold)[0]
+
+
+@_series.defjvp
+def _series_jvp(fold: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    total, by_z, by_alpha = _series_and_slopes(*primals, fold)
+    return total, by_z * tangents[0] + by_alpha * tangents[1]
+
+
+def _log_integral(x: Array, alpha: Array, beta: Array, log_norm: Array, fold: int) -> Array:
     """Log of the `fold`-fold integral from 0 of the gamma density at x > 0, by a power series with positive terms.
 
     beta^alpha x^(alpha + k - 1) e^(-beta x) / Gamma(alpha + k) 1F1(k; alpha + k; beta x).
     """
     z = beta * x
-    term = total = jnp.ones_like(z + alpha)
-    for n in range(_TERMS):
-        term = term * z * (fold + n) / ((alpha + fold + n) * (n + 1))
-        total = total + term
-    return alpha * jnp.log(beta) + (alpha + fold - 1) * jnp.log(x) - z - gammaln(alpha + fold) + jnp.log(total)
+    return log_norm + (alpha + fold - 1) * jnp.log(x) - z + jnp.log(_series(z, alpha, fold))
 
 
-def _log_difference(x: Array, parameters: tuple[Array, ...], fold: int) -> Array:
+def _log_difference(x: Array, parameters: tuple[Array, ...], log_norm: Array, fold: int) -> Array:
     """Log of the third difference over the width of the `fold`-fold integral, divided by width^3; x within (0, 4 width)."""
     alpha, beta, width = parameters
     # One axis for the four ends of the pieces keeps the program small.
@@ -71,16 +105,16 @@ def _log_difference(x: Array, parameters: tuple[Array, ...], fold: int) -> Array
     ends = x - shift * width
     after = ends > SMALLEST
     # Selected before and after, so that all derivatives stay finite.
-    logs = _log_integral(jnp.where(after, ends, width / 2), alpha, beta, fold)
+    logs = _log_integral(jnp.where(after, ends, width / 2), alpha, beta, log_norm, fold)
     share = jnp.sum(sign * jnp.exp(jnp.minimum(jnp.where(after, logs - logs[0], -jnp.inf), 0)), axis=0)
     return logs[0] + jnp.log(jnp.maximum(share, 1e-6)) - PIECES * jnp.log(width)
 
 
 def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     """Log density: near 0 a difference of power series, further away Gauss quadrature over the response."""
-    alpha, beta, width = prepared
+    alpha, beta, width, log_norm, log_norm_series = prepared
     possible, near = x > SMALLEST, x < NEAR * width
-    by_series = _log_difference(jnp.where(possible & near, x, width), prepared, PIECES)
+    by_series = _log_difference(jnp.where(possible & near, x, width), prepared[:3], log_norm_series, PIECES)
     # The gamma density relative to that in the middle of the response.
     middle = jnp.where(near, NEAR * width, x) - width * (PIECES / 2)
     ndim = jnp.ndim(middle + alpha)
@@ -90,14 +124,15 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     step = width * nodes
     # In logarithms: for shapes of some hundreds, far from the source, the ratios leave float32.
     log_average = jax.nn.logsumexp(log_weights + (alpha - 1) * jnp.log1p(step / middle) - beta * step, axis=0)
-    by_quadrature = gamma.log_kernel(middle, gamma.prepare((alpha, beta))) + log_average
+    by_quadrature = gamma.log_kernel(middle, (log_norm, alpha - 1, beta)) + log_average
     return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
 
 
 def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     alpha, beta, width = parameters
     possible, near = x > SMALLEST, x < NEAR * width
-    by_series = jnp.exp(_log_difference(jnp.where(possible & near, x, width), parameters, PIECES + 1))
+    log_norm = _log_norm(alpha, beta, PIECES + 1)
+    by_series = jnp.exp(_log_difference(jnp.where(possible & near, x, width), parameters, log_norm, PIECES + 1))
     far = jnp.where(near, NEAR * width, x)
     total = jnp.zeros_like(far + alpha)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
@@ -132,7 +167,7 @@ SMEARED_GAMMA = Family(
     ("alpha", "beta", "width"),
     (),
     False,
-    lambda p: p,
+    prepare,
     log_kernel,
     cdf,
     ppf,
