@@ -26,6 +26,8 @@ from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
 
 SEED_TABLE = "SmearedSeed"
+TOGETHER = 1 << 20
+"""Photoelectrons drawn together, about a kB of memory each."""
 
 
 def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
@@ -141,11 +143,17 @@ class EventSampler:
         physical = jnp.asarray(hypotheses, jnp.float32)
         expected = np.asarray(jax.lax.map(self._expected, physical))
         # Events of similar brightness together: all events of a batch are padded to the brightest.
-        order, out = np.argsort(expected), []
-        for start in range(0, len(order), self._batch):
-            real = order[start : start + self._batch]
-            chosen = np.resize(real, self._batch)
-            size = bucket(int(1.2 * expected[chosen].max()) + 100, 1 << 10)
+        order, out, start = np.argsort(expected), [], 0
+        while start < len(order):
+            batch = self._batch
+            while True:
+                real = order[start : start + batch]
+                size = bucket(int(1.2 * expected[real].max()) + 100, 1 << 10)
+                if batch == 1 or batch * size <= TOGETHER:
+                    break
+                batch //= 2
+            start += batch
+            chosen = np.resize(real, batch)
             arguments = (self._model.variables, keys[chosen], physical[chosen])
             drawn = self._sampler(size)(*arguments)
             needed = bucket(int(np.max(drawn.count)), 1 << 10)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import write_config
 
-from evgen_jax.analytic_model import analytic_counterpart
+from evgen_jax import simulation
+from evgen_jax.analytic_model import analytic_counterpart, analytic_model
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import LossSettings, ModelSettings
@@ -19,7 +20,7 @@ from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seed
 from evgen_jax.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.parameters import column_names
 from evgen_jax.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
-from evgen_jax.simulation import simulate
+from evgen_jax.simulation import EventSampler, simulate
 from evgen_jax.training.run import train
 
 TRACK = tuple(f"track_{p}" for p in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth"))
@@ -48,6 +49,20 @@ def test_energy_losses_have_the_mean_of_a_muon():
     expected = 1e5 - float(energy_after(jnp.array(1e5), jnp.array(200.0))) - IONISATION * 200
     assert losses.sum(axis=1).mean() == pytest.approx(expected, rel=0.05)
     assert pytest.approx(losses[:, 0].mean(), rel=0.15) == RADIATION * 1e5 * 10
+
+
+def test_bright_events_are_drawn_a_few_at_a_time(loaded_detector, monkeypatch):
+    """Memory is bounded, and every event has its light."""
+    model = analytic_model(loaded_detector)
+    hypotheses = np.array([[20.0, -30, 15, 1.1, 2.0, energy, 9900] for energy in (2e3, 200.0, 4e3, 1e3, 500.0)])
+    many, few = {}, {}
+    for counts, together in ((many, 1 << 20), (few, 4096)):
+        monkeypatch.setattr(simulation, "TOGETHER", together)
+        events = EventSampler(model, (0.0, 20000.0)).events(hypotheses, jax.random.key(1))
+        counts |= {i: int(np.sum(event.pulses.mask)) for i, event in enumerate(events)}
+    assert sorted(many, key=lambda i: many[i]) == [1, 4, 3, 0, 2]
+    for i, count in many.items():
+        assert abs(few[i] - count) < 5 * np.sqrt(2 * count)
 
 
 def test_ranges_and_seed_columns():

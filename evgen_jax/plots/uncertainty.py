@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.parameters import unit_of
 from evgen_jax.plots.canvas import TOY, plt, save
 from evgen_jax.reconstruction.posterior import Posterior
 from evgen_jax.reconstruction.profile import Profile
@@ -98,6 +99,7 @@ def corner(path: Path, posterior: Posterior, names: Sequence[str], best: np.ndar
         if names[i].endswith("azimuth"):
             # Around the best one, so that nothing is torn apart at 0.
             samples[:, i] = best[i] + (samples[:, i] - best[i] + np.pi) % (2 * np.pi) - np.pi
-    figure = package.corner(samples[:, varying], labels=[names[i] for i in varying], truths=best[varying],
+    labels = [f"{names[i]} ({unit_of(names[i])})" if unit_of(names[i]) else names[i] for i in varying]
+    figure = package.corner(samples[:, varying], labels=labels, truths=best[varying],
                             label_kwargs={"fontsize": 8}, quantiles=(0.16, 0.5, 0.84))  # fmt: skip
     return save(figure, path, notice)

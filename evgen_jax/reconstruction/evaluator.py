@@ -1,6 +1,7 @@
 """Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -48,11 +49,15 @@ class Evaluator:
       log_likelihood: any function of (variables, hypothesis, event).
       coordinates: of the fit.
       variables: handed through.
+
+    Attributes:
+      compile_seconds: spent on programs for new shapes so far.
     """
 
     def __init__(self, log_likelihood: LogLikelihood, coordinates: Coordinates, variables: Any):
         self.coordinates, self._variables = coordinates, variables
         self._compiled: set = set()
+        self.compile_seconds = 0.0
 
         def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
             return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
@@ -99,10 +104,9 @@ class Evaluator:
         """Results of a function made by `each_lane`, for any number of lanes."""
         threads = threads_together(len(which))
         size = min(-(-len(which) // threads), LANES)
-        starts = list(range(0, len(which), size))
 
-        def part(first: int) -> Any:
-            count = min(size, len(which) - first)
+        def part(first: int, most: int = size) -> Any:
+            count = min(most, len(which) - first)
             fill = np.resize(np.arange(first, first + count), LANES)
             # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
             with jax.enable_x64(True):
@@ -114,11 +118,14 @@ class Evaluator:
 
         # The first call compiles, which threads would do once each.
         key = (function, tuple(a.shape for a in jax.tree.leaves(events)))
-        ready = [] if key in self._compiled else [part(starts.pop(0))]
-        self._compiled.add(key)
+        if key not in self._compiled:
+            begin = time.perf_counter()
+            part(0, 1)
+            self.compile_seconds += time.perf_counter() - begin
+            self._compiled.add(key)
         with ThreadPoolExecutor(threads) as pool:
-            ready += pool.map(part, starts)
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *ready)
+            parts = pool.map(part, range(0, len(which), size))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def each_lane(function, variables, unknown, anchors, events, which, count):

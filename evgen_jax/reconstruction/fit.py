@@ -42,10 +42,12 @@ class Fitter:
     Attributes:
       model: what is fitted.
       evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
+      precise: the same in float64; None for a log-likelihood that is not the model's own.
     """
 
     model: Model
     evaluator: Evaluator
+    precise: Evaluator | None
     search: Search
     uncertainty: "_Uncertainty | None"
 
@@ -58,9 +60,14 @@ class Fitter:
         results: dict[int, FitResult] = {}
         per_call = max(LANES // seeds.shape[1], 1)
         for own, batch in batches(events, per_call):
-            found = _fit_batch(self.evaluator, self.search, self.uncertainty, batch, seeds[own], to_beat[own])
+            found = _fit_batch(self, batch, seeds[own], to_beat[own])
             results |= dict(zip(own, found, strict=True))
         return [results[i] for i in range(len(events))]
+
+    @property
+    def compile_seconds(self) -> float:
+        """Spent on compilation so far."""
+        return self.evaluator.compile_seconds + (self.precise.compile_seconds if self.precise else 0.0)
 
 
 def make_fitter(
@@ -116,7 +123,7 @@ def make_fitter(
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
-    return Fitter(model, evaluator, search, uncertainty)
+    return Fitter(model, evaluator, precise, search, uncertainty)
 
 
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
@@ -131,10 +138,10 @@ def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> 
     return seeds
 
 
-def _fit_batch(
-    evaluator: Evaluator, search: Search, uncertainty, batch: Event, seeds: np.ndarray, to_beat: np.ndarray
-) -> list[FitResult]:
+def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndarray) -> list[FitResult]:
     """Fits events of one shape from seeds [E, S, H]."""
+    begin, compiling = time.perf_counter(), fitter.compile_seconds
+    evaluator = fitter.evaluator
     num_events, num_seeds, _ = seeds.shape
     competing = num_seeds > 1 or np.any(np.isfinite(to_beat))
     anchors = seeds.reshape(num_events * num_seeds, -1)
@@ -142,18 +149,15 @@ def _fit_batch(
     usable = np.all(np.isfinite(anchors), axis=1)
     safe = np.where(usable[:, None], anchors, np.nan)
     start = evaluator.start(safe)
-    evaluator.gradient(batch, which[:1], start[:1], safe[:1])  # compiles, if the shape is new
-    begin = time.perf_counter()
-    minima = search(batch, which, start, safe, to_beat=-to_beat if competing else None)
+    minima = fitter.search(batch, which, start, safe, to_beat=-to_beat if competing else None)
     hypotheses = evaluator.hypothesis(minima.x, safe)
-    share = (time.perf_counter() - begin) / num_events
     ranked = np.where(np.isfinite(minima.value) & usable, minima.value, np.inf).reshape(num_events, num_seeds)
     best = np.argmin(ranked, axis=1) + np.arange(num_events) * num_seeds
     covariances: list[Covariance | None] = [None] * num_events
-    if uncertainty is not None:
+    if fitter.uncertainty is not None:
         wanted = np.isfinite(ranked.min(axis=1)) & (-ranked.min(axis=1) > to_beat)
-        covariances, seconds = uncertainty(batch, hypotheses[best], wanted)
-        share += seconds / num_events
+        covariances = fitter.uncertainty(batch, hypotheses[best], wanted)
+    share = (time.perf_counter() - begin - fitter.compile_seconds + compiling) / num_events
     evaluations = minima.evaluations.reshape(num_events, num_seeds).sum(axis=1)
     results = []
     for event, lane in enumerate(best):
@@ -180,15 +184,13 @@ class _Uncertainty:
         self._products = jax.jit(partial(each_lane, make_score_products(terms, coordinates))) if terms else None
         self._derivative = jax.jit(make_to_normalised(coordinates))
 
-    def __call__(
-        self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray
-    ) -> tuple[list[Covariance | None], float]:
+    def __call__(self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray) -> list[Covariance | None]:
         """Of the wanted ones among the best fits [E, H]; None for the others."""
-        begin, evaluator = time.perf_counter(), self._evaluator
+        evaluator = self._evaluator
         which = np.flatnonzero(wanted)
         found: list[Covariance | None] = [None] * len(wanted)
         if len(which) == 0:
-            return found, 0.0
+            return found
         hypotheses = hypotheses[which]
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
@@ -200,7 +202,7 @@ class _Uncertainty:
             for i, place in enumerate(which):
                 derivative = np.asarray(self._derivative(jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i])))
                 found[place] = covariance_of(hessian[i], products[i], derivative, self._coordinates)
-        return found, time.perf_counter() - begin
+        return found
 
     def _hessian(self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         if self._precise is None:
