@@ -19,6 +19,7 @@ from evgen_jax.geometry import flight_direction
 from evgen_jax.model import make_log_likelihood
 from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction import evaluator as evaluator_module
+from evgen_jax.reconstruction import minimiser
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit import make_fitter
@@ -167,6 +168,12 @@ def test_rivals_that_fall_behind_are_left():
     np.testing.assert_array_equal(raced.x[[0, 2]], alone.x[[0, 2]])
     np.testing.assert_array_equal(raced.evaluations, calls)
     assert np.all(raced.evaluations[[1, 3, 4]] < alone.evaluations[[1, 3, 4]] / 2)
+
+
+def test_rounding_does_not_leave_the_best_rival_behind():
+    values = np.array([3e4, 3e4 + 50])
+    race = minimiser.Race(np.zeros(2, int), None, values)
+    np.testing.assert_array_equal(race.behind(values + [1e-5, -1e-5], np.full(2, minimiser.HEAT)), [False, True])
 
 
 def test_hessians_that_are_not_positive_are_repaired_and_flagged():

@@ -14,8 +14,9 @@ from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.reconstruction.global_search import global_search
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
-from evgen_jax.reconstruction.starts import fit_without_seeds, make_starts, refit_directions, spread_directions
+from evgen_jax.reconstruction.starts import Shape, make_starts, spread_directions
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
@@ -152,9 +153,7 @@ def _angles(vector):
 def test_entering_tracks_start_where_the_sphere_is_entered(loaded_detector):
     track = analytic_model(loaded_detector, ModelSettings(
         model_class="AnalyticSphereTrackModel", config={"sphere_radius": 500.0}))  # fmt: skip
-    from evgen_jax.reconstruction.starts import _Shape
-
-    shape = _Shape(track, None)
+    shape = Shape(track, None)
     vertex, direction = np.array([[10.0, 20.0, 30.0]]), unit_vectors(0.7, 1.3)[None]
     (row,) = shape.hypotheses(np.zeros(len(track.parameter_names)), vertex, np.array([1e4]), direction, np.array([1e3]))
     entry = shape.radius * unit_vectors(row[0], row[1])

@@ -14,9 +14,9 @@ from evgen_jax.model import Model
 from evgen_jax.parameters import column_names
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.seeds import smear
-from evgen_jax.reconstruction.starts import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.table import fill
 
 LOGGER = logging.getLogger("evgen_jax")

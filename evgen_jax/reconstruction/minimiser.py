@@ -104,7 +104,7 @@ def minimise(
             inverse[problems] = _first_inverse(gradient[problems], curvature)
 
     marks = value.copy()  # values `PATIENCE` iterations ago
-    race = None if rivals is None else _Race(rivals, to_beat, value)
+    race = None if rivals is None else Race(rivals, to_beat, value)
 
     def finish() -> None:
         turn = (iterations > 0) & (iterations % PATIENCE == 0) & (status == "")
@@ -152,7 +152,7 @@ def minimise(
     return Minima(x, value, first_value, gradient, status, evaluations, iterations, inverse)
 
 
-class _Race:
+class Race:
     """Tells which problems of a group are not worth following."""
 
     def __init__(self, rivals: np.ndarray, to_beat: np.ndarray | None, value: np.ndarray):
@@ -165,7 +165,8 @@ class _Race:
         turn = (iterations > 0) & (iterations % HEAT == 0)
         best = self._to_beat.copy()
         np.fmin.at(best, self._rivals, value)
-        behind = turn & (value - OUTLOOK * (self._marks - value) > best[self._rivals])
+        gain = np.maximum(self._marks - value, 0.0)  # rounding may let values rise, that of the best problem too
+        behind = turn & (value - OUTLOOK * gain > best[self._rivals])
         self._marks[turn] = value[turn]
         return behind
 

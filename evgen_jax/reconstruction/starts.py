@@ -1,7 +1,6 @@
 """Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
-from evgen_jax.reconstruction.fit import Fitter
-from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
 
 NUM_DIRECTIONS = 24
@@ -22,11 +19,6 @@ EARLY = 0.2
 """Share of the charge that may seem earlier than light from the vertex: noise, and vertices that are a bit off."""
 APART = 0.35
 """rad: starts of one vertex whose directions are nearer than this count as one."""
-SKY = 192
-"""Directions of the scan around a fitted vertex."""
-NUM_REFITS, ROUNDS = 12, 4
-GAINED = 0.01
-"""A fit that is better by less is the same minimum."""
 
 
 def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
@@ -45,7 +37,7 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
     Raises:
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
     """
-    shape = _Shape(model, sphere_radius)
+    shape = Shape(model, sphere_radius)
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
         seeds = np.empty((len(events), count, len(model.parameter_names)))
@@ -56,7 +48,7 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
     return starts
 
 
-class _Shape:
+class Shape:
     """How vertex, time, direction and energy become a hypothesis."""
 
     def __init__(self, model: Model, sphere_radius: float | None):
@@ -137,7 +129,7 @@ def spread_directions(count: int) -> np.ndarray:
 
 
 def _scan_pulses(
-    shape: _Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
+    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
 ) -> np.ndarray:
     names = shape.names
     if base is None:
@@ -161,31 +153,27 @@ def _scan_pulses(
     points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
 
     size = len(ENERGIES)
-    rows = shape.hypotheses(base, _repeated(points, size), _repeated(when, size), _repeated(up, size * len(points)),
+    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size, axis=0), np.repeat(up, size * len(points), axis=0),
                             np.tile(ENERGIES, len(points)))  # fmt: skip
-    value = _values(evaluator, batch, _repeated(own, size), rows)
+    value = values_at(evaluator, batch, np.repeat(own, size, axis=0), rows)
     energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
     size = NUM_DIRECTIONS
-    rows = shape.hypotheses(base, _repeated(points, size), _repeated(when, size), np.tile(sky, (len(points), 1)),
-                            _repeated(energy, size))  # fmt: skip
-    which, directions = _repeated(own, size), np.tile(sky, (len(points), 1))
-    value = _values(evaluator, batch, which, rows)
+    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size, axis=0), np.tile(sky, (len(points), 1)),
+                            np.repeat(energy, size, axis=0))  # fmt: skip
+    which, directions = np.repeat(own, size, axis=0), np.tile(sky, (len(points), 1))
+    value = values_at(evaluator, batch, which, rows)
     for number in range(len(events)):
         mine = which == number
-        seeds[number] = _best_apart(rows[mine], value[mine], directions[mine], count)
+        seeds[number] = best_apart(rows[mine], value[mine], directions[mine], count)
     return seeds
 
 
-def _values(evaluator: Evaluator, batch: Event, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def values_at(evaluator: Evaluator, batch: Event, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
     value = evaluator.value(batch, which, evaluator.start(rows), rows)
     return np.where(np.isfinite(value), value, np.inf)
 
 
-def _repeated(array: np.ndarray, times: int) -> np.ndarray:
-    return np.repeat(array, times, axis=0)
-
-
-def _best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:
+def best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:
     """The best rows [count, H] whose directions lie apart, repeated if there are fewer; NaN if none is finite."""
     chosen: list[int] = []
     for i in np.argsort(value):
@@ -194,91 +182,3 @@ def _best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, cou
         if all(angle_between(directions[i], directions[j]) > APART for j in chosen):
             chosen.append(int(i))
     return rows[np.resize(chosen, count)] if chosen else np.full((count, rows.shape[1]), np.nan)
-
-
-def _scan_sky(shape: _Shape, evaluator: Evaluator, batch: Event, fits: np.ndarray, count: int) -> np.ndarray:
-    """The best directions [E, count, H] with everything else as in fits [E, H]."""
-    sky, size = spread_directions(SKY), SKY
-    rows = _repeated(np.where(np.isfinite(fits), fits, 0.0), size)
-    rows[:, shape.place["zenith"]], rows[:, shape.place["azimuth"]] = angles(np.tile(sky, (len(fits), 1)))
-    value = _values(evaluator, batch, _repeated(np.arange(len(fits)), size), rows).reshape(-1, size)
-    return np.stack([
-        _best_apart(own, v, sky, count) if np.all(np.isfinite(fit)) else np.full((count, len(fit)), np.nan)
-        for own, v, fit in zip(rows.reshape(len(fits), size, -1), value, fits, strict=True)
-    ])  # fmt: skip
-
-
-def refit_directions(
-    fitter: Fitter,
-    events: Sequence[Event],
-    fits: Sequence[FitResult],
-    *,
-    num_directions: int = NUM_REFITS,
-    rounds: int = ROUNDS,
-) -> list[FitResult]:
-    """Fits again from other directions: the light of a shower often has several minima in direction.
-
-    With the vertex, time and energy of each fit, the log-likelihood of 192 directions over the sky; from the best of them,
-    apart from each other, new fits. The best fit counts, and is where the next round begins.
-
-    Args:
-      fitter: made by `make_fitter`, of one cascade or entering track.
-      events, fits: what was measured, and the fits so far; failed ones stay.
-      num_directions: fitted per round.
-      rounds: one that finds nothing better for an event is its last.
-
-    Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
-    """
-    shape, best = _Shape(fitter.model, None), list(fits)
-    waiting = [i for i, f in enumerate(fits) if not f.failed]
-    for _ in range(rounds):
-        if not waiting:
-            break
-        own, hypotheses = [events[i] for i in waiting], np.stack([best[i].hypothesis for i in waiting])
-        seeds = np.empty((len(own), num_directions, len(shape.names)))
-        for places, batch in batches(own):
-            seeds[places] = _scan_sky(shape, fitter.evaluator, batch, hypotheses[places], num_directions)
-        to_beat = np.array([best[i].log_likelihood for i in waiting])
-        better = []
-        for i, new in zip(waiting, fitter(own, seeds, to_beat), strict=True):
-            if not new.failed and new.log_likelihood > best[i].log_likelihood + GAINED:
-                better.append(i)
-            best[i] = _better(best[i], new)
-        waiting = better
-    return best
-
-
-def _better(old: FitResult, new: FitResult) -> FitResult:
-    """The better fit, with the cost of both and the seed of the old one."""
-    chosen = new if not new.failed and new.log_likelihood > old.log_likelihood else old
-    notes = replace(
-        chosen.diagnostics, evaluations=old.diagnostics.evaluations + new.diagnostics.evaluations,
-        runtime=old.diagnostics.runtime + new.diagnostics.runtime, best_seed=old.diagnostics.best_seed,
-    )  # fmt: skip
-    return replace(chosen, log_likelihood_seed=old.log_likelihood_seed, diagnostics=notes)
-
-
-def fit_without_seeds(
-    fitter: Fitter,
-    events: Sequence[Event],
-    *,
-    num_starts: int = 2,
-    num_directions: int = NUM_REFITS,
-    rounds: int = ROUNDS,
-    base: np.ndarray | None = None,
-) -> list[FitResult]:
-    """Fits events from their pulses alone: from `num_starts` starts of `make_starts`, then from other directions.
-
-    Args:
-      fitter: made by `make_fitter`.
-      events: what was measured; one without usable pulses fails.
-      num_directions, rounds: see `refit_directions`.
-      base: [H], values of parameters that are neither vertex, time, direction nor energy.
-
-    Raises:
-      ReconstructionError: as `make_starts`.
-    """
-    starts = make_starts(fitter.model, fitter.evaluator)
-    first = fitter(events, starts(events, num_starts, base))
-    return refit_directions(fitter, events, first, num_directions=num_directions, rounds=rounds)
