@@ -77,7 +77,7 @@ def _batched(
     for field in ("x", "value", "gradient", "status"):
         getattr(first, field)[lanes] = getattr(last, field)
     if to_beat is not None:
-        # Float32 is off by up to 1 in bright events: what it left behind does not compare with float64.
+        # Sums of float32 terms round differently: what was left behind does not compare with float64.
         followed = np.zeros(len(to_beat), bool)
         followed[which[lanes]] = True
         first.value[~going_on & followed[which]] = np.inf
