@@ -144,16 +144,16 @@ class EventSampler:
         expected = np.asarray(jax.lax.map(self._expected, physical))
         # Events of similar brightness together: all events of a batch are padded to the brightest.
         order, out, start = np.argsort(expected), [], 0
+
+        def padded(events: np.ndarray) -> int:
+            return bucket(int(1.2 * expected[events].max()) + 100, 1 << 10)
+
         while start < len(order):
             batch = self._batch
-            while True:
-                real = order[start : start + batch]
-                size = bucket(int(1.2 * expected[real].max()) + 100, 1 << 10)
-                if batch == 1 or batch * size <= TOGETHER:
-                    break
+            while batch > 1 and batch * padded(order[start : start + batch]) > TOGETHER:
                 batch //= 2
-            start += batch
-            chosen = np.resize(real, batch)
+            real = order[start : start + batch]
+            start, size, chosen = start + batch, padded(real), np.resize(real, batch)
             arguments = (self._model.variables, keys[chosen], physical[chosen])
             drawn = self._sampler(size)(*arguments)
             needed = bucket(int(np.max(drawn.count)), 1 << 10)

@@ -191,9 +191,7 @@ def test_derivatives_of_the_smeared_gamma_are_those_of_differences():
     """First and second ones: those of the series come along with it."""
     width = 0.1
     x = jnp.asarray(width * np.array([0.4, 1.7, 2.9, 3.6]))
-    check_grads(
-        jax.jit(lambda *p: log_density(x, *p, jnp.asarray(width))), (jnp.asarray(0.7), jnp.asarray(3.0)), order=2
-    )
+    check_grads(lambda *p: log_density(x, *p, jnp.asarray(width)), (jnp.asarray(0.7), jnp.asarray(3.0)), order=2)
 
 
 @pytest.mark.parametrize("width", [0.008, 0.15])
@@ -208,7 +206,6 @@ def test_smeared_gamma_in_single_precision_is_smooth(width):
     assert np.all(np.isfinite(got))
     usual = exact > np.where(alpha < 0.1, -8, -40)
     np.testing.assert_allclose(got[usual], exact[usual], atol=4e-3)
-
     # Both formulas and their slopes meet.
     slope = jax.vmap(jax.grad(lambda t: jnp.sum(log_density(t, prepared[0].ravel(), *prepared[1:]))))
     for edge in (3, 4):

@@ -46,7 +46,7 @@ def _move_along(evaluator: Evaluator, batch: Event, fits: np.ndarray, rows: np.n
     at_fits, evaluate = evaluator.start(fits), evaluator.problems(batch, lanes, fits)
     hessians = differenced_hessian(evaluate, lanes, at_fits, evaluate(lanes, at_fits)[1], DIFFERENCE)
     others = hessians.shape[1] - (2 if evaluator.coordinates.directions else 0)
-    anchors, which = rows.reshape(-1, rows.shape[-1]).copy(), np.repeat(lanes, rows.shape[1], axis=0)
+    anchors, which = rows.reshape(-1, rows.shape[-1]).copy(), np.repeat(lanes, rows.shape[1])
     unknown = evaluator.start(anchors)
     gradient = evaluator.gradient(batch, which, unknown, anchors)[1]
     inverse = np.stack([inverse_of_hessian(h[:others, :others])[0] for h in hessians])

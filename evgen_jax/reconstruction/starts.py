@@ -153,14 +153,14 @@ def _scan_pulses(
     points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
 
     size = len(ENERGIES)
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size, axis=0), np.repeat(up, size * len(points), axis=0),
+    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.repeat(up, size * len(points), axis=0),
                             np.tile(ENERGIES, len(points)))  # fmt: skip
-    value = values_at(evaluator, batch, np.repeat(own, size, axis=0), rows)
+    value = values_at(evaluator, batch, np.repeat(own, size), rows)
     energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
     size = NUM_DIRECTIONS
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size, axis=0), np.tile(sky, (len(points), 1)),
-                            np.repeat(energy, size, axis=0))  # fmt: skip
-    which, directions = np.repeat(own, size, axis=0), np.tile(sky, (len(points), 1))
+    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.tile(sky, (len(points), 1)),
+                            np.repeat(energy, size))  # fmt: skip
+    which, directions = np.repeat(own, size), np.tile(sky, (len(points), 1))
     value = values_at(evaluator, batch, which, rows)
     for number in range(len(events)):
         mine = which == number
