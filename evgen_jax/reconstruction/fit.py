@@ -22,9 +22,10 @@ from evgen_jax.reconstruction.covariance import (
     make_to_normalised,
 )
 from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
+from evgen_jax.reconstruction.limited_charge import make_limited_log_likelihood
 from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, differenced_hessian
 from evgen_jax.reconstruction.result import Diagnostics, FitResult
-from evgen_jax.reconstruction.search import Search, batched_search, in_float64, scipy_search
+from evgen_jax.reconstruction.search import DECREMENT, STALLED, Search, batched_search, in_float64, scipy_search
 from evgen_jax.trafo import Trafo
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
@@ -43,6 +44,7 @@ class Fitter:
       model: what is fitted.
       evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
       precise: the same in float64; None for a log-likelihood that is not the model's own.
+      limited: fits of limited charges, where searches in bright events begin (see `limited_charge`); None likewise.
     """
 
     model: Model
@@ -50,6 +52,7 @@ class Fitter:
     precise: Evaluator | None
     search: Search
     uncertainty: "_Uncertainty | None"
+    limited: "Fitter | None"
 
     def __call__(
         self, events: Sequence[Event], seeds: np.ndarray, to_beat: np.ndarray | None = None
@@ -67,7 +70,8 @@ class Fitter:
     @property
     def compile_seconds(self) -> float:
         """Spent on compilation so far."""
-        return self.evaluator.compile_seconds + (self.precise.compile_seconds if self.precise else 0.0)
+        parts = (self.evaluator, self.precise, self.limited)
+        return sum(part.compile_seconds for part in parts if part is not None)
 
 
 def make_fitter(
@@ -111,19 +115,23 @@ def make_fitter(
         model = replace(model, trafo=plain)
     coordinates = make_coordinates(model, free, default_free, bounds)
     evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
-    precise = None
+    precise = limited = None
+    settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
+    if log_likelihood is None:
+        own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
+        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED}
+        limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
     if log_likelihood is None and (method == "batched" or covariance):
         wide = in_float64(model)
         precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
     if method == "batched":
-        settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
         search = batched_search(evaluator, precise, settings)
     else:
         search = scipy_search(evaluator, {"method": method, **(optimizer_settings or {})})
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
-    return Fitter(model, evaluator, precise, search, uncertainty)
+    return Fitter(model, evaluator, precise, search, uncertainty, limited)
 
 
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from evgen_jax.event import Event
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
 from evgen_jax.reconstruction.fit import Fitter
+from evgen_jax.reconstruction.limited_charge import is_bright, with_fewer_pulses
 from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sphere import angles
@@ -19,6 +21,8 @@ SKY = 192
 MOVED, LENGTHS = 48, (0.3, 1.0)
 """The best of these directions for which everything else makes a Newton step too, of the best of these lengths."""
 NUM_REFITS, ROUNDS = 12, 4
+NUM_CHECKS = 4
+"""Directions per round with all charge, where limited charges were searched before."""
 GAINED = 0.01
 """A fit that is better by less is the same minimum."""
 
@@ -73,6 +77,9 @@ def refit_directions(
     after a Newton step of vertex, time and energy; from the best of them, apart from each other, new fits. The best fit
     counts, and is where the next round begins.
 
+    Bright events are searched with limited charges first (`limited_charge`), then all charge is fitted from the end of that
+    search and from a few other directions.
+
     Args:
       fitter: made by `make_fitter`, of one cascade or entering track.
       events, fits: what was measured, and the fits so far; failed ones stay.
@@ -83,14 +90,45 @@ def refit_directions(
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
     """
     shape, best = Shape(fitter.model, None), list(fits)
-    waiting = [i for i, f in enumerate(fits) if not f.failed]
+    bright = [i for i, f in enumerate(fits) if fitter.limited and not f.failed and is_bright(events[i])]
+    if bright:
+        seeds = np.stack([best[i].hypothesis for i in bright])[:, None]
+        to_beat = np.array([best[i].log_likelihood for i in bright])
+        new = _by_limited_charges(fitter, shape, [events[i] for i in bright], seeds, num_directions, rounds, to_beat)
+        best = _replaced(best, {i: _better(best[i], f) for i, f in zip(bright, new, strict=True)})
+    return _checked(fitter, shape, events, best, bright, num_directions, rounds)
+
+
+def _checked(
+    fitter: Fitter,
+    shape: Shape,
+    events: Sequence[Event],
+    fits: Sequence[FitResult],
+    bright: Sequence[int],
+    count: int,
+    rounds: int,
+) -> list[FitResult]:
+    """Rounds from other directions with all charge; a few directions for the bright events."""
+    best = list(fits)
+    alive = {i for i, f in enumerate(fits) if not f.failed}
+    for places, few in ((alive - set(bright), count), (alive & set(bright), min(count, NUM_CHECKS))):
+        own = sorted(places)
+        new = _rounds(fitter, shape, [events[i] for i in own], [best[i] for i in own], few, rounds)
+        best = _replaced(best, dict(zip(own, new, strict=True)))
+    return best
+
+
+def _rounds(
+    fitter: Fitter, shape: Shape, events: Sequence[Event], fits: Sequence[FitResult], count: int, rounds: int
+) -> list[FitResult]:
+    best, waiting = list(fits), list(range(len(fits)))
     for _ in range(rounds):
         if not waiting:
             break
         own, hypotheses = [events[i] for i in waiting], np.stack([best[i].hypothesis for i in waiting])
-        seeds = np.empty((len(own), num_directions, len(shape.names)))
+        seeds = np.empty((len(own), count, len(shape.names)))
         for places, batch in batches(own):
-            seeds[places] = _scan_sky(shape, fitter.evaluator, batch, hypotheses[places], num_directions)
+            seeds[places] = _scan_sky(shape, fitter.evaluator, batch, hypotheses[places], count)
         to_beat = np.array([best[i].log_likelihood for i in waiting])
         better = []
         for i, new in zip(waiting, fitter(own, seeds, to_beat), strict=True):
@@ -101,13 +139,43 @@ def refit_directions(
     return best
 
 
+def _by_limited_charges(
+    fitter: Fitter,
+    shape: Shape,
+    events: Sequence[Event],
+    seeds: np.ndarray,
+    count: int,
+    rounds: int,
+    to_beat: np.ndarray | None = None,
+) -> list[FitResult]:
+    """Fits from seeds [E, S, H] to limited charges, from other directions too; where they end, fits to all charge."""
+    assert fitter.limited is not None
+    few = [with_fewer_pulses(event) for event in events]
+    first = fitter.limited(few, seeds)
+    alive = [i for i, f in enumerate(first) if not f.failed]
+    found = _rounds(fitter.limited, shape, [few[i] for i in alive], [first[i] for i in alive], count, rounds)
+    limited = _replaced(first, dict(zip(alive, found, strict=True)))
+    ends = seeds[:, 0].copy()
+    ends[alive] = [f.hypothesis for f in found]
+    return [
+        replace(full, diagnostics=replace(full.diagnostics, **_cost(full, search)))
+        for full, search in zip(fitter(events, ends, to_beat), limited, strict=True)
+    ]
+
+
+def _replaced(fits: Sequence[FitResult], others: dict[int, FitResult]) -> list[FitResult]:
+    return [others.get(i, fit) for i, fit in enumerate(fits)]
+
+
+def _cost(*fits: FitResult) -> dict[str, Any]:
+    """Evaluations and runtime of several fits together, as fields of their diagnostics."""
+    return {name: sum(getattr(f.diagnostics, name) for f in fits) for name in ("evaluations", "runtime")}
+
+
 def _better(old: FitResult, new: FitResult) -> FitResult:
     """The better fit, with the cost of both and the seed of the old one."""
     chosen = new if not new.failed and new.log_likelihood > old.log_likelihood else old
-    notes = replace(
-        chosen.diagnostics, evaluations=old.diagnostics.evaluations + new.diagnostics.evaluations,
-        runtime=old.diagnostics.runtime + new.diagnostics.runtime, best_seed=old.diagnostics.best_seed,
-    )  # fmt: skip
+    notes = replace(chosen.diagnostics, best_seed=old.diagnostics.best_seed, **_cost(old, new))
     return replace(chosen, log_likelihood_seed=old.log_likelihood_seed, diagnostics=notes)
 
 
@@ -122,6 +190,8 @@ def fit_without_seeds(
 ) -> list[FitResult]:
     """Fits events from their pulses alone: from `num_starts` starts of `make_starts`, then from other directions.
 
+    Bright events are searched with limited charges first; their `log_likelihood_seed` is that at the end of this search.
+
     Args:
       fitter: made by `make_fitter`.
       events: what was measured; one without usable pulses fails.
@@ -131,6 +201,18 @@ def fit_without_seeds(
     Raises:
       ReconstructionError: as `make_starts`.
     """
-    starts = make_starts(fitter.model, fitter.evaluator)
-    first = fitter(events, starts(events, num_starts, base))
-    return refit_directions(fitter, events, first, num_directions=num_directions, rounds=rounds)
+    shape, results = Shape(fitter.model, None), dict[int, FitResult]()
+    bright = [i for i, event in enumerate(events) if fitter.limited and is_bright(event)]
+    others = [i for i in range(len(events)) if i not in bright]
+    if bright and fitter.limited:
+        own = [events[i] for i in bright]
+        starts = make_starts(fitter.model, fitter.limited.evaluator)
+        seeds = starts([with_fewer_pulses(event) for event in own], num_starts, base)
+        found = _by_limited_charges(fitter, shape, own, seeds, num_directions, rounds)
+        results |= dict(zip(bright, found, strict=True))
+    if others:
+        own = [events[i] for i in others]
+        starts = make_starts(fitter.model, fitter.evaluator)
+        results |= dict(zip(others, fitter(own, starts(own, num_starts, base)), strict=True))
+    first = [results[i] for i in range(len(events))]
+    return _checked(fitter, shape, events, first, bright, num_directions, rounds)
