@@ -16,10 +16,11 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.experiment import build_model
 from evgen_jax.geometry import flight_direction
-from evgen_jax.model import make_log_likelihood
+from evgen_jax.model import make_log_likelihood, make_loss_parts
 from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction import evaluator as evaluator_module
 from evgen_jax.reconstruction import minimiser
+from evgen_jax.reconstruction import precise_where_lit as precise_module
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit import make_fitter
@@ -268,6 +269,31 @@ def test_hessian_and_sandwich_against_finite_differences(learned, events):
     if not fit.covariance.repaired:
         np.testing.assert_allclose(fit.covariance.hessian @ hessian, np.eye(7), atol=0.02)
     assert fit.covariance.sandwich.shape == (7, 7) and np.all(np.linalg.eigvalsh(fit.covariance.sandwich) >= -1e-12)
+
+
+def test_float64_is_computed_where_there_is_light(learned, events, monkeypatch):
+    """There the loss is the one in float64, elsewhere the one in the network's own precision, for every event of a batch."""
+    monkeypatch.setattr(precise_module, "WORTHWHILE", 1.0)
+    mixed = precise_module.precise_where_lit(learned)
+    assert isinstance(mixed.source, precise_module.PreciseWhereLit) and mixed.parameter_names == learned.parameter_names
+    with jax.enable_x64(True):
+        wide = replace(
+            learned, source=mixed.source.lit, variables=jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), learned.variables)
+        )  # fmt: skip
+        for event, truth in zip(events, TRUTH, strict=True):
+            event = jax.tree.map(jnp.asarray, event)
+            here, exact, own = (
+                np.asarray(
+                    jax.jit(make_loss_parts(m))(m.variables, jnp.asarray(truth), event).per_dom(event), np.float64
+                )
+                for m in (mixed, wide, learned)
+            )
+            active = np.asarray(event.active)
+            lit = np.isin(np.arange(108), active[active < 108])
+            assert 10 < lit.sum() < 108
+            np.testing.assert_allclose(here[lit], exact[lit], rtol=1e-12)
+            np.testing.assert_allclose(here[~lit], own[~lit], rtol=1e-6, atol=1e-12)
+            assert np.max(np.abs(own[lit] / exact[lit] - 1)) > 1e-9
 
 
 def test_failed_events_say_why_and_leave_the_others_alone(learned, events):

@@ -24,8 +24,9 @@ from evgen_jax.reconstruction.covariance import (
 from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
 from evgen_jax.reconstruction.limited_charge import make_limited_log_likelihood
 from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, differenced_hessian
+from evgen_jax.reconstruction.precise_where_lit import precise_where_lit
 from evgen_jax.reconstruction.result import Diagnostics, FitResult
-from evgen_jax.reconstruction.search import DECREMENT, STALLED, Search, batched_search, in_float64, scipy_search
+from evgen_jax.reconstruction.search import DECREMENT, STALLED, Search, batched_search, scipy_search
 from evgen_jax.trafo import Trafo
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
@@ -43,7 +44,7 @@ class Fitter:
     Attributes:
       model: what is fitted.
       evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
-      precise: the same in float64; None for a log-likelihood that is not the model's own.
+      precise: the same in float64 where there is light; None for a log-likelihood that is not the model's own.
       limited: fits of limited charges, where searches in bright events begin (see `limited_charge`); None likewise.
     """
 
@@ -122,7 +123,7 @@ def make_fitter(
         rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
     if log_likelihood is None and (method == "batched" or covariance):
-        wide = in_float64(model)
+        wide = precise_where_lit(model)
         precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
     if method == "batched":
         search = batched_search(evaluator, precise, settings)

@@ -1,17 +1,12 @@
 """Searches for the minima of many problems: batched on the device, or SciPy's one after the other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
 
-from evgen_jax.model import Ensemble, Model, make_ensemble
-from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.reconstruction.evaluator import Evaluator
 from evgen_jax.reconstruction.minimiser import CONVERGED, LEFT_BEHIND, NOT_FINITE, Minima, minimise
 
@@ -39,17 +34,6 @@ def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Ma
 def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
     """One problem after the other; `settings` are arguments of scipy.optimize.minimize."""
     return partial(_scipy, evaluator, dict(settings))
-
-
-def in_float64(model: Model) -> Model:
-    """The same model with its networks in float64."""
-    if isinstance(model, Ensemble):
-        return make_ensemble([in_float64(member) for member in model.members])
-    with jax.enable_x64(True):
-        variables = jax.tree.map(
-            lambda a: jnp.asarray(a, jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, model.variables
-        )
-        return replace(model, source=with_precision(model.source, jnp.float64), variables=variables)
 
 
 def _batched(
