@@ -23,7 +23,7 @@ from evgen_jax.reconstruction.covariance import (
 )
 from evgen_jax.reconstruction.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
 from evgen_jax.reconstruction.limited_charge import make_limited_log_likelihood
-from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, differenced_hessian
+from evgen_jax.reconstruction.minimiser import CONVERGED, NOT_FINITE, central_hessian
 from evgen_jax.reconstruction.precise_where_lit import precise_where_lit
 from evgen_jax.reconstruction.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.search import DECREMENT, STALLED, Search, batched_search, scipy_search
@@ -31,8 +31,8 @@ from evgen_jax.trafo import Trafo
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
 GRADIENT_TOLERANCE = 1e-2
-DIFFERENCE64 = 1e-5
-"""Normalised units: differences of float64 gradients give Hessians to some 1e-4."""
+DIFFERENCE, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE = 0.05, 1e-6, 2e-3
+"""Hessians are differences over this share of a parameter's width, as the score products tell it; limits in normalised units."""
 
 
 @dataclass(frozen=True)
@@ -203,24 +203,27 @@ class _Uncertainty:
         hypotheses = hypotheses[which]
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
-        hessian = self._hessian(batch, which, unknown, hypotheses)
-        products = np.full_like(hessian, np.nan)
+        products = np.full((*unknown.shape, unknown.shape[1]), np.nan)
         if self._products is not None:
             products = evaluator.run(self._products, batch, which, unknown, hypotheses)
+        hessian = self._hessian(batch, which, unknown, hypotheses, np.einsum("lii->li", products))
         with jax.enable_x64(True):
             for i, place in enumerate(which):
                 derivative = np.asarray(self._derivative(jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i])))
                 found[place] = covariance_of(hessian[i], products[i], derivative, self._coordinates)
         return found
 
-    def _hessian(self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    def _hessian(
+        self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray, information: np.ndarray
+    ) -> np.ndarray:
         if self._precise is None:
             return self._evaluator.hessian(batch, which, unknown, anchors)
         # The search has compiled this program already: an exact Hessian is another one, 20 s of compilation. And derivatives
         # of a gamma distribution function by its shape have no derivatives of their own.
         evaluate = self._precise.problems(batch, which, anchors)
-        lanes = np.arange(len(which))
-        return differenced_hessian(evaluate, lanes, unknown, evaluate(lanes, unknown)[1], DIFFERENCE64)
+        widths = 1 / np.sqrt(np.maximum(np.nan_to_num(information), np.finfo(float).tiny))
+        steps = np.clip(DIFFERENCE * widths, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE)
+        return central_hessian(evaluate, np.arange(len(which)), unknown, steps)
 
 
 def reconstruct(

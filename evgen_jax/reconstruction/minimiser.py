@@ -182,6 +182,17 @@ def differenced_hessian(
     return (hessian + np.swapaxes(hessian, 1, 2)) / 2
 
 
+def central_hessian(evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Hessian [m, n, n] at x [m, n] by central differences over `steps` [m, n]: 2 n evaluations, errors of second order."""
+    count, size = x.shape
+    moves = steps[:, :, None] * np.eye(size)
+    shifted = np.stack([x[:, None, :] + moves, x[:, None, :] - moves], axis=1).reshape(-1, size)
+    _, gradients = evaluate(np.repeat(problems, 2 * size), shifted)
+    above, below = np.moveaxis(gradients.reshape(count, 2, size, size), 1, 0)
+    hessian = (above - below) / (2 * steps[:, :, None])
+    return (hessian + np.swapaxes(hessian, 1, 2)) / 2
+
+
 def _first_inverse(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """Inverse Hessians [L, n, n], positive definite: negative curvatures count with their absolute value.
 
