@@ -13,7 +13,7 @@ from evgen_jax.reconstruction.limited_charge import is_bright, make_limited_log_
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.simulation import EventSampler
 
-BRIGHT = np.array([[114.0, 3.0, -66.0, 1.1, 2.0, 2e4, 9900.0]])
+BRIGHT = np.array([[114.0, 3.0, -66.0, 1.1, 2.0, 3e3, 9900.0]])
 DIM = np.array([[60.0, 50.0, -20.0, 1.1, 2.0, 1e3, 9900.0]])
 
 
@@ -56,13 +56,13 @@ def test_bright_events_are_searched_with_limited_charges_and_fitted_with_all(mod
     seed = BRIGHT + [[-8.0, -6.0, 5.0, np.pi - 2 * 1.1, np.pi, 0, 30.0]]
     stuck = fitter(events[:1], seed)
     assert fitter.limited.compile_seconds == 0
-    few = {"num_directions": 6, "rounds": 1}
+    few = {"num_directions": 4, "rounds": 1}
     (found,) = refit_directions(fitter, events[:1], stuck, **few)
     (free,) = fit_without_seeds(fitter, events[:1], **few)
     for fit in (found, free):
         assert fit.log_likelihood > known.log_likelihood - 0.1
         assert fit.covariance is not None and fit.diagnostics.evaluations > stuck[0].diagnostics.evaluations
-        assert np.linalg.norm(fit.hypothesis[:3] - BRIGHT[0, :3]) < 6
+        assert np.linalg.norm(fit.hypothesis[:3] - BRIGHT[0, :3]) < 8
     assert 0 < fitter.limited.compile_seconds < fitter.compile_seconds
     assert found.log_likelihood_seed == stuck[0].log_likelihood_seed
     # Other likelihoods than the model's own have no parts to weigh.
