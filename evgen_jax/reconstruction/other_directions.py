@@ -110,9 +110,8 @@ def _checked(
 ) -> list[FitResult]:
     """Rounds from other directions with all charge; a few directions for the bright events."""
     best = list(fits)
-    alive = {i for i, f in enumerate(fits) if not f.failed}
-    for places, few in ((alive - set(bright), count), (alive & set(bright), min(count, NUM_CHECKS))):
-        own = sorted(places)
+    others = sorted(set(range(len(fits))) - set(bright))
+    for own, few in ((others, count), (bright, min(count, NUM_CHECKS))):
         new = _rounds(fitter, shape, [events[i] for i in own], [best[i] for i in own], few, rounds)
         best = _replaced(best, dict(zip(own, new, strict=True)))
     return best
@@ -121,7 +120,8 @@ def _checked(
 def _rounds(
     fitter: Fitter, shape: Shape, events: Sequence[Event], fits: Sequence[FitResult], count: int, rounds: int
 ) -> list[FitResult]:
-    best, waiting = list(fits), list(range(len(fits)))
+    """The best fits after up to `rounds` from `count` other directions each; failed ones stay."""
+    best, waiting = list(fits), [i for i, f in enumerate(fits) if not f.failed]
     for _ in range(rounds):
         if not waiting:
             break
@@ -151,12 +151,8 @@ def _by_limited_charges(
     """Fits from seeds [E, S, H] to limited charges, from other directions too; where they end, fits to all charge."""
     assert fitter.limited is not None
     few = [with_fewer_pulses(event) for event in events]
-    first = fitter.limited(few, seeds)
-    alive = [i for i, f in enumerate(first) if not f.failed]
-    found = _rounds(fitter.limited, shape, [few[i] for i in alive], [first[i] for i in alive], count, rounds)
-    limited = _replaced(first, dict(zip(alive, found, strict=True)))
-    ends = seeds[:, 0].copy()
-    ends[alive] = [f.hypothesis for f in found]
+    limited = _rounds(fitter.limited, shape, few, fitter.limited(few, seeds), count, rounds)
+    ends = np.stack([own[0] if f.failed else f.hypothesis for own, f in zip(seeds, limited, strict=True)])
     return [
         replace(full, diagnostics=replace(full.diagnostics, **_cost(full, search)))
         for full, search in zip(fitter(events, ends, to_beat), limited, strict=True)

@@ -13,7 +13,7 @@ from jax import Array
 
 from evgen_jax.detector import Detector
 from evgen_jax.event import Event
-from evgen_jax.light_yield import LightYield
+from evgen_jax.light_yield import LightYield, at_active
 from evgen_jax.model import Ensemble, Model, make_ensemble
 from evgen_jax.multi_sources.multi_source import with_precision
 from evgen_jax.multi_sources.near_and_far import part_of_detector, part_of_variables
@@ -47,9 +47,10 @@ class PreciseWhereLit:
         doms, num_doms = event.active, event.charge.shape[0]
         if doms.shape[0] > WORTHWHILE * num_doms:
             return self.lit.light_yield(variables["lit"], hypothesis, event, detector, cumulative)
-        within = jnp.minimum(doms, num_doms - 1)
         seen = event.replace(
-            charge=event.charge[within], usable=event.usable[within] & (doms < num_doms), active=jnp.arange(len(doms))
+            charge=at_active(event, event.charge),
+            usable=at_active(event, event.usable) & (doms < num_doms),
+            active=jnp.arange(len(doms)),
         )
         own = part_of_variables(self.lit, variables["lit"], detector, doms)
         lit = self.lit.light_yield(own, hypothesis, seen, part_of_detector(detector, doms), cumulative)
