@@ -32,7 +32,7 @@ detector = eg.Detector(
 )  # fmt: skip
 model = analytic_model(detector, ModelSettings(model_class="AnalyticCascadeModel"))
 truth = np.array([10.0, -5.0, 20.0, 1.2, 2.0, 1000.0, 10000.0], np.float32)
-drawn = eg.make_sampler(model)(model.variables, jax.random.key(2), truth)
+drawn = jax.jit(eg.make_sampler(model))(model.variables, jax.random.key(2), truth)
 seen = np.asarray(drawn.mask)
 event = build_event(np.ones(seen.sum()), np.asarray(drawn.time, float)[seen], np.asarray(drawn.dom)[seen], num_doms=36,
                     readout=(0.0, 20000.0))  # fmt: skip
@@ -55,23 +55,20 @@ with jax.enable_x64(True):  # the sum over pulses in float64; minimisers stop ea
         value, gradient = value_and_gradient(jnp.asarray(t))
         return float(value), np.asarray(gradient, np.float64)
 
-    found["SciPy"] = scipy.optimize.minimize(
-        for_scipy, np.asarray(start), jac=True, method="BFGS", options={"gtol": 1e-2}
-    ).x
-    found["jax.scipy.optimize"] = minimize(loss, start, method="BFGS", options={"maxiter": 60}).x
+    fitted = scipy.optimize.minimize(for_scipy, np.asarray(start), jac=True, method="BFGS", options={"gtol": 1e-2})
+    found["SciPy"] = fitted.x
+    found["jax.scipy.optimize"] = jax.jit(lambda t: minimize(loss, t, method="BFGS", options={"maxiter": 60}).x)(start)
     solver = optimistix.BFGS(rtol=1e-6, atol=1e-4)
     solution = optimistix.minimise(lambda t, _: loss(t), solver, start, max_steps=300, throw=False)
     found["optimistix"] = solution.value
     for name, t in found.items():
-        print(
-            f"{name}: log-likelihood {-float(loss(jnp.asarray(t))):.3f}, x {float(model.trafo.inverse(jnp.asarray(t))[0]):.1f} m"
-        )
+        value, _ = value_and_gradient(jnp.asarray(t))
+        print(f"{name}: log-likelihood {-value:.3f}, x {model.trafo.inverse(jnp.asarray(t))[0]:.1f} m")
 
-    best = jnp.asarray(found["SciPy"])
-    width = jnp.linalg.cholesky(jnp.linalg.inv(jax.jit(jax.hessian(loss))(best)))
+    best, width = jnp.asarray(fitted.x), jnp.linalg.cholesky(jnp.asarray(fitted.hess_inv))
 
     def log_density(u):
-        """Flat in the normalised parameters, in units of the Hessian's widths around the fit."""
+        """Flat in the normalised parameters, in units of the widths that BFGS found around the fit."""
         return -loss(best + width @ u)
 
     def sample_blackjax(key):

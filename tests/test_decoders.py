@@ -200,16 +200,16 @@ def test_smeared_gamma_in_single_precision_is_smooth(width):
     edges = width * np.array([1.0, 1.0001, 3.0, 3.0001, 4.0, 4.0001])
     x = np.concatenate([[-1.0, 0.0], np.geomspace(1e-4, 60, 400), edges])[None]
     prepared = jnp.asarray(alpha), jnp.asarray(beta), jnp.asarray(width)
-    exact = np.asarray(log_density(jnp.asarray(x), *prepared))
+    exact = np.asarray(jax.jit(log_density)(jnp.asarray(x), *prepared))
     single = tuple(p.astype(jnp.float32) for p in prepared)
-    got = np.asarray(log_density(jnp.asarray(x, jnp.float32), *single))
+    got = np.asarray(jax.jit(log_density)(jnp.asarray(x, jnp.float32), *single))
     assert np.all(np.isfinite(got))
     usual = exact > np.where(alpha < 0.1, -8, -40)
     np.testing.assert_allclose(got[usual], exact[usual], atol=4e-3)
     # Both formulas and their slopes meet.
-    slope = jax.vmap(jax.grad(lambda t: jnp.sum(log_density(t, prepared[0].ravel(), *prepared[1:]))))
+    slope = jax.jit(jax.vmap(jax.grad(lambda t: jnp.sum(log_density(t, prepared[0].ravel(), *prepared[1:])))))
     for edge in (3, 4):
         left, right = (slope(jnp.asarray([edge * width * (1 + s)]))[0] for s in (-1e-7, 1e-7))
         assert float(left) == pytest.approx(float(right), rel=1e-3)
-    gradient = jax.grad(lambda p: jnp.sum(log_density(jnp.asarray(x, jnp.float32), *p)))(single)
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(log_density(jnp.asarray(x, jnp.float32), *p))))(single)
     assert all(np.all(np.isfinite(g)) for g in gradient)

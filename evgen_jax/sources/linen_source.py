@@ -29,7 +29,11 @@ class LinenSource(nn.Module):
         raise NotImplementedError
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
-        return self.init(key, jnp.ones(len(self.parameter_names)), empty_event(detector.num_doms), detector)
+        event = empty_event(detector.num_doms)
+        # Compiled: operation by operation it computes the light too, which takes seconds.
+        init = jax.jit(lambda key: self.init(key, jnp.ones(len(self.parameter_names)), event, detector))
+        variables: Variables = init(key)
+        return variables
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
