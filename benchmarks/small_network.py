@@ -1,0 +1,54 @@
+"""Trains the demo's network on the small array: a model without kinks, on which studies of many fits take minutes.
+
+    python benchmarks/small_network.py DIR [--steps 4000]
+
+Writes DIR/model, for `calibration.py` and `reconstruction.py`. Run again, it continues.
+"""
+
+import argparse
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from toy_events import small_array
+from tqdm import tqdm
+
+from evgen_jax.config.validate import load_config
+from evgen_jax.experiment import create_trafo
+from evgen_jax.export import export_model
+from evgen_jax.simulation import simulate
+from evgen_jax.training.run import train
+
+RANGES = {"x": [-120.0, 120.0], "y": [-120.0, 120.0], "z": [-349.0, -51.0], "energy": [100.0, 3e4]}
+
+
+def configuration(directory: Path, steps: int) -> Path:
+    text = (resources.files("evgen_jax") / "tables" / "demo.yaml").read_text()
+    config = yaml.safe_load(text.replace("{directory}", str(directory)))
+    small_array().to_csv(directory / "detector.csv")
+    config["detector_settings"] = {"geometry": str(directory / "detector.csv")}
+    config["simulation_settings"]["ranges"] = RANGES
+    settings = config["training_settings"]
+    settings["num_training_iterations"] = steps
+    schedule = settings["optimizer_settings"]["learning_rate"]["settings"]
+    schedule["scheduler_settings"][2]["settings"]["decay_steps"] = steps - schedule["boundaries"][1]
+    path = directory / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--steps", type=int, default=4000)
+    arguments = parser.parse_args()
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    config = load_config(configuration(arguments.directory, arguments.steps))
+    simulate(config, arguments.directory / "events", lambda items: tqdm(items, desc="simulate", unit="file"))
+    create_trafo(config)
+    train(config)
+    export_model(config, arguments.directory / "model")
+
+
+if __name__ == "__main__":
+    main()
