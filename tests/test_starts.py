@@ -16,7 +16,7 @@ from evgen_jax.reconstruction.global_search import global_search
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
-from evgen_jax.reconstruction.starts import Shape, make_starts, spread_directions
+from evgen_jax.reconstruction.starts import Shape, first_pulses, make_starts, spread_directions
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
@@ -54,6 +54,21 @@ def test_events_are_fitted_without_seeds(model, events, fitter):
     for free, seeded, truth in zip(found, known, TRUTH, strict=True):
         assert free.log_likelihood > seeded.log_likelihood - 0.1
         assert np.linalg.norm(free.hypothesis[:3] - truth[:3]) < 15
+
+
+def test_noise_before_bright_light_is_no_start(model, fitter):
+    """A DOM that holds most of the charge decides the time of a start: not by its first pulse, which is noise."""
+    rng = np.random.default_rng(3)
+    bright, dim, noise = np.sort(10000 + rng.gamma(2, 40, 500)), np.array([10200.0, 10400.0]), 1750.0
+    time, dom = np.concatenate([[noise], bright, dim, [noise]]), np.repeat([40, 41, 80], [501, 2, 1])
+    event = build_event(np.ones(len(time)), time, dom, num_doms=108, readout=READOUT)
+    doms, charge, first = first_pulses(event)
+    np.testing.assert_array_equal(doms, [40, 41, 80])
+    np.testing.assert_array_equal(charge, [501, 2, 1])
+    assert bright[0] <= first[0] < np.quantile(bright, 0.05)
+    np.testing.assert_allclose(first[1:], [dim[0], noise])
+    place = model.parameter_names.index("cascade_time")
+    assert np.all(np.abs(make_starts(model, fitter.evaluator)([event], 2)[0, :, place] - 10000) < 300)
 
 
 def test_a_global_search_finds_the_way_from_afar(model, events, fitter):

@@ -17,6 +17,8 @@ NUM_DIRECTIONS = 24
 ENERGIES = np.geomspace(10.0, 1e7, 13)
 EARLY = 0.2
 """Share of the charge that may seem earlier than light from the vertex: noise, and vertices that are a bit off."""
+BEFORE = 0.02
+"""Share of a DOM's charge that its first light may come after: a DOM of many photoelectrons has noise before it, too."""
 APART = 0.35
 """rad: starts of one vertex whose directions are nearer than this count as one."""
 
@@ -103,14 +105,19 @@ def _sphere_radius(model: Model) -> float:
 
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """DOMs with a usable pulse [M], their charges and the times of their first pulses."""
+    """DOMs with a usable pulse [M], their charges and the times of their first pulses, noise before bright light left out."""
     mask, slot = np.asarray(event.pulses.mask), np.asarray(event.pulses.slot)
     dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
     good = mask & np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
     doms, which = np.unique(dom[good], return_inverse=True)
-    charge = np.bincount(which, np.asarray(event.pulses.charge)[good], minlength=len(doms))
+    time, weight = np.asarray(event.pulses.time, np.float64)[good], np.asarray(event.pulses.charge, np.float64)[good]
+    order = np.lexsort((time, which))
+    which, time, weight = which[order], time[order], weight[order]
+    charge = np.bincount(which, weight, minlength=len(doms))
+    earlier = np.cumsum(charge) - charge
+    reached = np.cumsum(weight) - earlier[which] > BEFORE * charge[which]
     first = np.full(len(doms), np.inf)
-    np.minimum.at(first, which, np.asarray(event.pulses.time, np.float64)[good])
+    np.minimum.at(first, which[reached], time[reached])
     return doms, charge, first
 
 
