@@ -20,7 +20,7 @@ import evgen_jax as eg
 from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.reconstruction.merged_pulses import merge_pulses
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.sky_map import make_sky_map
 
 BINS = 10
@@ -87,7 +87,8 @@ def ranks(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
                 for n, m, s in zip(("x", "y", "z", "time"), (*middle, 1e4), (30.0, 30.0, 30.0, 50.0), strict=True)}  # fmt: skip
     settings |= {f"{prefix}zenith": {"distribution": "isotropic"},
                  f"{prefix}energy": {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0}}  # fmt: skip
-    sample = make_posterior_sampler(model, make_prior(model.parameter_names, settings), num_samples=500)
+    sample = make_posterior_sampler(model, make_prior(model.parameter_names, settings), num_samples=500,
+                                    bounds=prior_limits(settings))  # fmt: skip
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
     found, worst, divergent, begin = [], [], 0, time.perf_counter()

@@ -19,7 +19,7 @@ from evgen_jax.plots.event import arrival_times, event_display, expectation, lig
 from evgen_jax.plots.uncertainty import corner, profile, sky
 from evgen_jax.reconstruction.fit import Fitter
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.profile import scan_profile
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sky_file import write_sky_map
@@ -136,8 +136,9 @@ def _grid(model: Model, result: FitResult, name: str) -> np.ndarray:
 
 
 def _posterior(directory: Path, figures: list, model: Model, event: Event, best: np.ndarray, settings: ReportSettings):
-    prior = make_prior(model.parameter_names, settings.priors or {})
-    found = make_posterior_sampler(model, prior)(event, best, jax.random.key(0))
+    priors = settings.priors or {}
+    prior = make_prior(model.parameter_names, priors)
+    found = make_posterior_sampler(model, prior, bounds=prior_limits(priors))(event, best, jax.random.key(0))
     with h5py.File(directory / "posterior.hdf5", "w") as file:
         file["hypothesis"], file["log_density"] = found.hypothesis, found.log_density
         file.attrs["parameter_names"] = list(model.parameter_names)

@@ -11,7 +11,7 @@ from evgen_jax.analytic_model import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_log_posterior, make_prior
+from evgen_jax.reconstruction.prior_density import make_log_posterior, make_prior, prior_limits
 from evgen_jax.reconstruction.sphere import fit_von_mises_fisher
 from evgen_jax.sources.linen_source import empty_event
 
@@ -104,3 +104,31 @@ def test_samples_have_the_moments_of_the_posterior(model, method):
     )
     level = stats.expon.cdf(KAPPA * (1 - cosine[:: max(len(cosine) // 300, 1)]))
     assert stats.kstest(level, "uniform").pvalue > 1e-3
+
+
+def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
+    """Chains that start outside would never move; with the limits as bounds there is no edge to run into."""
+    high, width = MEAN[5] * np.exp(0.5 * WIDTH[5]), WIDTH[5]
+    settings = PRIORS | {"cascade_energy": {**PRIORS["cascade_energy"], "high": high}}
+    prior = make_prior(model.parameter_names, settings)
+    expected = stats.truncnorm(-np.inf, 0.5, loc=np.log(MEAN[5]), scale=width)
+    divergences = []
+    for bounds in (None, prior_limits(settings)):
+        sampler = make_posterior_sampler(
+            model, prior, num_warmup=200, num_samples=600, log_likelihood=around_a_direction, bounds=bounds
+        )
+        posterior = sampler(empty_event(108), MEAN, jax.random.key(3))
+        energy = posterior.hypothesis[..., 5]
+        assert energy.max() < high and all(len(np.unique(own)) > 100 for own in energy)
+        assert np.all(posterior.r_hat < 1.1)
+        error = 5 / np.sqrt(posterior.effective_samples.min())
+        assert np.log(energy).mean() == pytest.approx(expected.mean(), abs=error * expected.std())
+        divergences.append(posterior.divergences)
+    assert divergences[1] == 0 < divergences[0]
+    limits = {"cascade_energy": (100.0, high), "cascade_x": (-600.0, 600.0)}
+    assert prior_limits(settings | {"cascade_zenith": {"distribution": "uniform", "low": 0.0, "high": 1.0}}) == limits
+    far = MEAN + [0, 0, 0, 0, 0, 10 * MEAN[5], 0]
+    with pytest.raises(ReconstructionError, match="the prior is 0 at the best fit"):
+        make_posterior_sampler(model, prior, num_warmup=5, num_samples=5, log_likelihood=around_a_direction)(
+            empty_event(108), far, jax.random.key(3)
+        )

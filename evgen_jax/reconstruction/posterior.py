@@ -22,6 +22,8 @@ from evgen_jax.reconstruction.prior_density import LogPrior, make_log_posterior
 METHODS = ("nuts", "ensemble")
 FOLDS = 4
 """Of an ensemble: chains of one fold learn from those of the others."""
+HALVINGS = 10
+"""A start that the prior excludes is drawn nearer to the best fit, half the way each time."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def make_posterior_sampler(
 ) -> Callable[[Event, np.ndarray, Array], Posterior]:
     """A function (event, best fit [H], key) -> Posterior; compiled once per padded shape of event.
 
-    Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix.
+    Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix, inside
+    the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
 
     Args:
       model: what to sample; parameters that are not free keep the values of the best fit.
@@ -111,6 +114,11 @@ def make_posterior_sampler(
             out = run(model.variables, jnp.asarray(unknown[0]), jnp.asarray(anchor[0]), one,
                       jnp.linalg.cholesky(jnp.asarray(inverse)), key)  # fmt: skip
             unknowns, density, acceptance, divergent = jax.tree.map(np.asarray, out)
+            if not np.isfinite(density).all():
+                raise ReconstructionError(
+                    "the prior is 0 at the best fit and around it, where chains would start. Widen the priors, or give "
+                    "their limits as bounds, prior_limits(...)."
+                )
             hypotheses = evaluator.hypothesis(
                 unknowns.reshape(-1, unknowns.shape[-1]), np.repeat(anchor, unknowns.shape[0] * unknowns.shape[1], 0)
             )
@@ -131,6 +139,14 @@ def _target(log_posterior, variables, unknown, anchor, event, width):
     return density
 
 
+def _start(density: Callable[[Array], Array], key: Array, unknown: Array) -> Array:
+    """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
+    drawn = jax.random.normal(key, unknown.shape, unknown.dtype)
+    candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
+    inside = jnp.isfinite(jax.lax.map(density, candidates))
+    return candidates[jnp.argmax(inside)]
+
+
 def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, unknown, anchor, event,
           width, key):  # fmt: skip
     density = _target(log_posterior, variables, unknown, anchor, event, width)
@@ -138,7 +154,7 @@ def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, 
 
     def chain(key: Array):
         key_start, key_warmup, key_run = jax.random.split(key, 3)
-        start = jax.random.normal(key_start, unknown.shape, unknown.dtype)
+        start = _start(density, key_start, unknown)
         (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
         step = blackjax.nuts(density, **parameters).step
         return _run(step, state, jax.random.split(key_run, samples))
@@ -152,7 +168,7 @@ def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: i
               width, key):  # fmt: skip
     density = _target(log_posterior, variables, unknown, anchor, event, width)
     key_start, key_warmup, key_run = jax.random.split(key, 3)
-    start = jax.random.normal(key_start, (chains, *unknown.shape), unknown.dtype)
+    start = jax.vmap(lambda k: _start(density, k, unknown))(jax.random.split(key_start, chains))
     adaptation = blackjax.meads_adaptation(density, chains)
     (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
     step = blackjax.ghmc(density, **parameters).step

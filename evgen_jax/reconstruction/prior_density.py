@@ -66,6 +66,21 @@ def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) 
     return log_prior
 
 
+def prior_limits(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """{parameter: (low, high)} of the priors that end somewhere, as `bounds` of fits and samplers.
+
+    Angles are left out: directions are sampled on the whole sphere, where such a prior keeps its edge.
+
+    Args:
+      settings: as `make_prior` takes them.
+    """
+    return {
+        name: (float(own["low"]), float(own["high"]))
+        for name, own in settings.items()
+        if {"low", "high"} <= set(own) and not name.endswith(("zenith", "azimuth"))
+    }
+
+
 def _one(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float]) -> LogPrior:
     place = list(names).index(name)
     if kind == "isotropic":
