@@ -113,10 +113,13 @@ def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
     prior = make_prior(model.parameter_names, settings)
     expected = stats.truncnorm(-np.inf, 0.5, loc=np.log(MEAN[5]), scale=width)
     divergences = []
-    for bounds in (None, prior_limits(settings)):
-        sampler = make_posterior_sampler(
+    samplers = [
+        make_posterior_sampler(
             model, prior, num_warmup=200, num_samples=600, log_likelihood=around_a_direction, bounds=bounds
         )
+        for bounds in (None, prior_limits(settings))
+    ]
+    for sampler in samplers:
         posterior = sampler(empty_event(108), MEAN, jax.random.key(3))
         energy = posterior.hypothesis[..., 5]
         assert energy.max() < high and all(len(np.unique(own)) > 100 for own in energy)
@@ -129,6 +132,4 @@ def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
     assert prior_limits(settings | {"cascade_zenith": {"distribution": "uniform", "low": 0.0, "high": 1.0}}) == limits
     far = MEAN + [0, 0, 0, 0, 0, 10 * MEAN[5], 0]
     with pytest.raises(ReconstructionError, match="the prior is 0 at the best fit"):
-        make_posterior_sampler(model, prior, num_warmup=5, num_samples=5, log_likelihood=around_a_direction)(
-            empty_event(108), far, jax.random.key(3)
-        )
+        samplers[0](empty_event(108), far, jax.random.key(3))
