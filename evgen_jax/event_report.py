@@ -18,7 +18,7 @@ from evgen_jax.parameters import unit_of
 from evgen_jax.plots.event import arrival_times, event_display, expectation, light_yield
 from evgen_jax.plots.uncertainty import corner, profile, sky
 from evgen_jax.reconstruction.fit import Fitter
-from evgen_jax.reconstruction.posterior import make_posterior_sampler
+from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.profile import scan_profile
 from evgen_jax.reconstruction.result import FitResult
@@ -29,6 +29,8 @@ from evgen_jax.reconstruction.sphere import fit_kent, fit_von_mises_fisher
 SCAN_POINTS = 21
 SCAN_WIDTHS = 3.0
 WORST = 9
+AGREE = 1.05
+"""R-hat up to which chains agree."""
 
 
 @dataclass(frozen=True)
@@ -145,22 +147,31 @@ def _posterior(directory: Path, figures: list, model: Model, event: Event, best:
     figures.append(
         ("Posterior", corner(directory / "posterior.png", found, model.parameter_names, best, settings.notice))
     )
+    return {"prior (flat in all else)": json.dumps(settings.priors)} | posterior_notes(found, model.parameter_names)
+
+
+def posterior_notes(found: Posterior, names: Sequence[str]) -> dict[str, str]:
+    """What the page says of chains, and of the directions that they hold."""
+    apart = "" if found.r_hat.max() < AGREE else "; they do not agree yet: no widths to rely on"
     notes = {
-        "prior (flat in all else)": json.dumps(settings.priors),
         "chains": f"R-hat at most {found.r_hat.max():.3f}, at least {found.effective_samples.min():.0f} effective samples, "
-        f"{found.divergences} divergences",
+        f"{found.divergences} divergences{apart}",
     }
-    for zenith, name in enumerate(model.parameter_names):
+    for zenith, name in enumerate(names):
         partner = name.removesuffix("zenith") + "azimuth"
-        if name.endswith("zenith") and partner in model.parameter_names:
-            own = found.samples[:, [zenith, model.index(partner)]].T
+        if name.endswith("zenith") and partner in names:
+            own = found.samples[:, [zenith, names.index(partner)]].T
             round_fit, kent = fit_von_mises_fisher(*own), fit_kent(*own)
             long, short = kent.sigmas
             notes[f"posterior of {name.removesuffix('zenith')}direction"] = (
-                f"von Mises-Fisher width {np.degrees(round_fit.sigma):.2f} degrees; Kent {np.degrees(long):.2f} by "
-                f"{np.degrees(short):.2f} degrees"
+                f"von Mises-Fisher width {_degrees(round_fit.sigma)}; Kent {_degrees(long)} by {_degrees(short)}"
             )
     return notes
+
+
+def _degrees(width: float) -> str:
+    """A width (rad) on the sphere, where none is larger than this."""
+    return f"{np.degrees(width):.2f} degrees" if width < np.pi / 2 else "over 90 degrees"
 
 
 def _plain(model: Model, result: FitResult) -> dict:

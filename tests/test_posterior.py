@@ -9,8 +9,9 @@ from synthetic import KAPPA, MEAN, WIDTH, around_a_direction
 
 from evgen_jax.analytic_model import analytic_model
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.event_report import posterior_notes
 from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.posterior import make_posterior_sampler
+from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.prior_density import make_log_posterior, make_prior, prior_limits
 from evgen_jax.reconstruction.sphere import fit_von_mises_fisher
 from evgen_jax.sources.linen_source import empty_event
@@ -133,3 +134,17 @@ def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
     far = MEAN + [0, 0, 0, 0, 0, 10 * MEAN[5], 0]
     with pytest.raises(ReconstructionError, match="the prior is 0 at the best fit"):
         samplers[0](empty_event(108), far, jax.random.key(3))
+
+
+def test_a_page_tells_what_chains_are_worth(model):
+    rng = np.random.default_rng(2)
+    hypotheses = MEAN + 0.05 * rng.normal(size=(4, 200, 7))
+    agreeing = Posterior(hypotheses, np.zeros((4, 200)), np.ones(4), 0, np.full(7, 1.01), np.full(7, 300.0))
+    notes = posterior_notes(agreeing, model.parameter_names)
+    assert notes["chains"] == "R-hat at most 1.010, at least 300 effective samples, 0 divergences"
+    assert "Mises-Fisher width 2." in notes["posterior of cascade_direction"]
+    hypotheses[..., 3], hypotheses[..., 4] = np.arccos(rng.uniform(-1, 1, (4, 200))), rng.uniform(0, 6.28, (4, 200))
+    apart = Posterior(hypotheses, np.zeros((4, 200)), np.ones(4), 9, np.full(7, 1.4), np.full(7, 3.0))
+    notes = posterior_notes(apart, model.parameter_names)
+    assert "9 divergences; they do not agree yet" in notes["chains"]
+    assert "over 90 degrees" in notes["posterior of cascade_direction"]
