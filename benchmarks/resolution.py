@@ -82,6 +82,7 @@ def main() -> None:
     # Errors that an estimator at the bound would have, 200 for each truth.
     covariance = bounds(model, truth, pulses, fit.evaluator)
     narrow = np.degrees(np.sqrt(np.trace(covariance[:, 5:, 5:], axis1=1, axis2=2))) < NARROW
+    compared = (np.ones_like(narrow), narrow, np.ones_like(narrow))
     width = np.linalg.cholesky(covariance)
     normal = np.random.default_rng(0).normal(size=(200, *width.shape[:2]))
     best = np.einsum("eij,kej->kei", width, normal)[..., [0, 1, 2, 5, 6, 3, 4]]
@@ -94,8 +95,8 @@ def main() -> None:
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         own = (truth[:, 5] >= low) & (truth[:, 5] < high)
         here, there = np.empty(3), np.empty(3)
-        for k, compared in enumerate((own, own & narrow, own)):
-            here[k], there[k] = np.median(error[compared, k]), np.median(best[:, compared, k])
+        for k, shown in enumerate(compared):
+            here[k], there[k] = np.median(error[own & shown, k]), np.median(best[:, own & shown, k])
         rows.append((here, there))
         cells = [f"{a:.3g} | {b:.3g} | {a / b:.2f}" for a, b in zip(here, there, strict=True)]
         print(
@@ -106,8 +107,7 @@ def main() -> None:
         figure, axes = plt.subplots(1, 3, figsize=(11, 3.5))
         middle = np.sqrt(edges[:-1] * edges[1:])
         for k, axis in enumerate(axes):
-            shown = narrow if k == 1 else slice(None)
-            axis.loglog(truth[shown, 5], error[shown, k], ".", color="0.75", markersize=3, label="fits")
+            axis.loglog(truth[compared[k], 5], error[compared[k], k], ".", color="0.75", markersize=3, label="fits")
             axis.loglog(middle, [r[0][k] for r in rows], "o-", label="median")
             axis.loglog(middle, [r[1][k] for r in rows], "s--", label="Cramér-Rao bound")
             axis.set(xlabel="energy (GeV)", ylabel=QUANTITIES[k])

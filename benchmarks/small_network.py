@@ -2,7 +2,7 @@
 
     python benchmarks/small_network.py DIR [--steps 4000]
 
-Writes DIR/model, for `calibration.py` and `reconstruction.py`. Run again, it continues.
+Writes DIR/model_4000 (after as many steps), for `calibration.py` and `reconstruction.py`. Run again, it continues.
 """
 
 import argparse
@@ -11,13 +11,9 @@ from pathlib import Path
 
 import yaml
 from toy_events import small_array
-from tqdm import tqdm
 
 from evgen_jax.config.validate import load_config
-from evgen_jax.experiment import create_trafo
-from evgen_jax.export import export_model
-from evgen_jax.simulation import simulate
-from evgen_jax.training.run import train
+from evgen_jax.demo import train_on_simulation
 
 RANGES = {"x": [-120.0, 120.0], "y": [-120.0, 120.0], "z": [-349.0, -51.0], "energy": [100.0, 3e4]}
 
@@ -44,10 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     config = load_config(configuration(arguments.directory, arguments.steps))
-    simulate(config, arguments.directory / "events", lambda items: tqdm(items, desc="simulate", unit="file"))
-    create_trafo(config)
-    train(config)
-    export_model(config, arguments.directory / "model")
+    train_on_simulation(config, arguments.directory / "events", arguments.directory / f"model_{arguments.steps}")
 
 
 if __name__ == "__main__":

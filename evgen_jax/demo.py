@@ -52,15 +52,8 @@ def run_demo(directory: Path, steps: int | None = None, source: Path | None = No
     identity = {"steps": config.training_settings.num_training_iterations, "fits": num_fits}
     if finished.exists() and json.loads(finished.read_text())["identity"] == identity:
         return (directory / "summary.md").read_text() + "\n(Made by an earlier run, reused.)"
-    simulate(config, directory / "events", lambda items: tqdm(items, desc="simulate", unit="file"))
-    if not (directory / "trafo" / TRAFO_FILE).exists():
-        create_trafo(config, lambda items: tqdm(items, desc="trafo", unit="file"))
-    train(config)
     exported = directory / f"exported_{config.training_settings.num_training_iterations}"
-    if not exported.exists():
-        export_model(config, exported)
-    model = load_model(exported)
-
+    model = train_on_simulation(config, directory / "events", exported)
     oracle = analytic_model(model.detector)
     events, truth, seeds = _test_events(config, model, num_fits)
     fits = {name: _fits(name, m, events, seeds) for name, m in (("trained", model), ("true", oracle))}
@@ -71,6 +64,21 @@ def run_demo(directory: Path, steps: int | None = None, source: Path | None = No
     (directory / "summary.md").write_text(summary + "\n")
     finished.write_text(json.dumps({"identity": identity, "medians": rows, "gap": gap}, indent=1) + "\n")
     return summary
+
+
+def train_on_simulation(config: ExperimentConfig, events: Path, exported: Path) -> Model:
+    """Simulates into the directory `events`, fits the transformation, trains and exports; what is there is reused.
+
+    Raises:
+      EvgenError: as the programs that it runs.
+    """
+    simulate(config, events, lambda items: tqdm(items, desc="simulate", unit="file"))
+    if not (Path(config.data_trafo_settings.model_dir) / TRAFO_FILE).exists():
+        create_trafo(config, lambda items: tqdm(items, desc="trafo", unit="file"))
+    train(config)
+    if not exported.exists():
+        export_model(config, exported)
+    return load_model(exported)
 
 
 def _config(directory: Path, steps: int | None, source: Path | None) -> ExperimentConfig:

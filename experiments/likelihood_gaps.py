@@ -17,22 +17,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
-from tqdm import tqdm
 
 from evgen_jax.analytic_model import analytic_counterpart, analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders.spline import rational_quadratic_spline
-from evgen_jax.experiment import TRAFO_FILE, build_model, create_trafo, open_stream
-from evgen_jax.export import export_model
+from evgen_jax.demo import train_on_simulation
+from evgen_jax.experiment import build_model, open_stream
 from evgen_jax.likelihood_gap import likelihood_gap
-from evgen_jax.model_directory import load_model
 from evgen_jax.parameters import kind_of
-from evgen_jax.simulation import simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer
-from evgen_jax.training.run import manager_directory, train
+from evgen_jax.training.run import manager_directory
 from evgen_jax.training.step import init_state, make_train_step
 
 DEMO = yaml.safe_load((resources.files("evgen_jax") / "tables" / "demo.yaml").read_text())
@@ -180,15 +177,8 @@ def main() -> None:
         if name not in HYPOTHESES:
             parser.error(f"'{name}' is no hypothesis of this script; it has {', '.join(HYPOTHESES)}.")
         config = load_config(configuration(name, arguments.directory, arguments.steps, arguments.events))
-        simulate(config, arguments.directory / f"{config.unique_name}_events",
-                 lambda items: tqdm(items, desc="simulate", unit="file"))  # fmt: skip
-        if not (arguments.directory / name / "trafo" / TRAFO_FILE).exists():
-            create_trafo(config)
-        train(config)
-        exported = arguments.directory / name / f"exported_{arguments.steps}"
-        if not exported.exists():
-            export_model(config, exported)
-        model = load_model(exported)
+        events = arguments.directory / f"{config.unique_name}_events"
+        model = train_on_simulation(config, events, arguments.directory / name / f"exported_{arguments.steps}")
         truth = analytic_model(model.detector, analytic_counterpart(config.model_settings, lambda _: ModelSettings()))
         gap, pulses = likelihood_gap(config, model, truth)
         held_out = [line["loss"] for line in read_metrics(manager_directory(config)) if line["kind"] == "validation"]

@@ -9,6 +9,7 @@ from evgen_jax import constants
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
+from evgen_jax.packing import charge_quantiles
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
 from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
@@ -109,16 +110,14 @@ def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mask, slot = np.asarray(event.pulses.mask), np.asarray(event.pulses.slot)
     dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
     good = mask & np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
-    doms, which = np.unique(dom[good], return_inverse=True)
-    time, weight = np.asarray(event.pulses.time, np.float64)[good], np.asarray(event.pulses.charge, np.float64)[good]
-    order = np.lexsort((time, which))
-    which, time, weight = which[order], time[order], weight[order]
-    charge = np.bincount(which, weight, minlength=len(doms))
-    earlier = np.cumsum(charge) - charge
-    reached = np.cumsum(weight) - earlier[which] > BEFORE * charge[which]
-    first = np.full(len(doms), np.inf)
-    np.minimum.at(first, which[reached], time[reached])
-    return doms, charge, first
+    dom, time = dom[good], np.asarray(event.pulses.time, np.float64)[good]
+    # Pulses of an event are sorted by DOM and time; its own quantiles count unusable ones too.
+    begins = np.ones(len(dom), bool)
+    begins[1:] = dom[1:] != dom[:-1]
+    charge, quantile = charge_quantiles(np.asarray(event.pulses.charge, np.float64)[good], begins)
+    lit, first = quantile > BEFORE, np.full(len(charge), np.inf)
+    np.minimum.at(first, (np.cumsum(begins) - 1)[lit], time[lit])
+    return dom[begins], charge, first
 
 
 def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, vertex: np.ndarray) -> float:
