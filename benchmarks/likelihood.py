@@ -29,7 +29,8 @@ def one(name: str) -> None:
     value_and_grad = jax.value_and_grad(eg.make_log_likelihood(model), argnums=1)
     single = jax.jit(value_and_grad)
     # One after the other: on a CPU a whole batch does not fit the cache.
-    many = jax.jit(lambda v, h, e: jax.lax.map(lambda he: value_and_grad(v, *he), (h, e)))
+    together = 1 if jax.default_backend() == "cpu" else BATCH
+    many = jax.jit(lambda v, h, e: jax.lax.map(lambda he: value_and_grad(v, *he), (h, e), batch_size=together))
     for count, pulses in ((1, 415), (BATCH, 762)):
         events, hypotheses = batch_of([synthetic_event(i, pulses) for i in range(count)])
         if count == 1:
@@ -39,7 +40,7 @@ def one(name: str) -> None:
             first, later = measure(lambda e=events, h=hypotheses: many(model.variables, h, e), repeats=5)
         # Forward, and once more for the gradient by the inputs.
         floor = floor_seconds(2 * count * network_flops(name))
-        print(f"| {name} | {count} | {1e3 * later:.1f} | {first:.1f} | {peak_memory():.2f} | {1e3 * floor:.2f} | "
+        print(f"| {name} | {count} | {1e3 * later:.3g} | {first:.1f} | {peak_memory():.2f} | {1e3 * floor:.2g} | "
               f"{later / floor:.1f} |", flush=True)  # fmt: skip
 
 

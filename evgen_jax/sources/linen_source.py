@@ -1,5 +1,6 @@
 """The contract of a source fulfilled by a linen module that has `__call__` and `draw_times`."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import flax.linen as nn
@@ -38,14 +39,26 @@ class LinenSource(nn.Module):
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
-        light: Any = self.apply(variables, hypothesis, event, detector, cumulative)
+        with full_products():
+            light: Any = self.apply(variables, hypothesis, event, detector, cumulative)
         return light
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
-        times: Any = self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
+        with full_products():
+            times: Any = self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
         return times
+
+
+def full_products() -> AbstractContextManager:
+    """Products of matrices keep all digits of float32, unless the caller chose otherwise (`jax.default_matmul_precision`).
+
+    Accelerators multiply with ten bits of mantissa or fewer by default: a trained model's log-likelihood was off by 1.2 on an
+    H100, and its gradient by its own size.
+    """
+    chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return jax.default_matmul_precision("highest" if chosen is None else chosen)
 
 
 def empty_event(num_doms: int, readout: tuple[float, float] = (0.0, 1.0)) -> Event:
