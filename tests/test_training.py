@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import jax
@@ -22,11 +23,13 @@ from evgen_jax.export import export_model
 from evgen_jax.model_directory import load_model
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import with_dropout_keys
+from evgen_jax.training import history
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer, build_schedule
 from evgen_jax.training.run import manager_directory, train, trained_model
 from evgen_jax.training.step import init_state, make_train_step
+from evgen_jax.version import __version__
 
 
 def config_for(experiment: Path, directory: Path, *changes: tuple[str, str]):
@@ -207,6 +210,7 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.experiment import build_model, open_stream
 from evgen_jax.training.parallel import AXIS, data_parallel
 from evgen_jax.training.step import init_state, make_train_step
+from evgen_jax.version import __version__
 assert jax.local_device_count() == {count}
 config = load_config({str(experiment / "config.yaml")!r})
 iterators = config.data_iterator_settings
@@ -224,10 +228,8 @@ np.testing.assert_allclose(ma["loss"], mb["loss"], rtol=1e-6)
 for x, y, start in zip(*map(jax.tree.leaves, (a.variables, b.variables, model.variables))):
     np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(x - start).max()))
 """
-    flags = f"--xla_force_host_platform_device_count={count}"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True
-    )
+    devices = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **devices}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -343,3 +345,19 @@ def test_metrics_are_json_lines(experiment, tmp_path):
     train(config, progress=False)
     lines = (manager_directory(config) / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["step"] == 1
+
+
+def test_history_of_a_checkout_that_is_not_installed(experiment, tmp_path, monkeypatch):
+    def version(package: str) -> str:
+        if package == "evgen_jax":
+            raise PackageNotFoundError(package)
+        return "1.2"
+
+    monkeypatch.setattr(history, "version", version)
+    config = load_config(experiment / "config.yaml")
+    for first in (0, 7):
+        history.record_start(tmp_path, config, first)
+    one, two = history.read_history(tmp_path)
+    assert (one["first_step"], two["first_step"]) == (0, 7) and one["versions"]["jax"] == "1.2"
+    assert one["versions"]["evgen_jax"] == __version__
+    assert load_config(tmp_path / two["config"]).unique_name == config.unique_name

@@ -10,9 +10,10 @@ import yaml
 
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.files import write_whole
+from evgen_jax.version import __version__
 
 FILE = "training_steps.json"
-PACKAGES = ("evgen_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
 
 
 def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
@@ -24,7 +25,8 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
     (directory / name).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     history.append({
         "run": number, "first_step": step, "config": name, "date": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "versions": {package: version(package) for package in PACKAGES},
+        # Our own is not asked of the environment: a checkout on PYTHONPATH is not installed there.
+        "versions": {"evgen_jax": __version__, **{package: version(package) for package in PACKAGES}},
     })  # fmt: skip
     write_whole(path, json.dumps(history, indent=1) + "\n")
 
