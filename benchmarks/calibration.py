@@ -1,14 +1,19 @@
 """Do uncertainties cover? Pulls, contours on the sky and ranks of posterior samples, over events drawn from the model itself.
 
     python benchmarks/calibration.py true|MODEL [pulls] [contours] [maps] [ranks] [--array small|icecube86|FILE.csv] [--events N]
-        [--energies LOW HIGH] [--merge NS]
+        [--energies LOW HIGH] [--merge NS] [--workers N]
 
 The word true is the analytic cascade with noise on an array; MODEL an exported model of the same hypothesis on its own.
-With --merge pulses of bright events that follow each other closely count as one, which costs less time.
+With --merge pulses of bright events that follow each other closely count as one, which costs less time. Ranks are shared by
+--workers processes of one core each.
 """
 
 import argparse
+import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import jax
 import numpy as np
@@ -75,9 +80,9 @@ def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
               flush=True)  # fmt: skip
 
 
-def ranks(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
-    """Simulation-based calibration (Talts et al., arXiv:1804.06788): truths from the prior rank uniformly among samples."""
-    rng = np.random.default_rng(8)
+def sampled(name: str, array: str, count: int, energies: tuple[float, float], own: slice) -> np.ndarray:
+    """One row for each of `own` events of `count`: ranks of the 7 parameters, worst R-hat and effective samples, divergences."""
+    model, rng = load(name, array), np.random.default_rng(8)
     middle = np.asarray(model.detector.position, np.float64).mean(axis=0)
     truth = cascades(rng, count, energies, model.detector)
     truth[:, :3] = middle + rng.normal(0, 30, (count, 3))
@@ -91,21 +96,42 @@ def ranks(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
                                     bounds=prior_limits(settings))  # fmt: skip
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
-    found, worst, divergent, begin = [], [], 0, time.perf_counter()
-    for i, (event, fit) in enumerate(zip(events, make_fitter(model)(events, truth), strict=True)):
-        posterior = sample(event, fit.hypothesis, jax.random.key(i))
+    events, truth, rows = events[own], truth[own], []
+    for number, event, true, fit in zip(
+        range(count)[own], events, truth, make_fitter(model)(events, truth), strict=False
+    ):
+        posterior = sample(event, fit.hypothesis, jax.random.key(number))
         chosen = posterior.samples[np.linspace(0, len(posterior.samples) - 1, RANKS).astype(int)]
-        found.append(np.sum(chosen < truth[i], axis=0))
-        worst.append([posterior.r_hat.max(), posterior.effective_samples.min()])
-        divergent += posterior.divergences
-    seconds = (time.perf_counter() - begin) / len(events)
-    tables = [np.bincount(np.array(r) * BINS // (RANKS + 1), minlength=BINS) for r in np.array(found).T]
-    r_hat, effective = np.array(worst).T
-    print(f"{len(events)} of {count} truths give a pulse; NUTS {seconds:.1f} s per event, R-hat below 1.05 in "
-          f"{100 * np.mean(r_hat < 1.05):.0f} %, effective samples median {np.median(effective):.0f}, {divergent} divergences; "
-          f"chi-square p of the ranks in {BINS} bins:")  # fmt: skip
+        worst = [posterior.r_hat.max(), posterior.effective_samples.min(), posterior.divergences]
+        rows.append([*np.sum(chosen < true, axis=0), *worst])
+    return np.array(rows)
+
+
+def ranks(name: str, array: str, count: int, energies: tuple[float, float], workers: int) -> None:
+    """Simulation-based calibration (Talts et al., arXiv:1804.06788): truths from the prior rank uniformly among samples."""
+    cores, begin = sorted(os.sched_getaffinity(0)), time.perf_counter()
+    context = multiprocessing.get_context("spawn")
+    free = context.Queue()
+    for i in range(workers):
+        free.put({cores[i % len(cores)]} if workers > 1 else set(cores))
+    with ProcessPoolExecutor(workers, context, stay_on, (free,)) as pool:
+        parts = [slice(first, None, workers) for first in range(workers)]
+        rows = np.concatenate(list(pool.map(partial(sampled, name, array, count, energies), parts)))
+    seconds = (time.perf_counter() - begin) * workers / len(rows)
+    tables = [np.bincount(r.astype(int) * BINS // (RANKS + 1), minlength=BINS) for r in rows[:, :7].T]
+    r_hat, effective, divergent = rows[:, 7:].T
+    print(f"{len(rows)} of {count} truths give a pulse; NUTS {seconds:.1f} s per event and process, R-hat below 1.05 in "
+          f"{100 * np.mean(r_hat < 1.05):.0f} %, effective samples median {np.median(effective):.0f}, "
+          f"{divergent.sum():.0f} divergences; chi-square p of the ranks in {BINS} bins:")  # fmt: skip
     print("| " + " | ".join(NAMES) + " |\n|" + "---|" * 7)
     print("| " + " | ".join(f"{stats.chisquare(t).pvalue:.2f}" for t in tables) + " |", flush=True)
+    for parameter, table in zip(NAMES, tables, strict=True):
+        print(f"{parameter}: {' '.join(map(str, table))}", flush=True)
+
+
+def stay_on(free: multiprocessing.Queue) -> None:
+    """A worker's process keeps to its own core: its programs would start threads for all of them."""
+    os.sched_setaffinity(0, free.get())
 
 
 def main() -> None:
@@ -116,13 +142,14 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=500)
     parser.add_argument("--energies", type=float, nargs=2, default=(200.0, 2e3))
     parser.add_argument("--merge", type=float, default=0.0, help="ns")
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     model = load(arguments.model, arguments.array)
     print(machine())
     truth = cascades(np.random.default_rng(5), arguments.events, arguments.energies, model.detector)
     for study in arguments.studies:
         if study == "ranks":
-            ranks(model, arguments.events, arguments.energies)
+            ranks(arguments.model, arguments.array, arguments.events, arguments.energies, arguments.workers)
         else:
             events, kept = draw(model, truth, 5)
             events = [merge_pulses(e, arguments.merge) for e in events]

@@ -12,8 +12,9 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.event_report import posterior_notes
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_log_posterior, make_prior, prior_limits
-from evgen_jax.reconstruction.sphere import fit_von_mises_fisher
+from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
+from evgen_jax.reconstruction.sampling_space import SamplingSpace, make_log_posterior
+from evgen_jax.reconstruction.sphere import fit_von_mises_fisher, unit_vectors
 from evgen_jax.sources.linen_source import empty_event
 
 PRIORS = {
@@ -68,16 +69,38 @@ def test_wrong_priors_are_refused(model):
 
 
 def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
-    """An isotropic prior without likelihood is a flat density on the tangent plane, but for the sphere's bend."""
-    coordinates = make_coordinates(model, {"cascade_zenith": True, "cascade_azimuth": True}, default_free=False)
+    """The density of a normalised prior by the places of a sampler is 1 in all, around any anchor."""
+    free = {"cascade_zenith": True, "cascade_azimuth": True, "cascade_energy": True}
+    settings = {n: PRIORS[n] for n in ("cascade_zenith", "cascade_energy")}
+    prior = make_prior(model.parameter_names, settings)
+    for bounds in (None, prior_limits(settings)):
+        space = SamplingSpace(make_coordinates(model, free, default_free=False, bounds=bounds))
+        density = jax.vmap(make_log_posterior(lambda v, h, e: jnp.zeros(()), prior, space), (None, 0, None, None))
+        assert space.size == 4
+        scale, rng = model.trafo.scale()[3], np.random.default_rng(4)
+        for zenith in (0.001, 0.3, 2.0):
+            anchor = jnp.asarray(MEAN).at[3].set(zenith)
+            draw = stats.multivariate_t([0.0, 0, 0, -1], np.diag([0.7, 0.7 / scale**2, 0.7 / scale**2, 0.7]), df=4)
+            places = draw.rvs(40_000, random_state=rng)
+            weight = np.exp(np.asarray(density((), jnp.asarray(places), anchor, empty_event(108)))) / draw.pdf(places)
+            error = weight.std() / np.sqrt(len(places))
+            assert error < 0.05
+            assert weight.mean() == pytest.approx(1 / scale**2, abs=4 * error)
+
+
+def test_a_posterior_may_cover_the_whole_sphere(model):
+    """Nothing seen: the chains cross the poles, the wrap of the azimuth and the point opposite to where they start."""
     prior = make_prior(model.parameter_names, {"cascade_zenith": {"distribution": "isotropic"}})
-    density = make_log_posterior(lambda v, h, e: jnp.zeros(()), prior, coordinates)
-    scale = model.trafo.scale()[3]
-    for zenith in (0.001, 0.3, 2.0):
-        anchor = jnp.asarray(MEAN).at[3].set(zenith)
-        for r in (0.01, 0.5, 2.0):
-            found = density((), jnp.array([r * 0.6, r * 0.8]) / scale, anchor, empty_event(108))
-            assert float(found) == pytest.approx(np.log(np.sin(r) / r * scale**2 / (4 * np.pi)), abs=1e-3)
+    free = {n: n.endswith(("zenith", "azimuth")) for n in model.parameter_names}
+    sampler = make_posterior_sampler(
+        model, prior, num_samples=1000, free=free, log_likelihood=lambda v, h, e: 0.1 * jnp.sin(h[3]) * jnp.cos(h[4])
+    )
+    posterior = sampler(empty_event(108), MEAN, jax.random.key(5))
+    assert posterior.r_hat.shape == (3,) and np.all(posterior.r_hat < 1.05) and posterior.divergences < 20
+    vectors = unit_vectors(posterior.samples[:, 3], posterior.samples[:, 4])
+    error = 4 / np.sqrt(3 * posterior.effective_samples.min())
+    np.testing.assert_allclose(vectors.mean(axis=0), [0.1 / 3, 0, 0], atol=error)
+    np.testing.assert_allclose(vectors.T @ vectors / len(vectors), np.eye(3) / 3, atol=error)
 
 
 @pytest.mark.parametrize("method", ["nuts", "ensemble"])
@@ -85,11 +108,11 @@ def test_samples_have_the_moments_of_the_posterior(model, method):
     """Rejected proposals repeat their state; without that the widths come out wrong."""
     sampler = make_posterior_sampler(
         model, make_prior(model.parameter_names, PRIORS), method=method, num_warmup=200,
-        num_samples=600 if method == "nuts" else 300, log_likelihood=around_a_direction,
+        num_samples=600 if method == "nuts" else 400, log_likelihood=around_a_direction,
     )  # fmt: skip
     posterior = sampler(empty_event(108), MEAN, jax.random.key(1))
     assert np.all(posterior.r_hat < 1.05) and np.all(posterior.effective_samples > 100)
-    assert np.all(posterior.acceptance > 0.5) and posterior.divergences == 0
+    assert np.all(posterior.acceptance > 0.5) and posterior.divergences < posterior.log_density.size / 1000
     samples = posterior.samples
     error = 4 / np.sqrt(posterior.effective_samples.min())
     assert samples[:, 6].mean() == pytest.approx(MEAN[6], abs=error * WIDTH[6])

@@ -17,7 +17,9 @@ from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
 from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian
-from evgen_jax.reconstruction.prior_density import LogPrior, make_log_posterior
+from evgen_jax.reconstruction.prior_density import LogPrior
+from evgen_jax.reconstruction.sampling_space import SamplingSpace, make_log_posterior
+from evgen_jax.reconstruction.sphere import unit_vectors
 
 METHODS = ("nuts", "ensemble")
 FOLDS = 4
@@ -32,11 +34,11 @@ class Posterior:
 
     Attributes:
       hypothesis: [C, S, H], physical units.
-      log_density: [C, S], of likelihood and prior by the fit's unknowns.
+      log_density: [C, S], of likelihood and prior by the fit's unknowns, of directions by steradian.
       acceptance: [C], mean acceptance probability.
       divergences: trajectories that ran away; more than a few mean that a region was not reached.
-      r_hat: [n], split R-hat of the unknowns: below 1.01 where the chains agree.
-      effective_samples: [n], independent samples that they are worth.
+      r_hat: split R-hat of the free scalars, then of three components per direction: below 1.01 where the chains agree.
+      effective_samples: in the same order, independent samples that they are worth.
     """
 
     hypothesis: np.ndarray
@@ -94,11 +96,19 @@ def make_posterior_sampler(
     coordinates = make_coordinates(model, free, bounds=bounds)
     function = log_likelihood or make_log_likelihood(model)
     evaluator = Evaluator(function, coordinates, model.variables)
-    log_posterior = make_log_posterior(function, log_prior, coordinates)
+    space = SamplingSpace(coordinates)
+    log_posterior = make_log_posterior(function, log_prior, space)
     # Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
-    run = jax.jit(
-        partial(_nuts if method == "nuts" else _ensemble, blackjax, log_posterior, chains, num_warmup, num_samples)
+    chains_of = partial(
+        _nuts if method == "nuts" else _ensemble, blackjax, log_posterior, chains, num_warmup, num_samples
     )
+
+    @jax.jit
+    def run(variables: Any, place: Array, anchor: Array, event: Event, width: Array, key: Array):
+        places, density, info = chains_of(variables, place, anchor, event, width, key)
+        each = lambda function: jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)  # noqa: E731
+        density = density - each(space.log_length_density)
+        return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
     def sample(event: Event, best: np.ndarray, key: Array) -> Posterior:
         anchor = np.array(best, np.float64)[None]
@@ -111,64 +121,61 @@ def make_posterior_sampler(
         inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient, DIFFERENCE)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
-            out = run(model.variables, jnp.asarray(unknown[0]), jnp.asarray(anchor[0]), one,
-                      jnp.linalg.cholesky(jnp.asarray(inverse)), key)  # fmt: skip
-            unknowns, density, acceptance, divergent = jax.tree.map(np.asarray, out)
+            out = run(model.variables, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,
+                      jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse))), key)  # fmt: skip
+            hypothesis, density, acceptance, divergent = jax.tree.map(np.asarray, out)
             if not np.isfinite(density).all():
                 raise ReconstructionError(
                     "the prior is 0 at the best fit and around it, where chains would start. Widen the priors, or give "
                     "their limits as bounds, prior_limits(...)."
                 )
-            hypotheses = evaluator.hypothesis(
-                unknowns.reshape(-1, unknowns.shape[-1]), np.repeat(anchor, unknowns.shape[0] * unknowns.shape[1], 0)
-            )
-            r_hat = np.asarray(blackjax.rhat(jnp.asarray(unknowns)))
-            effective = np.asarray(blackjax.ess(jnp.asarray(unknowns)))
-        return Posterior(
-            hypotheses.reshape(*unknowns.shape[:2], -1), density, acceptance, int(divergent.sum()), r_hat, effective
-        )
+            scalars = hypothesis[..., np.array(coordinates.scalars, int)]
+            vectors = [unit_vectors(hypothesis[..., i], hypothesis[..., k]) for i, k in coordinates.directions]
+            compared = jnp.asarray(np.concatenate([scalars, *vectors], axis=-1))
+            r_hat, effective = np.asarray(blackjax.rhat(compared)), np.asarray(blackjax.ess(compared))
+        return Posterior(hypothesis, density, acceptance, int(divergent.sum()), r_hat, effective)
 
     return sample
 
 
-def _target(log_posterior, variables, unknown, anchor, event, width):
+def _target(log_posterior, variables, place, anchor, event, width):
     def density(z: Array) -> Array:
-        value = log_posterior(variables, unknown + width @ z, anchor, event)
+        value = log_posterior(variables, place + width @ z, anchor, event)
         return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 
     return density
 
 
-def _start(density: Callable[[Array], Array], key: Array, unknown: Array) -> Array:
+def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array:
     """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
-    drawn = jax.random.normal(key, unknown.shape, unknown.dtype)
+    drawn = jax.random.normal(key, place.shape, place.dtype)
     candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
     inside = jnp.isfinite(jax.lax.map(density, candidates))
     return candidates[jnp.argmax(inside)]
 
 
-def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, unknown, anchor, event,
+def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, place, anchor, event,
           width, key):  # fmt: skip
-    density = _target(log_posterior, variables, unknown, anchor, event, width)
-    adaptation = blackjax.window_adaptation(blackjax.nuts, density)
+    density = _target(log_posterior, variables, place, anchor, event, width)
+    # Few unknowns, tightly coupled (vertex, time and direction): the whole matrix costs nothing and shortens the paths.
+    adaptation = blackjax.window_adaptation(blackjax.nuts, density, is_mass_matrix_diagonal=False)
 
     def chain(key: Array):
         key_start, key_warmup, key_run = jax.random.split(key, 3)
-        start = _start(density, key_start, unknown)
+        start = _start(density, key_start, place)
         (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
         step = blackjax.nuts(density, **parameters).step
         return _run(step, state, jax.random.split(key_run, samples))
 
     states, info = jax.vmap(chain)(jax.random.split(key, chains))
-    unknowns = unknown + states.position @ width.T
-    return unknowns, states.logdensity, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+    return place + states.position @ width.T, states.logdensity, info
 
 
-def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, unknown, anchor, event,
+def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, place, anchor, event,
               width, key):  # fmt: skip
-    density = _target(log_posterior, variables, unknown, anchor, event, width)
+    density = _target(log_posterior, variables, place, anchor, event, width)
     key_start, key_warmup, key_run = jax.random.split(key, 3)
-    start = jax.vmap(lambda k: _start(density, k, unknown))(jax.random.split(key_start, chains))
+    start = jax.vmap(lambda k: _start(density, k, place))(jax.random.split(key_start, chains))
     adaptation = blackjax.meads_adaptation(density, chains)
     (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
     step = blackjax.ghmc(density, **parameters).step
@@ -177,8 +184,7 @@ def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: i
         return _run(step, state, jax.random.split(key, samples))
 
     states, info = jax.vmap(chain)(state, jax.random.split(key_run, chains))
-    unknowns = unknown + states.position @ width.T
-    return unknowns, states.logdensity, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+    return place + states.position @ width.T, states.logdensity, info
 
 
 def _run(step: Callable, state: Any, keys: Array) -> tuple[Any, Any]:

@@ -7,7 +7,6 @@ azimuth). What is not given is flat and improper: nothing is implied.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -15,7 +14,6 @@ from jax import Array
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.event import Event
 from evgen_jax.numerics import sum_dtype
-from evgen_jax.reconstruction.coordinates import Coordinates
 from evgen_jax.reconstruction.evaluator import LogLikelihood
 
 LogPrior = Callable[[Array], Array]
@@ -115,24 +113,3 @@ def with_prior(log_likelihood: LogLikelihood, log_prior: LogPrior) -> LogLikelih
         return log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)
 
     return log_density
-
-
-def make_log_posterior(
-    log_likelihood: LogLikelihood, log_prior: LogPrior, coordinates: Coordinates
-) -> Callable[[Any, Array, Array, Event], Array]:
-    """Pure function (variables, unknown [n], anchor [H], event) -> log density by the unknowns of a fit.
-
-    That is likelihood times prior times |d(free physical parameters) / d(unknowns)|: samples of the unknowns, mapped to
-    hypotheses, are samples of the posterior whatever coordinates were used.
-    """
-    free = jnp.asarray(coordinates.free)
-
-    def log_posterior(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
-        def physical(u: Array) -> Array:
-            return coordinates.hypothesis(u, anchor)[free]
-
-        hypothesis = coordinates.hypothesis(unknown, anchor)
-        _, log_volume = jnp.linalg.slogdet(jax.jacfwd(physical)(unknown))
-        return log_likelihood(variables, hypothesis, event) + log_prior(hypothesis) + log_volume
-
-    return log_posterior
