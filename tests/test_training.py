@@ -210,7 +210,6 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.experiment import build_model, open_stream
 from evgen_jax.training.parallel import AXIS, data_parallel
 from evgen_jax.training.step import init_state, make_train_step
-from evgen_jax.version import __version__
 assert jax.local_device_count() == {count}
 config = load_config({str(experiment / "config.yaml")!r})
 iterators = config.data_iterator_settings
