@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -203,17 +204,19 @@ def three_files(experiment, tmp_path_factory):
     """Few events each, runs 1 to 3."""
     directory = tmp_path_factory.mktemp("three")
     for i in range(3):
-        with (
-            h5py.File(experiment / "events" / "small_000002.hdf5") as old,
-            h5py.File(directory / f"{i}.hdf5", "w") as new,
-        ):
-            for name in old:
-                if isinstance(old[name], h5py.Dataset):
-                    rows = old[name][:]
-                    rows = rows[rows["Event"] < 4]
-                    rows["Run"] = i + 1
-                    new[name] = rows
+        write_events(experiment, directory / f"{i}.hdf5", range(4), run=i + 1)
     return directory
+
+
+def write_events(experiment: Path, path: Path, numbers: Collection[int], run: int = 1) -> None:
+    """A file with some events of the last one."""
+    with h5py.File(experiment / "events" / "small_000002.hdf5") as old, h5py.File(path, "w") as new:
+        for name in old:
+            if isinstance(old[name], h5py.Dataset):
+                rows = old[name][:]
+                rows = rows[np.isin(rows["Event"], list(numbers))]
+                rows["Run"] = run
+                new[name] = rows
 
 
 @pytest.mark.parametrize("how", ["processes", "cluster"])
@@ -270,7 +273,8 @@ def test_nobody_answers_at_the_scheduler(exported, three_files, command, tmp_pat
     assert code == 2 and "no Dask scheduler answers at tcp://127.0.0.1:1" in err
 
 
-def test_fits_from_pulses_with_goodness_of_fit(exported, three_files, command, tmp_path):
+def test_fits_from_pulses_with_goodness_of_fit(exported, experiment, command, tmp_path):
+    write_events(experiment, tmp_path / "events.hdf5", (0,))
     config = tmp_path / "config.yaml"
     text = (exported / "config.yaml").read_text()
     old = "reconstruction_settings: {seed: SmearedSeed,"
@@ -278,7 +282,7 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, three_files, command, t
     config.write_text(text.replace(old, "reconstruction_settings: {seed: pulses, calculate_goodness_of_fit: true,"))
     model = exported / "exported"
     code, out, err = command(
-        "reconstruct", model, three_files / "0.hdf5", "-o", tmp_path / "fits.hdf5", "--config", config
+        "reconstruct", model, tmp_path / "events.hdf5", "-o", tmp_path / "fits.hdf5", "--config", config
     )
     assert code == 0 and "0 failed" in out, err
     with h5py.File(tmp_path / "fits.hdf5") as table:
@@ -289,7 +293,7 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, three_files, command, t
     for refit in ("false", "true"):
         config.write_text(text.replace(old, f"{old} calculate_covariance_matrix: false, refit_directions: {refit},"))
         output = tmp_path / f"{refit}.hdf5"
-        code, _, err = command("reconstruct", model, three_files / "0.hdf5", "-o", output, "--config", config)
+        code, _, err = command("reconstruct", model, tmp_path / "events.hdf5", "-o", output, "--config", config)
         assert code == 0, err
         with h5py.File(output) as table:
             found[refit] = table["Variables"][:]

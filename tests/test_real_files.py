@@ -13,7 +13,7 @@ from evgen_jax.trafo import Trafo
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason="needs the experiment's files")]
 SEED = "MonopodFit4_PartialExclusion"
-FITTED = 3
+FITTED = 1
 FILES = {
     # file: (events, pulse table, label table, table of excluded DOMs)
     "cascade_mesc_l5_nue_low.hdf5": (2, "InIceDSTPulses", "LabelsDeepLearning", "BrightDOMs"),

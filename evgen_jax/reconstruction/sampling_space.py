@@ -18,8 +18,8 @@ from evgen_jax.reconstruction.coordinates import Coordinates, tangent_axes
 from evgen_jax.reconstruction.evaluator import LogLikelihood
 from evgen_jax.reconstruction.prior_density import SMALLEST_SINE, LogPrior
 
-SPREAD = 0.3
-"""Of the logarithm of a vector's length: near 1, where steps on the sphere have one size."""
+SPREAD = 0.2
+"""Of the logarithm of a vector's length: near 1, where steps on the sphere have one size. With 0.3 some trajectories diverge."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,13 @@ class SamplingSpace:
             result = result.at[azimuth].set(jnp.mod(jnp.arctan2(y, x), 2 * jnp.pi))
         return result
 
-    def log_volume(self, place: Array, anchor: Array) -> Array:
-        """What turns a log density by physical parameters into one by the scalars' unknowns and steradian."""
+    def log_volume(self, place: Array, anchor: Array, hypothesis: Array) -> Array:
+        """What turns a log density by physical parameters, at the hypothesis of a place, into one by unknowns and steradian."""
         scalars = jnp.asarray(self.coordinates.scalars, int)
         step = jnp.zeros(self.coordinates.size, place.dtype).at[: len(scalars)].set(1.0)
         # Every scalar depends on its own unknown alone.
         _, slopes = jax.jvp(lambda u: self.coordinates.hypothesis(u, anchor), (self._scalars(place),), (step,))
         total = jnp.sum(jnp.log(jnp.abs(slopes[scalars])))
-        hypothesis = self.hypothesis(place, anchor)
         for zenith, _ in self.coordinates.directions:
             total -= jnp.log(jnp.maximum(jnp.sin(hypothesis[zenith]), SMALLEST_SINE))
         return total
@@ -110,6 +109,6 @@ def make_log_posterior(
     def log_posterior(variables: Any, place: Array, anchor: Array, event: Event) -> Array:
         hypothesis = space.hypothesis(place, anchor)
         density = log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)
-        return density + space.log_volume(place, anchor) + space.log_length_density(place, anchor)
+        return density + space.log_volume(place, anchor, hypothesis) + space.log_length_density(place, anchor)
 
     return log_posterior
