@@ -85,7 +85,7 @@ def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
         for zenith in (0.001, 0.3, 2.0):
             anchor = jnp.asarray(MEAN).at[3].set(zenith)
             draw = stats.multivariate_t([0.0, 0, 0, -1], np.diag([0.7, 0.7 / scale**2, 0.7 / scale**2, 0.7]), df=4)
-            places = draw.rvs(40_000, random_state=rng)
+            places = draw.rvs(80_000, random_state=rng)
             weight = np.exp(np.asarray(density((), jnp.asarray(places), anchor, empty_event(108)))) / draw.pdf(places)
             error = weight.std() / np.sqrt(len(places))
             assert error < 0.05
