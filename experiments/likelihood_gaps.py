@@ -95,6 +95,7 @@ def with_splines(count: int, num_bins: int) -> dict:
 
 def track() -> dict:
     base = copy.deepcopy(CASCADE) | {"model_class": "EnteringSphereInfTrack"}
+    del base["config"]["opening_angle_as_cosine"]
     # A track's light grows slowly with its energy; the network learns how.
     base["config"] |= {"sphere_radius": RADIUS, "scale_charge": False, "add_dom_angular_acceptance": True,
                        "scale_charge_by_angular_acceptance": True}  # fmt: skip

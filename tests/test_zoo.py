@@ -20,6 +20,7 @@ from zoo import (
     RADIUS,
     TRACK,
     ZOO,
+    learned,
     section,
     settings_of,
 )
@@ -28,12 +29,13 @@ import evgen_jax as eg
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError
-from evgen_jax.geometry import flight_direction
+from evgen_jax.geometry import flight_direction, origin_angles
 from evgen_jax.model_directory import load_model, save_model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
 from evgen_jax.parameters import kind_of
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE_PARAMETERS
+from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.trafo import Trafo
 
 LOSSES = [{"config": {"loss_function_name": "unbinned_pulse_time_mpe_llh"}},
@@ -58,6 +60,33 @@ def event():
 MODELS: dict = {}
 
 
+def with_weights(variables):
+    """Fresh ones say too little about the inputs."""
+    return jax.tree.map(lambda x: x + 0.05 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), variables)
+
+
+def test_light_has_no_cusp_where_a_shower_points_at_a_dom(loaded_detector, x64):
+    """The slope of a DOM's charge by the direction jumps with the angle as an input, and does not with its cosine."""
+    jumps = {}
+    for smooth in (False, True):
+        settings = ModelSettings.model_validate(
+            learned("DefaultCascadeModel", opening_angle_as_cosine=smooth, float_precision="float64")
+        )
+        source, _ = build_source(settings, trafo_of(CASCADE_PARAMETERS))
+        detector = jax.tree.map(jnp.asarray, loaded_detector)
+        variables = with_weights(source.init_variables(jax.random.key(1), detector))
+        vertex = np.array([10.0, -20.0, 15.0])
+        zenith, azimuth = origin_angles(jnp.asarray(detector.position[40], float) - vertex)
+
+        aimed = jnp.array([*vertex, zenith, azimuth, 3000.0, 10000.0])
+        charge = jax.grad(
+            lambda h, s=source, v=variables, d=detector: s.light_yield(v, h, empty_event(108), d).charge[40]
+        )
+        before, after = (float(charge(aimed.at[3].add(side * 1e-5))[3]) for side in (-1.0, 1.0))
+        jumps[smooth] = abs(after - before)
+    assert jumps[False] > 1e-3 > 1e-5 > jumps[True], jumps
+
+
 @pytest.fixture
 def member(request, loaded_detector):
     """A member of the zoo with weights that matter, and its hypothesis."""
@@ -67,8 +96,7 @@ def member(request, loaded_detector):
         names = build_source(settings)[0].parameter_names
         source, _ = build_source(settings, trafo_of(names))
         detector = jax.tree.map(jnp.asarray, loaded_detector)
-        variables = source.init_variables(jax.random.key(1), detector)
-        variables = jax.tree.map(lambda x: x + 0.05 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), variables)
+        variables = with_weights(source.init_variables(jax.random.key(1), detector))
         plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
         MODELS[name] = eg.Model(source, variables, trafo_of(names), detector, settings=plain)
     return MODELS[name], np.array(ZOO[name][1], np.float32)

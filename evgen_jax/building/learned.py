@@ -25,7 +25,7 @@ OTHER_KEYS = ("float_precision", "additional_label_names", "snowstorm_parameter_
 
 def build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
     """`DefaultCascadeModel`."""
-    config, own = settings.config, ("shift_cascade_vertex", "add_opening_angle")
+    config, own = settings.config, ("shift_cascade_vertex", "add_opening_angle", "opening_angle_as_cosine")
     geometry = CascadeGeometry(**{key: bool(config[key]) for key in own if key in config})
     return _build(geometry, own, settings, trafo, inherited, where)
 

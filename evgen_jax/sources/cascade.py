@@ -30,10 +30,13 @@ class CascadeGeometry:
     Attributes:
       shift_cascade_vertex: measure distances and times from the shower maximum.
       add_opening_angle: angle between the shower's direction and that to the DOM as an input.
+      opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the shower points
+        at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their uncertainty.
     """
 
     shift_cascade_vertex: bool = True
     add_opening_angle: bool = True
+    opening_angle_as_cosine: bool = False
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -57,7 +60,9 @@ class CascadeGeometry:
         shared = jnp.concatenate([scaled[:3], direction, scaled[ENERGY : ENERGY + 1], scaled[len(PARAMETERS) :]])
         distance_scale = float((sum(s**2 for s in trafo.std[:3])) ** 0.5 + trafo.norm_constant)
         late: tuple[Array, ...] = ()
-        if self.add_opening_angle:
+        if self.add_opening_angle and self.opening_angle_as_cosine:
+            late = ((unit @ direction)[:, None],)
+        elif self.add_opening_angle:
             psi = opening_angle(jnp.broadcast_to(direction, unit.shape), unit)
             late = (((psi - trafo.mean[3]) / float(trafo.scale()[3]))[:, None],)
         homogeneous = None
