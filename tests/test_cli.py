@@ -1,7 +1,6 @@
 """The commands as a user types them: the three steps, wrong input, exit codes."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Collection
@@ -36,10 +35,10 @@ def exported(experiment, tmp_path_factory) -> Path:
 
 
 def test_three_scripts_give_a_model_that_fits_events(exported, experiment, command, tmp_path):
-    output = tmp_path / "fits.hdf5"
-    file = experiment / "events" / "small_000002.hdf5"
+    output, file = tmp_path / "fits.hdf5", tmp_path / "events.hdf5"
+    write_events(experiment, file, range(6))
     code, out, err = command("reconstruct", exported / "exported", file, "-o", output)
-    assert (code, out.strip().splitlines()[-1]) == (0, f"20 events fitted, 0 failed; wrote {output}"), err
+    assert (code, out.strip().splitlines()[-1]) == (0, f"6 events fitted, 0 failed; wrote {output}"), err
     with h5py.File(output) as table:
         rows = table["Variables"][:]
         assert json.loads(json.dumps([str(n) for n in table["Variables"].attrs["parameter_names"]]))[0] == "cascade_x"
@@ -52,13 +51,13 @@ def test_three_scripts_give_a_model_that_fits_events(exported, experiment, comma
 
 def test_events_with_a_missing_seed_are_marked_and_the_run_goes_on(exported, experiment, command, tmp_path):
     file = tmp_path / "events.hdf5"
-    shutil.copy(experiment / "events" / "small_000002.hdf5", file)
+    write_events(experiment, file, range(6))
     with h5py.File(file, "r+") as events:
         rows = events["SmearedSeed"][:]
         rows["x"][3] = np.nan
         events["SmearedSeed"][:] = rows
     code, out, _ = command("reconstruct", exported / "exported", file, "-o", tmp_path / "fits.hdf5")
-    assert code == 3 and "19 events fitted, 1 failed" in out
+    assert code == 3 and "5 events fitted, 1 failed" in out
     with h5py.File(tmp_path / "fits.hdf5") as table:
         rows = table["Variables"][:]
     assert rows["status"][3].decode() == "failed: the seed is missing or not finite"
@@ -124,21 +123,12 @@ def test_wrong_arguments(command, exported, tmp_path):
     assert code == 2 and "'cascade_w' is no parameter" in err and not (tmp_path / "o.hdf5.parts").exists()
 
 
-def set_run(node, run: int) -> None:
-    if isinstance(node, h5py.Dataset) and "Run" in (node.dtype.names or ()):
-        rows = node[:]
-        rows["Run"] = run
-        node[:] = rows
-
-
 def test_a_stopped_run_over_many_files_continues(exported, experiment, command, tmp_path, monkeypatch):
     """Each event once; a file that turns out corrupt is told and the others are kept; another model is refused."""
     files = tmp_path / "files"
     files.mkdir()
     for i in range(3):
-        shutil.copy(experiment / "events" / "small_000002.hdf5", files / f"{i}.hdf5")
-        with h5py.File(files / f"{i}.hdf5", "r+") as events:
-            events.visititems(lambda name, node, run=i + 1: set_run(node, run))
+        write_events(experiment, files / f"{i}.hdf5", range(6), run=i + 1)
     (files / "1.hdf5").write_bytes(b"no HDF5 at all")
     output, run = (
         tmp_path / "fits.hdf5",
@@ -164,11 +154,11 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
         file_fit, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k)
     )
     code, out, _ = command(*run)
-    assert code == 3 and "40 events fitted, 0 failed, 1 files could not be read" in out
+    assert code == 3 and "12 events fitted, 0 failed, 1 files could not be read" in out
     assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done
     with h5py.File(output) as table:
         rows, attributes = table["Variables"][:], dict(table["Variables"].attrs)
-    assert sorted(set(rows["Run"])) == [1, 3] and len({(r["Run"], r["Event"]) for r in rows}) == 40
+    assert sorted(set(rows["Run"])) == [1, 3] and len({(r["Run"], r["Event"]) for r in rows}) == 12
     assert "cascade_energy_unc: GeV" in list(attributes["units"]) and len(attributes["model_identity"]) == 16
     assert np.all(rows["cascade_x_unc"] > 0) and np.all(np.isfinite(rows["angular_unc"]))
     assert not (tmp_path / "fits.hdf5.parts").exists()
@@ -178,7 +168,7 @@ def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, 
     import pyarrow.parquet
 
     file = tmp_path / "events.hdf5"
-    shutil.copy(experiment / "events" / "small_000002.hdf5", file)
+    write_events(experiment, file, range(6))
     with h5py.File(file, "r+") as events:
         pulses, seeds = events["MCPulses"][:], events["SmearedSeed"][:]
         first, second = (seeds["Event"][i] for i in (0, 1))
@@ -189,7 +179,7 @@ def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, 
     code, out, err = command(
         "reconstruct", exported / "exported", file, "-o", tmp_path / "fits.parquet", "--columns", "reference"
     )
-    assert code == 3 and "18 events fitted, 1 failed, 1 without a usable pulse" in out, err
+    assert code == 3 and "4 events fitted, 1 failed, 1 without a usable pulse" in out, err
     table = pyarrow.parquet.read_table(tmp_path / "fits.parquet")
     assert {"cascade_x_reco", "cascade_x_seed", "cascade_x_unc_sandwhich", "loss_reco", "circular_unc"} <= set(
         table.column_names
