@@ -42,6 +42,17 @@ def dtype_of(config: dict[str, Any], where: str) -> Any:
     return DTYPES[precision]
 
 
+def flag(value: Any, where: str) -> bool:
+    """True or False; an empty value is False, as in Event-Generator's files.
+
+    Raises:
+      ConfigError: anything else. The text 'False' would count as True.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"{where}: expected True or False, got {value!r}.")
+    return bool(value)
+
+
 def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, default: float | None = None) -> float:
     """A number > `above` of a section.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, number, only_keys
+from evgen_jax.building.checks import dtype_of, flag, number, only_keys, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError
@@ -15,7 +15,7 @@ from evgen_jax.sources.source import Source
 from evgen_jax.sources.track import SphereTrackGeometry
 from evgen_jax.trafo import Trafo
 
-OPTIONS = {f.name for f in fields(LearnedOptions)} - {"additional_parameter_names"}
+OPTIONS = {f.name: f.default for f in fields(LearnedOptions) if f.name != "additional_parameter_names"}
 NETWORK_KEYS = (
     "num_filters_list", "method_list", "activation_list", "use_residual_list", "use_dropout_list", "keep_prob",
     "use_batch_norm_list", "filter_size_list",
@@ -26,7 +26,7 @@ OTHER_KEYS = ("float_precision", "additional_label_names", "snowstorm_parameter_
 def build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
     """`DefaultCascadeModel`."""
     config, own = settings.config, ("shift_cascade_vertex", "add_opening_angle", "opening_angle_as_cosine")
-    geometry = CascadeGeometry(**{key: bool(config[key]) for key in own if key in config})
+    geometry = CascadeGeometry(**{key: flag(config[key], f"{where}.config.{key}") for key in own if key in config})
     return _build(geometry, own, settings, trafo, inherited, where)
 
 
@@ -48,10 +48,7 @@ def _build(
     config = settings.config
     only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
     additional = additional_parameters(config)
-    options = {k: v for k, v in config.items() if k in OPTIONS}
-    for key in ("mixture_component_t_seeds", "charge_scale_tensors"):
-        if options.get(key) is not None:
-            options[key] = tuple(options[key])
+    options = {key: _option(config, key, where) for key in OPTIONS if key in config}
     time = settings.decoder_settings or inherited.decoder_settings
     charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
     if time is None or charge is None:
@@ -71,6 +68,20 @@ def _build(
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     return source
+
+
+def _option(config: dict[str, Any], key: str, where: str) -> Any:
+    """The value of an option, of the kind that its default has."""
+    value, default = config[key], OPTIONS[key]
+    if isinstance(default, bool):
+        return flag(value, f"{where}.config.{key}")
+    if isinstance(default, int):
+        return 0 if value is None else whole_number(config, key, where, least=0)
+    if isinstance(default, float):
+        return number(config, key, where, above=-float("inf"))
+    if value is not None and not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}.config.{key}: expected a list, got {value!r}.")
+    return None if value is None else tuple(value)
 
 
 def additional_parameters(config: dict[str, Any]) -> tuple[str, ...]:
@@ -112,6 +123,9 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
                               f"got {len(value)}.")  # fmt: skip
         return value
 
+    def flags(key: str, default: list) -> tuple[bool, ...]:
+        return tuple(flag(value, f"{where}.config.{key}") for value in per_layer(key, default))
+
     last = len(widths) - 1
     methods = per_layer("method_list", ["locally_connected"] + ["convolution"] * last)
     for method in methods:
@@ -122,8 +136,8 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
     activations = per_layer("activation_list", ["elu"] * last + [""])
     for activation in activations:
         check_activation(activation)
-    residual = per_layer("use_residual_list", [True] * last + [False])
-    dropout = tuple(bool(d) for d in per_layer("use_dropout_list", [False] * (last + 1)))
+    residual = flags("use_residual_list", [True] * last + [False])
+    dropout = flags("use_dropout_list", [False] * (last + 1))
     keep_prob = config.get("keep_prob")
     if dropout[-1]:
         raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
@@ -131,5 +145,5 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
         raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {keep_prob!r}.")
     return NetworkShape(
         tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
-        tuple(bool(r) for r in residual), dropout, float(keep_prob or 1.0),
+        residual, dropout, float(keep_prob or 1.0),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, number, only_keys, whole_number
+from evgen_jax.building.checks import dtype_of, flag, number, only_keys, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.building.learned import build_cascade, build_sphere_track
 from evgen_jax.config.records import ModelSettings
@@ -58,7 +58,9 @@ def _analytic_track(settings: ModelSettings, trafo: Trafo | None, inherited: Mod
     known = ("float_precision", "ice_parameters", "sphere_radius", "segment_length", "with_mean_losses")
     only_keys(config, known, f"{where}.config")
     segment = AnalyticSegmentSource(
-        _ice_parameters(config, where), dtype_of(config, where), bool(config.get("with_mean_losses", True))
+        _ice_parameters(config, where),
+        dtype_of(config, where),
+        flag(config.get("with_mean_losses", True), f"{where}.config.with_mean_losses"),
     )
     radius, length = number(config, "sphere_radius", where), number(config, "segment_length", where, default=15.0)
     return analytic_sphere_track(radius, length, segment)
