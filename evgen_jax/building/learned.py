@@ -71,17 +71,19 @@ def _build(
 
 
 def _option(config: dict[str, Any], key: str, where: str) -> Any:
-    """The value of an option, of the kind that its default has."""
+    """The value of an option, of the kind that its default has; where it is empty, False or the default."""
     value, default = config[key], OPTIONS[key]
     if isinstance(default, bool):
         return flag(value, f"{where}.config.{key}")
+    if value is None:
+        return default
     if isinstance(default, int):
-        return 0 if value is None else whole_number(config, key, where, least=0)
+        return whole_number(config, key, where, least=0)
     if isinstance(default, float):
         return number(config, key, where, above=-float("inf"))
-    if value is not None and not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple):
         raise ConfigError(f"{where}.config.{key}: expected a list, got {value!r}.")
-    return None if value is None else tuple(value)
+    return tuple(value)
 
 
 def additional_parameters(config: dict[str, Any]) -> tuple[str, ...]:

@@ -60,11 +60,13 @@ class CascadeGeometry:
         shared = jnp.concatenate([scaled[:3], direction, scaled[ENERGY : ENERGY + 1], scaled[len(PARAMETERS) :]])
         distance_scale = float((sum(s**2 for s in trafo.std[:3])) ** 0.5 + trafo.norm_constant)
         late: tuple[Array, ...] = ()
-        if self.add_opening_angle and self.opening_angle_as_cosine:
-            late = ((unit @ direction)[:, None],)
-        elif self.add_opening_angle:
-            psi = opening_angle(jnp.broadcast_to(direction, unit.shape), unit)
-            late = (((psi - trafo.mean[3]) / float(trafo.scale()[3]))[:, None],)
+        if self.add_opening_angle:
+            if self.opening_angle_as_cosine:
+                angle = unit @ direction
+            else:
+                psi = opening_angle(jnp.broadcast_to(direction, unit.shape), unit)
+                angle = (psi - trafo.mean[3]) / float(trafo.scale()[3])
+            late = (angle[:, None],)
         homogeneous = None
         if with_homogeneous_charge:
             photons = float(PHOTONS_PER_GEV * constants.CHARGE_ENERGY_SCALE * DOM_AREA * MEAN_ACCEPTANCE)
