@@ -76,7 +76,8 @@ def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path
             if remaining <= 0:
                 return
             try:
-                labels = read_event_file(path, config.data_handler_settings, detector).labels
+                file = read_event_file(path, config.data_handler_settings, detector, strict=settings.strict)
+                labels = file.relative_labels()[file.good]
             except DataError as error:
                 if settings.strict or len(files) == 1:
                     raise

@@ -78,6 +78,7 @@ class BatchStream:
         self._executor: ProcessPoolExecutor | None = None
         self._ahead: dict[tuple[int, int], list[Future]] = {}
         self._skipped: set[Path] = set()
+        self._noted: set[Path] = set()
         self._batches = self._generate()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -155,11 +156,14 @@ class BatchStream:
                 if len(self._skipped) == len(self._files):
                     raise DataError(f"none of the {len(self._files)} files can be used; the last one: {result}")
                 continue
-            events.extend((result, i) for i in range(len(result)))
+            if result.notes() and path not in self._noted:
+                self._noted.add(path)
+                LOGGER.warning("%s", result.notes())
+            events.extend((result, i) for i in result.good)
         return events
 
     def _submit(self, paths: list[Path]) -> list[Future]:
-        arguments = [(path, self._handler, self._detector, self._labels) for path in paths]
+        arguments = [(path, self._handler, self._detector, self._labels, self._settings.strict) for path in paths]
         if self._workers == 0:
             return [_done(_read_or_error(*a)) for a in arguments]
         if self._executor is None:
@@ -181,20 +185,31 @@ def _done(result: EventFile | DataError) -> Future:
     return future
 
 
-def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool):
+def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool, strict: bool):
     try:
-        return read_event_file(path, handler, detector, labels=labels)
+        return read_event_file(path, handler, detector, labels=labels, strict=strict)
     except DataError as error:
         return error
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them."""
-    padded = pad_events([(events[i][0].packed, events[i][1]) for i in chosen], factor=4, time_dtype=np.float32)
-    labels = [events[i][0].labels for i in chosen]
+    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them.
+
+    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels alike:
+    only differences of times matter.
+    """
+    own = [events[i] for i in chosen]
+    anchors = np.array([file.anchors[i] for file, i in own])
+    padded = pad_events(
+        [(file.packed, i) for file, i in own],
+        factor=4,
+        time_dtype=np.float32,
+        anchors=anchors if anchors.any() else None,
+    )
+    labels = [file.relative_labels() for file, _ in own]
     values = (
-        np.zeros((len(chosen), 0))
+        np.zeros((len(own), 0))
         if labels[0] is None
-        else np.stack([file[events[i][1]] for file, i in zip(labels, chosen, strict=True)])
+        else np.stack([rows[i] for rows, (_, i) in zip(labels, own, strict=True)])
     )
     return Batch(padded, values.astype(np.float32))
