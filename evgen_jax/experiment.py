@@ -18,6 +18,7 @@ from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSe
 from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags, label_names
+from evgen_jax.data.plausibility import compare_with_detector
 from evgen_jax.detector import Detector, fingerprint, load_detector
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.files import set_aside
@@ -167,7 +168,7 @@ def check_data(config: ExperimentConfig, name: str, detector: Detector) -> None:
     files = find_files(settings.input_data)
     for path in files:
         try:
-            read_event_file(path, config.data_handler_settings, detector)
+            compare_with_detector(read_event_file(path, config.data_handler_settings, detector), detector)
             return
         except DataError:
             if settings.strict or path == files[-1]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.plausibility import compare_with_detector
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -115,6 +116,7 @@ def make_seed_reader(
         )  # fmt: skip
         if file.notes():
             LOGGER.warning("%s", file.notes())
+        compare_with_detector(file, model.detector)
         if names == (FROM_PULSES,):
             return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
         given = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]

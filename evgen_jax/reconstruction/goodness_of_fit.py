@@ -90,7 +90,7 @@ def make_goodness_of_fit(
         truth = np.tile(best, (num_samples, 1)) if hypotheses is None else np.asarray(hypotheses, np.float64)
         if truth.shape != (num_samples, len(best)):
             raise ReconstructionError(f"expected hypotheses of shape {(num_samples, len(best))}, got {truth.shape}.")
-        event = _without_unusable_pulses(event)
+        event = without_unusable_pulses(event)
         start, stop = np.asarray(event.readout, np.float64)
         readout = (float(start), float(stop))
         if readout not in samplers:
@@ -121,7 +121,8 @@ def _p_value(values: np.ndarray) -> np.ndarray:
     return np.mean(values <= values[0], axis=0)
 
 
-def _without_unusable_pulses(event: Event) -> Event:
+def without_unusable_pulses(event: Event) -> Event:
+    """The event with pulses at modules that take no part masked."""
     pulses = event.pulses
     dom = np.asarray(event.active)[np.minimum(np.asarray(pulses.slot), len(event.active) - 1)]
     kept = np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
