@@ -13,7 +13,7 @@ from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
-from evgen_jax.detector import Detector
+from evgen_jax.detector import Detector, geometry_fingerprint
 from evgen_jax.errors import ConfigError
 from evgen_jax.event import Event, bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names
@@ -98,7 +98,14 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
     """The exported model that the configuration names, or the analytic counterpart of the model to train."""
     if config.simulation_settings.model:
-        return load_model(config.simulation_settings.model)
+        model = load_model(config.simulation_settings.model)
+        if geometry_fingerprint(model.detector) != geometry_fingerprint(detector):
+            raise ConfigError(
+                f"simulation_settings.model: {config.simulation_settings.model} was trained for the detector "
+                f"'{model.detector.name}' with {model.detector.num_doms} modules, which is not '{detector.name}' of "
+                f"detector_settings.geometry with {detector.num_doms} modules."
+            )
+        return model
 
     def load_settings(directory: str) -> ModelSettings:
         return validate(ModelSettings, load_model(directory).settings["model_settings"], directory)

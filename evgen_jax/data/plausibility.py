@@ -10,7 +10,7 @@ from evgen_jax.data.event_file import EventFile
 from evgen_jax.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
-FEWEST_MODULES, FEWEST_EVENTS = 5, 20
+FEWEST_MODULES, FEWEST_EVENTS = 5, 10
 SCATTERED, SIGNIFICANT = 0.8, 4.0
 """Light is local where its scatter, see `scatter_of_light`, is below the first number, or below 1 by more than the second times
 its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array of 200 m, 1 for permuted modules."""
