@@ -147,6 +147,7 @@ def whole_labels(labels: np.ndarray) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.dtype.kind in "iub":
         return np.where((labels >= 0) & (labels <= np.iinfo(np.int64).max), labels, 0).astype(np.int64) - (labels < 0)
+    labels = labels.astype(np.float64)
     whole = np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0) & (labels < 2.0**62)
     return np.where(whole, labels, -1).astype(np.int64)
 

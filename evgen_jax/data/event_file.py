@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import jax
@@ -234,11 +234,16 @@ def _doms(file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector
 
 
 def _absent(file: TableFile, key: str, consequence: str) -> bool:
-    """Whether a table of exclusions is not there, with a warning: files without exclusions may lack it."""
-    if not file.has(key):
-        LOGGER.warning("%s: table '%s' is missing; %s.", file.path, key, consequence)
-        return True
-    return False
+    """Whether a table of exclusions is not there, told once a folder: files without exclusions may lack it."""
+    if file.has(key):
+        return False
+    _say_once(f"{file.path.parent}: table '{key}' is missing in its files; {consequence}.")
+    return True
+
+
+@lru_cache(maxsize=64)
+def _say_once(text: str) -> None:
+    LOGGER.warning("%s", text)
 
 
 def _read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector):

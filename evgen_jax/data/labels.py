@@ -5,6 +5,7 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.tables import EventIds, TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
+from evgen_jax.measured import LARGEST
 from evgen_jax.parameters import kind_of
 
 CASCADE = (
@@ -98,7 +99,7 @@ def _out_of_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, i
     wrong: dict[int, str] = {}
     for i, name in enumerate(names):
         column = values[:, i]
-        for row in np.flatnonzero(~np.isfinite(column)):
+        for row in np.flatnonzero(~(np.abs(column) < LARGEST)):
             wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected a finite number")
         bad, expected = np.zeros(len(column), bool), ""
         if "energy" in name:

@@ -11,6 +11,8 @@ from evgen_jax.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 FEWEST_MODULES, FEWEST_EVENTS = 5, 10
+FAINT = 1e-6
+"""Of the brightest module's charge: no light to speak of elsewhere."""
 SCATTERED, SIGNIFICANT = 0.8, 4.0
 """Light is local where its scatter, see `scatter_of_light`, is below the first number, or below 1 by more than the second times
 its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array of 200 m, 1 for permuted modules."""
@@ -30,12 +32,12 @@ def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]
         own = slice(*packed.active_offsets[i : i + 2])
         dom, charge = packed.active[own], packed.active_charge[own]
         lit = (charge > 0) & packed.usable[dom]
-        dom, charge = dom[lit], charge[lit]
-        if len(dom) == 0:
+        if not lit.any():
             continue
+        dom, charge = dom[lit], charge[lit] / charge[lit].max()
         brightest = dom[np.argmax(charge)]
         elsewhere = string[dom] != string[brightest]
-        if elsewhere.sum() < FEWEST_MODULES:
+        if elsewhere.sum() < FEWEST_MODULES or not charge[elsewhere].max() > FAINT:
             continue
         distance = np.linalg.norm(position[dom[elsewhere]] - position[brightest], axis=1)
         found.append(np.average(distance, weights=charge[elsewhere] ** 2) / max(distance.mean(), 1e-9))

@@ -72,7 +72,7 @@ class TableFile:
             self._rows[name] = self._read(name)
         rows = self._rows[name]
         known = rows.dtype.names or ()
-        for column in columns:
+        for column in (*columns, *({"exists"} & set(known))):
             if column not in known:
                 raise DataError(
                     f"{self.path}: table '{name}' has no column '{column}'; it has {', '.join(known)}."
@@ -267,6 +267,12 @@ class EventIds:
         return values
 
 
+def _are_whole(values: np.ndarray) -> bool:
+    """Whether floating-point numbers are whole and so small that each is a number of its own."""
+    values = values.astype(np.float64)
+    return bool(np.all((values == np.floor(values)) & (np.abs(values) < 2.0**53)))
+
+
 def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...]:
     """Id columns of a table.
 
@@ -285,6 +291,6 @@ def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...
     for column in own:
         kind = rows.dtype[column]
         values = rows[column]
-        if kind.shape or kind.kind not in "iufb" or (kind.kind == "f" and not np.all(values == np.floor(values))):
+        if kind.shape or kind.kind not in "iufb" or (kind.kind == "f" and not _are_whole(values)):
             raise DataError(f"{file.path}: column '{column}' of table '{table}' must hold whole numbers, got {kind}.")
     return own
