@@ -1,7 +1,7 @@
 """The detector: where the optical modules are and how they respond. Any geometry, from a CSV table."""
 
-import csv
 import hashlib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,32 @@ import numpy as np
 from flax import struct
 from jax import Array
 
-from evgen_jax.errors import DetectorError, suggestion
+from evgen_jax.detector_table import DetectorTable, LabelRange, read_detector_table, write_detector_table
+from evgen_jax.errors import DetectorError
+from evgen_jax.parameters import kind_of
 
-REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
-OPTIONAL_COLUMNS = {"relative_efficiency": 1.0, "noise_rate": 0.0, "usable": 1.0}
 EMBEDDED = "icecube86"
+EMBEDDED_FINGERPRINT = "f57f89a84b1ecc90a1f0f4fcb4ddd611d8eccbe09641dd66af015be58791d3a1"
+ICETOP = LabelRange(1, 86, 61, 66)
+"""Surface modules of IceCube, whose pulses may stand in the same tables as those of the in-ice array."""
+SMALL_TABLE = 1 << 22
+"""Entries up to which labels are looked up in a table of all numbers; beyond, in sorted lists."""
 
 
 class Detector(struct.PyTreeNode):
     """Per-DOM tables; every array has the DOM axis D first.
 
     Attributes:
-      position: [D, 3], m, detector coordinates, z up.
+      position: [D, 3], m, detector coordinates relative to `origin`, z up.
       relative_efficiency: [D], 1 for a standard module.
       noise_rate: [D], 1/ns.
       string, om: [D], labels as the experiment numbers them.
-      usable: [D], False for modules that never give data.
+      usable: [D], False for modules that never give data: they take no part in any event.
       name: what the table is called.
+      origin: x, y, z in m that were subtracted from the table's coordinates, 0 unless those are too large for float32
+        (such as eastings and northings). Hypotheses are relative to it; files hold the table's coordinates.
+      ignored: labels of modules that belong to the experiment but not to this array, such as IceTop's; their pulses are
+        left out and counted. Any other label that is not in the table is an error.
     """
 
     position: Array
@@ -37,96 +46,138 @@ class Detector(struct.PyTreeNode):
     om: Array
     usable: Array
     name: str = struct.field(pytree_node=False, default="detector")
+    origin: tuple[float, float, float] = struct.field(pytree_node=False, default=(0.0, 0.0, 0.0))
+    ignored: tuple[LabelRange, ...] = struct.field(pytree_node=False, default=())
 
     @property
     def num_doms(self) -> int:
         return self.position.shape[0]
 
     def dom_index(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
-        """Positions in the tables of modules given by their labels (host side); -1 for unknown ones."""
-        own_string, own_om = np.asarray(self.string), np.asarray(self.om)
-        width = int(own_om.max()) + 1
-        table = np.full((int(own_string.max()) + 1) * width, -1, np.int64)
-        table[own_string.astype(np.int64) * width + own_om] = np.arange(len(own_string))
-        string, om = np.asarray(string, np.int64), np.asarray(om, np.int64)
-        known = (string >= 0) & (string <= own_string.max()) & (om >= 0) & (om < width)
-        return np.where(known, table[np.where(known, string * width + om, 0)], -1)
+        """Positions [P] in the tables of modules given by their labels [P] (host side); -1 for unknown ones."""
+        strings, string_rank = np.unique(np.asarray(self.string, np.int64), return_inverse=True)
+        oms, om_rank = np.unique(np.asarray(self.om, np.int64), return_inverse=True)
+        # Two small ranks make one key, however large the labels are.
+        first, second = _rank(strings, whole_labels(string)), _rank(oms, whole_labels(om))
+        key = string_rank.ravel() * len(oms) + om_rank.ravel()
+        order = np.argsort(key)
+        found = _rank(key[order], np.where((first >= 0) & (second >= 0), first * len(oms) + second, -1))
+        return np.where(found >= 0, order[found], -1)
+
+    def is_ignored(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
+        """Which labels [P] are known not to belong to this array, see `ignored`."""
+        out = np.zeros(np.shape(string), bool)
+        for a, b, c, d in self.ignored:
+            out |= (string >= a) & (string <= b) & (om >= c) & (om <= d)
+        return out
+
+    def relative_to_origin(self, names: Sequence[str], values: np.ndarray, sign: int = -1) -> np.ndarray:
+        """Hypotheses [..., H] of the table's coordinates as hypotheses of this detector; with sign +1 the way back.
+
+        Args:
+          names: of the parameters, H of them; coordinates are those whose names end with x, y and z.
+          values: physical units.
+          sign: -1 subtracts the origin, +1 adds it.
+        """
+        if not any(self.origin):
+            return values
+        shift = np.zeros(len(names))
+        for i, name in enumerate(names):
+            kind = kind_of(name)
+            if kind is not None and kind[0] in ("x", "y", "z"):
+                shift[i] = self.origin["xyz".index(kind[0])]
+        return values + sign * shift
 
     def to_csv(self, path: str | Path) -> None:
-        """Writes the table that `load_detector` reads."""
-        with open(path, "w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS])
-            for i in range(self.num_doms):
-                numbers = [*self.position[i], self.relative_efficiency[i], self.noise_rate[i]]
-                writer.writerow(
-                    [int(self.string[i]), int(self.om[i]), *(repr(float(v)) for v in numbers), int(self.usable[i])]
-                )
+        """Writes the table that `load_detector` reads, with the coordinates of the original table."""
+        position = np.asarray(self.position, np.float64) + np.asarray(self.origin)
+        columns = dict(zip("xyz", position.T, strict=True)) | {
+            name: np.asarray(getattr(self, name), np.float64)
+            for name in ("string", "om", "relative_efficiency", "noise_rate", "usable")
+        }
+        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored))
 
 
 def load_detector(path: str | Path | None = None) -> Detector:
     """Reads a detector from a CSV table with a header line.
 
+    Lines that begin with # are comments; three of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
+    from the coordinates; chosen by the program where these are too large for float32) and `# ignored: string 1-86, om
+    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted).
+
     Args:
       path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Columns string, om, x, y, z
-        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1.
+        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1. Other columns are
+        not read.
 
     Raises:
-      DetectorError: no such file, a missing column, a value that is no number, or a DOM given twice.
+      DetectorError: no such file, a missing or misspelt column, a value outside its range, or a DOM given twice.
     """
     if path is None or str(path) == EMBEDDED:
         with resources.as_file(resources.files("evgen_jax") / "tables" / f"{EMBEDDED}.csv") as embedded:
-            return _read(Path(embedded), EMBEDDED)
+            return _from_table(read_detector_table(Path(embedded)), EMBEDDED)
     path = Path(path)
     if not path.is_file():
         raise DetectorError(f"{path}: no such detector table. Give a CSV file or '{EMBEDDED}'.")
-    return _read(path, path.stem)
+    return _from_table(read_detector_table(path), path.stem)
 
 
-def _read(path: Path, name: str) -> Detector:
-    with open(path, newline="") as file:
-        rows = list(csv.reader(line for line in file if line.strip() and not line.startswith("#")))
-    if len(rows) < 2:
-        raise DetectorError(f"{path}: expected a header line and one line per DOM, got {len(rows)} lines.")
-    header = [c.strip() for c in rows[0]]
-    for column in REQUIRED_COLUMNS:
-        if column not in header:
-            raise DetectorError(
-                f"{path}: column '{column}' is missing; found {', '.join(header)}." + suggestion(column, header)
-            )
-    try:
-        values: dict[str, Any] = {c: np.array([float(row[i]) for row in rows[1:]]) for i, c in enumerate(header)}
-    except (ValueError, IndexError) as error:
-        raise DetectorError(f"{path}: every line needs {len(header)} numbers ({error}).") from None
-    for column, default in OPTIONAL_COLUMNS.items():
-        values.setdefault(column, np.full(len(rows) - 1, default))
-    for column in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS):
-        if not np.all(np.isfinite(values[column])):
-            line = int(np.argmin(np.isfinite(values[column]))) + 2
-            raise DetectorError(f"{path}: line {line}: '{column}' is not finite.")
-    labels: Any = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
-    if labels.min() < 0:
-        raise DetectorError(f"{path}: string and om numbers must not be negative.")
-    unique, counts = np.unique(labels, axis=0, return_counts=True)
-    if counts.max() > 1:
-        string, om = unique[np.argmax(counts)]
-        raise DetectorError(f"{path}: DOM (string {string}, om {om}) is given {counts.max()} times.")
-    position: Any = np.stack([values[c] for c in "xyz"], axis=1)
-    return Detector(
+def _from_table(table: DetectorTable, name: str) -> Detector:
+    values: dict[str, Any] = dict(table.columns)
+    position = np.stack([values[c] for c in "xyz"], axis=1) - np.asarray(table.origin)
+    detector = Detector(
         position=position.astype(np.float32),
         relative_efficiency=values["relative_efficiency"].astype(np.float32),
         noise_rate=values["noise_rate"].astype(np.float32),
-        string=labels[:, 0].astype(np.int32),
-        om=labels[:, 1].astype(np.int32),
+        string=values["string"].astype(np.int32),
+        om=values["om"].astype(np.int32),
         usable=values["usable"] > 0,
-        name=name,
+        name=table.name or name,
+        origin=table.origin,
+        ignored=table.ignored,
     )
+    # Copies of the embedded table, such as those in models of earlier versions, know IceTop's labels as it does.
+    if not table.ignored and fingerprint(detector) == EMBEDDED_FINGERPRINT:
+        return detector.replace(ignored=(ICETOP,))
+    return detector
+
+
+def whole_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels as int64; -1 where a number is not whole, negative or beyond int64."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind in "iub":
+        return np.where((labels >= 0) & (labels <= np.iinfo(np.int64).max), labels, 0).astype(np.int64) - (labels < 0)
+    whole = np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0) & (labels < 2.0**62)
+    return np.where(whole, labels, -1).astype(np.int64)
+
+
+def _rank(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Place of every value among the sorted `known` ones, -1 where it is not among them."""
+    low, high = int(known[0]), int(known[-1])
+    if high - low < SMALL_TABLE:
+        table = np.full(high - low + 1, -1, np.int64)
+        table[known - low] = np.arange(len(known))
+        inside = (values >= low) & (values <= high)
+        return np.where(inside, table[np.where(inside, values - low, 0)], -1)
+    place = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.where(known[place] == values, place, -1)
 
 
 def fingerprint(detector: Detector) -> str:
     """Checksum of all tables: equal for equal detectors, whatever they are called."""
+    return _checksum(jax.tree.leaves(detector), detector.origin)
+
+
+def geometry_fingerprint(detector: Detector) -> str:
+    """Checksum of labels and positions: what pulses of a file need to be those of this detector."""
+    return _checksum((detector.string, detector.om, detector.position), detector.origin)
+
+
+def _checksum(tables: Sequence[Any], origin: tuple[float, float, float]) -> str:
     digest = hashlib.sha256()
-    for table in jax.tree.leaves(detector):
+    for table in tables:
         array = np.asarray(table)
         digest.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
+    if any(origin):
+        digest.update(repr(origin).encode())
     return digest.hexdigest()

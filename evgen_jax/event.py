@@ -68,54 +68,87 @@ class Event(struct.PyTreeNode):
         excluded_doms: Sequence[tuple[int, int]] = (),
         excluded_windows: Sequence[tuple[int, int, float, float]] = (),
         window_buffer: float = 100.0,
-        discard_excluded: bool = True,
+        discard_excluded: bool = False,
     ) -> "Event":
-        """Makes an event from one-dimensional arrays.
+        """Makes an event from one-dimensional arrays: the same, bit for bit, as from a file that holds them.
+
+        The detector's unusable modules take no part. Pulses inside excluded windows are left out; windows of one module
+        that overlap count once.
 
         Args:
-          charge, time, string, om: one entry per pulse: PE, ns and the labels of the DOM.
+          charge, time, string, om: one entry per pulse: PE, ns and the labels of the DOM. Pulses at labels that the
+            detector ignores (such as IceTop's) are left out.
           detector: gives the meaning of the labels.
           readout: start and stop of the readout window in ns; default: first to last pulse widened by
             `window_buffer` on either side.
           excluded_doms: (string, om) that take no part, besides the detector's unusable ones.
-          excluded_windows: (string, om, start, stop) in ns; pulses inside must be removed, as they are here.
-          discard_excluded: drop pulses at excluded DOMs.
+          excluded_windows: (string, om, start, stop) in ns.
+          discard_excluded: drop pulses at modules that take no part. Their charges never count; their arrival times do
+            unless this is set (as `discard_pulses_from_excluded_doms` of configurations).
 
         Raises:
           DataError: lengths differ, an unknown DOM, a charge that is negative or not finite, a time that is not
-            finite, or a window that stops before it starts.
+            finite, or a window or readout that is not finite or stops before it starts.
         """
         # Packing builds on this file.
         from evgen_jax.packing import build_event
 
-        charges, times = np.asarray(charge, np.float64), np.asarray(time, np.float64)
-        strings, oms = np.asarray(string, np.int64), np.asarray(om, np.int64)
+        charges, times = _numbers("charge", charge), _numbers("time", time)
+        strings, oms = _numbers("string", string), _numbers("om", om)
         if not charges.shape == times.shape == strings.shape == oms.shape or charges.ndim != 1:
             raise DataError(
                 "Event.from_pulses: charge, time, string and om must be 1-d arrays of one length, got shapes "
                 f"{charges.shape}, {times.shape}, {strings.shape}, {oms.shape}."
             )
-        dom = detector.dom_index(strings, oms)
-        _check_doms(dom, strings, oms, detector)
+        dom = _known_doms(detector, strings, oms)
+        charges, times, dom = charges[dom >= 0], times[dom >= 0], dom[dom >= 0]
         usable = np.array(detector.usable)
-        for s, o in excluded_doms:
-            index = detector.dom_index(np.array([s]), np.array([o]))
-            _check_doms(index, np.array([s]), np.array([o]), detector)
-            usable[index] = False
-        windows = np.array([w[2:] for w in excluded_windows], np.float64).reshape(-1, 2)
-        window_labels = np.array([w[:2] for w in excluded_windows], np.int64).reshape(-1, 2)
-        window_dom = detector.dom_index(window_labels[:, 0], window_labels[:, 1])
-        _check_doms(window_dom, window_labels[:, 0], window_labels[:, 1], detector)
+        excluded = _rows("excluded_doms", excluded_doms, 2, "(string, om)")
+        dead = _known_doms(detector, *excluded.T)
+        usable[dead[dead >= 0]] = False
+        windows = _rows("excluded_windows", excluded_windows, 4, "(string, om, start, stop)")
+        window_dom = _known_doms(detector, *windows[:, :2].T)
+        windows, window_dom = windows[window_dom >= 0, 2:], window_dom[window_dom >= 0]
+        if readout is not None and np.shape(readout) != (2,):
+            raise DataError(f"Event.from_pulses: readout must be (start, stop) in ns, got {readout!r}.")
+        if not window_buffer >= 0:
+            raise DataError(f"Event.from_pulses: window_buffer must be >= 0 ns, got {window_buffer}.")
         return build_event(
             charges, times, dom, num_doms=detector.num_doms, readout=readout, usable=usable, windows=windows,
-            window_dom=window_dom, window_buffer=window_buffer, discard_excluded=discard_excluded, drop_in_windows=True,
+            window_dom=window_dom, window_buffer=window_buffer, discard_excluded=discard_excluded,
         )  # fmt: skip
 
 
-def _check_doms(dom: np.ndarray, string: np.ndarray, om: np.ndarray, detector: Detector) -> None:
-    if np.any(dom < 0):
-        i = int(np.argmax(dom < 0))
-        raise DataError(f"DOM (string {string[i]}, om {om[i]}) is not part of the detector '{detector.name}'.")
+def _numbers(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+        return array if array.dtype.kind in "iub" else array.astype(np.float64)
+    except (ValueError, TypeError):
+        raise DataError(f"Event.from_pulses: {name} must be numbers, got {values!r:.80}.") from None
+
+
+def _rows(name: str, values: Any, width: int, form: str) -> np.ndarray:
+    array = _numbers(name, list(values)).astype(np.float64)
+    if array.size == 0:
+        return np.zeros((0, width))
+    if array.ndim != 2 or array.shape[1] != width:
+        raise DataError(f"Event.from_pulses: {name} must be rows {form}, got an array of shape {array.shape}.")
+    return array
+
+
+def _known_doms(detector: Detector, string: np.ndarray, om: np.ndarray) -> np.ndarray:
+    """Places of labels in the detector's tables; -1 for those that it ignores.
+
+    Raises:
+      DataError: a label that the detector does not know.
+    """
+    dom = detector.dom_index(string, om)
+    unknown = (dom < 0) & ~detector.is_ignored(string, om)
+    if np.any(unknown):
+        i = int(np.argmax(unknown))
+        labels = (int(v) if v == np.floor(v) else v for v in (string[i], om[i]))
+        raise DataError("DOM (string {}, om {}) is not part of the detector '{}'.".format(*labels, detector.name))
+    return dom
 
 
 def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:

@@ -20,7 +20,7 @@ from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSe
 from evgen_jax.data.batches import BatchStream, dark_share, find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags, label_names
-from evgen_jax.data.plausibility import LabelReport
+from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.detector import Detector, fingerprint, load_detector
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.files import set_aside
@@ -89,7 +89,8 @@ def create_trafo(
             if remaining <= 0:
                 return
             try:
-                file = read_event_file(path, config.data_handler_settings, detector)
+                file = read_event_file(path, config.data_handler_settings, detector, strict=settings.strict)
+                labels = usable_labels(file)
             except DataError as error:
                 if settings.strict or len(files) == 1:
                     raise
@@ -98,8 +99,8 @@ def create_trafo(
                     raise DataError(f"none of the {len(files)} files can be used; the last one: {error}") from None
                 continue
             report.add(file)
-            yield file.labels[:remaining]
-            remaining -= len(file)
+            yield labels[:remaining]
+            remaining -= len(labels)
 
     trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE

@@ -9,6 +9,7 @@ import numpy as np
 
 from evgen_jax.errors import DataError
 from evgen_jax.event import Event, Pulses, Windows, bucket
+from evgen_jax.measured import Measured, faults, with_merged_windows, with_readout, without_pulses_in_windows
 
 
 @dataclass(frozen=True)
@@ -16,16 +17,17 @@ class PackedEvents:
     """Many events as flat arrays; event i owns the entries offsets[i] : offsets[i + 1] of each kind.
 
     Attributes:
-      num_doms: D.
+      usable: [D], the detector's own.
       charge, time, slot, first, quantile, mask: pulses sorted by event, DOM and time, as in `Pulses`.
       pulse_offsets: [E + 1].
       active, active_charge: DOMs with a pulse or a window, and their charge; active_offsets [E + 1].
       window, window_slot: excluded windows [.., 2]; window_offsets [E + 1].
-      excluded: DOMs that take no part; excluded_offsets [E + 1].
+      excluded: further DOMs that take no part; excluded_offsets [E + 1].
       readout: [E, 2].
+      dropped: pulses inside excluded windows, which were left out.
     """
 
-    num_doms: int
+    usable: np.ndarray
     charge: np.ndarray
     time: np.ndarray
     slot: np.ndarray
@@ -42,36 +44,43 @@ class PackedEvents:
     excluded: np.ndarray
     excluded_offsets: np.ndarray
     readout: np.ndarray
+    dropped: int
+
+    @property
+    def num_doms(self) -> int:
+        return len(self.usable)
 
 
 def pack_events(
-    event: np.ndarray,
-    dom: np.ndarray,
-    charge: np.ndarray,
-    time: np.ndarray,
+    measured: Measured,
+    usable: np.ndarray,
     *,
-    num_events: int,
-    num_doms: int,
-    excluded_event: np.ndarray,
-    excluded_dom: np.ndarray,
-    window_event: np.ndarray,
-    window_dom: np.ndarray,
-    window: np.ndarray,
-    readout: np.ndarray | None,
-    window_buffer: float,
-    discard_excluded: bool,
+    window_buffer: float = 100.0,
+    discard_excluded: bool = False,
+    drop_in_windows: bool = True,
 ) -> PackedEvents:
-    """Sorts the pulses and finds the active DOMs, first pulses and charge quantiles of all events.
+    """Treats and sorts what was measured: the one way from pulses to events, from files and from arrays alike.
+
+    Excluded windows of a module that overlap are merged; pulses inside are left out. Then the pulses are sorted, and active
+    DOMs, first pulses and charge quantiles found.
 
     Args:
-      event, dom, charge, time: [P], of all pulses.
-      excluded_event, excluded_dom: [X], pairs that take no part.
-      window_event, window_dom, window: [W], [W], [W, 2], excluded time windows, ns.
-      readout: [E, 2], or None: first to last pulse widened by `window_buffer` on either side.
-      discard_excluded: mask pulses at excluded DOMs.
+      measured: without faults, see `measured.faults`.
+      usable: [D], the detector's own; other modules take no part in any event.
+      window_buffer: ns, of readout windows that are not given.
+      discard_excluded: mask pulses at modules that take no part. Their charges never count; their arrival times do unless
+        this is set, since the times of a saturated module are still right.
+      drop_in_windows: False keeps pulses inside excluded windows; for comparisons with the reference program, which
+        relies on the caller to remove them.
     """
+    num_events, num_doms = measured.num_events, len(usable)
+    measured = with_merged_windows(with_readout(measured, window_buffer), num_doms)
+    dropped = 0
+    if drop_in_windows:
+        measured, dropped = without_pulses_in_windows(measured, num_doms)
     edges = np.arange(num_events + 1)
-    key = event.astype(np.int64) * num_doms + dom
+    charge, time = measured.charge, measured.time
+    key = measured.event.astype(np.int64) * num_doms + measured.dom
     step = np.diff(key)
     # Files are written in this order; a stable sort keeps the order of pulses at one time.
     if np.any(step < 0) or np.any((step == 0) & (np.diff(time) < 0)):
@@ -83,8 +92,7 @@ def pack_events(
     hit = key[first]
     hit_charge, quantile = charge_quantiles(charge, first)
 
-    order = np.lexsort((window[:, 0], window_event * num_doms + window_dom))
-    window_key = (window_event * num_doms + window_dom)[order]
+    window_key = measured.window_event * num_doms + measured.window_dom
     active_key, active_charge, slot = hit, hit_charge, group
     if len(window_key):
         active_key = np.union1d(hit, window_key)
@@ -97,23 +105,18 @@ def pack_events(
     offsets = np.searchsorted(pulse_event, edges)
 
     mask = np.ones(len(key), bool)
+    excluded_event, excluded_dom = measured.excluded_event, measured.excluded_dom
     order_excluded = np.argsort(excluded_event, kind="stable")
     excluded_event, excluded_dom = excluded_event[order_excluded], excluded_dom[order_excluded]
     if discard_excluded:
-        mask = ~np.isin(key, excluded_event * num_doms + excluded_dom)
-    if readout is None:
-        readout = np.zeros((num_events, 2))
-        filled = np.diff(offsets) > 0
-        if len(key):
-            readout[filled, 0] = np.minimum.reduceat(time, offsets[:-1][filled])
-            readout[filled, 1] = np.maximum.reduceat(time, offsets[:-1][filled])
-        readout = readout + [-window_buffer, window_buffer]
-    window_event = window_key // num_doms
+        mask = usable[key % num_doms] & ~np.isin(key, excluded_event.astype(np.int64) * num_doms + excluded_dom)
+    assert measured.readout is not None
     return PackedEvents(
-        num_doms, charge, time, slot - active_offsets[pulse_event], first, quantile, mask, offsets,
-        active_key % num_doms, active_charge, active_offsets,
-        window[order], np.searchsorted(active_key, window_key) - active_offsets[window_event],
-        np.searchsorted(window_event, edges), excluded_dom, np.searchsorted(excluded_event, edges), readout,
+        usable, charge, time, slot - active_offsets[pulse_event], first, quantile, mask, offsets,
+        active_key % num_doms, active_charge, active_offsets, measured.window,
+        np.searchsorted(active_key, window_key) - active_offsets[measured.window_event],
+        np.searchsorted(measured.window_event, edges), excluded_dom, np.searchsorted(excluded_event, edges),
+        measured.readout, dropped,
     )  # fmt: skip
 
 
@@ -125,13 +128,19 @@ def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray,
     return total, (running - (running - charge)[starts][group]) / np.maximum(total, 1e-30)[group]
 
 
-def pad_events(chosen: Sequence[tuple[PackedEvents, int]], factor: int = 2, time_dtype: Any = np.float64) -> Event:
+def pad_events(
+    chosen: Sequence[tuple[PackedEvents, int]],
+    factor: int = 2,
+    time_dtype: Any = np.float64,
+    anchors: np.ndarray | None = None,
+) -> Event:
     """A batch of events with a leading axis B, padded to the largest of them.
 
     Args:
       chosen: (packed events, number) pairs, all of one detector.
       factor: of the padded lengths, see `bucket`.
       time_dtype: of times and windows.
+      anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`.
     """
     count, num_doms = len(chosen), chosen[0][0].num_doms
     spans = [
@@ -152,19 +161,22 @@ def pad_events(chosen: Sequence[tuple[PackedEvents, int]], factor: int = 2, time
     windows = Windows(start=empty(size_w, time_dtype), stop=empty(size_w, time_dtype), slot=empty(size_w, np.int32),
                       mask=empty(size_w, bool))  # fmt: skip
     charge, usable, readout = empty(num_doms, np.float32), empty(num_doms, bool, True), empty(2, time_dtype)
+    anchors = np.zeros(count) if anchors is None else anchors
     active = empty(size_m, np.int32, num_doms)
     for b, ((packed, i), (own, doms, excluded_windows, excluded)) in enumerate(zip(chosen, spans, strict=True)):
         n = own.stop - own.start
-        for name in ("charge", "time", "slot", "mask", "first", "quantile"):
+        for name in ("charge", "slot", "mask", "first", "quantile"):
             getattr(pulses, name)[b, :n] = getattr(packed, name)[own]
+        pulses.time[b, :n] = packed.time[own] - anchors[b]
         here = packed.active[doms]
         active[b, : len(here)] = here
         charge[b, here] = packed.active_charge[doms]
+        usable[b] = packed.usable
         usable[b, packed.excluded[excluded]] = False
-        readout[b] = packed.readout[i]
+        readout[b] = packed.readout[i] - anchors[b]
         w = excluded_windows.stop - excluded_windows.start
         if w:
-            windows.start[b, :w], windows.stop[b, :w] = packed.window[excluded_windows].T
+            windows.start[b, :w], windows.stop[b, :w] = packed.window[excluded_windows].T - anchors[b]
             windows.slot[b, :w], windows.mask[b, :w] = packed.window_slot[excluded_windows], True
     return Event(charge=charge, usable=usable, pulses=pulses, active=active, readout=readout, windows=windows)
 
@@ -181,42 +193,32 @@ def build_event(
     window_dom: np.ndarray | None = None,
     window_buffer: float = 100.0,
     discard_excluded: bool = False,
-    drop_in_windows: bool = False,
+    drop_in_windows: bool = True,
 ) -> Event:
-    """One event from pulses with DOM indices; see `Event.from_pulses`.
+    """One event from pulses with DOM indices; see `Event.from_pulses` and `pack_events`.
 
-    The measured charge of a DOM counts all its pulses, those at unusable DOMs included.
+    Args:
+      charge, time, dom: [P], PE, ns and places in the detector's tables.
+      num_doms: D.
+      readout: start and stop, ns; default from the pulses, widened by `window_buffer`.
+      usable: [D], False for modules that take no part; default all do.
+      windows, window_dom: [W, 2], ns, and [W], excluded time windows.
+      window_buffer, discard_excluded, drop_in_windows: see `pack_events`.
 
     Raises:
       DataError: a charge that is negative or not finite, a time that is not, or a window that stops before it starts.
     """
-    good = np.isfinite(charge) & (charge >= 0)
-    if not np.all(good):
-        i = int(np.argmin(good))
-        raise DataError(f"pulse {i}: charge {charge[i]} PE; charges must be finite and not negative.")
-    if not np.all(np.isfinite(time)):
-        raise DataError(f"pulse {int(np.argmin(np.isfinite(time)))}: time is not finite.")
-    windows = np.zeros((0, 2)) if windows is None else windows
-    window_dom = np.zeros(0, np.int64) if window_dom is None else window_dom
-    if not np.all(windows[:, 1] >= windows[:, 0]):
-        i = int(np.argmin(windows[:, 1] >= windows[:, 0]))
-        raise DataError(f"time window {i} stops at {windows[i, 1]} ns before it starts at {windows[i, 0]} ns.")
-    if drop_in_windows:
-        keep = ~_inside(time, dom, windows, window_dom)
-        charge, time, dom = charge[keep], time[keep], dom[keep]
-    excluded = np.zeros(0, np.int64) if usable is None else np.flatnonzero(~np.asarray(usable, bool))
+    windows = np.zeros((0, 2)) if windows is None else np.asarray(windows, np.float64)
+    window_dom = np.zeros(0, np.int64) if window_dom is None else np.asarray(window_dom, np.int64)
+    measured = Measured(
+        1, np.zeros(len(dom), np.int64), np.asarray(dom, np.int64), np.asarray(charge, np.float64),
+        np.asarray(time, np.float64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(len(window_dom), np.int64),
+        window_dom, windows, None if readout is None else np.asarray(readout, np.float64)[None],
+    )  # fmt: skip
+    if wrong := faults(measured):
+        raise DataError(f"the event {wrong[0]}.")
     packed = pack_events(
-        np.zeros(len(dom), np.int64), dom, charge, time, num_events=1, num_doms=num_doms,
-        excluded_event=np.zeros(len(excluded), np.int64), excluded_dom=excluded,
-        window_event=np.zeros(len(window_dom), np.int64), window_dom=window_dom, window=windows,
-        readout=None if readout is None else np.asarray(readout, np.float64)[None], window_buffer=window_buffer,
-        discard_excluded=discard_excluded,
+        measured, np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool), window_buffer=window_buffer,
+        discard_excluded=discard_excluded, drop_in_windows=drop_in_windows,
     )  # fmt: skip
     return jax.tree.map(lambda x: x[0], pad_events([(packed, 0)]))
-
-
-def _inside(time: np.ndarray, dom: np.ndarray, windows: np.ndarray, window_dom: np.ndarray) -> np.ndarray:
-    inside = np.zeros(len(time), bool)
-    for (start, stop), d in zip(windows, window_dom, strict=True):
-        inside |= (dom == d) & (time >= start) & (time <= stop)
-    return inside

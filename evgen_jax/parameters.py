@@ -47,7 +47,7 @@ KINDS: tuple[tuple[str, str, ParameterKind], ...] = (
     ("zenith", "zenith", _ZENITH),
     ("azimuth", "azimuth", _AZIMUTH),
     ("energy", "energy", _ENERGY),
-    ("time", "time", ParameterKind(9000.0, 11000.0, "uniform", 10000.0, 600.0, False, 30.0)),
+    ("time", r"(?:time|t)", ParameterKind(9000.0, 11000.0, "uniform", 10000.0, 600.0, False, 30.0)),
     ("length", "length", ParameterKind(100.0, 800.0, "uniform", 400.0, 200.0, False, 30.0)),
     ("Absorption", "Absorption", _SCALE),
     ("Scattering", "Scattering", _SCALE),

@@ -79,6 +79,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         }
         pulses.pop("dom")
         own = len(columns) - len(handler.label_settings.snowstorm_parameters)
+        hypotheses = detector.relative_to_origin(names, hypotheses, +1)
         tables = {
             handler.label_settings.label_key: dict(zip(columns[:own], hypotheses.T[:own], strict=True)),
             SEED_TABLE: smeared_seeds(rng, names, hypotheses),
@@ -90,7 +91,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         if handler.data_settings.event_id_key not in tables:
             tables[handler.data_settings.event_id_key] = tables[handler.label_settings.label_key]
         write_events(path, number + 1, events, pulses, tables, pulse_key=handler.data_settings.pulse_key,
-                     dom_tables=dom_tables, notice=notice)  # fmt: skip
+                     dom_tables=dom_tables, detector=detector, notice=notice)  # fmt: skip
     return files
 
 

@@ -1,13 +1,14 @@
 """Files as IceCube writes them, and what happens with files that are not."""
 
 import h5py
+import jax
 import numpy as np
 import pytest
 
 from evgen_jax.config.validate import load_config
-from evgen_jax.data.batches import Position, find_files
+from evgen_jax.data.batches import BatchStream, Position, find_files
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.errors import ConfigError, DataError, DetectorError, TrafoError
+from evgen_jax.errors import ConfigError, DataError, TrafoError
 from evgen_jax.event import Event
 from evgen_jax.experiment import open_stream
 from evgen_jax.trafo import fit_trafo, load_trafo
@@ -65,10 +66,12 @@ def damaged(path, tmp_path, change):
     return target
 
 
-def set_value(table, column, value):
+def set_value(table, column, value, rows=0):
+    places = rows
+
     def change(file):
         rows = file[table][:]
-        rows[column][0] = value
+        rows[column][places] = value
         file[table][:] = rows
 
     return change
@@ -76,11 +79,9 @@ def set_value(table, column, value):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda f: f.__delitem__("MCPulses"), "table 'MCPulses' is missing"),
-    (set_value("MCPulses", "charge", -1.0), "charges must be finite and not negative"),
-    (set_value("MCPulses", "charge", np.nan), "charges must be finite and not negative"),
     (set_value("MCPulses", "string", 77), "string 77"),
-    (set_value("LabelsMCCascade", "cascade_energy", -5.0), "expected an energy >= 0"),
-    (set_value("LabelsMCCascade", "cascade_zenith", 4.0), r"expected an angle in \[0, pi\]"),
+    (set_value("LabelsMCCascade", "cascade_energy", -5.0, rows=slice(0, 12)), "expected an energy >= 0 GeV .so in 12 of 20"),
+    (set_value("LabelsMCCascade", "cascade_zenith", 54.0, rows=slice(0, 12)), r"expected an angle in \[0, pi\]"),
 ])  # fmt: skip
 def test_bad_files_are_named(experiment, config, loaded_detector, tmp_path, change, message):
     path = damaged(experiment / "events" / "small_000000.hdf5", tmp_path, change)
@@ -89,12 +90,45 @@ def test_bad_files_are_named(experiment, config, loaded_detector, tmp_path, chan
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(("table", "column", "value", "message"), [
+    ("MCPulses", "charge", -1.0, "charges must be finite and not negative"),
+    ("MCPulses", "charge", np.nan, "charges must be finite and not negative"),
+    ("MCPulses", "time", np.inf, "times finite"),
+    ("LabelsMCCascade", "cascade_energy", -5.0, "expected an energy >= 0"),
+    ("LabelsMCCascade", "cascade_zenith", 4.0, r"expected an angle in \[0, pi\]"),
+    ("LabelsMCCascade", "cascade_x", np.nan, "expected a finite number"),
+    ("ReadoutWindow", "exists", 0, "has no readout window"),
+    ("ReadoutWindow", "stop", -500.0, "must not stop before it starts"),
+])  # fmt: skip
+def test_one_odd_event_is_marked_and_the_others_are_read(
+    experiment, config, loaded_detector, tmp_path, table, column, value, message
+):
+    original = experiment / "events" / "small_000000.hdf5"
+    path = damaged(original, tmp_path, set_value(table, column, value))
+    whole = read_event_file(original, config.data_handler_settings, loaded_detector)
+    file = read_event_file(path, config.data_handler_settings, loaded_detector)
+    (odd,) = file.faults  # the event of the table's first row
+    assert len(file) == 20 and file.good == [i for i in range(20) if i != odd]
+    assert f"1 of 20 events cannot be used (run 1, event {odd} has" in file.notes()
+    with pytest.raises(DataError, match=message):
+        file.event(odd)
+    for i in file.good[::6]:
+        jax.tree.map(np.testing.assert_array_equal, file.event(i), whole.event(i))
+    with pytest.raises(DataError, match=message) as error:
+        read_event_file(path, config.data_handler_settings, loaded_detector, strict=True)
+    assert str(path) in str(error.value)
+    # A stream leaves the event out.
+    test = config.data_iterator_settings.test.model_copy(update={"input_data": (str(path),), "batch_size": 7})
+    batches = list(BatchStream(test, config.data_handler_settings, loaded_detector, seed=1))
+    assert sum(len(b.labels) for b in batches) == 19 and all(np.isfinite(b.labels).all() for b in batches)
+
+
 def test_missing_exclusions_are_told(experiment, config, loaded_detector, caplog):
     data = config.data_handler_settings.data_settings.model_copy(update={"dom_exclusions_key": "NoSuchTable"})
     handler = config.data_handler_settings.model_copy(update={"data_settings": data})
     file = read_event_file(experiment / "events" / "small_000000.hdf5", handler, loaded_detector)
-    assert file.event(0).usable.all()
-    assert "table 'NoSuchTable' is missing; no DOM is excluded" in caplog.text
+    assert file.event(0).usable.sum() == 107  # the detector's own table excludes one
+    assert "table 'NoSuchTable' is missing; no further DOM is excluded" in caplog.text
 
 
 def test_truncated_and_foreign_files(config, experiment, loaded_detector, tmp_path):
@@ -137,21 +171,6 @@ def test_trafo(tmp_path):
         load_trafo(tmp_path / "t.json", ("a", "b"))
     with pytest.raises(TrafoError, match="create-trafo"):
         load_trafo(tmp_path / "none.json")
-
-
-def test_detector_tables(tmp_path):
-    from evgen_jax.detector import load_detector
-
-    ice = load_detector()
-    assert ice.num_doms == 5160 and (~ice.usable).sum() == 77
-    assert float(np.sum(ice.noise_rate)) * 9000 == pytest.approx(26.46, abs=0.01)
-    assert ice.dom_index([1, 86, 87], [1, 60, 1]).tolist() == [0, 5159, -1]
-    (tmp_path / "d.csv").write_text("string,om,x,y\n1,1,0,0\n")
-    with pytest.raises(DetectorError, match="column 'z' is missing"):
-        load_detector(tmp_path / "d.csv")
-    (tmp_path / "d.csv").write_text("string,om,x,y,z\n1,1,0,0,0\n1,1,0,0,5\n")
-    with pytest.raises(DetectorError, match="given 2 times"):
-        load_detector(tmp_path / "d.csv")
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [

@@ -137,7 +137,7 @@ def event_of(z, e: int, doms: np.ndarray):
         more = {"windows": z["in/x_time_exclusions"][w].astype(float), "window_dom": place[labels[:, 1] * 60 + labels[:, 2]]}  # fmt: skip
     usable = z["in/x_dom_exclusions"][e].ravel() if "in/x_dom_exclusions" in z.files else None
     event = build_event(pulses[m, 0], pulses[m, 1], dom, num_doms=len(doms), usable=usable,
-                        readout=tuple(z["in/x_time_window"][e]), **more)  # fmt: skip
+                        readout=tuple(z["in/x_time_window"][e]), drop_in_windows=False, **more)  # fmt: skip
     return event, np.flatnonzero(m)[np.lexsort((pulses[m, 1], dom))]
 
 

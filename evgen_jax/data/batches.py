@@ -88,6 +88,7 @@ class BatchStream:
         self._executor: ProcessPoolExecutor | None = None
         self._ahead: dict[tuple[int, int], list[Future]] = {}
         self._skipped: set[Path] = set()
+        self._noted: set[Path] = set()
         self._counted = np.zeros(3, np.int64)  # files, events, events without a pulse
         self._closed = False
         self._batches = self._generate()
@@ -175,9 +176,12 @@ class BatchStream:
                 if len(self._skipped) == len(self._files):
                     raise DataError(f"none of the {len(self._files)} files can be used; the last one: {result}")
                 continue
-            events.extend((result, i) for i in range(len(result)))
+            if result.notes() and path not in self._noted:
+                self._noted.add(path)
+                LOGGER.warning("%s", result.notes())
+            events.extend((result, i) for i in result.good)
             if epoch == 0:
-                self._counted += np.array([1, len(result), dark_events(result).sum()])
+                self._counted += np.array([1, len(result.good), dark_events(result)[result.good].sum()])
         return events
 
     def _result(self, path: Path, future: Future) -> EventFile | DataError:
@@ -196,7 +200,7 @@ class BatchStream:
             LOGGER.warning("input_data: %s", dark_share(dark, count, files))
 
     def _submit(self, paths: list[Path]) -> list[Future]:
-        arguments = [(path, self._handler, self._detector, self._labels) for path in paths]
+        arguments = [(path, self._handler, self._detector, self._labels, self._settings.strict) for path in paths]
         if self._workers == 0:
             return [_done(_read_or_error(*a)) for a in arguments]
         if self._closed:
@@ -229,17 +233,16 @@ def _done(result: EventFile | DataError) -> Future:
     return future
 
 
-def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool):
+def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool, strict: bool):
     try:
-        return read_event_file(path, handler, detector, labels=labels)
+        return read_event_file(path, handler, detector, labels=labels, strict=strict)
     except DataError as error:
         return error
 
 
 def event_name(file: EventFile, i: int) -> str:
     """Where an event is, for messages."""
-    run, event = file.ids[i][:2]
-    return f"run {run}, event {event} of {file.path}"
+    return f"{file.name(i)} of {file.path}"
 
 
 def dark_events(file: EventFile) -> np.ndarray:
@@ -258,12 +261,23 @@ def dark_share(dark: int, count: int, files: int) -> str:
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them."""
-    padded = pad_events([(events[i][0].packed, events[i][1]) for i in chosen], factor=4, time_dtype=np.float32)
-    labels = [events[i][0].labels for i in chosen]
+    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them.
+
+    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels alike:
+    only differences of times matter.
+    """
+    own = [events[i] for i in chosen]
+    anchors = np.array([file.anchors[i] for file, i in own])
+    padded = pad_events(
+        [(file.packed, i) for file, i in own],
+        factor=4,
+        time_dtype=np.float32,
+        anchors=anchors if anchors.any() else None,
+    )
+    labels = [file.relative_labels() for file, _ in own]
     values = (
-        np.zeros((len(chosen), 0))
+        np.zeros((len(own), 0))
         if labels[0] is None
-        else np.stack([file[events[i][1]] for file, i in zip(labels, chosen, strict=True)])
+        else np.stack([rows[i] for rows, (_, i) in zip(labels, own, strict=True)])
     )
     return Batch(padded, values.astype(np.float32))

@@ -2,27 +2,30 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
-from evgen_jax.data.labels import label_columns
-from evgen_jax.data.tables import TableFile, event_keys, existing, match_events
-from evgen_jax.detector import Detector
+from evgen_jax.data.labels import label_columns, label_names, time_columns
+from evgen_jax.data.tables import EventIds, TableFile, existing
+from evgen_jax.detector import Detector, geometry_fingerprint
 from evgen_jax.errors import DataError
 from evgen_jax.event import Event
+from evgen_jax.measured import Measured, faults, without_events
 from evgen_jax.packing import PackedEvents, pack_events, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
     "<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal,
 }  # fmt: skip
-LAST_IN_ICE_OM = 60
-FIRST_ICETOP_OM = 61
-LAST_ICETOP_OM = 66
+FINGERPRINT, DETECTOR_NAME = "detector_fingerprint", "detector_name"
+"""Attributes by which a file says which detector it belongs to."""
+LARGE_TIME = 1e5
+"""ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,16 @@ class EventFile:
     """The events of one file.
 
     Attributes:
+      path: of the file.
       ids: [E, 4], Run, Event, SubEvent, SubEventStream.
-      labels: [E, H] or None.
+      labels: [E, H] or None; coordinates relative to the detector's origin, NaN in events that have none.
       seeds: name -> [E, n].
       packed: pulses and exclusions.
+      faults: what is wrong with an event, by its number: it cannot be used, the others can.
+      times: places of labels that are times; None where the name of a label does not tell.
+      ignored: pulses at labels that the detector ignores, which were left out.
+      unmatched: pulses of no event of the file.
+      fingerprinted: whether the file says that it belongs to this detector.
     """
 
     path: Path
@@ -41,13 +50,73 @@ class EventFile:
     labels: np.ndarray | None
     seeds: dict[str, np.ndarray]
     packed: PackedEvents
+    faults: dict[int, str] = field(default_factory=dict)
+    times: tuple[int, ...] | None = ()
+    ignored: int = 0
+    unmatched: int = 0
+    fingerprinted: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def good(self) -> list[int]:
+        """Numbers of the events that can be used."""
+        return [i for i in range(len(self)) if i not in self.faults]
+
+    @cached_property
+    def anchors(self) -> np.ndarray:
+        """Begins of the readout [E], ns, to count times from where float32 would not hold them; 0 for small ones."""
+        start = self.packed.readout[:, 0]
+        return np.where(np.abs(start) >= LARGE_TIME, start, 0.0)
+
+    def relative_labels(self) -> np.ndarray | None:
+        """Labels [E, H] with times counted from `anchors`.
+
+        Raises:
+          DataError: large times, and labels of which the names do not tell whether they are times.
+        """
+        if self.labels is None or not np.any(self.anchors):
+            return self.labels
+        if self.times is None:
+            raise DataError(
+                f"{self.path}: readouts begin at up to {np.abs(self.anchors).max():g} ns, which float32 does not hold; times are "
+                "counted from there, but the names of the labels do not tell which of them are times. Give those names that "
+                "end with _time, or subtract the begin of the readout from all times of an event."
+            )
+        labels = self.labels.copy()
+        labels[:, self.times] -= self.anchors[:, None]
+        return labels
+
     def event(self, i: int) -> Event:
-        """Event number i, padded to its own buckets."""
+        """Event number i, padded to its own buckets.
+
+        Raises:
+          DataError: an event that cannot be used; says why.
+        """
+        if i in self.faults:
+            raise DataError(f"{self.path}: {self.name(i)} {self.faults[i]}.")
         return jax.tree.map(lambda x: x[0], pad_events([(self.packed, i)]))
+
+    def name(self, i: int) -> str:
+        """What event number i is called in messages."""
+        return f"run {self.ids[i, 0]}, event {self.ids[i, 1]}"
+
+    def notes(self) -> str:
+        """What was left out, in one line; empty where nothing was."""
+        parts = []
+        if self.faults:
+            first = min(self.faults)
+            parts.append(
+                f"{len(self.faults)} of {len(self)} events cannot be used ({self.name(first)} {self.faults[first]})"
+            )
+        if self.ignored:
+            parts.append(f"{self.ignored} pulses at modules that the detector ignores are left out")
+        if self.unmatched:
+            parts.append(f"{self.unmatched} pulses belong to none of the events")
+        if self.packed.dropped:
+            parts.append(f"{self.packed.dropped} pulses inside excluded time windows are left out")
+        return f"{self.path}: {'; '.join(parts)}." if parts else ""
 
 
 def read_event_file(
@@ -59,6 +128,7 @@ def read_event_file(
     seed_names: Sequence[str] = (),
     seed_columns: Sequence[str] = (),
     seed_defaults: dict[str, float] | None = None,
+    strict: bool = False,
 ) -> EventFile:
     """Reads one file.
 
@@ -69,63 +139,98 @@ def read_event_file(
       labels: whether to read the label table.
       seed_names, seed_columns: tables with reconstruction seeds and their columns, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
+      strict: an event that cannot be used is an error; else it is among the `faults` and the others are read.
 
     Raises:
-      DataError: a table or column is missing, a DOM is unknown, or a charge or time is invalid; names file and place.
+      DataError: a table or column is missing, events have equal ids, the file belongs to another detector, a DOM is
+        unknown, or labels are outside their range in most events; names file and place.
     """
     path = Path(path)
     data = settings.data_settings
     with TableFile(path) as file:
-        rows = existing(file.read(data.event_id_key))
-        ids = event_keys(rows)
-        ids = ids[_filter(file, settings, ids)]
-        label_values = label_columns(file, settings, ids) if labels else None
-        pulse_rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
-        event, dom = _doms(path, data.pulse_key, pulse_rows, ids, detector)
+        fingerprinted = _check_detector(file, detector)
+        ids = EventIds(file, data.event_id_key)
+        ids = ids.select(_filter(file, settings, ids))
+        wrong: dict[int, str] = {}
+        label_values, times = None, None
+        if labels:
+            names = label_names(settings)
+            label_values, wrong = label_columns(file, settings, ids)
+            label_values, times = detector.relative_to_origin(names, label_values), time_columns(settings)
+        rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
+        event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)
+        unmatched = int(np.sum(event < 0)) if len(settings.filter_settings.constraints) == 0 else 0
+        if unmatched == len(rows) > 0 and len(ids) > 0:
+            raise DataError(
+                f"{path}: no pulse of table '{data.pulse_key}' belongs to an event of table '{data.event_id_key}': their ids differ "
+                f"(a pulse: {_id_of(rows[0])}; an event: {ids.name(0)})."
+            )
         good = (event >= 0) & (dom >= 0)
         if not good.all():
-            event, dom, pulse_rows = event[good], dom[good], pulse_rows[good]
-        charge, time = pulse_rows["charge"].astype(np.float64), pulse_rows["time"].astype(np.float64)
-        _check_values(path, data.pulse_key, charge, time, ids, event)
+            event, dom, rows = event[good], dom[good], rows[good]
         excluded = _read_doms(file, data.dom_exclusions_key, ids, detector)
         windows = _read_windows(file, data.time_exclusions_key, ids, detector)
         readout = None
         if data.readout_window_key is not None:
-            readout = _aligned(file, data.readout_window_key, ("start", "stop"), ids)
-        seeds = {name: _aligned(file, name, tuple(seed_columns), ids, seed_defaults or {}) for name in seed_names}
+            readout = ids.align(data.readout_window_key, ("start", "stop"))
+        seeds = {
+            name: detector.relative_to_origin(seed_columns, ids.align(name, tuple(seed_columns), seed_defaults))
+            for name in seed_names
+        }
 
+    charge, time = rows["charge"].astype(np.float64), rows["time"].astype(np.float64)
+    measured = Measured(
+        len(ids), event, dom, charge, time, excluded[0], excluded[1], windows[0], windows[1], windows[2], readout
+    )
+    wrong = faults(measured) | wrong
+    if wrong and strict:
+        first = min(wrong)
+        raise DataError(f"{path}: {ids.name(first)} {wrong[first]}.")
     packed = pack_events(
-        event, dom, charge, time, num_events=len(ids), num_doms=detector.num_doms, excluded_event=excluded[0],
-        excluded_dom=excluded[1], window_event=windows[0], window_dom=windows[1], window=windows[2], readout=readout,
-        window_buffer=data.time_window_buffer, discard_excluded=data.discard_pulses_from_excluded_doms,
+        without_events(measured, sorted(wrong)), np.asarray(detector.usable, bool), window_buffer=data.time_window_buffer,
+        discard_excluded=data.discard_pulses_from_excluded_doms,
     )  # fmt: skip
-    return EventFile(path, ids, label_values, seeds, packed)
+    return EventFile(path, ids.values, label_values, seeds, packed, wrong, times, ignored, unmatched, fingerprinted)
 
 
-def _doms(path: Path, table: str, rows: np.ndarray, ids: np.ndarray, detector: Detector):
-    """Event and DOM index per row; DOM -1 for modules of the surface array, which are skipped."""
-    event = match_events(rows, ids)
+def _check_detector(file: TableFile, detector: Detector) -> bool:
+    """Whether the file says that it belongs to this detector.
+
+    Raises:
+      DataError: it belongs to another one.
+    """
+    own = file.attribute(FINGERPRINT)
+    if own is None:
+        return False
+    if str(own) != geometry_fingerprint(detector):
+        raise DataError(
+            f"{file.path}: holds events of the detector '{file.attribute(DETECTOR_NAME)}', whose modules or positions are not those "
+            f"of '{detector.name}' with {detector.num_doms} modules. Use the model or the detector_settings.geometry that the "
+            "file was made for."
+        )
+    return True
+
+
+def _id_of(row: np.ndarray) -> str:
+    return f"run {row['Run']}, event {row['Event']}"
+
+
+def _doms(file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector: Detector):
+    """Event and DOM index per row, and how many rows are at labels that the detector ignores: their DOM is -1."""
+    event = ids.match(table, rows)
     dom = detector.dom_index(rows["string"], rows["om"])
-    surface = (rows["om"] >= FIRST_ICETOP_OM) & (rows["om"] <= LAST_ICETOP_OM)
-    unknown = (dom < 0) & ~surface & (event >= 0)
+    lacking = (dom < 0) & (event >= 0)
+    if not lacking.any():
+        return event, dom, 0
+    unknown = lacking & ~detector.is_ignored(rows["string"], rows["om"])
     if unknown.any():
         row = rows[np.argmax(unknown)]
         raise DataError(
-            f"{path}: table '{table}' has a DOM (string {row['string']}, om {row['om']}) that the detector "
-            f"'{detector.name}' does not know. Give its geometry in detector_settings.geometry."
+            f"{file.path}: table '{table}' has a DOM (string {row['string']}, om {row['om']}) that the detector "
+            f"'{detector.name}' does not know. Give its geometry in detector_settings.geometry, or, if it is no part of the array, "
+            f"write a line such as '# ignored: string {row['string']}, om {row['om']}' into the detector's table."
         )
-    return event, dom
-
-
-def _check_values(path: Path, table: str, charge: np.ndarray, time: np.ndarray, ids: np.ndarray, event) -> None:
-    bad = ~(np.isfinite(charge) & (charge >= 0) & np.isfinite(time))
-    if bad.any():
-        i = int(np.argmax(bad))
-        run, number = ids[event[i]][:2]
-        raise DataError(
-            f"{path}: table '{table}': run {run}, event {number} has a pulse with charge {charge[i]} PE at "
-            f"{time[i]} ns; charges must be finite and not negative, times finite."
-        )
+    return event, dom, int(lacking.sum())
 
 
 def _absent(file: TableFile, key: str, consequence: str) -> bool:
@@ -136,46 +241,29 @@ def _absent(file: TableFile, key: str, consequence: str) -> bool:
     return False
 
 
-def _read_doms(file: TableFile, key: str | None, ids: np.ndarray, detector: Detector):
-    if key is None or _absent(file, key, "no DOM is excluded"):
+def _read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector):
+    if key is None or _absent(file, key, "no further DOM is excluded"):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     rows = existing(file.read(key, ("string", "om")))
-    event, dom = _doms(file.path, key, rows, ids, detector)
+    event, dom, _ = _doms(file, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)
     return event[good], dom[good]
 
 
-def _read_windows(file: TableFile, key: str | None, ids: np.ndarray, detector: Detector):
+def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Detector):
     """Excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it."""
     if key is None or _absent(file, key, "no time window is excluded"):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))
     rows = existing(file.read(key, ("string", "om")))
     names = ("start", "stop") if "stop" in (rows.dtype.names or ()) else ("time", "width")
     rows = existing(file.read(key, names))
-    event, dom = _doms(file.path, key, rows, ids, detector)
+    event, dom, _ = _doms(file, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)
     window = np.stack([rows[n].astype(np.float64) for n in names], axis=1)[good]
-    if not np.all(np.isfinite(window)) or np.any(window[:, 1] < window[:, 0]):
-        raise DataError(f"{file.path}: table '{key}' has a window that is not finite or stops before it starts.")
     return event[good], dom[good], window
 
 
-def _aligned(
-    file: TableFile, table: str, columns: tuple[str, ...], ids: np.ndarray, defaults: dict[str, float] | None = None
-) -> np.ndarray:
-    """Columns of a table with one row per event [E, n], joined by event id; NaN where an event has no row."""
-    defaults = defaults or {}
-    rows = file.read(table)
-    present = rows.dtype.names or ()
-    rows = existing(file.read(table, tuple(c for c in columns if c not in defaults or c in present)))
-    values = np.full((len(ids), len(columns)), np.nan)
-    event = match_events(rows, ids)
-    for i, column in enumerate(columns):
-        values[event[event >= 0], i] = rows[column][event >= 0] if column in present else defaults[column]
-    return values
-
-
-def _filter(file: TableFile, settings: DataHandlerSettings, ids: np.ndarray) -> np.ndarray:
+def _filter(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> np.ndarray:
     keep = np.ones(len(ids), bool)
     for table, column, operator, threshold in settings.filter_settings.constraints:
         if operator not in OPERATORS:
@@ -184,9 +272,9 @@ def _filter(file: TableFile, settings: DataHandlerSettings, ids: np.ndarray) -> 
             rows = existing(file.read(table, ("item", "vector_index")))
             rows = rows[rows["vector_index"] == column]
             values = np.full(len(ids), np.nan)
-            event = match_events(rows, ids)
+            event = ids.match(table, rows)
             values[event[event >= 0]] = rows["item"][event >= 0]
         else:
-            values = _aligned(file, table, (column,), ids)[:, 0]
+            values = ids.align(table, (column,))[:, 0]
         keep &= OPERATORS[operator](values, threshold)
     return keep

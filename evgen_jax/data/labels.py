@@ -3,8 +3,9 @@
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
-from evgen_jax.data.tables import TableFile, existing, match_events
+from evgen_jax.data.tables import EventIds, TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
+from evgen_jax.parameters import kind_of
 
 CASCADE = (
     "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t",
@@ -64,42 +65,52 @@ def label_log_flags(settings: DataHandlerSettings) -> tuple[bool, ...]:
     return flags + (False,) * len(labels.snowstorm_parameters)
 
 
-def label_columns(file: TableFile, settings: DataHandlerSettings, ids: np.ndarray) -> np.ndarray:
-    """Label values [E, H] of events [E, 4], joined by event id.
+def time_columns(settings: DataHandlerSettings) -> tuple[int, ...] | None:
+    """Places of labels that are times; None if the name of a label tells nothing, which then may be one."""
+    names = label_names(settings)
+    own = names[: len(names) - len(settings.label_settings.snowstorm_parameters)]
+    kinds = [kind_of(name) for name in own]
+    if None in kinds:
+        return None
+    return tuple(i for i, kind in enumerate(kinds) if kind is not None and kind[0] in ("time", "entry_t"))
+
+
+def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> tuple[np.ndarray, dict[int, str]]:
+    """Label values [E, H] of events, joined by event id, and what is wrong with those of an event.
 
     Raises:
-      DataError: a table or column is missing, an event has no label, or a label is outside its physical range.
+      DataError: a table or column is missing, or a label is outside its physical range in most events: then its unit is
+        another one, or its column.
     """
     labels = settings.label_settings
     names = label_names(settings)
     own = names[: len(names) - len(labels.snowstorm_parameters)]
     values = np.full((len(ids), len(names)), np.nan)
-    for columns, table, start in ((own, labels.label_key, 0), (labels.snowstorm_parameters, labels.snowstorm_key, -1)):
-        start = len(own) if start else 0
-        if not columns:
-            continue
-        if table is None:
-            values[:, start:] = 1.0
-            continue
-        rows = existing(file.read(table, tuple(columns)))
-        event = match_events(rows, ids)
-        for i, column in enumerate(columns):
-            values[event[event >= 0], start + i] = rows[column][event >= 0]
-    _check_range(file, names, values, ids)
-    return values
+    for columns, table, start in (
+        (own, labels.label_key, 0), (labels.snowstorm_parameters, labels.snowstorm_key, len(own)),
+    ):  # fmt: skip
+        if columns:
+            values[:, start : start + len(columns)] = 1.0 if table is None else ids.align(table, columns)
+    return values, _out_of_range(file, names, values, ids)
 
 
-def _check_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, ids: np.ndarray) -> None:
+def _out_of_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, ids: EventIds) -> dict[int, str]:
+    wrong: dict[int, str] = {}
     for i, name in enumerate(names):
         column = values[:, i]
-        bad, expected = ~np.isfinite(column), "a finite number in every event"
-        if not bad.any() and "energy" in name:
+        for row in np.flatnonzero(~np.isfinite(column)):
+            wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected a finite number")
+        bad, expected = np.zeros(len(column), bool), ""
+        if "energy" in name:
             bad, expected = column < 0, "an energy >= 0 GeV"
-        if not bad.any() and name.endswith("zenith"):
+        elif name.endswith("zenith"):
             bad, expected = (column < 0) | (column > np.pi), "an angle in [0, pi]"
-        if bad.any():
-            row = int(np.argmax(bad))
+        if 2 * bad.sum() > np.isfinite(column).sum():
+            first = int(np.argmax(bad))
             raise DataError(
-                f"{file.path}: label '{name}' of run {ids[row][0]}, event {ids[row][1]} is {column[row]}; "
-                f"expected {expected}."
+                f"{file.path}: label '{name}' of {ids.name(first)} is {column[first]}; expected {expected} (so in "
+                f"{bad.sum()} of {len(ids)} events)."
             )
+        for row in np.flatnonzero(bad):
+            wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected {expected}")
+    return wrong

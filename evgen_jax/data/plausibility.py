@@ -57,8 +57,8 @@ class LabelReport:
 
     def add(self, file: EventFile) -> None:
         """Takes the events of a file with labels [E, H] into account."""
-        labels = np.asarray(file.labels, np.float64)
-        dark = dark_events(file)
+        labels, good = usable_labels(file), np.asarray(file.good, np.int64)
+        dark = dark_events(file)[good]
         self.files += 1
         self.dark += int(dark.sum())
         if not len(labels):
@@ -67,11 +67,12 @@ class LabelReport:
         self._squares = self._squares + labels.var(axis=0) * len(labels) + delta**2 * self.count * len(labels) / total
         self.mean, self.count = self.mean + delta * len(labels) / total, total
         self.low, self.high = np.minimum(self.low, labels.min(axis=0)), np.maximum(self.high, labels.max(axis=0))
-        begin, end = file.packed.readout[:, 0].min(), file.packed.readout[:, 1].max()
+        readout = (file.packed.readout - file.anchors[:, None])[good]
+        begin, end = readout[:, 0].min(), readout[:, 1].max()
         self.readout = (min(self.readout[0], float(begin)), max(self.readout[1], float(end)))
         lit = np.flatnonzero(~dark)
         chosen = lit[np.unique(np.linspace(0, len(lit) - 1, EVENTS_PER_FILE).astype(int))] if len(lit) else lit
-        light = np.array([_light(file, int(i)) for i in chosen]).reshape(-1, 2)
+        light = np.array([_light(file, int(good[i])) for i in chosen]).reshape(-1, 2)
         self._sample.append(np.concatenate([labels[chosen], light], axis=1))
 
     @property
@@ -210,11 +211,17 @@ def _physical(trafo: Trafo, sign: int) -> np.ndarray:
     return np.where(log, np.expm1(np.where(log, value, 0.0)), value)
 
 
+def usable_labels(file: EventFile) -> np.ndarray:
+    """Labels [E, H] of the events that can be used, float64, as a training sees them."""
+    labels = file.relative_labels()
+    return np.zeros((len(file.good), 0)) if labels is None else np.asarray(labels, np.float64)[file.good]
+
+
 def _light(file: EventFile, i: int) -> tuple[float, float]:
-    """Charge of an event and the time at which half of it has come."""
+    """Charge of an event and the time at which half of it has come, from the same begin as its labels."""
     part = slice(*file.packed.pulse_offsets[i : i + 2])
     mask = file.packed.mask[part]
     charge, time = file.packed.charge[part][mask], file.packed.time[part][mask]
     order = np.argsort(time)
     running = np.cumsum(charge[order])
-    return float(running[-1]), float(time[order][np.searchsorted(running, running[-1] / 2)])
+    return float(running[-1]), float(time[order][np.searchsorted(running, running[-1] / 2)] - file.anchors[i])

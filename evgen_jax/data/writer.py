@@ -6,6 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
+from evgen_jax.detector import Detector, geometry_fingerprint
+
 TOY_NOTICE = (
     "physics-motivated toy; not IceCube simulation; homogeneous in x,y; no tilt, no birefringence, "
     "no hole-ice columns, analytic timing"
@@ -30,6 +33,7 @@ def write_events(
     *,
     pulse_key: str,
     dom_tables: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    detector: Detector | None = None,
     notice: str = TOY_NOTICE,
 ) -> None:
     """Writes one file; it appears under its name only when complete.
@@ -42,6 +46,7 @@ def write_events(
       tables: table name -> column name -> values [E], one row per event.
       pulse_key: name of the pulse table.
       dom_tables: table name -> (string, om) of DOMs that are listed in every event.
+      detector: whose labels these are; its fingerprint is stored, so that the file is refused for another one.
       notice: provenance, stored in the file's attributes.
     """
     path = Path(path)
@@ -71,6 +76,8 @@ def write_events(
     partial = path.with_name(path.name + ".partial")
     with h5py.File(partial, "w") as file:
         file.attrs["provenance"] = notice
+        if detector is not None:
+            file.attrs[FINGERPRINT], file.attrs[DETECTOR_NAME] = geometry_fingerprint(detector), detector.name
         index = file.create_group("__I3Index__")
         for name, rows in everything.items():
             table = file.create_dataset(name, data=rows, compression="gzip", shuffle=True)

@@ -113,6 +113,8 @@ def make_seed_reader(
             path, handler, model.detector, labels="x_parameters" in names, seed_names=tables, seed_columns=columns,
             seed_defaults=defaults,
         )  # fmt: skip
+        if file.notes():
+            LOGGER.warning("%s", file.notes())
         if names == (FROM_PULSES,):
             return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
         given = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
@@ -130,10 +132,12 @@ def _rows(
     model: Model, fit: Fitter, file: EventFile, seeds: np.ndarray, settings: ReconstructionSettings, goodness
 ) -> np.ndarray:
     """Fits the events of one file."""
-    events, seedless = [file.event(i) for i in range(len(file))], settings.seed == FROM_PULSES
-    results: list[FitResult | str] = [""] * len(events)
+    seedless = settings.seed == FROM_PULSES
+    events = {i: file.event(i) for i in file.good}
+    results: list[FitResult | str] = [f"failed: {file.faults.get(i, '')}" for i in range(len(file))]
     far = _far_away(model, seeds)
-    for i, event in enumerate(events):
+    for i, event in events.items():
+        results[i] = ""
         if not np.any(np.asarray(event.pulses.mask)):
             results[i] = DARK
         elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
@@ -147,6 +151,11 @@ def _rows(
         fits = fit_as_configured(fit, own, usable[chosen], settings)
         results = [dict(zip(chosen, fits, strict=True)).get(i, result) for i, result in enumerate(results)]
     table = fill(model.parameter_names, model.trafo.log, file.ids, seeds, results)
+    # Back to the coordinates of the files.
+    names = model.parameter_names
+    for name, origin in zip(names, model.detector.relative_to_origin(names, np.zeros(len(names)), +1), strict=True):
+        table[name] += origin
+        table[f"{name}_seed"] += origin
     if goodness is not None:
         for i, result in enumerate(results):
             if not isinstance(result, str) and not result.failed:

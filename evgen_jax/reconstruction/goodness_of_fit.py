@@ -51,7 +51,8 @@ def make_goodness_of_fit(
     """A function (event, best fit [H], seed, hypotheses=None) -> GoodnessOfFit.
 
     Events are simulated at the best fit, or at `hypotheses` [num_samples, H] such as samples of the posterior, with the
-    event's own readout window, unusable DOMs and excluded windows, and fitted from what they were simulated from.
+    event's own readout window, unusable DOMs and excluded windows, and fitted from what they were simulated from. Pulses at
+    modules that take no part count on neither side, whatever the fit does with those of the event.
 
     Args:
       model: what was fitted; of an ensemble take one member.
@@ -89,6 +90,7 @@ def make_goodness_of_fit(
         truth = np.tile(best, (num_samples, 1)) if hypotheses is None else np.asarray(hypotheses, np.float64)
         if truth.shape != (num_samples, len(best)):
             raise ReconstructionError(f"expected hypotheses of shape {(num_samples, len(best))}, got {truth.shape}.")
+        event = _without_unusable_pulses(event)
         start, stop = np.asarray(event.readout, np.float64)
         readout = (float(start), float(stop))
         if readout not in samplers:
@@ -102,7 +104,7 @@ def make_goodness_of_fit(
             raise ReconstructionError("the log-likelihood at the best fit is not finite; a failed fit has no goodness.")
         doms = dom_terms([event, *simulated], np.where(fine[:, None], fitted, best))
         if per_charge:
-            charge = np.array([float(np.sum(e.charge)) + 1 for e in [event, *simulated]])
+            charge = np.array([float(np.sum(e.charge[np.asarray(e.usable)])) + 1 for e in [event, *simulated]])
             value, doms = value / charge, doms / charge[:, None]
         value, doms, fitted, truth = value[fine], doms[fine], fitted[fine], truth[fine[1:]]
         p_value = float(_p_value(value))
@@ -119,6 +121,13 @@ def _p_value(values: np.ndarray) -> np.ndarray:
     return np.mean(values <= values[0], axis=0)
 
 
+def _without_unusable_pulses(event: Event) -> Event:
+    pulses = event.pulses
+    dom = np.asarray(event.active)[np.minimum(np.asarray(pulses.slot), len(event.active) - 1)]
+    kept = np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
+    return event.replace(pulses=pulses.replace(mask=np.asarray(pulses.mask) & kept))
+
+
 def _simulated(
     sampler: EventSampler, event: Event, truth: np.ndarray, seed: int, single_photoelectron_charge: bool
 ) -> list[Event]:
@@ -128,5 +137,5 @@ def _simulated(
     doms = np.asarray(event.active)[np.asarray(event.windows.slot)[windows]]
     return split_events(
         pulses, len(truth), num_doms=len(event.charge), readout=(float(event.readout[0]), float(event.readout[1])),
-        usable=np.asarray(event.usable), windows=limits, window_dom=doms, drop_in_windows=True, discard_excluded=True,
+        usable=np.asarray(event.usable), windows=limits, window_dom=doms, discard_excluded=True,
     )  # fmt: skip

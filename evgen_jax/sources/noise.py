@@ -11,12 +11,16 @@ from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield, excluded_before_pulse, excluded_fraction, spread_to_doms
 from evgen_jax.sources.linen_source import LinenSource
 
+SHORTEST_READOUT = 1.0
+"""ns; of a shorter one densities would be infinite and their gradients no numbers."""
+
 
 class NoiseSource(LinenSource):
     """Noise of every DOM with rate times a learned factor; no hypothesis parameters.
 
     The expected charge of a DOM is exp(clip(w, -20, 15)) * rate * livetime with one learned w per expected-charge
-    parameter of the charge decoder, shared by all DOMs and near 0 at the start. DOMs of rate 0 give no noise.
+    parameter of the charge decoder, shared by all DOMs and near 0 at the start. DOMs of rate 0 give no noise. A readout window
+    shorter than 1 ns, such as that of an event with one pulse, counts as 1 ns.
 
     Attributes:
       charge_decoder: distribution of the charge; its parameters are the learned variables.
@@ -36,7 +40,8 @@ class NoiseSource(LinenSource):
     @nn.compact
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
         start, stop = event.readout[0], event.readout[1]
-        livetime = (stop - start).astype(self.dtype)
+        length = jnp.maximum(stop - start, SHORTEST_READOUT)
+        livetime = length.astype(self.dtype)
         base = jnp.asarray(detector.noise_rate, self.dtype) * livetime
         names = self.charge_decoder.parameter_names
         windows, pulses = event.windows, event.pulses
@@ -44,7 +49,7 @@ class NoiseSource(LinenSource):
         window_fraction = None
         if windows.start.shape[0]:
             width = jnp.clip(windows.stop, start, stop) - jnp.clip(windows.start, start, stop)
-            window_fraction = (width / (stop - start)).astype(self.dtype)
+            window_fraction = (width / length).astype(self.dtype)
             kept = 1 - spread_to_doms(event, excluded_fraction(event, window_fraction))
 
         if self.learned:
@@ -60,7 +65,7 @@ class NoiseSource(LinenSource):
         density = jnp.where(inside, charge_full[dom] / livetime, 0)
         passed = None
         if cumulative:
-            passed = ((jnp.clip(pulses.time, start, stop) - start) / (stop - start)).astype(self.dtype)
+            passed = ((jnp.clip(pulses.time, start, stop) - start) / length).astype(self.dtype)
             if window_fraction is not None:
                 passed = passed - excluded_before_pulse(event, window_fraction)
             passed = charge_full[dom] * jnp.clip(passed, 0, 1)

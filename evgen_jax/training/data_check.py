@@ -33,7 +33,7 @@ def check_data(config: ExperimentConfig, name: str, detector: Detector, trafo: T
         if report.files >= INSPECTED_FILES and report.dark < report.count:
             break
         try:
-            report.add(read_event_file(path, config.data_handler_settings, detector))
+            report.add(read_event_file(path, config.data_handler_settings, detector, strict=settings.strict))
         except DataError as error:
             if settings.strict:
                 raise

@@ -84,14 +84,16 @@ def read_validation_set(config: ExperimentConfig, detector: Detector) -> Validat
     error: DataError | None = None
     for i in rng.permutation(len(files)):
         try:
-            file = read_event_file(files[i], config.data_handler_settings, detector)
+            file = read_event_file(files[i], config.data_handler_settings, detector, strict=settings.strict)
         except DataError as problem:
             if settings.strict:
                 raise
             LOGGER.warning("skipped %s", problem)
             error = problem
             continue
-        events += [(file, k) for k in range(len(file))]
+        events += [(file, k) for k in file.good]
+        if file.notes():
+            LOGGER.warning("%s", file.notes())
         if len(events) >= wanted:
             break
     if not events:

@@ -1,0 +1,183 @@
+"""Detector tables: CSV files with one line per module, read with every column checked, and written."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from evgen_jax.errors import DetectorError, suggestion
+
+REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
+OPTIONAL_COLUMNS = {"relative_efficiency": 1.0, "noise_rate": 0.0, "usable": 1.0}
+COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+LARGEST_LABEL = 2**31 - 1
+LARGEST_COORDINATE = 16384.0
+"""m; up to here float32 holds a millimetre."""
+LARGEST_NOISE_RATE = 1e-2
+"""1/ns, that is 10 MHz: above every module, below every rate that was given in Hz or kHz."""
+LARGEST_EFFICIENCY = 1000.0
+
+
+class LabelRange(NamedTuple):
+    """Labels from a first to a last string and om number, both included."""
+
+    first_string: int
+    last_string: int
+    first_om: int
+    last_om: int
+
+
+@dataclass(frozen=True)
+class DetectorTable:
+    """What a detector table says.
+
+    Attributes:
+      columns: [D] of every column of COLUMNS, float64; coordinates as they stand in the file.
+      name: what the detector is called; None where the file does not say.
+      origin: x, y, z, m, to be subtracted from the coordinates.
+      ignored: labels whose pulses are left out.
+    """
+
+    columns: dict[str, np.ndarray]
+    name: str | None
+    origin: tuple[float, float, float]
+    ignored: tuple[LabelRange, ...]
+
+
+def read_detector_table(path: Path) -> DetectorTable:
+    """Reads and checks a table, see `load_detector`.
+
+    Raises:
+      DetectorError: a missing or misspelt column, a value outside its range, or a DOM given twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DetectorError(f"{path}: is no text file; expected a CSV table of modules.") from None
+    kept = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    if len(kept) < 2:
+        raise DetectorError(f"{path}: expected a header line and one line per DOM, got {len(kept)} lines.")
+    rows = list(csv.reader(line for _, line in kept))
+    values = _columns(path, [c.strip() for c in rows[0]], rows[1:], [i for i, _ in kept[1:]])
+    name, origin, ignored = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
+    position = np.stack([values[c] for c in "xyz"], axis=1)
+    origin = _origin(position) if origin is None else origin
+    if np.abs(position - origin).max() >= LARGEST_COORDINATE:
+        raise DetectorError(
+            f"{path}: the modules span {np.ptp(position, axis=0).max():g} m, more than {2 * LARGEST_COORDINATE:g} m; "
+            "expected coordinates in m. Are they in mm or cm?"
+        )
+    return DetectorTable(values, name, origin, ignored)
+
+
+def write_detector_table(path: str | Path, table: DetectorTable) -> None:
+    """Writes a table that `read_detector_table` reads back."""
+    whole = {"string", "om", "usable"}
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        file.write(f"# name: {table.name}\n")
+        if any(table.origin):
+            file.write("# origin: " + " ".join(map(repr, table.origin)) + "\n")
+        for a, b, c, d in table.ignored:
+            file.write(f"# ignored: string {a}-{b}, om {c}-{d}\n")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        columns = [map(int if c in whole else repr, np.asarray(table.columns[c]).tolist()) for c in COLUMNS]
+        writer.writerows(zip(*columns, strict=True))
+
+
+def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list[int]) -> dict[str, np.ndarray]:
+    """The columns as float64, checked; `numbers` are those of the lines of the file."""
+    for column in REQUIRED_COLUMNS:
+        if column not in header:
+            raise DetectorError(
+                f"{path}: column '{column}' is missing; found {', '.join(header)}." + suggestion(column, header)
+            )
+    for column in header:
+        if header.count(column) > 1:
+            raise DetectorError(f"{path}: the column '{column}' is given {header.count(column)} times.")
+        meant = suggestion(column, OPTIONAL_COLUMNS)
+        if column not in COLUMNS and meant:
+            raise DetectorError(f"{path}: the column '{column}' is unknown; known: {', '.join(COLUMNS)}.{meant}")
+    values: dict[str, np.ndarray] = {}
+    for column in COLUMNS:
+        if column not in header:
+            values[column] = np.full(len(rows), OPTIONAL_COLUMNS[column])
+            continue
+        place = header.index(column)
+        try:
+            values[column] = np.array([float(row[place]) for row in rows])
+        except (ValueError, IndexError):
+            line, row = next((n, r) for n, r in zip(numbers, rows, strict=True) if not _is_number(r, place))
+            given = repr(row[place]) if place < len(row) else f"{len(row)} columns instead of {len(header)}"
+            raise DetectorError(f"{path}: line {line}: '{column}' must be a number, got {given}.") from None
+        good, expected = _valid(column, values[column])
+        if not good.all():
+            i = int(np.argmin(good))
+            raise DetectorError(f"{path}: line {numbers[i]}: '{column}' is {rows[i][place]}; expected {expected}.")
+    labels = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
+    unique, counts = np.unique(labels, axis=0, return_counts=True)
+    if counts.max() > 1:
+        string, om = unique[np.argmax(counts)]
+        raise DetectorError(f"{path}: DOM (string {string}, om {om}) is given {counts.max()} times.")
+    return values
+
+
+def _is_number(row: Sequence[str], place: int) -> bool:
+    try:
+        float(row[place])
+    except (ValueError, IndexError):
+        return False
+    return True
+
+
+def _valid(column: str, values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Which values of a column are possible, and what is expected there."""
+    if column in ("string", "om"):
+        whole = (values >= 0) & (values <= LARGEST_LABEL) & (values == np.floor(values))
+        return (
+            whole,
+            f"a whole number from 0 to {LARGEST_LABEL} (give modules of larger numbers smaller ones, here and in the files)",
+        )
+    if column == "usable":
+        return (values == 0) | (values == 1), "0 or 1"
+    if column == "noise_rate":
+        return (values >= 0) & (values <= LARGEST_NOISE_RATE), (
+            f"a rate from 0 to {LARGEST_NOISE_RATE:g} per ns; 500 Hz are 5e-7 per ns"
+        )
+    if column == "relative_efficiency":
+        return (values >= 0) & (values <= LARGEST_EFFICIENCY), f"a number from 0 to {LARGEST_EFFICIENCY:g}"
+    return np.isfinite(values), "a finite number, in m"
+
+
+def _origin(position: np.ndarray) -> tuple[float, float, float]:
+    """Of each coordinate its middle, rounded to km, where float32 would not hold it to a millimetre; else 0."""
+    middle = np.round((position.min(axis=0) + position.max(axis=0)) / 2, -3)
+    x, y, z = np.where(np.abs(position).max(axis=0) >= LARGEST_COORDINATE, middle, 0.0).tolist()
+    return x, y, z
+
+
+def _directives(
+    path: Path, comments: list[str]
+) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...]]:
+    name, origin, ignored = None, None, []
+    for line in comments:
+        key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))
+        if key == "name":
+            name = text or None
+        elif key == "origin":
+            try:
+                x, y, z = map(float, text.replace(",", " ").split())
+            except ValueError:
+                raise DetectorError(f"{path}: '# origin: {text}': expected three numbers, in m.") from None
+            origin = (x, y, z)
+        elif key == "ignored":
+            found = re.fullmatch(r"string (\d+)(?:-(\d+))?, om (\d+)(?:-(\d+))?", text)
+            if found is None:
+                raise DetectorError(f"{path}: '# ignored: {text}': expected the form 'string 1-86, om 61-66'.")
+            a, b, c, d = found.groups()
+            ignored.append(LabelRange(int(a), int(b or a), int(c), int(d or c)))
+    return name, origin, tuple(ignored)

@@ -1,0 +1,184 @@
+"""An event from a file and the same event from arrays are the same event, to all bits, whatever is excluded."""
+
+import h5py
+import jax
+import numpy as np
+import pytest
+from test_event_file import rows_of
+
+from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.batches import make_batch
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.writer import write_events
+from evgen_jax.detector import LabelRange, load_detector
+from evgen_jax.errors import DataError
+from evgen_jax.event import Event
+from evgen_jax.measured import Measured, with_merged_windows, without_pulses_in_windows
+
+LABELS = ("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t")
+EVENTS = 12
+
+
+def settings(**data):
+    return DataHandlerSettings(
+        data_settings={"pulse_key": "Pulses", "event_id_key": "Labels", "dom_exclusions_key": "Excluded",
+                       "time_exclusions_key": "Windows", **data},
+        label_settings={"label_key": "Labels"},
+    )  # fmt: skip
+
+
+def random_tables(detector, seed):
+    """Pulses, excluded modules and windows (some of no length, some that overlap) of a few events, as a file holds them."""
+    rng = np.random.default_rng(seed)
+    string, om = np.asarray(detector.string), np.asarray(detector.om)
+
+    def modules(size):
+        dom = rng.integers(0, 20, size)  # few modules: many pulses, windows and exclusions meet
+        return {"string": string[dom], "om": om[dom]}
+
+    event = np.sort(rng.integers(0, EVENTS - 1, 400))  # the last event sees nothing
+    start = rng.uniform(9000, 12000, 60)
+    length = rng.choice([0.0, 50.0, 400.0], 60)
+    excluded, windows = np.sort(rng.integers(0, EVENTS, 25)), rng.integers(0, EVENTS, 60)
+    times = np.round(rng.uniform(9000, 12500, 400))
+    start[:10] = times[:10]  # windows that begin at a pulse
+    return {
+        "Pulses": rows_of(event, **modules(400), time=times, charge=rng.uniform(0, 3, 400)),
+        "Labels": rows_of(np.arange(EVENTS), **{name: rng.uniform(1, 2, EVENTS) for name in LABELS}),
+        "Excluded": rows_of(excluded, **modules(25)),
+        "Windows": rows_of(windows, **modules(60), start=start, stop=start + length),
+        "Readout": rows_of(np.arange(EVENTS), start=np.full(EVENTS, 8000.0), stop=np.full(EVENTS, 13000.0)),
+    }  # fmt: skip
+
+
+def write(path, tables):
+    with h5py.File(path, "w") as file:
+        for name, rows in tables.items():
+            file[name] = rows
+    return path
+
+
+def from_arrays(tables, number, detector, **more):
+    own = {name: rows[rows["Event"] == number] for name, rows in tables.items()}
+    pulses, windows, excluded = own["Pulses"], own["Windows"], own["Excluded"]
+    return Event.from_pulses(
+        pulses["charge"], pulses["time"], pulses["string"], pulses["om"], detector=detector,
+        excluded_doms=list(zip(excluded["string"], excluded["om"], strict=True)),
+        excluded_windows=[tuple(w) for w in windows[["string", "om", "start", "stop"]].tolist()], **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("discard", [False, True])
+@pytest.mark.parametrize("with_readout", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_files_and_arrays_give_the_same_events(loaded_detector, tmp_path, seed, with_readout, discard):
+    tables = random_tables(loaded_detector, seed)
+    key = {"readout_window_key": "Readout"} if with_readout else {}
+    file = read_event_file(write(tmp_path / "f.hdf5", tables), settings(discard_pulses_from_excluded_doms=discard, **key),
+                           loaded_detector)  # fmt: skip
+    more = {"readout": (8000.0, 13000.0)} if with_readout else {}
+    for i in range(EVENTS):
+        jax.tree.map(
+            np.testing.assert_array_equal, file.event(i),
+            from_arrays(tables, i, loaded_detector, discard_excluded=discard, **more),
+        )  # fmt: skip
+        assert not file.event(i).usable[5]  # unusable in the detector's table
+    # The default of both is one.
+    default = read_event_file(tmp_path / "f.hdf5", settings(**key), loaded_detector)
+    jax.tree.map(np.testing.assert_array_equal, default.event(0), from_arrays(tables, 0, loaded_detector, **more))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_windows_against_a_loop_over_all(seed):
+    rng = np.random.default_rng(seed)
+    count, doms = 300, 4
+    pulses = [
+        rng.integers(0, 3, count),
+        rng.integers(0, doms, count),
+        np.ones(count),
+        np.round(rng.uniform(0, 100, count)),
+    ]
+    start = np.round(rng.uniform(0, 100, 25))
+    window = np.stack([start, start + rng.choice([0, 3, 20], 25)], axis=1)
+    nothing = np.zeros(0, np.int64)
+    which = [rng.integers(0, 3, 25), rng.integers(0, doms, 25)]
+    merged = with_merged_windows(Measured(3, *pulses, nothing, nothing, *which, window), doms)
+    kept, dropped = without_pulses_in_windows(merged, doms)
+    inside = np.zeros(count, bool)
+    for event, dom, (a, b) in zip(*which, window, strict=True):
+        inside |= (pulses[0] == event) & (pulses[1] == dom) & (pulses[3] >= a) & (pulses[3] <= b)
+    np.testing.assert_array_equal(kept.time, pulses[3][~inside])
+    assert dropped == inside.sum() > 0
+    # Merged windows cover the same times and nothing twice.
+    grid = np.arange(0, 130, 0.5)
+    for event in range(3):
+        for dom in range(doms):
+
+            def covered(events, modules, windows, e=event, d=dom):
+                own = windows[(events == e) & (modules == d)]
+                return np.sum([(grid >= a) & (grid <= b) for a, b in own], axis=0) if len(own) else np.zeros(len(grid))
+
+            once = covered(merged.window_event, merged.window_dom, merged.window)
+            np.testing.assert_array_equal(once, covered(*which, window) > 0)
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e8, 1e12])
+def test_times_are_counted_from_the_begin_of_the_readout(loaded_detector, tmp_path, offset):
+    """Adding one number to all times changes no bit of a batch."""
+    tables = random_tables(loaded_detector, 0)
+    early = {name: rows.copy() for name, rows in tables.items()}
+    for rows in early.values():  # the begin of the readout is 0: anchored or not, the numbers are the same
+        for name in {"time", "start", "stop", "cascade_t"} & set(rows.dtype.names):
+            rows[name] = np.round(rows[name]) - 8000.0
+    late = {name: rows.copy() for name, rows in early.items()}
+    for rows in late.values():
+        for name in {"time", "start", "stop", "cascade_t"} & set(rows.dtype.names):
+            rows[name] += offset
+    key = settings(readout_window_key="Readout")
+    batches = []
+    for i, own in enumerate((early, late)):
+        file = read_event_file(write(tmp_path / f"{i}.hdf5", own), key, loaded_detector)
+        batches.append(make_batch([(file, k) for k in range(EVENTS)], np.arange(EVENTS)))
+    jax.tree.map(np.testing.assert_array_equal, batches[0].events, batches[1].events)
+    np.testing.assert_array_equal(batches[0].labels, batches[1].labels)
+    assert batches[1].labels[:, 6].max() < 2e4
+
+    names = key.model_copy(update={"label_module": "GeneralLabelModule", "label_settings": key.label_settings.model_copy(
+        update={"parameter_names": ("cascade_x", "when")})})  # fmt: skip
+    late["Labels"] = rows_of(np.arange(EVENTS), cascade_x=np.zeros(EVENTS), when=np.full(EVENTS, offset))
+    file = read_event_file(write(tmp_path / "2.hdf5", late), names, loaded_detector)
+    with pytest.raises(DataError, match="do not tell which of them are times"):
+        file.relative_labels()
+
+
+def test_modules_that_the_detector_ignores_are_counted(loaded_detector, tmp_path):
+    tables = random_tables(loaded_detector, 1)
+    tables["Pulses"]["om"][:7] = 61
+    path = write(tmp_path / "f.hdf5", tables)
+    with pytest.raises(DataError, match="om 61.*does not know"):
+        read_event_file(path, settings(), loaded_detector)
+    surface = loaded_detector.replace(ignored=(LabelRange(1, 9, 61, 66),))
+    file = read_event_file(path, settings(), surface)
+    assert file.ignored == 7 and "7 pulses at modules that the detector ignores" in file.notes()
+    jax.tree.map(np.testing.assert_array_equal, file.event(0), from_arrays(tables, 0, surface))
+    surface.to_csv(tmp_path / "surface.csv")
+    assert load_detector(tmp_path / "surface.csv").ignored == surface.ignored
+    assert load_detector().ignored == (LabelRange(1, 86, 61, 66),)
+
+
+def test_files_belong_to_a_detector(loaded_detector, tmp_path):
+    tables = random_tables(loaded_detector, 2)
+    pulses = {name: tables["Pulses"][name] for name in ("string", "om", "time", "charge")} | {
+        "event": tables["Pulses"]["Event"]
+    }
+    labels = {"Labels": {name: tables["Labels"][name] for name in LABELS}}
+    write_events(tmp_path / "f.hdf5", 1, EVENTS, pulses, labels, pulse_key="Pulses", detector=loaded_detector)
+    plain = settings(dom_exclusions_key=None, time_exclusions_key=None)
+    assert read_event_file(tmp_path / "f.hdf5", plain, loaded_detector).fingerprinted
+    # Efficiencies and dead modules may change from run to run, positions may not.
+    aged = loaded_detector.replace(relative_efficiency=loaded_detector.relative_efficiency * np.float32(0.9))
+    assert read_event_file(tmp_path / "f.hdf5", plain, aged).fingerprinted
+    moved = loaded_detector.replace(position=loaded_detector.position + np.float32(1), name="other")
+    with pytest.raises(DataError, match="detector 'small', whose modules or positions are not those of 'other'"):
+        read_event_file(tmp_path / "f.hdf5", plain, moved)
+    assert not read_event_file(write(tmp_path / "g.hdf5", tables), settings(), moved).fingerprinted
