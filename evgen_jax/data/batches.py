@@ -90,7 +90,7 @@ class BatchStream:
         self._skipped: set[Path] = set()
         self._noted: set[Path] = set()
         self._counted = np.zeros(3, np.int64)  # files, events, events without a pulse
-        self._closed = False
+        self._delivered = self._closed = False
         self._batches = self._generate()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -186,13 +186,17 @@ class BatchStream:
 
     def _result(self, path: Path, future: Future) -> EventFile | DataError:
         try:
-            return future.result()
+            result = future.result()
         except BrokenProcessPool:
-            raise DataError(
-                f"{path}: a reader process was ended from outside while this file was to be read, often because memory "
-                "ran out: use fewer num_jobs or num_add_files. If it happens at the very start of a script, its calls "
-                "belong under: if __name__ == '__main__':"
-            ) from None
+            reason = (
+                "was ended from outside, often because memory ran out: use fewer num_jobs or num_add_files."
+                if self._delivered
+                else "ended before it read anything. In a script, what calls this program belongs below a line "
+                "if __name__ == '__main__':, because readers import the script; else use fewer num_jobs."
+            )
+            raise DataError(f"{path}: was not read: a reader process {reason}") from None
+        self._delivered = True
+        return result
 
     def _tell_dark_events(self) -> None:
         files, count, dark = self._counted.tolist()

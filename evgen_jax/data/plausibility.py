@@ -84,14 +84,19 @@ class LabelReport:
         rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.names) + 2))
         return rows[:, :-2], rows[:, -2], rows[:, -1]
 
+    def _shown(self, values: np.ndarray) -> np.ndarray:
+        """Labels in the coordinates of the files."""
+        return self.detector.relative_to_origin(self.names, values, +1)
+
     def table(self) -> str:
         """Mean, spread and range of every parameter beside the detector and the readout, as lines of text."""
         width = max([len(n) for n in self.names] + [9])
         lines = [f"{'parameter':{width}}  {'mean':>11} {'spread':>11} {'lowest':>11} {'highest':>11}"]
-        for i, name in enumerate(self.names):
-            numbers = (self.mean[i], self.std[i], self.low[i], self.high[i])
+        columns = (self._shown(self.mean), self.std, self._shown(self.low), self._shown(self.high))
+        for name, *numbers in zip(self.names, *columns, strict=True):
             lines.append(f"{name:{width}}  {' '.join(f'{v:11.5g}' for v in numbers)} {unit_of(name)}".rstrip())
-        low, high = (f(np.asarray(self.detector.position), axis=0) for f in (np.min, np.max))
+        position = np.asarray(self.detector.position, np.float64) + np.asarray(self.detector.origin)
+        low, high = position.min(axis=0), position.max(axis=0)
         extent = ", ".join(f"{axis} {a:.5g} to {b:.5g}" for axis, a, b in zip("xyz", low, high, strict=True))
         lines.append(f"{self.count} events; detector: {extent} m; readout: {self.readout[0]:.6g} to "
                      f"{self.readout[1]:.6g} ns")  # fmt: skip
@@ -164,10 +169,11 @@ class LabelReport:
         logs = {"TeV": np.log(1e3 * values)}
         if len(places) == 1 and values.max() < 35:
             logs |= {"log10(E / GeV)": np.log(10) * values, "ln(E / GeV)": values}
-        # In the right unit the light is in proportion to the energy.
-        scatter = {unit: float(np.std(np.log(charge) - log)) for unit, log in logs.items()}
-        best = min(scatter, key=lambda u: scatter[u])
-        likely = [unit for unit in scatter if scatter[unit] <= 1.1 * scatter[best]]
+        # In the right unit the light is in proportion to the energy, and not too bright any more.
+        bright = {unit: np.log(charge) - log for unit, log in logs.items()}
+        scatter = {unit: float(np.std(ratio)) for unit, ratio in bright.items()
+                   if np.exp(np.median(ratio)) < TOO_BRIGHT / 5 * expected} or {"TeV": 0.0}  # fmt: skip
+        likely = [unit for unit in scatter if scatter[unit] <= 1.1 * min(scatter.values())]
         text = (f"half of the events have more than {measured:.3g} PE per GeV, where this detector sees about "
                 f"{expected:.2g} in its midst: is it in {' or '.join(likely)}? Expected GeV.")  # fmt: skip
         return [self._doubt(places[0], text, more=len(places) - 1)]
@@ -184,7 +190,8 @@ class LabelReport:
 
     def _doubt(self, i: int, text: str, more: int = 0) -> str:
         others = f" (and {more} more energies)" if more else ""
-        return f"'{self.names[i]}'{others} from {self.low[i]:.4g} to {self.high[i]:.4g}: {text}"
+        low, high = self._shown(self.low)[i], self._shown(self.high)[i]
+        return f"'{self.names[i]}'{others} from {low:.4g} to {high:.4g}: {text}"
 
     def outside(self, trafo: Trafo) -> list[str]:
         """One line for every parameter that the transformation takes far away from 0."""

@@ -14,7 +14,9 @@ from evgen_jax.model_directory import architecture_difference
 from evgen_jax.sources.source import Variables
 from evgen_jax.training.step import TrainState
 
-OTHER_OPTIMISER = "was trained with another optimiser"
+
+class OtherOptimizer(CheckpointError):
+    """A checkpoint whose optimiser keeps another state than the present one."""
 
 
 class Checkpoints:
@@ -75,13 +77,14 @@ class Checkpoints:
         """Reads a checkpoint (default: the latest) into a state of the same architecture and optimiser.
 
         Raises:
-          CheckpointError: none there, damaged, of another architecture (both sides are listed) or another optimiser.
+          CheckpointError: none there, damaged, or of another architecture; both sides are listed.
+          OtherOptimizer: it fits but for the optimiser's state.
         """
         step = self.existing_step(step)
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         stored = self._compared(step, abstract.variables)
         if _shapes(stored["optimizer_state"]) != _shapes(abstract.optimizer_state):
-            raise CheckpointError(f"{self.directory / str(step)}: {OTHER_OPTIMISER}.")
+            raise OtherOptimizer(f"{self.directory / str(step)}: was trained with another optimiser.")
         try:
             restored = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore())

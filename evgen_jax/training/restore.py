@@ -13,12 +13,15 @@ from evgen_jax.detector import fingerprint
 from evgen_jax.errors import CheckpointError
 from evgen_jax.experiment import TRAFO_FILE, build_model
 from evgen_jax.model import Model
-from evgen_jax.training.checkpoints import OTHER_OPTIMISER, Checkpoints
+from evgen_jax.training.checkpoints import Checkpoints, OtherOptimizer
 from evgen_jax.training.divergence import refuse_not_finite
 from evgen_jax.training.history import changed_settings
+from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.step import TrainState, init_state
 
 CHECKPOINTS = "checkpoints"
+BEFORE = ((None, False), (1.0, False), (None, True), (1.0, True))
+"""What may come before an optimiser: clipping of gradients, removal of NaN."""
 LOGGER = logging.getLogger("evgen_jax")
 # Of an exported model: what it was trained with, and still says about itself.
 EXPORTED_SECTIONS = ("model_settings", "loss_module_settings", "data_handler_settings")
@@ -63,29 +66,45 @@ def resume(
       CheckpointError: it is missing or damaged, does not belong to the model, the transformation, the detector or the
         optimiser, or holds weights that are not finite.
     """
-    number, now = checkpoints.existing_step(step), optimizer_identity(config.training_settings)
+    number = checkpoints.existing_step(step)
     if fresh_optimizer:
         variables, meta = checkpoints.restore_weights(model.variables, number)
         fresh = at_step(optimizer.init(variables), number)
         state = TrainState(variables, fresh, jnp.asarray(number, jnp.int32))
     else:
-        was = checkpoints.meta(number).get("optimizer")
-        try:
-            if was is not None and was["optimizer_name"] != now["optimizer_name"]:
-                raise CheckpointError(f"{checkpoints.directory / str(number)}: {OTHER_OPTIMISER}.")
-            state, meta = checkpoints.restore(init_state(model.variables, optimizer), number)
-        except CheckpointError as error:
-            if OTHER_OPTIMISER not in str(error):
-                raise
-            raise CheckpointError(
-                f"{str(error)[:-1]}: the optimiser settings changed: {_change(was, now)}. Put the earlier ones back, or "
-                "keep the weights and start the optimiser's state anew: evgen-jax train --fresh-optimizer CONFIG"
-            ) from None
-        if was is not None and was != now:
-            LOGGER.warning("the optimiser settings changed: %s. Its state is kept.", _change(was, now))
+        state, meta = _with_optimizer(checkpoints, model, optimizer, config.training_settings, number)
     _same(checkpoints, meta, model, config)
     refuse_not_finite(state.variables, checkpoints, number, "train")
     return state, meta
+
+
+def _with_optimizer(
+    checkpoints: Checkpoints,
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    settings: TrainingSettings,
+    step: int,
+) -> tuple[TrainState, dict[str, Any]]:
+    """A checkpoint with its optimiser's state, which clipping and the removal of NaN before it do not touch."""
+    was, now = checkpoints.meta(step).get("optimizer"), optimizer_identity(settings)
+    same_name = was is None or was["optimizer_name"] == now["optimizer_name"]
+    # Those of the configuration first, then others with the same optimiser behind them.
+    for clip, remove_nan in [(settings.clip_gradients_value, settings.remove_nan_gradients), *BEFORE] * same_name:
+        before = {"clip_gradients_value": clip, "remove_nan_gradients": remove_nan}
+        stored, _ = build_optimizer(settings.model_copy(update=before))
+        try:
+            state, meta = checkpoints.restore(init_state(model.variables, stored), step)
+        except OtherOptimizer:
+            continue
+        if was is not None and was != now:
+            LOGGER.warning("the optimiser settings changed: %s. Its state is kept.", _change(was, now))
+        # The optimiser is the last of the chain.
+        kept = (*optimizer.init(state.variables)[:-1], state.optimizer_state[-1])
+        return state.replace(optimizer_state=kept), meta
+    raise CheckpointError(
+        f"{checkpoints.directory / str(step)}: the optimiser settings changed: {_change(was, now)}. Put the earlier ones back, "
+        "or keep the weights and start the optimiser's state anew: evgen-jax train --fresh-optimizer CONFIG"
+    )
 
 
 def at_step(optimizer_state: Any, step: int) -> Any:
