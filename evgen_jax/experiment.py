@@ -1,5 +1,7 @@
 """From a configuration to the pieces of an experiment: detector, transformation, model. Shared by all programs."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from evgen_jax.building.model import (
     resolve_settings,
 )
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSettings
-from evgen_jax.data.batches import BatchStream, find_files
+from evgen_jax.data.batches import BatchStream, dark_share, find_files
+from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags, label_names
-from evgen_jax.data.plausibility import compare_with_detector
+from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.detector import Detector, fingerprint, load_detector
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.files import set_aside
@@ -27,6 +30,7 @@ from evgen_jax.model_directory import load_model
 from evgen_jax.priors import check_priors
 from evgen_jax.trafo import Trafo, fit_trafo, load_trafo
 
+LOGGER = logging.getLogger("evgen_jax")
 TRAFO_FILE = "trafo.json"
 
 
@@ -57,19 +61,28 @@ def iterator(config: ExperimentConfig, name: str) -> IteratorSettings:
     return settings
 
 
-def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path:
-    """Fits the transformation on the labels of the `trafo` iterator's files and saves it.
+def create_trafo(
+    config: ExperimentConfig, progress=lambda files: files, show: Callable[[str], None] = lambda text: None
+) -> Path:
+    """Fits the transformation on the labels of the `trafo` iterator's files and saves it, with what it was made from.
+
+    Labels that cannot belong to the detector and the pulses, and events without a pulse, are told as warnings.
 
     Args:
       config: the experiment.
       progress: wraps the list of files, for a progress bar.
+      show: takes a table of mean, spread and range of every parameter.
+
+    Raises:
+      DataError: a file that cannot be used, if it is the only one or `strict` is set, or none of them can.
+      TrafoError: no events, or labels of which no transformation can be made.
     """
-    settings = config.data_iterator_settings.trafo or config.data_iterator_settings.training
+    settings = trafo_iterator(config)
     names, log = hypothesis_names(config), label_log_flags(config.data_handler_settings)
     detector = experiment_detector(config)
     remaining = config.data_trafo_settings.num_batches * settings.batch_size
     skipped: list[DataError] = []
-    files = find_files(settings.input_data)
+    files, report = find_files(settings.input_data), LabelReport(names, detector)
 
     def batches():
         nonlocal remaining
@@ -78,7 +91,7 @@ def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path
                 return
             try:
                 file = read_event_file(path, config.data_handler_settings, detector, strict=settings.strict)
-                labels = file.relative_labels()[file.good]
+                labels = usable_labels(file)
             except DataError as error:
                 if settings.strict or len(files) == 1:
                     raise
@@ -86,6 +99,10 @@ def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path
                 if len(skipped) == len(files):
                     raise DataError(f"none of the {len(files)} files can be used; the last one: {error}") from None
                 continue
+            report.add(file)
+            if file.notes():
+                LOGGER.warning("%s", file.notes())
+            compare_with_detector(file, detector)
             yield labels[:remaining]
             remaining -= len(labels)
 
@@ -93,14 +110,40 @@ def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
     # Models trained with an earlier transformation need it: it is kept.
     earlier = set_aside(path)
-    trafo.save(path)
+    trafo.save(path, {**trafo_origin(config, detector), "num_events": report.count})
     if earlier is not None and earlier.read_bytes() == path.read_bytes():
         earlier.unlink()
     elif earlier is not None:
         print(f"the earlier transformation is kept in {earlier}")
     for error in skipped:
         print(f"skipped: {error}")
+    show(report.table())
+    if report.dark:
+        LOGGER.warning("input_data: %s", dark_share(report.dark, report.count, report.files))
+    for doubt in report.doubts():
+        LOGGER.warning("parameter %s", doubt)
     return path
+
+
+def trafo_iterator(config: ExperimentConfig) -> IteratorSettings:
+    """The iterator whose labels the transformation is fitted on."""
+    return config.data_iterator_settings.trafo or config.data_iterator_settings.training
+
+
+def trafo_origin(config: ExperimentConfig, detector: Detector) -> dict[str, Any]:
+    """What a transformation of this configuration is made from, as plain values.
+
+    Raises:
+      DataError: no file matches.
+    """
+    handler = config.data_handler_settings.model_dump(mode="json")
+    keys = ("label_module", "label_settings", "filter_settings")
+    return {
+        "files": [path.name for path in find_files(trafo_iterator(config).input_data)],
+        "detector": fingerprint(detector),
+        "norm_constant": config.data_trafo_settings.norm_constant,
+        **{key: handler[key] for key in keys},
+    }
 
 
 def experiment_trafo(config: ExperimentConfig) -> Trafo:
@@ -156,20 +199,3 @@ def open_stream(config: ExperimentConfig, name: str, detector: Detector, positio
     """The batch stream of an iterator section; every iterator has a seed of its own."""
     seed = config.training_settings.random_seed * 1000 + sum(map(ord, name))
     return BatchStream(iterator(config, name), config.data_handler_settings, detector, seed, position)
-
-
-def check_data(config: ExperimentConfig, name: str, detector: Detector) -> None:
-    """Reads one file of an iterator, so that a wrong path, table or column shows before anything is written.
-
-    Raises:
-      DataError: no file matches, or none of the files so far can be read.
-    """
-    settings = iterator(config, name)
-    files = find_files(settings.input_data)
-    for path in files:
-        try:
-            compare_with_detector(read_event_file(path, config.data_handler_settings, detector), detector)
-            return
-        except DataError:
-            if settings.strict or path == files[-1]:
-                raise

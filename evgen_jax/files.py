@@ -26,8 +26,14 @@ def set_aside(path: Path) -> Path | None:
     """Moves a file or directory to a name of its own, '<name>.old-1' and so on; None if there was nothing."""
     if not path.exists():
         return None
+    target = free_name(path)
+    path.rename(target)
+    return target
+
+
+def free_name(path: Path) -> Path:
+    """The first of '<name>.old-1', '<name>.old-2' and so on that does not exist."""
     number = 1
     while (target := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
-    path.rename(target)
     return target

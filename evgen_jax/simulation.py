@@ -13,15 +13,16 @@ from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
-from evgen_jax.detector import Detector, geometry_fingerprint
+from evgen_jax.detector import Detector, fingerprint, geometry_fingerprint
 from evgen_jax.errors import ConfigError
 from evgen_jax.event import Event, bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.model import Model, make_sampler
-from evgen_jax.model_directory import load_model
+from evgen_jax.model_directory import load_model, model_identity
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
+from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
 
@@ -33,10 +34,11 @@ TOGETHER = 1 << 20
 def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
     """Draws hypotheses, simulates their events and writes them into numbered HDF5 files.
 
-    Existing complete files are kept, so an interrupted simulation continues.
+    Existing complete files are kept, so an interrupted simulation continues; they must have been made with these settings.
 
     Raises:
-      ConfigError: a range for an unknown parameter, or a model that has no such parameters.
+      ConfigError: a range for an unknown parameter, or a model that has no such parameters or another detector.
+      DataError: the directory holds events of other settings, or no simulated event has a pulse.
     """
     settings = config.simulation_settings
     detector = experiment_detector(config)
@@ -52,7 +54,6 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     notice = f"simulated with the model {settings.model}" if settings.model else TOY_NOTICE
-    files = []
     count = -(-settings.num_events // settings.events_per_file)
     bad = ~np.asarray(detector.usable)
     handler = config.data_handler_settings
@@ -62,10 +63,12 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             np.asarray(detector.string)[bad],
             np.asarray(detector.om)[bad],
         )
+    files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
+    check_record(directory, config.unique_name, _record(config, model, ranges), files)
+    tell_far_ranges(names, ranges, detector)
     sample = EventSampler(model, settings.readout_window)
-    for number in progress(range(count)):
-        path = directory / f"{config.unique_name}_{number:06d}.hdf5"
-        files.append(path)
+    made = dark = 0
+    for number, path in enumerate(progress(files)):
         if path.exists():
             continue
         events = min(settings.events_per_file, settings.num_events - number * settings.events_per_file)
@@ -78,6 +81,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             "om": np.asarray(detector.om)[pulses["dom"]],
         }
         pulses.pop("dom")
+        made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         own = len(columns) - len(handler.label_settings.snowstorm_parameters)
         hypotheses = detector.relative_to_origin(names, hypotheses, +1)
         tables = {
@@ -92,7 +96,24 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             tables[handler.data_settings.event_id_key] = tables[handler.label_settings.label_key]
         write_events(path, number + 1, events, pulses, tables, pulse_key=handler.data_settings.pulse_key,
                      dom_tables=dom_tables, detector=detector, notice=notice)  # fmt: skip
+    tell_dark_events(dark, made)
     return files
+
+
+def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[str, Any]:
+    """What the simulated events depend on, as plain values."""
+    settings, handler = config.simulation_settings, config.data_handler_settings
+    return {
+        **settings.model_dump(mode="json", exclude={"ranges", "model"}),
+        "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),
+        "model": model_identity(model),
+        "detector": fingerprint(model.detector),
+        "tables": {
+            "pulse_key": handler.data_settings.pulse_key, "event_id_key": handler.data_settings.event_id_key,
+            "dom_exclusions_key": handler.data_settings.dom_exclusions_key, "label_key": handler.label_settings.label_key,
+            "labels": list(label_names(handler)),
+        },
+    }  # fmt: skip
 
 
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
@@ -101,7 +122,7 @@ def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
         model = load_model(config.simulation_settings.model)
         if geometry_fingerprint(model.detector) != geometry_fingerprint(detector):
             raise ConfigError(
-                f"simulation_settings.model: {config.simulation_settings.model} was trained for the detector "
+                f"simulation_settings.model: {config.simulation_settings.model} was made for the detector "
                 f"'{model.detector.name}' with {model.detector.num_doms} modules, which is not '{detector.name}' of "
                 f"detector_settings.geometry with {detector.num_doms} modules."
             )

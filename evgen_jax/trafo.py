@@ -14,6 +14,7 @@ from evgen_jax.errors import TrafoError
 from evgen_jax.files import write_whole
 
 FORMAT = 1
+ORIGIN = "made_from"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ class Trafo:
         """The fields as JSON knows them."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, made_from: dict[str, Any] | None = None) -> None:
+        """Writes a JSON file; `made_from` says from which data and settings, for `read_origin`."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({"format": FORMAT, **self.as_plain()}, indent=1) + "\n")
+        origin = {} if made_from is None else {ORIGIN: made_from}
+        write_whole(path, json.dumps({"format": FORMAT, **self.as_plain(), **origin}, indent=1) + "\n")
 
 
 def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -> Trafo:
@@ -88,6 +91,7 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
         raw: dict[str, Any] = json.loads(path.read_text())
         if raw.pop("format") != FORMAT:
             raise TrafoError(f"{path}: written by another version of evgen_jax. Run create-trafo again.")
+        raw.pop(ORIGIN, None)
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
         trafo = Trafo(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -98,6 +102,11 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
             f"{', '.join(parameter_names)}. Run create-trafo with this configuration."
         )
     return trafo
+
+
+def read_origin(path: str | Path) -> dict[str, Any] | None:
+    """From which data and settings a transformation was made; None if it does not say."""
+    return json.loads(Path(path).read_text()).get(ORIGIN)
 
 
 def fit_trafo(

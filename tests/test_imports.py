@@ -11,7 +11,7 @@ FLOORS = {
     "sources": 3,
     "multi_sources": 4,
     "priors": 2, "likelihood": 5, "data": 5, "model": 5, "building": 5, "model_directory": 5,
-    "parameters": 2, "hypotheses": 6, "analytic_model": 6, "experiment": 6, "training": 6, "reconstruction": 6, "simulation": 6, "export": 6, "plots": 6, "likelihood_gap": 6, "approximation": 6, "demo": 6, "event_report": 6, "report": 6,
+    "parameters": 2, "hypotheses": 6, "analytic_model": 6, "experiment": 6, "training": 6, "reconstruction": 6, "simulation": 6, "simulation_record": 6, "export": 6, "plots": 6, "likelihood_gap": 6, "approximation": 6, "demo": 6, "event_report": 6, "report": 6,
     "cli": 7, "__init__": 7,
 }  # fmt: skip
 ONLY_IN = {

@@ -7,8 +7,8 @@ import pytest
 from test_two_ways_in import random_tables, settings
 
 from evgen_jax.data.batches import make_batch
+from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.plausibility import compare_with_detector
 from evgen_jax.errors import DataError
 
 ODD = (np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300, -1e300, 1e-320, 2.0**31, 2.0**63, 61.0, 0.5)

@@ -8,8 +8,8 @@ from test_event_file import rows_of
 
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.batches import make_batch
+from evgen_jax.data.detector_match import compare_with_detector, scatter_of_light
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.plausibility import compare_with_detector, scatter_of_light
 from evgen_jax.data.writer import write_events
 from evgen_jax.detector import LabelRange, load_detector
 from evgen_jax.errors import DataError

@@ -64,27 +64,36 @@ def create_trafo(config: tuple[str, ...]) -> None:
     from evgen_jax.experiment import create_trafo as run
 
     with _naming(config):
-        click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'))}")
+        click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'), click.echo)}")
 
 
 @cli.command()
 @configs
-def train(config: tuple[str, ...]) -> None:
+@click.option("--step", type=click.IntRange(min=0), help="Checkpoint to go on from (default: the latest).")
+@click.option("--fresh-optimizer", is_flag=True, help="Keep the weights, start the optimiser's state anew.")
+def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> None:
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
-    from evgen_jax.training.run import manager_directory
+    from evgen_jax.training.interruption import Interrupted
+    from evgen_jax.training.restore import manager_directory
     from evgen_jax.training.run import train as run
 
     with _naming(config):
         loaded = load_config(config)
-        state = run(loaded)
-    click.echo(f"{int(state.step)} steps done; the model is in {manager_directory(loaded)}")
+        try:
+            state = run(loaded, step=step, fresh_optimizer=fresh_optimizer)
+        except Interrupted as stop:
+            click.echo(str(stop), err=True)
+            sys.exit(stop.exit_code)
+    done, wanted = int(state.step), loaded.training_settings.num_training_iterations
+    more = f", more than the {wanted} of num_training_iterations: nothing to do" if done > wanted else ""
+    click.echo(f"{done} steps done{more}; the model is in {manager_directory(loaded)}")
 
 
 @cli.command()
 @configs
 @click.option("-o", "--output-dir", required=True, type=click.Path(), help="Directory to make; must not exist.")
-@click.option("--step", type=int, help="Checkpoint to export (default: the latest).")
+@click.option("--step", type=click.IntRange(min=0), help="Checkpoint to export (default: the latest).")
 def export(config: tuple[str, ...], output_dir: str, step: int | None) -> None:
     """Write the trained model of CONFIG as a directory that loads on its own."""
     from evgen_jax.config.validate import load_config

@@ -7,11 +7,15 @@ num_repetitions times and cut into batches. Every pass over the files has an ord
 
 import glob
 import logging
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +28,20 @@ from evgen_jax.event import Event
 from evgen_jax.packing import pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
+INSPECTED_FILES = 3
+"""How many files of an iterator are looked at before a training begins."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Events with a leading axis B and their labels [B, H] (float32)."""
+    """Events with a leading axis B and their labels [B, H] (float32).
+
+    `names` [B] says where each event comes from, for messages; empty where nobody asked.
+    """
 
     events: Event
     labels: np.ndarray
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class BatchStream:
         self._ahead: dict[tuple[int, int], list[Future]] = {}
         self._skipped: set[Path] = set()
         self._noted: set[Path] = set()
+        self._counted = np.zeros(3, np.int64)  # files, events, events without a pulse
+        self._delivered = self._closed = False
         self._batches = self._generate()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -88,10 +100,15 @@ class BatchStream:
         return next(self._batches)
 
     def close(self) -> None:
-        """Stops the reader processes."""
+        """Stops the reader processes, also those in the middle of a file."""
+        self._closed = True
         if self._executor is not None:
+            # The executor itself waits for a reader that hangs in a file system.
+            readers = list((getattr(self._executor, "_processes", None) or {}).values())
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+            for reader in readers:
+                reader.terminate()
 
     def _pools(self, epoch: int) -> list[list[Path]]:
         files = list(self._files)
@@ -104,6 +121,8 @@ class BatchStream:
         forever = self._settings.pick_random_files_forever
         while True:
             epoch = self.position.epoch
+            if epoch > 0 and not forever:
+                return
             pools = self._pools(epoch)
             # A position saved after the last batch of an epoch resumes in one that has nothing left, which is no error.
             from_its_start, seen = self.position == Position(epoch), 0
@@ -119,13 +138,14 @@ class BatchStream:
                         chosen = np.resize(chosen, size)
                     self.position = Position(epoch, number, index + 1)
                     seen += 1
-                    yield make_batch(events, chosen)
+                    names = tuple(event_name(*events[i]) for i in chosen)
+                    yield replace(make_batch(events, chosen), names=names)
                 self.position = Position(epoch, number + 1)
             self.position = Position(epoch + 1)
-            if not forever:
-                return
             if seen == 0 and from_its_start:
                 raise DataError("input_data: none of the files has a usable event.")
+            if epoch == 0:
+                self._tell_dark_events()
 
     def _order(self, epoch: int, number: int, events: list[tuple[EventFile, int]]) -> np.ndarray:
         repeated = []
@@ -146,7 +166,7 @@ class BatchStream:
                 self._ahead[following] = self._submit(upcoming[following[1]])
         events: list[tuple[EventFile, int]] = []
         for path, future in zip(pools[number], futures, strict=True):
-            result = future.result()
+            result = self._result(path, future)
             if isinstance(result, DataError):
                 if self._settings.strict or len(self._files) == 1:
                     raise result
@@ -160,23 +180,55 @@ class BatchStream:
                 self._noted.add(path)
                 LOGGER.warning("%s", result.notes())
             events.extend((result, i) for i in result.good)
+            if epoch == 0:
+                self._counted += np.array([1, len(result.good), dark_events(result)[result.good].sum()])
         return events
+
+    def _result(self, path: Path, future: Future) -> EventFile | DataError:
+        try:
+            result = future.result()
+        except BrokenProcessPool:
+            reason = (
+                "was ended from outside, often because memory ran out: use fewer num_jobs or num_add_files."
+                if self._delivered
+                else "ended before it read anything. In a script, what calls this program belongs below a line "
+                "if __name__ == '__main__':, because readers import the script; else use fewer num_jobs."
+            )
+            raise DataError(f"{path}: was not read: a reader process {reason}") from None
+        self._delivered = True
+        return result
+
+    def _tell_dark_events(self) -> None:
+        files, count, dark = self._counted.tolist()
+        if dark and files > INSPECTED_FILES:
+            LOGGER.warning("input_data: %s", dark_share(dark, count, files))
 
     def _submit(self, paths: list[Path]) -> list[Future]:
         arguments = [(path, self._handler, self._detector, self._labels, self._settings.strict) for path in paths]
         if self._workers == 0:
             return [_done(_read_or_error(*a)) for a in arguments]
+        if self._closed:
+            raise DataError("input_data: this stream is closed.")
         if self._executor is None:
             # Spawned, not forked: a forked copy of a process that runs JAX may hang.
             self._executor = ProcessPoolExecutor(
-                self._workers, mp_context=get_context("spawn"), initializer=_ignore_interrupts
+                self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_reading
             )
         return [self._executor.submit(_read_or_error, *a) for a in arguments]
 
 
-def _ignore_interrupts() -> None:
+def _begin_reading() -> None:
     # Ctrl-C reaches every process of a terminal; the trainer ends its readers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """Ends this process with its parent, which may be killed without a chance to say so."""
+    wait([sentinel])
+    os._exit(1)
 
 
 def _done(result: EventFile | DataError) -> Future:
@@ -190,6 +242,26 @@ def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector,
         return read_event_file(path, handler, detector, labels=labels, strict=strict)
     except DataError as error:
         return error
+
+
+def event_name(file: EventFile, i: int) -> str:
+    """Where an event is, for messages."""
+    return f"{file.name(i)} of {file.path}"
+
+
+def dark_events(file: EventFile) -> np.ndarray:
+    """Which events [E] have no pulse that takes part."""
+    pulses = np.concatenate([[0], np.cumsum(file.packed.mask)])
+    return np.diff(pulses[file.packed.pulse_offsets]) == 0
+
+
+def dark_share(dark: int, count: int, files: int) -> str:
+    """What to say about events without a pulse."""
+    return (
+        f"{dark} of {count} events ({dark / count:.1%}) in {files} file{'s' * (files > 1)} have no pulse. They train the "
+        "model to expect no light: check pulse_key, the origin of the coordinates and, in IceCube files, NullSplit frames; "
+        "filter_settings leave events out."
+    )
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:

@@ -1,68 +1,234 @@
-"""Does a file belong to this detector? Where it does not say so, its light does: bright modules stand near each other."""
+"""Whether labels, pulses and detector can belong together: units and origins that no reader can see."""
 
-import logging
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from evgen_jax.data.batches import dark_events
 from evgen_jax.data.event_file import EventFile
 from evgen_jax.detector import Detector
+from evgen_jax.parameters import kind_of, unit_of
+from evgen_jax.trafo import Trafo
 
-LOGGER = logging.getLogger("evgen_jax")
-FEWEST_MODULES, FEWEST_EVENTS = 5, 10
-FAINT = 1e-6
-"""Of the brightest module's charge: no light to speak of elsewhere."""
-SCATTERED, SIGNIFICANT = 0.8, 4.0
-"""Light is local where its scatter, see `scatter_of_light`, is below the first number, or below 1 by more than the second times
-its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array of 200 m, 1 for permuted modules."""
+POSITIONS = ("x", "y", "z")
+TIMES = ("time", "entry_t")
+ENERGIES = ("energy", "entry_energy", "cascade_energy", "energy_loss")
+LENGTHS = ("length", "cascade_distance")
+AZIMUTHS = ("azimuth", "entry_azimuth")
+FACTORS = ("Absorption", "Scattering", "DOMEfficiency")
+EVENTS_PER_FILE = 200
+"""Events of a file whose pulses are compared with their labels; means and ranges are those of all."""
+LIGHT_PER_GEV = 2.7e4
+"""Photoelectrons per GeV and per module and m^3: 1.8e5 photons per GeV that reach 100 m and 15 cm^2 of effective area.
+
+It gives 0.13 PE per GeV in IceCube; a contained shower is within a factor of five of it in sparse and dense detectors."""
+MARGIN = 60.0
+"""m around the outermost modules that count as their volume, so that a single string has one."""
+TOO_BRIGHT = 50.0
+FAR = 10.0
+LIGHT_SPEED = 0.2
+"""m/ns, of light that is scattered a little."""
 
 
-def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]:
-    """Mean distance of charge from the brightest module over that of hit modules, mean of the events and its error; NaN for
-    too few of them.
+@dataclass
+class LabelReport:
+    """What the labels of some files are, and what their pulses say about them; files are added one after the other.
 
-    Charge counts by its square, since modules with single photoelectrons are mostly noise, and on other strings than that of
-    the brightest module, since numbers along a string are right more often than those of strings. 1 where positions and
-    charges have nothing to do with each other: the table of modules is that of another detector, or numbered otherwise.
+    Attributes:
+      names: parameters, H of them, in the order of the labels.
+      detector: for which the events are.
+      count, dark: events so far, and those of them without a pulse.
+      low, high, mean, std: of the labels [H], physical units.
+      readout: begin and end of all readout windows, ns.
     """
-    packed, position = file.packed, np.asarray(detector.position, np.float64)
-    string, found = np.asarray(detector.string), []
-    for i in file.good:
-        own = slice(*packed.active_offsets[i : i + 2])
-        dom, charge = packed.active[own], packed.active_charge[own]
-        lit = (charge > 0) & packed.usable[dom]
-        if not lit.any():
-            continue
-        dom, charge = dom[lit], charge[lit] / charge[lit].max()
-        brightest = dom[np.argmax(charge)]
-        elsewhere = string[dom] != string[brightest]
-        if elsewhere.sum() < FEWEST_MODULES or not charge[elsewhere].max() > FAINT:
-            continue
-        distance = np.linalg.norm(position[dom[elsewhere]] - position[brightest], axis=1)
-        found.append(np.average(distance, weights=charge[elsewhere] ** 2) / max(distance.mean(), 1e-9))
-    if len(found) < FEWEST_EVENTS:
-        return float("nan"), float("nan")
-    return float(np.mean(found)), float(np.std(found) / np.sqrt(len(found)))
+
+    names: tuple[str, ...]
+    detector: Detector
+    count: int = 0
+    dark: int = 0
+    files: int = 0
+    low: np.ndarray = field(default_factory=lambda: np.array(np.inf))
+    high: np.ndarray = field(default_factory=lambda: np.array(-np.inf))
+    mean: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    readout: tuple[float, float] = (np.inf, -np.inf)
+    _squares: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    _sample: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, file: EventFile) -> None:
+        """Takes the events of a file with labels [E, H] into account."""
+        labels, good = usable_labels(file), np.asarray(file.good, np.int64)
+        dark = dark_events(file)[good]
+        self.files += 1
+        self.dark += int(dark.sum())
+        if not len(labels):
+            return
+        total, delta = self.count + len(labels), labels.mean(axis=0) - self.mean
+        self._squares = self._squares + labels.var(axis=0) * len(labels) + delta**2 * self.count * len(labels) / total
+        self.mean, self.count = self.mean + delta * len(labels) / total, total
+        self.low, self.high = np.minimum(self.low, labels.min(axis=0)), np.maximum(self.high, labels.max(axis=0))
+        readout = (file.packed.readout - file.anchors[:, None])[good]
+        begin, end = readout[:, 0].min(), readout[:, 1].max()
+        self.readout = (min(self.readout[0], float(begin)), max(self.readout[1], float(end)))
+        lit = np.flatnonzero(~dark)
+        chosen = lit[np.unique(np.linspace(0, len(lit) - 1, EVENTS_PER_FILE).astype(int))] if len(lit) else lit
+        light = np.array([_light(file, int(good[i])) for i in chosen]).reshape(-1, 2)
+        self._sample.append(np.concatenate([labels[chosen], light], axis=1))
+
+    @property
+    def std(self) -> np.ndarray:
+        return np.sqrt(self._squares / max(self.count, 1))
+
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels [S, H], charges [S] and times [S] of some events with light; the time holds half of the charge."""
+        rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.names) + 2))
+        return rows[:, :-2], rows[:, -2], rows[:, -1]
+
+    def _shown(self, values: np.ndarray) -> np.ndarray:
+        """Labels in the coordinates of the files."""
+        return self.detector.relative_to_origin(self.names, values, +1)
+
+    def table(self) -> str:
+        """Mean, spread and range of every parameter beside the detector and the readout, as lines of text."""
+        width = max([len(n) for n in self.names] + [9])
+        lines = [f"{'parameter':{width}}  {'mean':>11} {'spread':>11} {'lowest':>11} {'highest':>11}"]
+        columns = (self._shown(self.mean), self.std, self._shown(self.low), self._shown(self.high))
+        for name, *numbers in zip(self.names, *columns, strict=True):
+            lines.append(f"{name:{width}}  {' '.join(f'{v:11.5g}' for v in numbers)} {unit_of(name)}".rstrip())
+        position = np.asarray(self.detector.position, np.float64) + np.asarray(self.detector.origin)
+        low, high = position.min(axis=0), position.max(axis=0)
+        extent = ", ".join(f"{axis} {a:.5g} to {b:.5g}" for axis, a, b in zip("xyz", low, high, strict=True))
+        lines.append(f"{self.count} events; detector: {extent} m; readout: {self.readout[0]:.6g} to "
+                     f"{self.readout[1]:.6g} ns")  # fmt: skip
+        return "\n".join(lines)
+
+    def doubts(self) -> list[str]:
+        """One line for every parameter that cannot belong to this detector and these pulses, with the likely unit."""
+        kinds = [(kind_of(name) or ("",))[0] for name in self.names]
+        if not self.count:
+            return []
+        found: list[str] = []
+        for i, kind in enumerate(kinds):
+            found += self._position(i) if kind in POSITIONS else []
+            found += self._time(i) if kind in TIMES else []
+            found += self._simple(i, kind)
+        return found + self._energies([i for i, kind in enumerate(kinds) if kind in ENERGIES])
+
+    def _extent(self) -> tuple[np.ndarray, float]:
+        position = np.asarray(self.detector.position, np.float64)
+        low, high = position.min(axis=0), position.max(axis=0)
+        return (low + high) / 2, max(float((high - low).max()) / 2, MARGIN)
+
+    def _position(self, i: int) -> list[str]:
+        centre, half = self._extent()
+        axis = POSITIONS.index((kind_of(self.names[i]) or ("",))[0])
+        values = self.sample()[0][:, i] if self._sample else np.zeros(0)
+        if not len(values):
+            values = np.array([self.low[i], self.mean[i], self.high[i]])
+        distance = float(np.median(np.abs(values - centre[axis])))
+        if distance > FAR * half:
+            units = {"mm": 1e3, "cm": 1e2}
+            # In the right unit half of the vertices are within half of the detector, more or less.
+            unit = min(units, key=lambda u: abs(np.log(distance / units[u] / half / 0.5)))
+            likely = f"is it in {unit}?" if self.std[i] > FAR / 2 * half else "are its coordinates of another origin?"
+            return [self._doubt(i, f"half of the events are farther than {distance:.3g} m from the detector's centre, its "
+                                f"modules within {half:.3g} m: {likely} Expected m.")]  # fmt: skip
+        if self.std[i] > 0 and max(abs(self.low[i]), abs(self.high[i])) < half / 25:
+            return [self._doubt(i, f"all within {max(abs(self.low[i]), abs(self.high[i])):.3g} m, the detector's modules "
+                                f"within {half:.3g} m: is it in km? Expected m.")]  # fmt: skip
+        return []
+
+    def _time(self, i: int) -> list[str]:
+        labels, _, times = self.sample()
+        if not len(times):
+            return []
+        units = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+        apart = {unit: float(np.median(np.abs(times - factor * labels[:, i]))) for unit, factor in units.items()}
+        best = min(apart, key=lambda u: apart[u])
+        crossing = 2 * self._extent()[1] / LIGHT_SPEED
+        what = f"the light of half of the events is more than {apart['ns']:.4g} ns from it"
+        if best != "ns" and apart["ns"] > 1000 and apart[best] < 0.5 * apart["ns"]:
+            return [self._doubt(i, f"{what}: is it in {best}? Expected ns.")]
+        if apart["ns"] > FAR * crossing:
+            return [self._doubt(i, f"{what}: do its times begin elsewhere than those of the pulses? Expected ns.")]
+        return []
+
+    def _energies(self, places: Sequence[int]) -> list[str]:
+        labels, charge, _ = self.sample()
+        values = labels[:, list(places)].sum(axis=1) if places else np.zeros(0)
+        good = (values > 0) & (charge > 0)
+        if not good.any():
+            return []
+        values, charge = values[good], charge[good]
+        position = np.asarray(self.detector.position, np.float64)
+        volume = float(np.prod(np.ptp(position, axis=0) + MARGIN))
+        expected = LIGHT_PER_GEV * float(np.sum(self.detector.relative_efficiency)) / volume
+        measured = float(np.median(charge / values))
+        if measured < TOO_BRIGHT * expected:
+            return []
+        logs = {"TeV": np.log(1e3 * values)}
+        if len(places) == 1 and values.max() < 35:
+            logs |= {"log10(E / GeV)": np.log(10) * values, "ln(E / GeV)": values}
+        # In the right unit the light is in proportion to the energy, and not too bright any more.
+        bright = {unit: np.log(charge) - log for unit, log in logs.items()}
+        scatter = {unit: float(np.std(ratio)) for unit, ratio in bright.items()
+                   if np.exp(np.median(ratio)) < TOO_BRIGHT / 5 * expected} or {"TeV": 0.0}  # fmt: skip
+        likely = [unit for unit in scatter if scatter[unit] <= 1.1 * min(scatter.values())]
+        text = (f"half of the events have more than {measured:.3g} PE per GeV, where this detector sees about "
+                f"{expected:.2g} in its midst: is it in {' or '.join(likely)}? Expected GeV.")  # fmt: skip
+        return [self._doubt(places[0], text, more=len(places) - 1)]
+
+    def _simple(self, i: int, kind: str) -> list[str]:
+        if kind in AZIMUTHS and max(abs(self.low[i]), abs(self.high[i])) > 2 * np.pi + 0.01:
+            return [self._doubt(i, "is it in degrees? Expected radians.")]
+        if kind in LENGTHS and self.mean[i] > 4 * FAR * self._extent()[1]:
+            return [self._doubt(i, f"the detector's modules are within {self._extent()[1]:.3g} m of its centre: is it in mm "
+                                "or cm? Expected m.")]  # fmt: skip
+        if kind in FACTORS and not 0.1 < self.mean[i] < 10:
+            return [self._doubt(i, "expected a factor around 1: is it in per cent, or another quantity?")]
+        return []
+
+    def _doubt(self, i: int, text: str, more: int = 0) -> str:
+        others = f" (and {more} more energies)" if more else ""
+        low, high = self._shown(self.low)[i], self._shown(self.high)[i]
+        return f"'{self.names[i]}'{others} from {low:.4g} to {high:.4g}: {text}"
+
+    def outside(self, trafo: Trafo) -> list[str]:
+        """One line for every parameter that the transformation takes far away from 0."""
+        labels = self.sample()[0]
+        if not len(labels) or not self.names:
+            return []
+        log = np.asarray(trafo.log, bool)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = np.where(log, np.log1p(np.where(log, labels, 0.0)), labels)
+        far = np.abs((values - np.asarray(trafo.mean)) / trafo.scale())
+        low, high = _physical(trafo, -1), _physical(trafo, 1)
+        return [
+            f"'{name}' from {self.low[i]:.4g} to {self.high[i]:.4g}: half of the events are more than "
+            f"{np.median(far[:, i]):.3g} standard deviations from the mean of the transformation, which knows {low[i]:.4g} "
+            f"to {high[i]:.4g}: was it made from other data, or in another unit?"
+            for i, name in enumerate(self.names)
+            if np.median(far[:, i]) > FAR / 2
+        ]
 
 
-def compare_with_detector(file: EventFile, detector: Detector) -> None:
-    """Says, once, that a file does not tell its detector, and warns where its light does not fit the positions."""
-    if file.fingerprinted:
-        return
-    _say_once(file.path.parent, detector.name)
-    scatter, error = scatter_of_light(file, detector)
-    if scatter > SCATTERED and 1 - scatter < SIGNIFICANT * error:
-        LOGGER.warning(
-            "%s: bright modules do not stand nearer to each other in the detector '%s' than dim ones (distances %.2f +- %.2f of those "
-            "of all hit modules). Are its pulses those of another detector, or numbered otherwise?",
-            file.path, detector.name, scatter, error,
-        )  # fmt: skip
+def _physical(trafo: Trafo, sign: int) -> np.ndarray:
+    """One standard deviation from the mean, in physical units [H]."""
+    value, log = np.asarray(trafo.mean) + sign * trafo.scale(), np.asarray(trafo.log, bool)
+    return np.where(log, np.expm1(np.where(log, value, 0.0)), value)
 
 
-@lru_cache(maxsize=64)
-def _say_once(folder: Path, detector: str) -> None:
-    LOGGER.warning(
-        "%s: its files do not say which detector they belong to (those of evgen-jax simulate do); only labels of modules are "
-        "compared with those of '%s'.", folder, detector,
-    )  # fmt: skip
+def usable_labels(file: EventFile) -> np.ndarray:
+    """Labels [E, H] of the events that can be used, float64, as a training sees them."""
+    labels = file.relative_labels()
+    return np.zeros((len(file.good), 0)) if labels is None else np.asarray(labels, np.float64)[file.good]
+
+
+def _light(file: EventFile, i: int) -> tuple[float, float]:
+    """Charge of an event and the time at which half of it has come, from the same begin as its labels."""
+    part = slice(*file.packed.pulse_offsets[i : i + 2])
+    mask = file.packed.mask[part]
+    charge, time = file.packed.charge[part][mask], file.packed.time[part][mask]
+    order = np.argsort(time)
+    running = np.cumsum(charge[order])
+    return float(running[-1]), float(time[order][np.searchsorted(running, running[-1] / 2)] - file.anchors[i])

@@ -2,17 +2,24 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from evgen_jax.data.batches import Batch, BatchStream
 
 
 class Prefetch:
-    """Reads a stream in a thread of its own; `position` is that of the last batch handed out."""
+    """Reads a stream in a thread of its own; `position` is that of the last batch handed out.
 
-    def __init__(self, stream: BatchStream, depth: int = 4):
-        self._stream, self.position = stream, stream.position
+    Args:
+      stream: where the batches come from.
+      depth: how many are read ahead.
+      while_waiting: called several times a second while there is no batch; what it raises ends the waiting.
+    """
+
+    def __init__(self, stream: BatchStream, depth: int = 4, while_waiting: Callable[[], None] = lambda: None):
+        self._stream, self.position, self._while_waiting = stream, stream.position, while_waiting
+        self._end: BaseException | None = None
         self._queue: queue.Queue[Any] = queue.Queue(depth)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._fill, daemon=True)
@@ -40,13 +47,21 @@ class Prefetch:
         return self
 
     def __next__(self) -> Batch:
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
+        while self._end is None:
+            try:
+                item = self._queue.get(timeout=0.2)
+                break
+            except queue.Empty:
+                self._while_waiting()
+        if self._end is None and isinstance(item, BaseException):
+            self._end = item
+        if self._end is not None:
+            raise self._end
         batch, self.position = item
         return batch
 
     def close(self) -> None:
+        """Ends the thread and the readers; a file that is being read is not waited for."""
         self._stop.set()
-        self._thread.join(timeout=30)
         self._stream.close()
+        self._thread.join(timeout=30)

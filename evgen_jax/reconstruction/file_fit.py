@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import EventFile, read_event_file
-from evgen_jax.data.plausibility import compare_with_detector
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model

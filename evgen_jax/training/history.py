@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,21 @@ from typing import Any
 import yaml
 
 from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.config.validate import validate
+from evgen_jax.errors import ConfigError
 from evgen_jax.files import write_whole
 from evgen_jax.version import __version__
 
 FILE = "training_steps.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
+TRAINING_SECTIONS = (
+    "training_settings", "data_iterator_settings", "data_handler_settings", "loss_module_settings", "model_settings",
+)  # fmt: skip
+# They say how long and how often, not what is learned from what.
+HARMLESS = (
+    "num_training_iterations", "validation_frequency", "evaluation_frequency", "save_frequency", "num_jobs",
+    "events_per_step", "num_devices",
+)  # fmt: skip
 
 
 def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
@@ -34,3 +45,33 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
 def read_history(directory: Path) -> list[dict[str, Any]]:
     path = directory / FILE
     return json.loads(path.read_text()) if path.is_file() else []
+
+
+def changed_settings(
+    directory: Path, config: ExperimentConfig, sections: Collection[str] = TRAINING_SECTIONS
+) -> list[str]:
+    """Settings that are others than in the run before: 'key: was -> is' each."""
+    history = read_history(directory)
+    if not history:
+        return []
+    try:
+        plain = yaml.safe_load((directory / history[-1]["config"]).read_text())
+        # Defaults of keys that are younger than the file are filled in.
+        plain = validate(ExperimentConfig, plain, "").model_dump(mode="json")
+    except (OSError, yaml.YAMLError, ConfigError):
+        return []  # of another version
+    was, now = (
+        {k: v for section in sections for k, v in _flat(values[section], section).items()}
+        for values in (plain, config.model_dump(mode="json"))
+    )
+    keys = [k for k in {**was, **now} if was.get(k) != now.get(k) and k.rsplit(".", 1)[-1] not in HARMLESS]
+    return [f"{k}: {was.get(k)} -> {now.get(k)}" for k in keys]
+
+
+def _flat(values: Any, prefix: str) -> dict[str, Any]:
+    """Leaves of nested sections by their key path; lists of plain values are leaves."""
+    if isinstance(values, dict) and values:
+        return {k: v for name, inner in values.items() for k, v in _flat(inner, f"{prefix}.{name}").items()}
+    if isinstance(values, list) and any(isinstance(v, dict) for v in values):
+        return {k: v for i, inner in enumerate(values) for k, v in _flat(inner, f"{prefix}[{i}]").items()}
+    return {prefix: values}

@@ -1,19 +1,36 @@
-"""The training loop: steps, metrics, validation, evaluation, checkpoints; interrupted at any moment without harm."""
+"""The training loop: steps, metrics, validation, evaluation, checkpoints; what ends it loses no finished step."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from evgen_jax.data.batches import Batch
 from evgen_jax.data.prefetch import Prefetch
-from evgen_jax.errors import EvgenError
+from evgen_jax.errors import CheckpointError, DataError, EvgenError
 from evgen_jax.training.checkpoints import Checkpoints
+from evgen_jax.training.divergence import Diverged, Divergence
+from evgen_jax.training.interruption import Interrupted, Interruption
 from evgen_jax.training.metrics import MetricWriter
 from evgen_jax.training.step import TrainState
+from evgen_jax.training.validation import ValidationSet
+
+LOGGER = logging.getLogger("evgen_jax")
+UNKNOWN = 1e300
+"""Validation loss of a checkpoint that was not validated: it is never the best one."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What belongs to one moment: state, place in the data, validation loss (per photoelectron) and the last batch."""
+
+    state: TrainState
+    position: dict[str, Any]
+    loss: float = UNKNOWN
+    batch: Batch | None = None
 
 
 @dataclass
@@ -22,87 +39,132 @@ class Loop:
 
     Attributes:
       step: (state, events, labels) -> (state, metrics).
-      loss_terms: (variables, events, labels) -> {name: loss per event}, the total under 'loss'.
+      loss_terms: (variables, events, labels) -> {name: loss of every event}, the total under 'loss'.
       schedule: step -> learning rate.
-      streams: 'training' and, if there is one, 'validation'.
+      stream: batches to train on.
+      validation: events to validate on, or None.
       writer, checkpoints: where metrics and states go.
       validate_every, evaluate_every, save_every: in steps; evaluate_every None evaluates nothing.
       identity: what is stored with every checkpoint, to compare when a run continues.
+      divergence: finds out why a number is not finite.
+      interruption: signals, looked at between steps.
     """
 
     step: Callable
     loss_terms: Callable
     schedule: Callable
-    streams: Mapping[str, Prefetch]
+    stream: Prefetch
+    validation: ValidationSet | None
     writer: MetricWriter
     checkpoints: Checkpoints
     validate_every: int
     evaluate_every: int | None
     save_every: int
     identity: Mapping[str, Any]
+    divergence: Divergence
+    interruption: Interruption
 
     def run(self, state: TrainState, total: int, progress: bool) -> TrainState:
-        """Trains until `total` steps are done, counted over all runs.
+        """Trains until `total` steps are done, counted over all runs, or the data end.
+
+        Whatever ends it, the last finished step is saved, unless its weights give no finite loss.
 
         Raises:
-          EvgenError: a loss that is not finite, or what the data or the disk make impossible.
+          EvgenError: a number that is not finite, or what the data or the disk make impossible.
+          Interrupted: by SIGTERM or Ctrl-C.
         """
-        first, held_out_loss = int(state.step), float("inf")
-        # State and data positions of one moment: an interrupt may come between any two lines.
-        finished = (state, self._positions(), held_out_loss)
+        first = int(state.step)
+        last = Finished(state, asdict(self.stream.position))
         bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True, desc="train")
         start, waited = time.perf_counter(), 0.0
+        self.interruption.defer()
         try:
             for number in range(first + 1, total + 1):
+                self.interruption.check()
                 before = time.perf_counter()
-                batch = next(self.streams["training"])
+                batch = next(self.stream)
                 waited += time.perf_counter() - before
-                state, metrics = self.step(state, batch.events, batch.labels)
+                state, metrics = self.step(last.state, batch.events, batch.labels)
                 # Waiting for every step keeps simulated devices from piling up unfinished work.
                 values = {k: float(v) for k, v in metrics.items()}
-                self._check(number, values["loss"])
+                self.divergence.check(number, values, batch, resumed=number == first + 1 and first > 0)
+                values.pop("finite")
                 rate = float(self.schedule(number - 1))
                 self.writer.write("training", number, learning_rate=rate, **values)
-                validate, evaluate = number % self.validate_every == 0, False
-                if self.evaluate_every is not None:
-                    evaluate = number % self.evaluate_every == 0
-                if "validation" in self.streams and (validate or evaluate):
-                    terms, per_pe = self._held_out(state, next(self.streams["validation"]))
-                    if validate:
-                        held_out_loss = per_pe
-                        self.writer.write("validation", number, loss=terms["loss"], loss_per_pe=per_pe)
-                    if evaluate:
-                        self.writer.write("evaluation", number, **terms)
-                finished = (state, self._positions(), held_out_loss)
-                if number % self.save_every == 0 or number == total:
-                    self._save(*finished)
+                save = number % self.save_every == 0 or number == total
+                held_out_loss = self._held_out(number, state, save)
+                last = Finished(state, asdict(self.stream.position), held_out_loss, batch)
+                if save:
+                    self._save(last)
                 bar.update()
                 share = waited / max(time.perf_counter() - start, 1e-9)
                 bar.set_postfix(loss=f"{values['loss']:.2f}", rate=f"{rate:.1e}", data_wait=f"{share:.0%}",
                                 refresh=False)  # fmt: skip
-        except KeyboardInterrupt:
-            self._save(*finished)
+        except StopIteration:
+            bar.close()
+            if last.batch is not None and last.loss == UNKNOWN:
+                last = replace(last, loss=self._held_out(int(last.state.step), last.state, True))
+            self._save(last)
+            LOGGER.warning("the training data ended after step %d (pick_random_files_forever: False).", last.state.step)
+        except (CheckpointError, Diverged):
+            raise
+        except Interrupted as stop:
+            bar.close()
+            raise Interrupted(stop.number, f"{stop}. {self._save_what_is_done(last)}") from None
+        except EvgenError as error:
+            bar.close()
+            self._let_signals_come(error)
+            raise type(error)(f"{error} {self._save_what_is_done(last)}") from None
+        except BaseException:
+            bar.close()
+            self._save_what_is_done(last)
             raise
         finally:
             bar.close()
-        return state
+        return last.state
 
-    def _check(self, number: int, loss: float) -> None:
-        if not np.isfinite(loss):
-            raise EvgenError(
-                f"step {number}: the loss is {loss}. Lower the learning rate, or set clip_gradients_value; the last "
-                f"checkpoint in {self.checkpoints.directory} is untouched."
-            )
+    def _held_out(self, number: int, state: TrainState, save: bool) -> float:
+        """Validates and evaluates where it is due; the loss per photoelectron, if it was taken."""
+        validate = number % self.validate_every == 0
+        evaluate = self.evaluate_every is not None and number % self.evaluate_every == 0
+        if self.validation is None or not (validate or evaluate or save):
+            return UNKNOWN
+        terms, per_pe = self.validation.loss(self.loss_terms, state.variables, self.interruption.check)
+        if validate:
+            self.writer.write("validation", number, loss=terms["loss"], loss_per_pe=per_pe)
+        if evaluate:
+            self.writer.write("evaluation", number, **terms)
+        if not abs(per_pe) < UNKNOWN:
+            bad = self.validation.not_finite(self.loss_terms, state.variables)
+            LOGGER.warning("step %d: the validation loss is %s: it is not finite for %d events (%s).", number, per_pe,
+                           len(bad), "; ".join(bad[:3]))  # fmt: skip
+            return UNKNOWN
+        return per_pe
 
-    def _held_out(self, state: TrainState, batch: Batch) -> tuple[dict[str, float], float]:
-        terms = {k: float(v) for k, v in self.loss_terms(state.variables, batch.events, batch.labels).items()}
-        return terms, terms["loss"] / max(float(batch.events.charge.sum()) / len(batch.labels), 1.0)
+    def _save_what_is_done(self, last: Finished) -> str:
+        """Saves the last finished step and says so; the disk has it when this returns."""
+        done = int(last.state.step)
+        again = "Run the same command again to continue."
+        if done == 0:
+            return f"No step was finished. {again}"
+        try:
+            self._save(last)
+            self.checkpoints.wait()
+        except Diverged as error:
+            return str(error)
+        return f"Step {done} is saved in {self.checkpoints.directory}. {again}"
 
-    def _positions(self) -> dict[str, Any]:
-        return {name: asdict(stream.position) for name, stream in self.streams.items()}
-
-    def _save(self, state: TrainState, positions: dict[str, Any], held_out_loss: float) -> None:
-        if int(state.step) == 0:
-            return
+    def _save(self, last: Finished) -> None:
+        if last.batch is None:
+            return  # as it was read
+        # Weights are proven by a loss: a step that ruined them is known only here.
+        _, metrics = self.step(last.state, last.batch.events, last.batch.labels)
+        self.divergence.check_saved(int(last.state.step), {k: float(v) for k, v in metrics.items()})
         self.writer.flush()
-        self.checkpoints.save(state, {"positions": positions, **self.identity}, min(held_out_loss, 1e300))
+        self.checkpoints.save(last.state, {"positions": {"training": last.position}, **self.identity}, last.loss)
+
+    def _let_signals_come(self, error: EvgenError) -> None:
+        """A batch system that ends all processes may end the readers before its signal arrives here."""
+        if isinstance(error, DataError):
+            time.sleep(0.5)
+            self.interruption.check()

@@ -1,9 +1,12 @@
 """Metrics of a run: one JSON line per entry and TensorBoard scalars."""
 
 import json
+import shutil
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
+
+from evgen_jax.files import write_whole
 
 FILE = "metrics.jsonl"
 
@@ -17,7 +20,7 @@ class MetricWriter:
     def __init__(self, directory: Path, first_step: int):
         path = directory / FILE
         kept = [line for line in read_metrics(directory) if line["step"] <= first_step]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
         self._board = SummaryWriter(str(directory / "tensorboard"))
 
@@ -32,6 +35,12 @@ class MetricWriter:
     def close(self) -> None:
         self._file.close()
         self._board.close()
+
+
+def keep_metrics(directory: Path, target: Path) -> None:
+    """Copies the metrics of a run beside checkpoints that are set aside."""
+    if (directory / FILE).is_file():
+        shutil.copy2(directory / FILE, target / FILE)
 
 
 def read_metrics(directory: str | Path) -> list[dict]:

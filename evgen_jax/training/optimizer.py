@@ -100,5 +100,5 @@ def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransform
 
 _OPTIMIZERS = {
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
-    "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "sm3", "yogi",
+    "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
 }  # fmt: skip

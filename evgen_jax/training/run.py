@@ -1,5 +1,6 @@
 """The training program: data in, checkpoints and a loss curve out; run again, it continues where it stopped."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,61 @@ import numpy as np
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch
-from evgen_jax.detector import fingerprint
-from evgen_jax.errors import CheckpointError, ConfigError
-from evgen_jax.experiment import TRAFO_FILE, build_model, check_data, open_stream
-from evgen_jax.files import set_aside
+from evgen_jax.errors import ConfigError
+from evgen_jax.experiment import build_model, open_stream
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.training.checkpoints import Checkpoints
-from evgen_jax.training.history import record_start
+from evgen_jax.training.data_check import check_data
+from evgen_jax.training.divergence import Divergence
+from evgen_jax.training.history import changed_settings, record_start
+from evgen_jax.training.interruption import Interruption
+from evgen_jax.training.lock import locked, set_run_aside
 from evgen_jax.training.loop import Loop
-from evgen_jax.training.metrics import MetricWriter
+from evgen_jax.training.metrics import MetricWriter, keep_metrics
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.parallel import AXIS, choose_devices, data_parallel
+from evgen_jax.training.restore import CHECKPOINTS, identity, manager_directory, optimizer_identity, resume
 from evgen_jax.training.step import TrainState, init_state, make_loss_terms, make_train_step
+from evgen_jax.training.validation import read_validation_set
 
-CHECKPOINTS = "checkpoints"
-
-
-def manager_directory(config: ExperimentConfig) -> Path:
-    return Path(config.model_manager_settings.config.manager_dir)
+LOGGER = logging.getLogger("evgen_jax")
 
 
-def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
+def train(
+    config: ExperimentConfig, progress: bool = True, step: int | None = None, fresh_optimizer: bool = False
+) -> TrainState:
     """Trains until `num_training_iterations` steps are done in total, over all runs.
 
+    Args:
+      config: the experiment.
+      progress: whether to show a bar.
+      step: go on from this checkpoint instead of the latest; later ones are set aside.
+      fresh_optimizer: go on with the weights alone, the optimiser starts anew.
+
     Raises:
-      EvgenError: whatever the configuration, the data or the checkpoint makes impossible, or a loss that is not
-        finite.
+      EvgenError: whatever the configuration, the data or the checkpoint makes impossible, or a number that is not
+        finite. Finished steps are saved.
+      Interrupted: by SIGTERM or Ctrl-C, likewise (in the main thread).
     """
-    settings = config.training_settings
     directory = manager_directory(config)
+    with Interruption() as interruption, locked(directory):
+        return _train(config, directory, progress, step, fresh_optimizer, interruption)
+
+
+def _train(
+    config: ExperimentConfig, directory: Path, progress: bool, from_step: int | None, fresh_optimizer: bool,
+    interruption: Interruption,
+) -> TrainState:  # fmt: skip
+    settings, iterators = config.training_settings, config.data_iterator_settings
     model = build_model(config)
     optimizer, schedule = build_optimizer(settings)
-    batch_size = config.data_iterator_settings.training.batch_size
-    num_devices = choose_devices(settings.num_devices, batch_size)
+    num_devices = choose_devices(settings.num_devices, iterators.training.batch_size)
+    if num_devices > 1 and not iterators.training.pick_random_files_forever:
+        raise ConfigError(
+            "data_iterator_settings.training.pick_random_files_forever: False ends with a batch that several devices "
+            "cannot share. Set it to True, or training_settings.num_devices to 1."
+        )
     step = make_train_step(
         model, optimizer, axis_name=AXIS if num_devices > 1 else None, events_per_step=settings.events_per_step,
         l1=settings.l1_regularization, l2=settings.l2_regularization, trainable=_trainable(model, settings.frozen_parts),
@@ -54,60 +76,55 @@ def train(config: ExperimentConfig, progress: bool = True) -> TrainState:
     evaluate_every = settings.evaluation_frequency if config.evaluation_module_settings.evaluation_module else None
 
     detector = jax.tree.map(np.asarray, model.detector)
-    names = ["training"] + ["validation"] * (config.data_iterator_settings.validation is not None)
-    for name in names:
-        check_data(config, name, detector)
+    check_data(config, "training", detector, model.trafo)
+    validation = None if iterators.validation is None else read_validation_set(config, detector)
     if not config.model_manager_settings.restore_model:
-        earlier = set_aside(directory)
+        earlier = set_run_aside(directory)
         if earlier is not None:
             print(f"restore_model is False: the earlier run is kept in {earlier}")
-    directory.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
-    state, positions = init_state(model.variables, optimizer), {}
-    if checkpoints.latest_step() is not None:
-        state, meta = _restore(checkpoints, state, model, config)
-        positions = {k: Position(**v) for k, v in meta["positions"].items()}
-    first = int(state.step)
-    record_start(directory, config, first)
-    if first >= settings.num_training_iterations:
-        checkpoints.close()
-        return state
-
-    streams = {name: Prefetch(open_stream(config, name, detector, positions.get(name))) for name in names}
-    writer = MetricWriter(directory, first)
-    loop = Loop(
-        step, jax.jit(make_loss_terms(model)), schedule, streams, writer, checkpoints, settings.validation_frequency,
-        evaluate_every, settings.save_frequency, _identity(model),
-    )  # fmt: skip
     try:
-        return loop.run(state, settings.num_training_iterations, progress)
-    finally:
-        for stream in streams.values():
+        state, position = _begin(checkpoints, directory, model, optimizer, config, from_step, fresh_optimizer)
+        first, total = int(state.step), settings.num_training_iterations
+        if first >= total:
+            return state
+        record_start(directory, config, first)
+        writer = MetricWriter(directory, first)
+        stream = Prefetch(open_stream(config, "training", detector, position), while_waiting=interruption.check)
+        divergence = Divergence(
+            step, lambda: init_state(model.variables, optimizer), checkpoints, settings.remove_nan_gradients
+        )
+        loop = Loop(
+            step, jax.jit(make_loss_terms(model)), schedule, stream, validation, writer, checkpoints,
+            settings.validation_frequency, evaluate_every, settings.save_frequency,
+            {**identity(model), "optimizer": optimizer_identity(settings)}, divergence, interruption,
+        )  # fmt: skip
+        try:
+            return loop.run(state, total, progress)
+        finally:
             stream.close()
-        writer.close()
+            writer.close()
+    finally:
         checkpoints.close()
 
 
-def _identity(model: Model) -> dict[str, Any]:
-    """What the weights were trained with besides the architecture: other values would give wrong numbers silently."""
-    return {"trafo": model.trafo.as_plain(), "detector": fingerprint(model.detector)}
-
-
-def _restore(
-    checkpoints: Checkpoints, like: TrainState, model: Model, config: ExperimentConfig, step: int | None = None
-) -> tuple[TrainState, dict[str, Any]]:
-    state, meta = checkpoints.restore(like, step)
-    names = {
-        "trafo": f"the data transformation {Path(config.data_trafo_settings.model_dir) / TRAFO_FILE}",
-        "detector": f"the detector '{model.detector.name}'",
-    }
-    for key, value in _identity(model).items():
-        if meta.get(key) != value:
-            raise CheckpointError(
-                f"{checkpoints.directory}: was trained with other values than {names[key]} holds now. Put the earlier "
-                "one back, or set model_manager_settings.restore_model: False to start afresh."
-            )
-    return state, meta
+def _begin(
+    checkpoints: Checkpoints, directory: Path, model: Model, optimizer: Any, config: ExperimentConfig,
+    from_step: int | None, fresh_optimizer: bool,
+) -> tuple[TrainState, Position | None]:  # fmt: skip
+    """The state to start from and where its data stand; what does not belong to it is told and set aside."""
+    if checkpoints.latest_step() is None and from_step is None:
+        return init_state(model.variables, optimizer), None
+    state, meta = resume(checkpoints, model, optimizer, config, from_step, fresh_optimizer)
+    changes = changed_settings(directory, config)
+    if changes:
+        LOGGER.warning("continues with other settings than before: %s", "; ".join(changes))
+    later = checkpoints.set_aside_after(int(state.step))
+    if later is not None:
+        keep_metrics(directory, later)
+        LOGGER.warning("continues from step %d: later checkpoints are kept in %s", int(state.step), later)
+    position = meta["positions"].get("training")
+    return state, None if position is None else Position(**position)
 
 
 def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
@@ -137,22 +154,3 @@ def _part_paths(source: Any, prefix: str = "") -> list[str]:
     for name, base in source.bases:
         paths += [prefix + name, *_part_paths(base, f"{prefix}{name}/")]
     return paths
-
-
-def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
-    """The model with the weights of a checkpoint (default: the latest).
-
-    Raises:
-      CheckpointError: nothing was trained yet, or the checkpoint does not fit.
-    """
-    directory = manager_directory(config)
-    if not (directory / CHECKPOINTS).is_dir():
-        raise CheckpointError(f"{directory}: holds no trained model. Train it with: evgen-jax train CONFIG")
-    model = build_model(config)
-    optimizer, _ = build_optimizer(config.training_settings)
-    checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
-    try:
-        state, _ = _restore(checkpoints, init_state(model.variables, optimizer), model, config, step)
-    finally:
-        checkpoints.close()
-    return model.with_variables(state.variables)

@@ -69,7 +69,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
 
 
 def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[str, Array]]:
-    """Mean loss per event of a batch, total ('loss') and every term by its name, without gradients."""
+    """Loss of every event of a batch [B], total ('loss') and every term by its name, without gradients."""
     source, detector = model.source, model.detector
 
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
@@ -81,8 +81,7 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
         return {"loss": model.loss(light, event) + prior, **terms}
 
     def loss_terms(variables: Variables, events: Event, labels: Array) -> dict[str, Array]:
-        values = jax.lax.map(lambda pair: one(variables, *pair), (events, labels))
-        return jax.tree.map(jnp.mean, values)
+        return jax.lax.map(lambda pair: one(variables, *pair), (events, labels))
 
     return loss_terms
 
@@ -101,7 +100,8 @@ def make_train_step(
 ) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
     """The pure step (state, events [B], labels [B, H]) -> (state, metrics).
 
-    The loss is the mean over the events of the batch (the reference sums; Adam does not see the factor).
+    The loss is the mean over the events of the batch (the reference sums; Adam does not see the factor). The metric
+    'finite' says whether all weights and the optimiser's numbers are finite after the step.
 
     Args:
       axis_name: None on one device; the axis of pmap, over which gradients are averaged.
@@ -142,10 +142,17 @@ def make_train_step(
             "loss_per_pe": loss_per_pe,
             "penalty": penalty,
             "gradient_norm": optax.tree.norm(gradient),
+            "finite": all_finite((variables, optimizer_state)),
         }
         return TrainState(variables, optimizer_state, state.step + 1), metrics
 
     return step
+
+
+def all_finite(tree: Any) -> Array:
+    """Whether all floating-point numbers of a tree are finite."""
+    numbers = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.array(True)
 
 
 def _penalty(variables: Variables, l1: float, l2: float) -> Array:

@@ -1,0 +1,137 @@
+"""Numbers that are not finite: whether the weights or the data are to blame, and which events."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from evgen_jax.data.batches import Batch
+from evgen_jax.errors import CheckpointError, DataError, EvgenError
+from evgen_jax.training.checkpoints import Checkpoints
+from evgen_jax.training.step import TrainState
+
+SHOWN = 3
+
+
+class Diverged(EvgenError):
+    """Weights that a step has ruined; they are not saved."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Checks the numbers of a step, and explains those that are not finite.
+
+    Attributes:
+      step: the compiled step, (state, events, labels) -> (state, metrics).
+      fresh: makes the state before the first step of all.
+      checkpoints: to name those from which one can go on.
+      nan_gradients: whether the optimiser takes gradients that are NaN (`remove_nan_gradients`).
+    """
+
+    step: Callable
+    fresh: Callable[[], TrainState]
+    checkpoints: Checkpoints
+    nan_gradients: bool = False
+
+    def wrong(self, metrics: Mapping[str, float]) -> str:
+        """What is not finite among the numbers of a step; '' if all is well."""
+        if not np.isfinite(metrics["loss"]):
+            return f"the loss is {metrics['loss']}"
+        if not np.isfinite(metrics["gradient_norm"]) and not (self.nan_gradients and metrics["finite"]):
+            return f"the gradient is not finite (norm {metrics['gradient_norm']})"
+        return "" if metrics["finite"] else "the step makes weights that are not finite"
+
+    def check(self, number: int, metrics: Mapping[str, float], batch: Batch, resumed: bool) -> None:
+        """Refuses the step `number` if one of its numbers is not finite.
+
+        Args:
+          number: of the step, from 1.
+          metrics: of the step.
+          batch: on which it was taken.
+          resumed: whether it is the first one after a checkpoint.
+
+        Raises:
+          Diverged: the weights are at fault: fresh ones give finite numbers for the same events.
+          DataError: the events are at fault; they are named.
+        """
+        wrong = self.wrong(metrics)
+        if not wrong:
+            return
+        if self.wrong(self._metrics(batch, None)):
+            raise DataError(f"step {number}: {wrong}, with untrained weights too. {self._blame(batch)}")
+        if resumed:
+            raise Diverged(
+                f"step {number}: {wrong}, where untrained weights give finite numbers: checkpoint {number - 1} holds "
+                f"weights of a training that had diverged. {self._earlier(number - 1)}"
+            )
+        raise Diverged(
+            f"step {number}: {wrong}, where untrained weights give finite numbers: the training has diverged. Lower the "
+            f"learning rate, or set clip_gradients_value. {self._last()}"
+        )
+
+    def check_saved(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Refuses to save the weights after step `number` if they give no finite loss.
+
+        Raises:
+          Diverged: they give none, for events of which the weights before gave one.
+        """
+        wrong = self.wrong(metrics)
+        if wrong:
+            raise Diverged(
+                f"step {number}: its weights are not saved, with them {wrong}: the training has diverged. Lower the learning "
+                f"rate, or set clip_gradients_value. {self._last()}"
+            )
+
+    def _metrics(self, batch: Batch, only: int | None) -> dict[str, float]:
+        """Numbers of a step from untrained weights, on the batch or on one of its events, repeated: no new program."""
+        events, labels = batch.events, batch.labels
+        if only is not None:
+            events, labels = jax.tree.map(lambda x: np.repeat(x[only : only + 1], len(x), axis=0), (events, labels))
+        return {k: float(v) for k, v in self.step(self.fresh(), events, labels)[1].items()}
+
+    def _blame(self, batch: Batch) -> str:
+        bad = {}
+        for i, name in enumerate(batch.names):
+            wrong = name not in bad and self.wrong(self._metrics(batch, i))
+            if wrong:
+                bad[name] = wrong
+        if not bad:
+            return "No single event of the batch does so alone."
+        listed = "; ".join(f"{name} ({wrong})" for name, wrong in list(bad.items())[:SHOWN])
+        more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        whole = ", which is every one of this batch: look at labels, units and model settings as well" * (
+            len(bad) == len(set(batch.names))
+        )
+        return (
+            f"At fault: {listed}{more}{whole}. Mend the file, or leave such events out with "
+            "data_handler_settings.filter_settings."
+        )
+
+    def _last(self) -> str:
+        steps = self.checkpoints.steps()
+        if not steps:
+            return "There is no earlier checkpoint: the next run starts afresh."
+        earlier = f", earlier ones with --step ({', '.join(map(str, steps[:-1]))})" if len(steps) > 1 else ""
+        return f"The next run continues from step {steps[-1]} in {self.checkpoints.directory}{earlier}."
+
+    def _earlier(self, number: int) -> str:
+        steps = [step for step in self.checkpoints.steps() if step < number]
+        if steps:
+            return f"Start from an earlier one with train --step N; there are: {', '.join(map(str, steps))}."
+        return "There is no earlier one: set model_manager_settings.restore_model: False to start afresh."
+
+
+def refuse_not_finite(variables: object, checkpoints: Checkpoints, number: int, command: str) -> None:
+    """Raises:
+    CheckpointError: the weights of a checkpoint are not finite; earlier ones are listed.
+    """
+    if all(np.all(np.isfinite(x)) for x in jax.tree.leaves(variables)):
+        return
+    steps = [step for step in checkpoints.steps() if step != number]
+    advice = (
+        f"Take another one with {command} --step N; there are: {', '.join(map(str, steps))}."
+        if steps
+        else "There is no other one: set model_manager_settings.restore_model: False and train afresh."
+    )
+    raise CheckpointError(f"{checkpoints.directory / str(number)}: holds weights that are not finite. {advice}")

@@ -1,0 +1,59 @@
+"""SIGTERM and Ctrl-C: a training ends between two steps, with its state saved."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training that was told to end; its text is one line for the user.
+
+    Attributes:
+      exit_code: what a shell expects: 143 after SIGTERM, 130 after Ctrl-C.
+    """
+
+    def __init__(self, number: int, text: str = ""):
+        super().__init__(text or f"interrupted by {signal.Signals(number).name}")
+        self.number, self.exit_code = number, 128 + number
+
+
+class Interruption:
+    """Takes SIGTERM and Ctrl-C while it is entered; the earlier handlers come back afterwards.
+
+    At first they raise `Interrupted` at once. After `defer` they are remembered until `check`: a step, a line of metrics
+    or a checkpoint is never cut in two, however often the signal comes. Outside of the main thread, and for signals
+    that the caller handles or ignores himself, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self._earlier: dict[int, Any] = {}
+        self._deferred = False
+        self._received: int | None = None
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+            for number, handler in usual.items():
+                if signal.getsignal(number) == handler:
+                    self._earlier[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._received is None:
+            self._received = number
+        if not self._deferred:
+            raise Interrupted(self._received)
+
+    def defer(self) -> None:
+        """From now on signals wait for `check`."""
+        self._deferred = True
+
+    def check(self) -> None:
+        """Raises `Interrupted` if a signal came."""
+        if self._received is not None:
+            raise Interrupted(self._received)

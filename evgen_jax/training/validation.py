@@ -1,0 +1,120 @@
+"""The loss of events that do not train: the same ones each time, so that two states of a model can be compared."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.data.batches import Batch, event_name, find_files, make_batch
+from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.detector import Detector
+from evgen_jax.errors import DataError
+from evgen_jax.experiment import iterator
+from evgen_jax.sources.source import Variables
+
+LOGGER = logging.getLogger("evgen_jax")
+SEED = 1
+"""Of the choice among more events than are used; not the training's seed: trainings with others stay comparable."""
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Events to validate on, in batches of one size.
+
+    Attributes:
+      batches: the last one is filled up with events that have the weight 0.
+      weights: one array [B] per batch, 1 or 0.
+      available: how many events the files that were read hold; more than `count` if a part was chosen.
+    """
+
+    batches: tuple[Batch, ...]
+    weights: tuple[np.ndarray, ...]
+    available: int
+
+    @property
+    def count(self) -> int:
+        return int(sum(w.sum() for w in self.weights))
+
+    def loss(
+        self, terms: Callable, variables: Variables, check: Callable[[], None] = lambda: None
+    ) -> tuple[dict[str, float], float]:
+        """Mean loss per event of every term, and the total per photoelectron.
+
+        Args:
+          terms: (variables, events [B], labels [B, H]) -> {name: [B]}, the total under 'loss'.
+          variables: weights of the model.
+          check: called before every batch; what it raises ends the validation.
+        """
+        sums: dict[str, float] = {}
+        charge = 0.0
+        for batch, weight in zip(self.batches, self.weights, strict=True):
+            check()
+            used = weight > 0
+            for name, values in terms(variables, batch.events, batch.labels).items():
+                sums[name] = sums.get(name, 0.0) + float(np.asarray(values, np.float64)[used].sum())
+            charge += float(np.asarray(batch.events.charge, np.float64)[used].sum())
+        means = {name: value / self.count for name, value in sums.items()}
+        return means, means["loss"] / max(charge / self.count, 1.0)
+
+    def not_finite(self, terms: Callable, variables: Variables) -> list[str]:
+        """Where the events come from whose loss is not finite."""
+        bad = []
+        for batch, weight in zip(self.batches, self.weights, strict=True):
+            finite = np.isfinite(np.asarray(terms(variables, batch.events, batch.labels)["loss"]))
+            bad += [name for name, good, w in zip(batch.names, finite, weight, strict=True) if w > 0 and not good]
+        return bad
+
+
+def read_validation_set(config: ExperimentConfig, detector: Detector) -> ValidationSet:
+    """All events of the validation files, or `validation_events` of them, always the same.
+
+    Files are read in a fixed random order until there are enough events; a random part of these is taken.
+
+    Raises:
+      DataError: no file matches, none can be read (one is enough to refuse with `strict`), or there is no event.
+    """
+    settings, wanted = iterator(config, "validation"), config.training_settings.validation_events
+    files = find_files(settings.input_data)
+    _tell_overlap(config, files)
+    rng = np.random.default_rng(SEED)
+    events: list[tuple[EventFile, int]] = []
+    error: DataError | None = None
+    for i in rng.permutation(len(files)):
+        try:
+            file = read_event_file(files[i], config.data_handler_settings, detector, strict=settings.strict)
+        except DataError as problem:
+            if settings.strict:
+                raise
+            LOGGER.warning("skipped %s", problem)
+            error = problem
+            continue
+        events += [(file, k) for k in file.good]
+        if file.notes():
+            LOGGER.warning("%s", file.notes())
+        if len(events) >= wanted:
+            break
+    if not events:
+        raise error or DataError("data_iterator_settings.validation.input_data: the files hold no event.")
+    chosen = rng.permutation(len(events))[:wanted]
+    batches, weights, size = [], [], min(settings.batch_size, len(chosen))
+    for start in range(0, len(chosen), size):
+        part = chosen[start : start + size]
+        filled = np.resize(part, size)
+        names = tuple(event_name(*events[i]) for i in filled)
+        batch = make_batch(events, filled)
+        batches.append(Batch(batch.events, batch.labels, names))
+        weights.append((np.arange(size) < len(part)).astype(np.float64))
+    return ValidationSet(tuple(batches), tuple(weights), len(events))
+
+
+def _tell_overlap(config: ExperimentConfig, files: list[Path]) -> None:
+    training = {path.resolve() for path in find_files(iterator(config, "training").input_data)}
+    both = [path for path in files if path.resolve() in training]
+    if both:
+        LOGGER.warning(
+            "data_iterator_settings: %d of %d validation files train the model as well (%s%s): what was learned "
+            "by heart does not show in the validation.", len(both), len(files), both[0], ", ..." if len(both) > 1 else "",
+        )  # fmt: skip
