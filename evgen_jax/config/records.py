@@ -2,13 +2,23 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from evgen_jax.config.scipy_settings import checked_scipy_settings
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Precision = Literal["float32", "float64"]
 Strings = tuple[StrictStr, ...]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Size = Annotated[int, Field(strict=True, ge=0)]
+
+
+def _empty_is_false(flags: Any) -> Any:
+    """Where nothing is given there is no logarithm, for all parameters or for one."""
+    return [bool(f) if f is None else f for f in flags] if isinstance(flags, list) else flags or False
+
+
+LogFlags = Annotated[StrictBool | tuple[StrictBool, ...], BeforeValidator(_empty_is_false)]
 
 
 class Record(BaseModel):
@@ -98,7 +108,7 @@ class LabelSettings(Record):
     parameter_names: Strings | None = None
     additional_labels: Strings | None = None
     num_cascades: Count | None = None
-    trafo_log: StrictBool | tuple[StrictBool, ...] = False
+    trafo_log: LogFlags = False
     snowstorm_key: StrictStr | None = "SnowstormParameterDict"
     snowstorm_parameters: Strings = ()
     float_precision: Precision = "float32"
@@ -217,7 +227,9 @@ class ReconstructionSettings(Record):
     random_seed: StrictInt = 42
     column_names: Literal["evgen_jax", "reference"] = "evgen_jax"
     priors: dict[StrictStr, dict[StrictStr, StrictStr | Number]] = {}
-    scipy_optimizer_settings: dict[StrictStr, Any] = {"method": "BFGS"}
+    scipy_optimizer_settings: Annotated[dict[StrictStr, Any], AfterValidator(checked_scipy_settings)] = {
+        "method": "BFGS"
+    }
     tf_optimizer_settings: dict[StrictStr, Any] = {}
     minimize_in_trafo_space: StrictBool = True
     minimize_parameter_default_value: StrictBool = True
