@@ -125,6 +125,6 @@ def test_names_of_ice_properties():
     names = additional_parameters({"snowstorm_parameter_names": [["A", 1], ["ice_{:02d}", 2], "B"],
                                    "additional_label_names": ["c"]}, "m")  # fmt: skip
     assert names == ("c", "A", "ice_00", "ice_01", "B")
-    for wrong in (["ice_{x}", 2], ["ice_{", 2], ["ice", 0], ["ice"], [3], "ice"):
+    for wrong in (["ice_{x}", 2], ["ice_{", 2], ["ice", -1], ["ice"], [3], "ice"):
         with pytest.raises(ConfigError, match="m.config.snowstorm_parameter_names: "):
             additional_parameters({"snowstorm_parameter_names": wrong if isinstance(wrong, str) else [wrong]}, "m")

@@ -14,7 +14,7 @@ from evgen_jax.decoders.negative_binomial import log_probability
 from evgen_jax.detector import load_detector
 from evgen_jax.geometry import flight_direction, opening_angle, origin_angles, shift_to_shower_maximum, shower_maximum
 from evgen_jax.numerics import safe_log
-from evgen_jax.training.optimizer import build_schedule
+from evgen_jax.training.schedules import build_schedule
 
 COMPACT = Path(__file__).parent / "reference" / "utilities.npz"
 COMPLETE = Path(__file__).parent.parent.parent / "shared" / "reference" / "utils.npz"

@@ -108,7 +108,7 @@ def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]
 def _numbered(entry: Any, where: str) -> list[str]:
     expected = f"{where}: expected a name or [name, number], got {entry!r}."
     pattern, count = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, 1)
-    if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise ConfigError(expected)
     try:
         return [pattern.format(i) for i in range(count)]

@@ -8,6 +8,7 @@ from evgen_jax.config.scipy_settings import checked_scipy_settings
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Precision = Literal["float32", "float64"]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Strings = tuple[StrictStr, ...]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Size = Annotated[int, Field(strict=True, ge=0)]
@@ -35,12 +36,34 @@ class ClassSettings(Record):
 
 
 class OptimizerSettings(Record):
+    """Arguments of the optimiser as Keras names them; None takes the optimiser's own default.
+
+    Of gradients, that of the mean loss of a batch, at most one of `clipnorm` (norm of each array), `clipvalue` (each entry)
+    and `global_clipnorm` (norm of all together) is limited. Averages of weights and accumulated gradients are not there:
+    their switches may only be off.
+    """
+
     learning_rate: Number | ClassSettings = 1e-3
     beta_1: Number | None = None
     beta_2: Number | None = None
     epsilon: Number | None = None
     weight_decay: Number | None = None
     momentum: Number | None = None
+    nesterov: StrictBool | None = None
+    amsgrad: StrictBool | None = None
+    rho: Number | None = None
+    centered: StrictBool | None = None
+    initial_accumulator_value: Number | None = None
+    clipnorm: Positive | None = None
+    clipvalue: Positive | None = None
+    global_clipnorm: Positive | None = None
+    use_ema: Literal[False] | None = None
+    ema_momentum: Number | None = None
+    ema_overwrite_frequency: Count | None = None
+    gradient_accumulation_steps: None = None
+    loss_scale_factor: None = None
+    jit_compile: StrictBool | Literal["auto"] | None = None
+    name: StrictStr | None = None
 
 
 class LossArguments(Record):
