@@ -81,6 +81,8 @@ def _option(config: dict[str, Any], key: str, where: str) -> Any:
         return whole_number(config, key, where, least=0)
     if isinstance(default, float):
         return number(config, key, where, above=-float("inf"))
+    if isinstance(default, str):
+        return str(value)  # which ones there are is checked with the source
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where}.config.{key}: expected a list, got {value!r}.")
     return tuple(value)
