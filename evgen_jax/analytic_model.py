@@ -58,7 +58,7 @@ def analytic_counterpart(
         return settings
     if name == "DefaultNoiseModel":
         return ModelSettings(model_class="AnalyticNoiseModel")
-    ice = list(additional_parameters(config))
+    ice = list(additional_parameters(config, where))
     if name == "DefaultCascadeModel":
         return ModelSettings(model_class="AnalyticCascadeModel", config={"ice_parameters": ice})
     if name == "EnteringSphereInfTrack":

@@ -47,7 +47,7 @@ def _build(
 ) -> Source:
     config = settings.config
     only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
-    additional = additional_parameters(config)
+    additional = additional_parameters(config, where)
     options = {key: _option(config, key, where) for key in OPTIONS if key in config}
     time = settings.decoder_settings or inherited.decoder_settings
     charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
@@ -81,18 +81,43 @@ def _option(config: dict[str, Any], key: str, where: str) -> Any:
         return whole_number(config, key, where, least=0)
     if isinstance(default, float):
         return number(config, key, where, above=-float("inf"))
+    if isinstance(default, str):
+        return str(value)  # which ones there are is checked with the source
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where}.config.{key}: expected a list, got {value!r}.")
     return tuple(value)
 
 
-def additional_parameters(config: dict[str, Any]) -> tuple[str, ...]:
-    """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules."""
-    names = tuple(config.get("additional_label_names") or ())
-    for entry in config.get("snowstorm_parameter_names") or ():
-        pattern, count = entry if isinstance(entry, list | tuple) else (entry, 1)
-        names += tuple(pattern.format(i) for i in range(count))
-    return names
+def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]:
+    """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules.
+
+    Raises:
+      ConfigError: no list of names; names of ice properties may also be [name with braces, number], as [ice_{:02d}, 3].
+    """
+    names: list[str] = []
+    for key in ("additional_label_names", "snowstorm_parameter_names"):
+        entries = config.get(key) or ()
+        if not isinstance(entries, list | tuple):
+            raise ConfigError(f"{where}.config.{key}: expected a list of names, got {entries!r}.")
+        for entry in entries:
+            if key == "additional_label_names" and isinstance(entry, str):
+                names.append(entry)
+            else:
+                names += _numbered(entry, f"{where}.config.{key}")
+    return tuple(names)
+
+
+def _numbered(entry: Any, where: str) -> list[str]:
+    expected = f"{where}: expected a name or [name, number], got {entry!r}."
+    pattern, count = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, 1)
+    if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ConfigError(expected)
+    try:
+        return [pattern.format(i) for i in range(count)]
+    except (ValueError, IndexError, KeyError) as error:
+        raise ConfigError(
+            f"{where}: '{pattern}' is no name with a place for a number, as 'ice_{{:02d}}' ({error})."
+        ) from None
 
 
 def identity_trafo(names: tuple[str, ...]) -> Trafo:

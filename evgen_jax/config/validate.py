@@ -48,6 +48,8 @@ def _message(record: type[BaseModel], error: Any) -> str:
         return f"{key}: unknown key. Known here: {', '.join(known)}." + suggestion(location[-1], known)
     if error["type"] == "missing":
         return f"{key}: is missing and has no default."
+    if error["type"] == "value_error":  # of a check of ours, which says it all
+        return f"{key}{error['ctx']['error']}"
     expected = error["msg"][0].lower() + error["msg"][1:]
     return f"{key}: got {given!r}; {expected.replace('input should be', 'expected')}."
 

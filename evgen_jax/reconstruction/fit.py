@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from evgen_jax.config.scipy_settings import checked_scipy_settings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
@@ -128,7 +129,11 @@ def make_fitter(
     if method == "batched":
         search = batched_search(evaluator, precise, settings)
     else:
-        search = scipy_search(evaluator, {"method": method, **(optimizer_settings or {})})
+        try:
+            arguments = checked_scipy_settings({**(optimizer_settings or {}), "method": method})
+        except ValueError as error:
+            raise ReconstructionError(f"optimizer_settings{error}") from None
+        search = scipy_search(evaluator, arguments)
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
