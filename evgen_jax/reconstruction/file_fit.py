@@ -18,11 +18,11 @@ from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_d
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.table import fill
+from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
 """Instead of a seed table: starts are found from the pulses."""
-DARK = "no usable pulse"
 FAR_AWAY = 2000.0
 """A vertex beyond this |coordinate|, m, is no seed."""
 
@@ -134,7 +134,7 @@ def _rows(
     results: list[FitResult | str] = [""] * len(events)
     far = _far_away(model, seeds)
     for i, event in enumerate(events):
-        if not np.any(np.asarray(event.pulses.mask)):
+        if is_dark(event):
             results[i] = DARK
         elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
             results[i] = "failed: the seed is missing or not finite"

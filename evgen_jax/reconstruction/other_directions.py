@@ -15,6 +15,7 @@ from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sphere import angles
 from evgen_jax.reconstruction.starts import Shape, best_apart, make_starts, spread_directions, values_at
+from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 
 SKY = 192
 """Directions of the scan around a fitted vertex."""
@@ -163,6 +164,10 @@ def _replaced(fits: Sequence[FitResult], others: dict[int, FitResult]) -> list[F
     return [others.get(i, fit) for i, fit in enumerate(fits)]
 
 
+def _told(fit: FitResult, message: str) -> FitResult:
+    return replace(fit, diagnostics=replace(fit.diagnostics, converged=False, message=message))
+
+
 def _cost(*fits: FitResult) -> dict[str, Any]:
     """Evaluations and runtime of several fits together, as fields of their diagnostics."""
     return {name: sum(getattr(f.diagnostics, name) for f in fits) for name in ("evaluations", "runtime")}
@@ -210,5 +215,5 @@ def fit_without_seeds(
         own = [events[i] for i in others]
         starts = make_starts(fitter.model, fitter.evaluator)
         results |= dict(zip(others, fitter(own, starts(own, num_starts, base)), strict=True))
-    first = [results[i] for i in range(len(events))]
+    first = [_told(results[i], DARK) if is_dark(events[i]) else results[i] for i in range(len(events))]
     return _checked(fitter, shape, events, first, bright, num_directions, rounds)

@@ -13,6 +13,7 @@ from evgen_jax.packing import charge_quantiles
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
 from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
+from evgen_jax.reconstruction.usable_pulses import usable_pulses
 
 NUM_DIRECTIONS = 24
 ENERGIES = np.geomspace(10.0, 1e7, 13)
@@ -107,9 +108,8 @@ def _sphere_radius(model: Model) -> float:
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """DOMs with a usable pulse [M], their charges and the times of their first pulses, noise before bright light left out."""
-    mask, slot = np.asarray(event.pulses.mask), np.asarray(event.pulses.slot)
+    good, slot = usable_pulses(event), np.asarray(event.pulses.slot)
     dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
-    good = mask & np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
     dom, time = dom[good], np.asarray(event.pulses.time, np.float64)[good]
     # Pulses of an event are sorted by DOM and time; its own quantiles count unusable ones too.
     begins = np.ones(len(dom), bool)

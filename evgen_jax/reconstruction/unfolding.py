@@ -25,6 +25,7 @@ from evgen_jax.model import Model
 from evgen_jax.multi_sources.grouped import is_cascade
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.reconstruction.merged_pulses import merge_pulses
+from evgen_jax.reconstruction.usable_pulses import usable_pulses
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE
 from evgen_jax.sources.source import Source, Variables
 
@@ -97,8 +98,7 @@ def unfold_energies(
         )
     places = energy_places(model, hypothesis)
     event = merge_pulses(event, pulse_width)
-    slots = np.asarray(event.active)[np.minimum(event.pulses.slot, len(event.active) - 1)]
-    good = np.asarray(event.pulses.mask) & np.asarray(event.usable)[np.minimum(slots, len(event.usable) - 1)]
+    good = usable_pulses(event)
     if not good.any():
         raise ReconstructionError("the event has no usable pulse to unfold energies from.")
     charge, usable = np.asarray(event.pulses.charge, np.float64)[good], np.asarray(event.usable)
