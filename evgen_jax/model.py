@@ -119,8 +119,13 @@ def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variabl
     return loss_parts
 
 
-def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], Array]:
-    """The log-likelihood of one event, with the log of the priors if there are any, as a pure function (variables, hypothesis [H], event) -> scalar.
+def make_log_likelihood(
+    model: Model, loss: Loss | None = None, *, priors: bool = True
+) -> Callable[[Variables, Array, Event], Array]:
+    """The log-likelihood of one event as a pure function (variables, hypothesis [H], event) -> scalar.
+
+    It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of
+    one's own leave them out, or they count twice.
 
     It composes with jit, vmap, grad, hessian and pmap. The sum over DOMs and pulses is done in float64 where JAX has
     it enabled (`jax.enable_x64`), the network in the model's own precision.
@@ -128,13 +133,15 @@ def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Var
     Args:
       model: its weights are not used, they are an argument of the result.
       loss: other likelihood terms than the model's own.
+      priors: whether the log of the loss's priors is added.
     """
     parts, names, terms = make_loss_parts(model, loss), model.parameter_names, loss or model.loss
 
     def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
         # Events are made with numpy, whose arrays cannot be indexed by traced ones when a function is closed over them.
         event = jax.tree.map(jnp.asarray, event)
-        return -parts(variables, hypothesis, event).total() - terms.prior(names, hypothesis)
+        value = -parts(variables, hypothesis, event).total()
+        return value - terms.prior(names, hypothesis) if priors else value
 
     return log_likelihood
 
