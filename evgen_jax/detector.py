@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
@@ -28,6 +29,7 @@ class Detector(struct.PyTreeNode):
       string, om: [D], labels as the experiment numbers them.
       usable: [D], False for modules that never give data.
       name: what the table is called.
+      extent: [2, 3], m, box of the whole array where this is a part of one; None: that of `position`.
     """
 
     position: Array
@@ -37,10 +39,18 @@ class Detector(struct.PyTreeNode):
     om: Array
     usable: Array
     name: str = struct.field(pytree_node=False, default="detector")
+    extent: Array | None = None
 
     @property
     def num_doms(self) -> int:
         return self.position.shape[0]
+
+    @property
+    def box(self) -> Array:
+        """Lowest and highest coordinates of the array [2, 3], m."""
+        if self.extent is not None:
+            return self.extent
+        return jnp.stack([jnp.min(self.position, axis=0), jnp.max(self.position, axis=0)])
 
     def dom_index(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
         """Positions in the tables of modules given by their labels (host side); -1 for unknown ones."""

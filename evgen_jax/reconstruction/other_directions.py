@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from evgen_jax.doors import check_events
 from evgen_jax.event import Event
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
@@ -90,6 +91,7 @@ def refit_directions(
     Raises:
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
     """
+    check_events(events, fitter.model.detector)
     shape, best = Shape(fitter.model, None), list(fits)
     bright = [i for i, f in enumerate(fits) if fitter.limited and not f.failed and is_bright(events[i])]
     if bright:
@@ -202,6 +204,7 @@ def fit_without_seeds(
     Raises:
       ReconstructionError: as `make_starts`.
     """
+    check_events(events, fitter.model.detector)
     shape, results = Shape(fitter.model, None), dict[int, FitResult]()
     bright = [i for i, event in enumerate(events) if fitter.limited and is_bright(event)]
     others = [i for i in range(len(events)) if i not in bright]

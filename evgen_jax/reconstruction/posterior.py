@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood
@@ -87,6 +88,7 @@ def make_posterior_sampler(
 
     Raises:
       ReconstructionError: an unknown method or name, a number of chains that does not fit, or blackjax is not installed.
+      HypothesisError, DataError: when the result is called with a best fit or an event of another model.
     """
     try:
         import blackjax
@@ -117,6 +119,8 @@ def make_posterior_sampler(
         return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
     def sample(event: Event, best: np.ndarray, key: Array) -> Posterior:
+        check_event(event, model.detector)
+        check_hypothesis(best, model.parameter_names, "a best fit")
         anchor = np.array(best, np.float64)[None]
         batch, which = stacked([event], shape_of(event), 1), np.zeros(1, int)
         unknown = evaluator.start(anchor)

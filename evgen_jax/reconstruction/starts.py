@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from evgen_jax import constants
+from evgen_jax.doors import check_events, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -36,7 +37,8 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
     Args:
       model: gives names and detector.
       evaluator: of the fit (`make_fitter(...).evaluator`).
-      sphere_radius: m, of an entering track's sphere; default that of the model's source.
+      sphere_radius: m, of an entering track's sphere; default that of the model's source, or one that holds
+        all modules.
 
     Raises:
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
@@ -44,6 +46,9 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
     shape = Shape(model, sphere_radius)
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
+        check_events(events, model.detector)
+        if base is not None:
+            check_hypothesis(base, model.parameter_names, "a base")
         seeds = np.empty((len(events), count, len(model.parameter_names)))
         for own, batch in batches(events):
             seeds[own] = _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base)
@@ -94,7 +99,7 @@ class Shape:
 
 
 def _sphere_radius(model: Model) -> float:
-    """Of the first source in the tree that has one."""
+    """Of the first source in the tree that has one; else the sphere around the origin that holds all modules."""
     waiting: list[Any] = [model.source]
     while waiting:
         source = waiting.pop()
@@ -103,7 +108,7 @@ def _sphere_radius(model: Model) -> float:
             if hasattr(owner, "sphere_radius"):
                 return float(owner.sphere_radius)
         waiting += [base for _, base in getattr(source, "bases", ())]
-    return 750.0
+    return float(np.max(np.linalg.norm(np.asarray(model.detector.position, np.float64), axis=1)))
 
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
