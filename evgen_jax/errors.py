@@ -32,6 +32,10 @@ class ModelDirectoryError(EvgenError):
     """An exported model that is missing, damaged or in the way."""
 
 
+class HypothesisError(EvgenError):
+    """A hypothesis that has not the parameters of the model."""
+
+
 class ReconstructionError(EvgenError):
     """A fit that cannot be started."""
 

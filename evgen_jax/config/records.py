@@ -242,7 +242,9 @@ class ReconstructionSettings(Record):
 
     `parameter_boundaries` are physical units. `num_random_seeds` smeared copies of every seed are fitted as well, with the
     widths `seed_spreads`. `refit_directions` fits every event again from the best directions over the sky, as fits without
-    seeds do: several times the evaluations, and the deepest minimum more often. `priors` are those of posterior samples; fits are of the likelihood alone. Switches for what this version does not compute give a warning when True.
+    seeds do: several times the evaluations, and the deepest minimum more often. `priors` are those of posterior samples, and
+    the only ones there; fits hold the priors of the loss, if there are any. Switches for what this version does not compute
+    give a warning when True.
     """
 
     reco_output_file: StrictStr | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
 from evgen_jax.sources.source import Source
@@ -20,7 +21,7 @@ class _Slices:
     parameter_names: tuple[str, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         grouped: dict[str, list[Array]] = {}
         for base, start, stop in self.columns:
             grouped.setdefault(base, []).append(hypothesis[start:stop])

@@ -19,13 +19,13 @@ from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_d
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.table import fill
+from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
 """Instead of a seed table: starts are found from the pulses."""
-DARK = "no usable pulse"
 FAR_AWAY = 2000.0
-"""A vertex beyond this |coordinate|, m, is no seed."""
+"""A vertex that lies farther outside the box of the modules, m, is no seed."""
 
 
 def make_file_fit(
@@ -140,7 +140,7 @@ def _rows(
     far = _far_away(model, seeds)
     for i, event in events.items():
         results[i] = ""
-        if not np.any(np.asarray(event.pulses.mask)):
+        if is_dark(event):
             results[i] = DARK
         elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
             results[i] = "failed: the seed is missing or not finite"
@@ -169,6 +169,10 @@ def _rows(
 
 def _far_away(model: Model, seeds: np.ndarray) -> np.ndarray:
     """Which seeds [E, S] have a vertex far outside of the detector."""
-    places = [i for i, n in enumerate(model.parameter_names) if n in ("x", "y", "z") or n.endswith(("_x", "_y", "_z"))]
-    edge = float(np.max(np.abs(np.asarray(model.detector.position)))) + FAR_AWAY
-    return np.any(np.abs(seeds[..., places]) > edge, axis=-1) if places else np.zeros(seeds.shape[:2], bool)
+    low, high = np.asarray(model.detector.box, np.float64)
+    far = np.zeros(seeds.shape[:2], bool)
+    for i, name in enumerate(model.parameter_names):
+        for axis, letter in enumerate("xyz"):
+            if name == letter or name.endswith(f"_{letter}"):
+                far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
+    return far

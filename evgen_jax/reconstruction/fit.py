@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evgen_jax.config.scipy_settings import checked_scipy_settings
+from evgen_jax.doors import check_events
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
@@ -141,7 +142,13 @@ def make_fitter(
 
 
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
-    seeds = np.asarray(seeds, np.float64)
+    check_events(events, model.detector)
+    try:
+        seeds = np.asarray(seeds, np.float64)
+    except (TypeError, ValueError):
+        raise ReconstructionError(
+            "expected seeds as an array of numbers [E, H] or [E, S, H], got a list that is none."
+        ) from None
     seeds = seeds[:, None, :] if seeds.ndim == 2 else seeds
     expected = (len(events), len(model.parameter_names))
     if seeds.ndim != 3 or (seeds.shape[0], seeds.shape[2]) != expected:

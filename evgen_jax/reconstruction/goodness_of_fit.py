@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import numpy as np
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_loss_parts
@@ -63,6 +64,7 @@ def make_goodness_of_fit(
 
     Raises:
       ReconstructionError: hypotheses of another shape, or a best fit that is not finite.
+      HypothesisError, DataError: a best fit or an event of another model.
     """
     fitter = fit or make_fitter(model)
     evaluator = fitter.evaluator
@@ -84,6 +86,8 @@ def make_goodness_of_fit(
     def goodness_of_fit(
         event: Event, best: np.ndarray, seed: int, hypotheses: np.ndarray | None = None
     ) -> GoodnessOfFit:
+        check_event(event, model.detector)
+        check_hypothesis(best, model.parameter_names, "a best fit")
         best = np.asarray(best, np.float64)
         if not np.all(np.isfinite(best)):
             raise ReconstructionError("the best fit is not finite; a failed fit has no goodness.")

@@ -16,8 +16,9 @@ from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.files import write_whole
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
-from evgen_jax.reconstruction.file_fit import DARK, make_file_fit
+from evgen_jax.reconstruction.file_fit import make_file_fit
 from evgen_jax.reconstruction.table import TABLE, with_reference_names, write_table
+from evgen_jax.reconstruction.usable_pulses import DARK
 
 LOGGER = logging.getLogger("evgen_jax")
 NOT_COMPUTED = {
