@@ -225,9 +225,9 @@ def test_batched_and_scipy_find_the_same(learned, events):
     for b, s in zip(batched, single, strict=True):
         assert b.diagnostics.converged and b.diagnostics.gradient_norm <= 1e-2
         assert b.log_likelihood >= b.log_likelihood_seed
-        # In float32 alone, SciPy may stop on its way: never further down.
-        assert b.log_likelihood > s.log_likelihood - 0.1 and s.log_likelihood >= s.log_likelihood_seed
-    assert np.median([abs(b.log_likelihood - s.log_likelihood) for b, s in zip(batched, single, strict=True)]) < 0.1
+        # With the rounding errors of float32 SciPy's line searches would stop on their way.
+        assert s.diagnostics.converged and s.diagnostics.gradient_norm <= 1e-2
+        assert s.log_likelihood == pytest.approx(b.log_likelihood, abs=0.01)
     np.testing.assert_allclose(
         alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
     )  # neighbours in a batch do not matter

@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion
 
 ID_COLUMNS = ("Run", "Event", "SubEvent", "SubEventStream")
@@ -53,7 +54,7 @@ class TableFile:
                 + suggestion(name, self.table_names)
             )
         try:
-            rows = self._file[name][:]
+            rows = read_rows(self._file, name)
         except OSError as error:
             raise DataError(f"{self.path}: table '{name}' is damaged ({error}).") from None
         known = rows.dtype.names or ()

@@ -122,13 +122,13 @@ def make_fitter(
         own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
         rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
-    if log_likelihood is None and (method == "batched" or covariance):
+    if log_likelihood is None:
         wide = precise_where_lit(model)
         precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
     if method == "batched":
         search = batched_search(evaluator, precise, settings)
     else:
-        search = scipy_search(evaluator, {"method": method, **(optimizer_settings or {})})
+        search = scipy_search(precise or evaluator, {"method": method, **(optimizer_settings or {})})
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 

@@ -32,7 +32,12 @@ def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Ma
 
 
 def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
-    """One problem after the other; `settings` are arguments of scipy.optimize.minimize."""
+    """One problem after the other; `settings` are arguments of scipy.optimize.minimize.
+
+    Args:
+      evaluator: best in float64: with the rounding errors of float32 SciPy's line searches end on their way.
+      settings: of the minimiser.
+    """
     return partial(_scipy, evaluator, dict(settings))
 
 
