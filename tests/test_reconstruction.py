@@ -143,6 +143,21 @@ def test_many_functions_are_minimised_at_once():
     )
 
 
+@pytest.mark.parametrize("seed", [104, 108, 114, 118])
+def test_a_search_goes_on_along_a_kink(seed):
+    """A bent valley whose floor is a kink: its gradients on either side lead across, no step along them falls."""
+
+    def evaluate(problems, x):
+        a, rest = x[:, 1] - x[:, 0] ** 2, x[:, 2:]
+        gradient = np.column_stack([-20 * np.sign(a) * x[:, 0] - 2 * (1 - x[:, 0]), 10 * np.sign(a), 2 * rest])
+        return 10 * np.abs(a) + (1 - x[:, 0]) ** 2 + np.sum(rest**2, axis=1), gradient
+
+    start = 2 * np.random.default_rng(seed).normal(size=(1, 7))
+    start[0, :2] = [-1.2, 1.0]
+    minima = minimise(evaluate, start, stalled=1e-7)
+    assert minima.status[0] == LIMIT and minima.value[0] < 0.1
+
+
 def test_rivals_that_fall_behind_are_left():
     """Rosenbrock's valley at different heights: within a group the lowest is followed to its end."""
     heights = np.array([0.0, 1e3, 0.2, 50.0, 0.0])

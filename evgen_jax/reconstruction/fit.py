@@ -120,7 +120,7 @@ def make_fitter(
     settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
     if log_likelihood is None:
         own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
-        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED}
+        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
     if log_likelihood is None:
         wide = precise_where_lit(model)
