@@ -1,5 +1,6 @@
 """The commands as a user types them: the three steps, wrong input, exit codes."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -56,12 +57,15 @@ def test_events_with_a_missing_seed_are_marked_and_the_run_goes_on(exported, exp
         rows = events["SmearedSeed"][:]
         rows["x"][3] = np.nan
         events["SmearedSeed"][:] = rows
-    code, out, _ = command("reconstruct", exported / "exported", file, "-o", tmp_path / "fits.hdf5")
-    assert code == 3 and "5 events fitted, 1 failed" in out
-    with h5py.File(tmp_path / "fits.hdf5") as table:
-        rows = table["Variables"][:]
-    assert rows["status"][3].decode() == "failed: the seed is missing or not finite"
-    assert np.isnan(rows["log_likelihood"][3]) and np.all(np.isfinite(rows["log_likelihood"][4:]))
+    code, out, _ = command("reconstruct", exported / "exported", file, "-o", tmp_path / "fits.csv")
+    # Three iterations, as the configuration has them, are too few.
+    assert code == 3 and "5 events fitted (5 not converged), 1 failed" in out
+    with (tmp_path / "fits.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["status"] for row in rows[2:4]] == ["iteration limit", "failed: the seed is missing or not finite"]
+    value = np.array([float(row["log_likelihood"]) for row in rows])
+    assert np.isnan(value[3]) and np.all(np.isfinite(value[4:]))
+    assert json.loads((tmp_path / "fits.csv.json").read_text())["units"]["cascade_energy"] == "GeV"
 
 
 WRONG = {
@@ -115,6 +119,8 @@ def test_wrong_arguments(command, exported, tmp_path):
     assert code == 2 and str(tmp_path) in err
     code, _, err = command("reconstruct", exported / "exported", "x*.hdf5", "-o", tmp_path / "out.hdf5")
     assert code == 2 and "no file matches 'x*.hdf5'" in err
+    code, _, err = command("reconstruct", exported / "exported", exported / "config.yaml", "-o", tmp_path / "fits.txt")
+    assert code == 2 and "the ending '.txt' says no kind of table" in err and not (tmp_path / "fits.txt.parts").exists()
     assert command("--help")[0] == 0
     wrong = tmp_path / "wrong.yaml"
     text = (exported / "config.yaml").read_text()
@@ -160,7 +166,7 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
         file_fit, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k)
     )
     code, out, _ = command(*run)
-    assert code == 3 and "12 events fitted, 0 failed, 1 files could not be read" in out
+    assert code == 3 and "12 events fitted (12 not converged), 0 failed, 1 files could not be read" in out
     assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done
     with h5py.File(output) as table:
         rows, attributes = table["Variables"][:], dict(table["Variables"].attrs)
@@ -181,15 +187,22 @@ def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, 
         del events["MCPulses"]
         events["MCPulses"] = pulses[pulses["Event"] != first]
         seeds["x"][1] = 9e4
+        truth = events["LabelsMCCascade"][:]
+        for name in ("x", "y", "z", "zenith", "azimuth", "energy", "time"):
+            seeds[name][3] = truth["cascade_t" if name == "time" else f"cascade_{name}"][3]
         events["SmearedSeed"][:] = seeds
     code, out, err = command(
         "reconstruct", exported / "exported", file, "-o", tmp_path / "fits.parquet", "--columns", "reference"
     )
-    assert code == 3 and "4 events fitted, 1 failed, 1 without a usable pulse" in out, err
+    assert code == 3 and "4 events fitted (4 not converged), 1 failed, 1 without a usable pulse" in out, err
     table = pyarrow.parquet.read_table(tmp_path / "fits.parquet")
-    assert {"cascade_x_reco", "cascade_x_seed", "cascade_x_unc_sandwhich", "loss_reco", "circular_unc"} <= set(
-        table.column_names
-    )
+    columns = {"cascade_x", "cascade_x_unc_sandwhich", "loss_reco", "loss_seed", "loss_true", "cov_zenith_azimuth"}
+    assert columns <= set(table.column_names)
+    rows = {name: np.array(table[name].to_pylist(), float) for name in columns}
+    np.testing.assert_array_equal(rows["cascade_x"], truth["cascade_x"])
+    assert rows["loss_true"][3] == pytest.approx(rows["loss_seed"][3], rel=1e-5)  # this seed is the truth
+    assert rows["loss_true"][2] != pytest.approx(rows["loss_seed"][2], rel=1e-2)
+    assert np.all(np.isfinite(rows["loss_true"]))
     status = dict(zip(table["Event"].to_pylist(), table["status"].to_pylist(), strict=True))
     assert status[first] == "no usable pulse" and "m outside the detector" in status[second]
     assert b"model_identity" in table.schema.metadata

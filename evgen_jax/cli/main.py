@@ -135,7 +135,7 @@ def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
 @click.argument("model", type=click.Path())
 @click.argument("files", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Table to write, .hdf5 or .parquet; must not exist."
+    "-o", "--output", required=True, type=click.Path(), help="Table to write, .hdf5, .parquet or .csv; must not exist."
 )
 @click.option("--config", "config", multiple=True, type=click.Path(),
               help="Settings of data and fit (default: those the model was trained with).")  # fmt: skip
@@ -173,7 +173,8 @@ def reconstruct(
     notes = [f"{done.failed} failed"]
     notes += [f"{done.dark} without a usable pulse"] if done.dark else []
     notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
-    click.echo(f"{done.fitted} events fitted, {', '.join(notes)}; wrote {output}")
+    unfinished = f" ({done.not_converged} not converged)" if done.not_converged else ""
+    click.echo(f"{done.fitted} events fitted{unfinished}, {', '.join(notes)}; wrote {output}")
     if done.failed or done.lost:
         sys.exit(3)
 

@@ -125,6 +125,7 @@ def read_event_file(
     detector: Detector,
     *,
     labels: bool = True,
+    need_labels: bool = True,
     seed_names: Sequence[str] = (),
     seed_columns: Sequence[str] = (),
     seed_defaults: dict[str, float] | None = None,
@@ -137,6 +138,7 @@ def read_event_file(
       settings: which tables and columns.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
+      need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
       seed_names, seed_columns: tables with reconstruction seeds and their columns, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
       strict: an event that cannot be used is an error; else it is among the `faults` and the others are read.
@@ -155,7 +157,8 @@ def read_event_file(
         label_values, times = None, None
         if labels:
             names = label_names(settings)
-            label_values, wrong = label_columns(file, settings, ids)
+            label_values, odd = label_columns(file, settings, ids)
+            wrong = odd if need_labels else {}
             label_values, times = detector.relative_to_origin(names, label_values), time_columns(settings)
         rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
         event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion
 
 ID_COLUMNS = ("Run", "Event", "SubEvent", "SubEventStream")
@@ -107,14 +108,14 @@ class TableFile:
                 f"{expected}."
             )
         try:
-            return found[:]
+            return read_rows(self._file, name)
         except (OSError, RuntimeError) as error:
             missing = _missing_filters(found)
             if missing and importlib.util.find_spec("hdf5plugin") is not None:
                 importlib.import_module("hdf5plugin")  # registers its filters
                 missing = _missing_filters(found)
                 if not missing:
-                    return found[:]
+                    return read_rows(self._file, name)
             if missing:
                 raise DataError(
                     f"{self.path}: table '{name}' is compressed with {', '.join(missing)}, which is not installed. Install it "

@@ -122,9 +122,9 @@ def make_fitter(
     settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
     if log_likelihood is None:
         own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
-        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED}
+        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
-    if log_likelihood is None and (method == "batched" or covariance):
+    if log_likelihood is None:
         wide = precise_where_lit(model)
         precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
     if method == "batched":
@@ -134,7 +134,7 @@ def make_fitter(
             arguments = checked_scipy_settings({**(optimizer_settings or {}), "method": method})
         except ValueError as error:
             raise ReconstructionError(f"optimizer_settings{error}") from None
-        search = scipy_search(evaluator, arguments)
+        search = scipy_search(precise or evaluator, arguments)
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
