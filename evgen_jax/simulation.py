@@ -25,6 +25,7 @@ from evgen_jax.packing import build_event
 from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
+from evgen_jax.time_anchor import anchor_of, shifted_times
 
 SEED_TABLE = "SmearedSeed"
 TOGETHER = 1 << 20
@@ -147,9 +148,12 @@ class EventSampler:
     """Simulates many events of a model, batched; the compiled functions are kept between calls."""
 
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
-        self._model, self._readout, self._batch = model, readout, batch
+        # Drawn in float32, with times from the begin of the readout where that is large.
+        self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
+        self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
+        self._model, self._batch = model, batch
         self._compiled: dict[int, Callable] = {}
-        probe = empty_event(model.detector.num_doms, readout)
+        probe = empty_event(model.detector.num_doms, self._readout)
 
         @jax.jit
         def expected(hypothesis: jax.Array) -> jax.Array:
@@ -169,7 +173,8 @@ class EventSampler:
     ) -> dict[str, np.ndarray]:
         """Pulses (event, dom, time, charge) of hypotheses [E, H], within the readout window."""
         keys = jax.random.split(key, len(hypotheses))
-        physical = jnp.asarray(hypotheses, jnp.float32)
+        moved = shifted_times(self._model.parameter_names, hypotheses, -self._anchor)
+        physical = jnp.asarray(moved, jnp.float32)
         expected = np.asarray(jax.lax.map(self._expected, physical))
         # Events of similar brightness together: all events of a batch are padded to the brightest.
         order, out, start = np.argsort(expected), [], 0
@@ -194,7 +199,7 @@ class EventSampler:
             out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
         event, dom, time = (np.concatenate(parts) for parts in zip(*out, strict=True))
         inside = (time >= self._readout[0]) & (time <= self._readout[1])
-        event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64)
+        event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64) + self._anchor
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
 
@@ -202,7 +207,7 @@ class EventSampler:
         """Events [E] of hypotheses [E, H] in the model's detector; every photoelectron counts 1 PE."""
         pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
         detector = self._model.detector
-        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=self._readout,
+        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
                             usable=np.asarray(detector.usable))  # fmt: skip
 
 

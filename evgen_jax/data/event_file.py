@@ -17,6 +17,7 @@ from evgen_jax.errors import DataError
 from evgen_jax.event import Event
 from evgen_jax.measured import Measured, faults, without_events
 from evgen_jax.packing import PackedEvents, pack_events, pad_events
+from evgen_jax.time_anchor import anchor_of
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
@@ -24,8 +25,6 @@ OPERATORS = {
 }  # fmt: skip
 FINGERPRINT, DETECTOR_NAME = "detector_fingerprint", "detector_name"
 """Attributes by which a file says which detector it belongs to."""
-LARGE_TIME = 1e5
-"""ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ class EventFile:
     @cached_property
     def anchors(self) -> np.ndarray:
         """Begins of the readout [E], ns, to count times from where float32 would not hold them; 0 for small ones."""
-        start = self.packed.readout[:, 0]
-        return np.where(np.abs(start) >= LARGE_TIME, start, 0.0)
+        return anchor_of(self.packed.readout[:, 0])
 
     def relative_labels(self) -> np.ndarray | None:
         """Labels [E, H] with times counted from `anchors`.

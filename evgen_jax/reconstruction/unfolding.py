@@ -29,6 +29,7 @@ from evgen_jax.reconstruction.merged_pulses import merge_pulses
 from evgen_jax.reconstruction.usable_pulses import usable_pulses
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE
 from evgen_jax.sources.source import Source, Variables
+from evgen_jax.time_anchor import counted_from_readout, shifted_times
 
 SMALLEST_ENERGY = 1.0
 """Light per GeV is computed at this energy, GeV, for segments that are darker."""
@@ -100,6 +101,8 @@ def unfold_energies(
             f"expected {len(model.parameter_names)} finite parameters ({', '.join(model.parameter_names[:8])} ...), got "
             f"{int(np.sum(~np.isfinite(hypothesis)))} that are not finite."
         )
+    # The light is computed in float32.
+    hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
     places = energy_places(model, hypothesis)
     event = merge_pulses(event, pulse_width)
     good = usable_pulses(event)
@@ -124,6 +127,7 @@ def unfold_energies(
             break
         known[changed] = energies[changed]
         hypothesis[places] = known
+    hypothesis = shifted_times(model.parameter_names, hypothesis, anchor)
     hypothesis[places] = energies
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
