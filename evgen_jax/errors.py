@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class EvgenError(Exception):
@@ -38,6 +39,12 @@ class HypothesisError(EvgenError):
 
 class ReconstructionError(EvgenError):
     """A fit that cannot be started."""
+
+
+def shown(value: Any) -> str:
+    """A given value as messages show it: its beginning, where it is long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -5,8 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 
+LARGEST = 1e30
+"""Numbers of a configuration are smaller: float32 holds no more."""
 DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
 
 
@@ -21,15 +23,20 @@ def known_class(class_name: str, known: Iterable[str], where: str) -> str:
     Raises:
       ConfigError: it is none of the known ones; the nearest match is named.
     """
-    name, known = short_name(class_name), tuple(known)
+    known = tuple(known)
+    if not isinstance(class_name, str):
+        raise ConfigError(f"{where}: expected the name of a class, one of {', '.join(known)}; got {shown(class_name)}.")
+    name = short_name(class_name)
     if name not in known:
         raise ConfigError(f"{where}: '{class_name}' is unknown; known: {', '.join(known)}." + suggestion(name, known))
     return name
 
 
-def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
-    """Raises ConfigError for a key that is not known; the nearest match is named."""
+def only_keys(config: Any, known: Iterable[str], where: str) -> None:
+    """Raises ConfigError for what is no mapping, or a key that is not known; the nearest match is named."""
     known = tuple(known)
+    if not isinstance(config, dict):
+        raise ConfigError(f"{where}: expected a mapping with the keys {', '.join(known)}; got {shown(config)}.")
     for key in config:
         if key not in known:
             raise ConfigError(f"{where}.{key}: unknown key. Known here: {', '.join(known)}." + suggestion(key, known))
@@ -38,7 +45,7 @@ def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
 def dtype_of(config: dict[str, Any], where: str) -> Any:
     precision = config.get("float_precision") or "float32"
     if precision not in DTYPES:
-        raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {precision!r}.")
+        raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {shown(precision)}.")
     return DTYPES[precision]
 
 
@@ -49,8 +56,19 @@ def flag(value: Any, where: str) -> bool:
       ConfigError: anything else. The text 'False' would count as True.
     """
     if value is not None and not isinstance(value, bool):
-        raise ConfigError(f"{where}: expected True or False, got {value!r}.")
+        raise ConfigError(f"{where}: expected True or False, got {shown(value)}.")
     return bool(value)
+
+
+def finite(value: Any, where: str) -> float:
+    """A number that is one.
+
+    Raises:
+      ConfigError: anything else, such as a text, NaN or an infinity.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
+        raise ConfigError(f"{where}: expected a number, got {shown(value)}.")
+    return float(value)
 
 
 def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, default: float | None = None) -> float:
@@ -60,8 +78,8 @@ def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, 
       ConfigError: missing without a default, no number, or too small.
     """
     value = config.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > above:
-        raise ConfigError(f"{where}.config.{key}: expected a number > {above:g}, got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < LARGEST:
+        raise ConfigError(f"{where}.config.{key}: expected a number > {above:g}, got {shown(value)}.")
     return float(value)
 
 
@@ -69,5 +87,5 @@ def whole_number(config: dict[str, Any], key: str, where: str, *, least: int = 1
     """A whole number >= `least` of a section, as `number`."""
     value = config.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{where}.config.{key}: expected a whole number >= {least}, got {value!r}.")
+        raise ConfigError(f"{where}.config.{key}: expected a whole number >= {least}, got {shown(value)}.")
     return value

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, flag, number, only_keys, whole_number
+from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, shown
 from evgen_jax.layers import NetworkShape, check_activation
 from evgen_jax.sources.cascade import CascadeGeometry
 from evgen_jax.sources.learned import Geometry, LearnedOptions, LearnedSource, check_learned
@@ -84,7 +84,12 @@ def _option(config: dict[str, Any], key: str, where: str) -> Any:
     if isinstance(default, str):
         return str(value)  # which ones there are is checked with the source
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}.config.{key}: expected a list, got {value!r}.")
+        raise ConfigError(f"{where}.config.{key}: expected a list, got {shown(value)}.")
+    if key == "mixture_component_t_seeds":
+        return tuple(finite(v, f"{where}.config.{key}[{i}]") for i, v in enumerate(value))
+    for i, name in enumerate(value):
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}.config.{key}[{i}]: expected a name, got {shown(name)}.")
     return tuple(value)
 
 
@@ -98,7 +103,7 @@ def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]
     for key in ("additional_label_names", "snowstorm_parameter_names"):
         entries = config.get(key) or ()
         if not isinstance(entries, list | tuple):
-            raise ConfigError(f"{where}.config.{key}: expected a list of names, got {entries!r}.")
+            raise ConfigError(f"{where}.config.{key}: expected a list of names, got {shown(entries)}.")
         for entry in entries:
             if key == "additional_label_names" and isinstance(entry, str):
                 names.append(entry)
@@ -108,7 +113,7 @@ def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]
 
 
 def _numbered(entry: Any, where: str) -> list[str]:
-    expected = f"{where}: expected a name or [name, number], got {entry!r}."
+    expected = f"{where}: expected a name or [name, number], got {shown(entry)}."
     pattern, count = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, 1)
     if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise ConfigError(expected)
@@ -136,11 +141,12 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
             f"{where}.config.use_batch_norm_list: is not supported, since the light of an event would depend on the "
             "others of its batch; set it to False."
         )
-    if any(list(size) != [1, 1] for size in config.get("filter_size_list") or []):
+    sizes = config.get("filter_size_list") or []
+    if not isinstance(sizes, list) or any(not isinstance(s, list | tuple) or list(s) != [1, 1] for s in sizes):
         raise ConfigError(f"{where}.config.filter_size_list: only [1, 1] is supported, DOMs do not share information.")
     widths = config.get("num_filters_list")
     if not isinstance(widths, list) or not all(isinstance(w, int) and w > 0 for w in widths) or not widths:
-        raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {widths!r}.")
+        raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {shown(widths)}.")
 
     def per_layer(key: str, default: list) -> list:
         value = default if config.get(key) is None else config[key]
@@ -158,7 +164,7 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
     for method in methods:
         if method not in ("locally_connected", "convolution"):
             raise ConfigError(
-                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {method!r}."
+                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {shown(method)}."
             )
     activations = per_layer("activation_list", ["elu"] * last + [""])
     for activation in activations:
@@ -168,8 +174,9 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
     keep_prob = config.get("keep_prob")
     if dropout[-1]:
         raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
-    if any(dropout) and not (isinstance(keep_prob, int | float) and 0 < keep_prob <= 1):
-        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {keep_prob!r}.")
+    given = isinstance(keep_prob, int | float) and not isinstance(keep_prob, bool) and 0 < keep_prob <= 1
+    if not given and (any(dropout) or keep_prob is not None):
+        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {shown(keep_prob)}.")
     return NetworkShape(
         tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
         residual, dropout, float(keep_prob or 1.0),

@@ -10,8 +10,8 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Precision = Literal["float32", "float64"]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Strings = tuple[StrictStr, ...]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Size = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+Size = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 
 
 def _empty_is_false(flags: Any) -> Any:

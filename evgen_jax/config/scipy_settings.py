@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from evgen_jax.errors import suggestion
+from evgen_jax.errors import shown, suggestion
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "BFGS": ("gtol", "norm", "maxiter", "xrtol", "c1", "c2", "disp"),
@@ -41,12 +41,14 @@ def checked_scipy_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         if key in GIVEN:
             raise ValueError(f".{key}: is already given: {GIVEN[key]}. Leave it out.")
         if key == "jac":
-            raise ValueError(f".jac: got {value!r}; gradients are exact and always used: leave it out, or write True.")
+            raise ValueError(
+                f".jac: got {shown(value)}; gradients are exact and always used: leave it out, or write True."
+            )
         if key not in known:
             raise ValueError(f".{key}: unknown key. Known here: {', '.join(known)}." + suggestion(key, known))
     options = settings.get("options")
     if options is not None and not isinstance(options, Mapping):
-        raise ValueError(f".options: got {options!r}; expected a mapping, as {{gtol: 0.1}}.")
+        raise ValueError(f".options: got {shown(options)}; expected a mapping, as {{gtol: 0.1}}.")
     options = {k: v for k, v in (options or {}).items() if v is not None and not (k == "disp" and v is False)}
     for key, value in options.items():
         if key not in OPTIONS[method]:
@@ -69,9 +71,9 @@ def _check_option(where: str, key: str, value: Any) -> None:
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in WHOLE and not (is_number and isinstance(value, int) and value >= 1):
-        raise ValueError(f"{where}: got {value!r}; expected a whole number >= 1.")
+        raise ValueError(f"{where}: got {shown(value)}; expected a whole number >= 1.")
     if not is_number or value != value or value < 0 and key != "norm":
-        raise ValueError(f"{where}: got {value!r}; expected a number >= 0.")
+        raise ValueError(f"{where}: got {shown(value)}; expected a number >= 0.")
 
 
 def _check_order(options: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import ExperimentConfig
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -51,7 +51,7 @@ def _message(record: type[BaseModel], error: Any) -> str:
     if error["type"] == "value_error":  # of a check of ours, which says it all
         return f"{key}{error['ctx']['error']}"
     expected = error["msg"][0].lower() + error["msg"][1:]
-    return f"{key}: got {given!r}; {expected.replace('input should be', 'expected')}."
+    return f"{key}: got {shown(given)}; {expected.replace('input should be', 'expected')}."
 
 
 def _is_branch(part: Any) -> bool:

@@ -8,10 +8,11 @@ import optax
 from jax import Array
 
 from evgen_jax.config.records import ClassSettings
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 
 WHERE = "training_settings.optimizer_settings.learning_rate"
 MULTI = "MultiLearningRateScheduler"
+MOST_STEPS = 2**31
 
 
 def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
@@ -36,24 +37,26 @@ def piecewise_schedule(schedules: Sequence[optax.Schedule], boundaries: Sequence
             f"got {len(schedules)}."
         )
 
-    def joined(step):
-        value = schedules[0](step)
-        for boundary, schedule in zip(boundaries, schedules[1:], strict=True):
-            value = jnp.where(step > boundary, schedule(step - boundary), value)
-        return value
+    def one_later(schedule: optax.Schedule) -> optax.Schedule:
+        return lambda step: schedule(step + 1)
 
-    return joined
+    # optax gives the step of a boundary to the piece behind it.
+    pieces = [schedules[0], *map(one_later, schedules[1:])]
+    return optax.join_schedules(pieces, [boundary + 1 for boundary in boundaries])
 
 
 def _build(settings: Any, where: str) -> optax.Schedule:
     if isinstance(settings, int | float) and not isinstance(settings, bool):
+        _check_number("learning_rate", settings, where)
         return optax.constant_schedule(float(settings))
     name = settings.full_class_string.rsplit(".", 1)[-1]
     values, where = settings.settings, f"{where}.settings"
     if name == MULTI:
         _check_keys(MULTI, values, ("boundaries", "scheduler_settings"), (), where)
         if not isinstance(values["scheduler_settings"], list | tuple):
-            raise ConfigError(f"{where}.scheduler_settings: expected a list, got {values['scheduler_settings']!r}.")
+            raise ConfigError(
+                f"{where}.scheduler_settings: expected a list, got {shown(values['scheduler_settings'])}."
+            )
         pieces = [
             _nested(entry, f"{where}.scheduler_settings[{i}]") for i, entry in enumerate(values["scheduler_settings"])
         ]
@@ -76,7 +79,7 @@ def _nested(entry: Any, where: str) -> optax.Schedule:
     if isinstance(entry, dict) and "full_class_string" in entry and isinstance(entry.get("settings", {}), dict):
         entry = ClassSettings(full_class_string=str(entry["full_class_string"]), settings=entry.get("settings", {}))
     elif isinstance(entry, bool) or not isinstance(entry, int | float):
-        raise ConfigError(f"{where}: expected full_class_string and settings, got {entry!r}.")
+        raise ConfigError(f"{where}: expected full_class_string and settings, got {shown(entry)}.")
     return _build(entry, where)
 
 
@@ -95,24 +98,24 @@ def _check_keys(name: str, values: dict[str, Any], needed: Sequence[str], others
 def _check_number(key: str, value: Any, where: str) -> None:
     if key in ("staircase", "cycle"):
         if not isinstance(value, bool):
-            raise ConfigError(f"{where}: got {value!r}; expected True or False.")
+            raise ConfigError(f"{where}: got {shown(value)}; expected True or False.")
     elif value is None and key == "warmup_target":
         return
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
-        raise ConfigError(f"{where}: got {value!r}; expected a number.")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MOST_STEPS:
+        raise ConfigError(f"{where}: got {shown(value)}; expected a number below {MOST_STEPS:g}.")
     elif value < 0 or key.endswith("decay_steps") and value == 0:
         raise ConfigError(
-            f"{where}: got {value!r}; expected a number {'> 0' if key.endswith('decay_steps') else '>= 0'}."
+            f"{where}: got {shown(value)}; expected a number {'> 0' if key.endswith('decay_steps') else '>= 0'}."
         )
     elif key == "t_mul" and value < 1:
-        raise ConfigError(f"{where}: got {value!r}; expected a number >= 1, or the cycles end.")
+        raise ConfigError(f"{where}: got {shown(value)}; expected a number >= 1, or the cycles end.")
 
 
 def _check_boundaries(boundaries: Any, where: str) -> None:
     steps: list[Any] = list(boundaries) if isinstance(boundaries, list | tuple) else [None]
-    whole = all(isinstance(b, int) and not isinstance(b, bool) and b > 0 for b in steps)
+    whole = all(isinstance(b, int) and not isinstance(b, bool) and 0 < b < MOST_STEPS for b in steps)
     if not whole or any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
-        raise ConfigError(f"{where}.boundaries: expected increasing positive steps, got {boundaries!r}.")
+        raise ConfigError(f"{where}.boundaries: expected increasing positive steps, got {shown(boundaries)}.")
 
 
 def _polynomial(
@@ -187,7 +190,7 @@ def _piecewise_constant(values: dict[str, Any], where: str) -> optax.Schedule:
     _check_boundaries(steps, where)
     if not isinstance(rates, list | tuple) or len(rates) != len(steps) + 1:
         raise ConfigError(
-            f"{where}.values: expected {len(steps) + 1} numbers for {len(steps)} boundaries, got {rates!r}."
+            f"{where}.values: expected {len(steps) + 1} numbers for {len(steps)} boundaries, got {shown(rates)}."
         )
     for i, rate in enumerate(rates):
         _check_number("values", rate, f"{where}.values[{i}]")
