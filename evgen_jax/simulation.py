@@ -65,7 +65,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             np.asarray(detector.om)[bad],
         )
     files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
-    check_record(directory, config.unique_name, _record(config, model, ranges), files)
+    check_record(directory, config.unique_name, _record(config, model, ranges))
     tell_far_ranges(names, ranges, detector)
     sample = EventSampler(model, settings.readout_window)
     made = dark = 0

@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("evgen_jax")
 AXES = ("x", "y", "z")
 
 
-def check_record(directory: Path, name: str, settings: dict[str, Any], files: Sequence[Path]) -> None:
+def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
     """Compares the settings of a simulation with those of the files that are there, and remembers them.
 
     More events than before may be asked for, if all files are full.
@@ -26,7 +26,6 @@ def check_record(directory: Path, name: str, settings: dict[str, Any], files: Se
       directory: of the events.
       name: of the simulation; every one has its own record `<name>.simulation.json`.
       settings: plain values; 'num_events' and 'events_per_file' are among them.
-      files: those that this simulation writes.
 
     Raises:
       DataError: the directory holds events of this name that were simulated with other settings.

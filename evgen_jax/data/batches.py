@@ -13,10 +13,13 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,18 +100,32 @@ class BatchStream:
         return self
 
     def __next__(self) -> Batch:
-        return next(self._batches)
+        try:
+            return next(self._batches)
+        except BrokenProcessPool:
+            reason = (
+                "was ended from outside, often because memory ran out: use fewer num_jobs or num_add_files."
+                if self._delivered
+                else "ended before it read anything. In a script, what calls this program belongs below a line "
+                "if __name__ == '__main__':, because readers import the script; else use fewer num_jobs."
+            )
+            raise DataError(f"input_data: a reader process {reason}") from None
 
     def close(self) -> None:
         """Stops the reader processes, also those in the middle of a file."""
         self._closed = True
         if self._executor is not None:
-            # The executor itself waits for a reader that hangs in a file system.
-            readers = list((getattr(self._executor, "_processes", None) or {}).values())
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
+            executor, self._executor = self._executor, None
+            # The executor itself waits for a reader that hangs in a file system, and for ever for the rest of a result that
+            # a reader was sending when it was killed: the end of its pipe must be seen.
+            readers, results = _readers(executor), getattr(executor, "_result_queue", None)
+            executor.shutdown(wait=False, cancel_futures=True)
             for reader in readers:
                 reader.terminate()
+            for reader in readers:
+                reader.join(timeout=1)
+            if results is not None:
+                results._writer.close()
 
     def _pools(self, epoch: int) -> list[list[Path]]:
         files = list(self._files)
@@ -166,7 +183,8 @@ class BatchStream:
                 self._ahead[following] = self._submit(upcoming[following[1]])
         events: list[tuple[EventFile, int]] = []
         for path, future in zip(pools[number], futures, strict=True):
-            result = self._result(path, future)
+            result = self._result(future)
+            self._delivered = True
             if isinstance(result, DataError):
                 if self._settings.strict or len(self._files) == 1:
                     raise result
@@ -184,19 +202,20 @@ class BatchStream:
                 self._counted += np.array([1, len(result.good), dark_events(result)[result.good].sum()])
         return events
 
-    def _result(self, path: Path, future: Future) -> EventFile | DataError:
-        try:
-            result = future.result()
-        except BrokenProcessPool:
-            reason = (
-                "was ended from outside, often because memory ran out: use fewer num_jobs or num_add_files."
-                if self._delivered
-                else "ended before it read anything. In a script, what calls this program belongs below a line "
-                "if __name__ == '__main__':, because readers import the script; else use fewer num_jobs."
-            )
-            raise DataError(f"{path}: was not read: a reader process {reason}") from None
-        self._delivered = True
-        return result
+    def _result(self, future: Future) -> Any:
+        """The result of a reader.
+
+        Raises:
+          BrokenProcessPool: a reader has ended, which the executor does not always notice.
+        """
+        while not self._closed:
+            try:
+                return future.result(timeout=1)
+            except FutureTimeout:
+                ended = self._executor is not None and any(not r.is_alive() for r in _readers(self._executor))
+                if ended and not wait_for([future], timeout=2).done:
+                    raise BrokenProcessPool("a reader has ended") from None
+        raise DataError("input_data: this stream is closed.")
 
     def _tell_dark_events(self) -> None:
         files, count, dark = self._counted.tolist()
@@ -215,6 +234,10 @@ class BatchStream:
                 self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_reading
             )
         return [self._executor.submit(_read_or_error, *a) for a in arguments]
+
+
+def _readers(executor: ProcessPoolExecutor) -> list[Any]:
+    return list((getattr(executor, "_processes", None) or {}).values())
 
 
 def _begin_reading() -> None:
