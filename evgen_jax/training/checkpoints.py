@@ -96,6 +96,20 @@ class Checkpoints:
                 f"model_manager_settings.restore_model: False to start afresh.\n{difference}"
             )
 
+    def meta(self, step: int) -> dict[str, Any]:
+        """What was stored with a checkpoint beside its state.
+
+        Raises:
+          CheckpointError: damaged.
+        """
+        try:
+            meta: dict[str, Any] = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))[
+                "meta"
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.directory}/{step}: is damaged ({str(error).splitlines()[0]}).") from None
+        return meta
+
     def wait(self) -> None:
         """Blocks until everything is on disk."""
         try:
