@@ -1,6 +1,7 @@
 """The commands as a user types them: the three steps, wrong input, exit codes."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -223,6 +224,38 @@ def test_several_configurations_are_exported_as_an_ensemble(exported, command, t
         assert code == 2 and message in err and "Traceback" not in err and not (tmp_path / "none").exists()
     with pytest.raises(EvgenError, match="is an ensemble, .* single models in it: models_0000, models_0001"):
         load_model(output)
+
+
+def test_test_data_are_fitted_with_the_model_as_it_stands(exported, experiment, tmp_path, monkeypatch, capsys):
+    """The script under Event-Generator's name gives the table that the exported model gives."""
+    write_events(experiment, tmp_path / "events.hdf5", (0, 1))
+    text = (exported / "config.yaml").read_text()
+    files = f"test: {{input_data: ['{experiment}/events/{{unique_name}}_000002.hdf5']"
+    assert files in text
+    config, script = tmp_path / "config.yaml", ROOT / "experiments" / "reconstruct_test_data.py"
+    config.write_text(text.replace(files, f"test: {{input_data: ['{tmp_path}/events.hdf5']"))
+    fit = f"{{seed: SmearedSeed, max_iterations: 3, reco_output_file: '{tmp_path}/fits.hdf5'}}"
+    (tmp_path / "reco.yaml").write_text(f"reconstruction_settings: {fit}\n")
+    arguments = [
+        str(script),
+        str(config),
+        "-r",
+        str(tmp_path / "reco.yaml"),
+        "--log_level",
+        "WARNING",
+        "--num_threads",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out == f"2 events fitted, 0 failed; wrote {tmp_path}/fits.hdf5\n"
+    with h5py.File(tmp_path / "fits.hdf5") as table:
+        rows = table["Variables"][:]
+    assert len(rows) == 2 and np.all(rows["log_likelihood"] >= rows["log_likelihood_seed"])
+    monkeypatch.setattr(sys, "argv", arguments[:2])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(script), run_name="__main__")
+    assert "config.yaml: reconstruction_settings.reco_output_file: is missing" in capsys.readouterr().err
 
 
 def test_a_stopped_run_over_many_files_continues(exported, experiment, command, tmp_path, monkeypatch):

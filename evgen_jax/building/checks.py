@@ -1,5 +1,6 @@
 """Checks of configuration sections whose keys depend on the class that they name."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,8 @@ def known_class(class_name: str, known: Iterable[str], where: str) -> str:
     Raises:
       ConfigError: it is none of the known ones; the nearest match is named.
     """
+    if not isinstance(class_name, str):
+        raise ConfigError(f"{where}: expected the name of a class, got {class_name!r}.")
     name, known = short_name(class_name), tuple(known)
     if name not in known:
         raise ConfigError(f"{where}: '{class_name}' is unknown; known: {', '.join(known)}." + suggestion(name, known))
@@ -28,7 +31,9 @@ def known_class(class_name: str, known: Iterable[str], where: str) -> str:
 
 
 def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
-    """Raises ConfigError for a key that is not known; the nearest match is named."""
+    """Raises ConfigError for what is no mapping, or a key that is not known; the nearest match is named."""
+    if not isinstance(config, dict):
+        raise ConfigError(f"{where}: expected keys with values, got {config!r}.")
     known = tuple(known)
     for key in config:
         if key not in known:
@@ -37,7 +42,7 @@ def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
 
 def dtype_of(config: dict[str, Any], where: str) -> Any:
     precision = config.get("float_precision") or "float32"
-    if precision not in DTYPES:
+    if not isinstance(precision, str) or precision not in DTYPES:
         raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {precision!r}.")
     return DTYPES[precision]
 
@@ -53,6 +58,30 @@ def flag(value: Any, where: str) -> bool:
     return bool(value)
 
 
+def finite(value: Any, where: str) -> float:
+    """A number of any sign.
+
+    Raises:
+      ConfigError: none, or one that is not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{where}: expected a number, got {value!r}.")
+    return float(value)
+
+
+def texts(value: Any, where: str) -> tuple[str, ...] | None:
+    """A list of texts; None where nothing is given.
+
+    Raises:
+      ConfigError: anything else. A single text would count as its letters.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(f"{where}: expected a list of names, got {value!r}.")
+    return tuple(value)
+
+
 def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, default: float | None = None) -> float:
     """A number > `above` of a section.
 
@@ -60,7 +89,7 @@ def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, 
       ConfigError: missing without a default, no number, or too small.
     """
     value = config.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > above:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
         raise ConfigError(f"{where}.config.{key}: expected a number > {above:g}, got {value!r}.")
     return float(value)
 

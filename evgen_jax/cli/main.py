@@ -235,10 +235,10 @@ def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | No
     click.echo(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
 
 
-def main() -> None:
+def main(command: click.Command = cli) -> None:
     """Entry point: errors that a user can mend are one line and exit code 2."""
     try:
-        cli(standalone_mode=False)
+        command(standalone_mode=False)
     except EvgenError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.errors import ConfigError, suggestion
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
@@ -36,7 +36,7 @@ class _Slices:
 
 
 def independent_multi_source(
-    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int = CHUNK
+    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
     """Combines named sources, each of which is a copy of a base; copies of one base share its weights.
 
@@ -51,8 +51,10 @@ def independent_multi_source(
     """
     if not sources:
         raise ConfigError("IndependentMultiSource: config.sources is empty; name at least one source.")
+    if not isinstance(sources, Mapping):
+        raise ConfigError(f"IndependentMultiSource: config.sources: expected {{source: base}}, got {sources!r}.")
     for source, base in sources.items():
-        if base not in bases:
+        if not isinstance(base, str) or base not in bases:
             raise ConfigError(
                 f"IndependentMultiSource: source '{source}' uses the base '{base}', which multi_source_bases does not "
                 f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
