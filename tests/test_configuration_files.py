@@ -118,6 +118,13 @@ def exported_model(detector):
     return analytic_model(detector)
 
 
+def test_an_unknown_key_is_told_whatever_it_looks_like():
+    for key in ("a[0]", "str", "Settings", ""):
+        with pytest.raises(ConfigError) as caught:
+            validate(LabelSettings, {key: 1}, "config.yaml")
+        assert str(caught.value).startswith(f"config.yaml: {key}: unknown key.")
+
+
 def test_no_logarithm_where_none_is_given():
     flags = [
         validate(LabelSettings, {"trafo_log": given}, "f").trafo_log for given in (None, [None, True], True, False)

@@ -58,7 +58,10 @@ def validate(record: type[R], values: Any, where: str) -> R:
 
 
 def _message(record: type[BaseModel], error: Any) -> str:
-    location = [str(part) for part in error["loc"] if not _is_branch(part)]
+    *outer, last = error["loc"]
+    # What is unknown or missing is a key, whatever it looks like.
+    is_key = error["type"] in ("extra_forbidden", "missing") or not _is_branch(last)
+    location = [str(part) for part in outer if not _is_branch(part)] + [str(last)] * is_key
     key = ".".join(location)
     given = error.get("input")
     if error["type"] == "extra_forbidden":
