@@ -14,12 +14,12 @@ from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
 from evgen_jax.detector import Detector, fingerprint, geometry_fingerprint
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.event import Event, bucket
-from evgen_jax.experiment import experiment_detector, hypothesis_names
+from evgen_jax.experiment import experiment_detector, hypothesis_names, load_part
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.model import Model, make_sampler
-from evgen_jax.model_directory import load_model, model_identity
+from evgen_jax.model_directory import model_identity
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
 from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
@@ -120,7 +120,10 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
     """The exported model that the configuration names, or the analytic counterpart of the model to train."""
     if config.simulation_settings.model:
-        model = load_model(config.simulation_settings.model)
+        try:
+            model = load_part(config.simulation_settings.model)
+        except EvgenError as error:
+            raise ConfigError(f"simulation_settings.model: {error}") from None
         if geometry_fingerprint(model.detector) != geometry_fingerprint(detector):
             raise ConfigError(
                 f"simulation_settings.model: {config.simulation_settings.model} was made for the detector "
@@ -130,7 +133,7 @@ def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
         return model
 
     def load_settings(directory: str) -> ModelSettings:
-        return validate(ModelSettings, load_model(directory).settings["model_settings"], directory)
+        return validate(ModelSettings, load_part(directory).settings["model_settings"], directory)
 
     return analytic_model(detector, analytic_counterpart(config.model_settings, load_settings))
 

@@ -1,13 +1,17 @@
 """Configuration files read to the letter: keys, numbers, placeholders, settings of SciPy."""
 
 import pytest
+from zoo import TIME, learned
 
+from evgen_jax.building.decoders import build_decoder
 from evgen_jax.building.learned import additional_parameters
+from evgen_jax.building.model import build_source
 from evgen_jax.config.reader import read_yaml
-from evgen_jax.config.records import LabelSettings, ReconstructionSettings
+from evgen_jax.config.records import DecoderSettings, LabelSettings, ModelSettings, ReconstructionSettings
 from evgen_jax.config.scipy_settings import checked_scipy_settings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, EvgenError
+from evgen_jax.multi_sources.independent import independent_multi_source
 
 
 def written(directory, text, name="config.yaml"):
@@ -114,6 +118,13 @@ def exported_model(detector):
     return analytic_model(detector)
 
 
+def test_an_unknown_key_is_told_whatever_it_looks_like():
+    for key in ("a[0]", "str", "Settings", ""):
+        with pytest.raises(ConfigError) as caught:
+            validate(LabelSettings, {key: 1}, "config.yaml")
+        assert str(caught.value).startswith(f"config.yaml: {key}: unknown key.")
+
+
 def test_no_logarithm_where_none_is_given():
     flags = [
         validate(LabelSettings, {"trafo_log": given}, "f").trafo_log for given in (None, [None, True], True, False)
@@ -128,3 +139,53 @@ def test_names_of_ice_properties():
     for wrong in (["ice_{x}", 2], ["ice_{", 2], ["ice", -1], ["ice"], [3], "ice"):
         with pytest.raises(ConfigError, match="m.config.snowstorm_parameter_names: "):
             additional_parameters({"snowstorm_parameter_names": wrong if isinstance(wrong, str) else [wrong]}, "m")
+
+
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        ("num_filters_list", [True, 6, 10], "num_filters_list: expected a list of positive ints"),
+        ("filter_size_list", 2.5, "filter_size_list: only [1, 1]"),
+        ("activation_list", [[], "elu", ""], "activation '[]' is unknown"),
+        ("keep_prob", "x", "keep_prob: expected a number, got 'x'"),
+        ("keep_prob", float("nan"), "keep_prob: expected a number, got nan"),
+        ("float_precision", ["float32"], "float_precision: expected 'float32' or 'float64', got ['float32']"),
+        ("charge_scale_tensors", "mu", "charge_scale_tensors: expected a list of names, got 'mu'"),
+        ("mixture_component_t_seeds", ["a", 1], "mixture_component_t_seeds[0]: expected a number, got 'a'"),
+        ("baseline_hole_ice_p0", float("inf"), "baseline_hole_ice_p0: expected a number"),
+    ],
+)
+def test_values_of_another_kind_are_one_line(path, value, message):
+    plain = learned("DefaultCascadeModel")
+    plain["config"][path] = value
+    with pytest.raises(ConfigError) as caught:
+        build_source(ModelSettings.model_validate(plain))
+    assert message in str(caught.value) and str(caught.value).startswith("model_settings")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"decoder_mapping": {"AG": ["AG", 2.0, 1.0]}}, "decoder_mapping.AG: expected a whole number of copies >= 1, got 2.0"),
+        ({"decoder_mapping": {"AG": [["AG"], 2, 1.0]}}, "decoder_mapping.AG: base '['AG']' is not in base_decoders"),
+        ({"decoder_mapping": {"AG": ["AG", 2, "1"]}}, "decoder_mapping.AG: weight factor: expected a number, got '1'"),
+        ({"value_range_mapping": [1]}, "value_range_mapping: expected {parameter: value range}, got [1]"),
+        ({"value_range_mapping": {"weight": {"value_range_class": 2}}}, "value_range_class: expected the name of a class"),
+        ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": 3}}}, "config: expected keys"),
+        ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": {"scale": "1"}}}},
+         "weight.config.scale: expected a number, got '1'"),
+    ],
+)  # fmt: skip
+def test_decoders_of_another_kind_are_one_line(change, message):
+    with pytest.raises(ConfigError) as caught:
+        build_decoder(DecoderSettings.model_validate({**TIME, "config": {**TIME["config"], **change}}))
+    assert message in str(caught.value)
+
+
+def test_sources_are_a_mapping_of_names():
+    for sources, message in (
+        ([["c", "c"]], "config.sources: expected {source: base}"),
+        ({"c": ["c"]}, "uses the base"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            independent_multi_source(sources, {"c": None})

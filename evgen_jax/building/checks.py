@@ -23,16 +23,15 @@ def known_class(class_name: str, known: Iterable[str], where: str) -> str:
     Raises:
       ConfigError: it is none of the known ones; the nearest match is named.
     """
-    known = tuple(known)
     if not isinstance(class_name, str):
-        raise ConfigError(f"{where}: expected the name of a class, one of {', '.join(known)}; got {shown(class_name)}.")
-    name = short_name(class_name)
+        raise ConfigError(f"{where}: expected the name of a class, got {shown(class_name)}.")
+    name, known = short_name(class_name), tuple(known)
     if name not in known:
         raise ConfigError(f"{where}: '{class_name}' is unknown; known: {', '.join(known)}." + suggestion(name, known))
     return name
 
 
-def only_keys(config: Any, known: Iterable[str], where: str) -> None:
+def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
     """Raises ConfigError for what is no mapping, or a key that is not known; the nearest match is named."""
     known = tuple(known)
     if not isinstance(config, dict):
@@ -44,7 +43,7 @@ def only_keys(config: Any, known: Iterable[str], where: str) -> None:
 
 def dtype_of(config: dict[str, Any], where: str) -> Any:
     precision = config.get("float_precision") or "float32"
-    if precision not in DTYPES:
+    if not isinstance(precision, str) or precision not in DTYPES:
         raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {shown(precision)}.")
     return DTYPES[precision]
 
@@ -61,14 +60,27 @@ def flag(value: Any, where: str) -> bool:
 
 
 def finite(value: Any, where: str) -> float:
-    """A number that is one.
+    """A number of any sign.
 
     Raises:
-      ConfigError: anything else, such as a text, NaN or an infinity.
+      ConfigError: none, or one that is not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise ConfigError(f"{where}: expected a number, got {shown(value)}.")
     return float(value)
+
+
+def texts(value: Any, where: str) -> tuple[str, ...] | None:
+    """A list of texts; None where nothing is given.
+
+    Raises:
+      ConfigError: anything else. A single text would count as its letters.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(f"{where}: expected a list of names, got {shown(value)}.")
+    return tuple(value)
 
 
 def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, default: float | None = None) -> float:

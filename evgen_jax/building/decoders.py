@@ -28,14 +28,21 @@ def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") ->
             raise ConfigError(f"{where}.config.num_bins: expected a whole number from 1 to 100, got {shown(number)}.")
         family = rational_quadratic_spline(number)
     only_keys(settings.config, tuple(known), f"{where}.config")
-    ranges = settings.config.get("value_range_mapping") or {}
-    if not isinstance(ranges, dict):
-        raise ConfigError(f"{where}.config.value_range_mapping: expected {{parameter: range}}, got {shown(ranges)}.")
+    ranges = _ranges(settings, where)
     return Decoder(
         family,
         tuple((k, _value_range(v, f"{where}.config.value_range_mapping.{k}")) for k, v in ranges.items()),
         finite(settings.config.get("offset") or 0.0, f"{where}.config.offset"),
     )
+
+
+def _ranges(settings: DecoderSettings, where: str) -> dict[str, Any]:
+    ranges = settings.config.get("value_range_mapping") or {}
+    if not isinstance(ranges, dict):
+        raise ConfigError(
+            f"{where}.config.value_range_mapping: expected {{parameter: value range}}, got {shown(ranges)}."
+        )
+    return ranges
 
 
 def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
@@ -48,20 +55,17 @@ def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
         if not isinstance(entry, list | tuple) or len(entry) != 3:
             raise ConfigError(f"{where}.config.decoder_mapping.{name}: expected [base, number, weight factor], "
                               f"got {shown(entry)}.")  # fmt: skip
-        base, count, factor = entry
+        (base, count, factor), place = entry, f"{where}.config.decoder_mapping.{name}"
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ConfigError(
-                f"{where}.config.decoder_mapping.{name}: expected a whole number >= 1 of copies, got {shown(count)}."
-            )
-        factor = finite(factor, f"{where}.config.decoder_mapping.{name}: weight factor")
+            raise ConfigError(f"{place}: expected a whole number of copies >= 1, got {shown(count)}.")
         if not isinstance(base, str) or base not in settings.base_decoders:
             raise ConfigError(
                 f"{where}.config.decoder_mapping.{name}: base '{base}' is not in base_decoders; it has "
                 f"{', '.join(settings.base_decoders) or 'none'}." + suggestion(base, settings.base_decoders)
             )
         decoder = build_decoder(settings.base_decoders[base], f"{where}.base_decoders.{base}")
-        components.append(Component(name, decoder, count, factor))
-    ranges = settings.config.get("value_range_mapping") or {}
+        components.append(Component(name, decoder, count, finite(factor, f"{place}: weight factor")))
+    ranges = _ranges(settings, where)
     only_keys(ranges, ("weight",), f"{where}.config.value_range_mapping")
     if "weight" not in ranges:
         return Mixture(tuple(components))

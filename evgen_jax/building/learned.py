@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, whole_number
+from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, texts, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
@@ -83,14 +83,11 @@ def _option(config: dict[str, Any], key: str, where: str) -> Any:
         return number(config, key, where, above=-float("inf"))
     if isinstance(default, str):
         return str(value)  # which ones there are is checked with the source
+    if key == "charge_scale_tensors":
+        return texts(value, f"{where}.config.{key}")
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where}.config.{key}: expected a list, got {shown(value)}.")
-    if key == "mixture_component_t_seeds":
-        return tuple(finite(v, f"{where}.config.{key}[{i}]") for i, v in enumerate(value))
-    for i, name in enumerate(value):
-        if not isinstance(name, str):
-            raise ConfigError(f"{where}.config.{key}[{i}]: expected a name, got {shown(name)}.")
-    return tuple(value)
+    return tuple(finite(entry, f"{where}.config.{key}[{i}]") for i, entry in enumerate(value))
 
 
 def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]:
@@ -142,10 +139,10 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
             "others of its batch; set it to False."
         )
     sizes = config.get("filter_size_list") or []
-    if not isinstance(sizes, list) or any(not isinstance(s, list | tuple) or list(s) != [1, 1] for s in sizes):
+    if not isinstance(sizes, list) or any(size not in ([1, 1], (1, 1)) for size in sizes):
         raise ConfigError(f"{where}.config.filter_size_list: only [1, 1] is supported, DOMs do not share information.")
     widths = config.get("num_filters_list")
-    if not isinstance(widths, list) or not all(isinstance(w, int) and w > 0 for w in widths) or not widths:
+    if not isinstance(widths, list) or not all(type(w) is int and w > 0 for w in widths) or not widths:
         raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {shown(widths)}.")
 
     def per_layer(key: str, default: list) -> list:
@@ -168,15 +165,19 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
             )
     activations = per_layer("activation_list", ["elu"] * last + [""])
     for activation in activations:
-        check_activation(activation)
+        try:
+            check_activation(activation)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.config.activation_list: {error}") from None
     residual = flags("use_residual_list", [True] * last + [False])
     dropout = flags("use_dropout_list", [False] * (last + 1))
     keep_prob = config.get("keep_prob")
     if dropout[-1]:
         raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
-    given = isinstance(keep_prob, int | float) and not isinstance(keep_prob, bool) and 0 < keep_prob <= 1
-    if not given and (any(dropout) or keep_prob is not None):
-        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {shown(keep_prob)}.")
+    if keep_prob is None and any(dropout):
+        raise ConfigError(f"{where}.config.keep_prob: is missing; dropout needs a number in (0, 1].")
+    if keep_prob is not None and not 0 < finite(keep_prob, f"{where}.config.keep_prob") <= 1:
+        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1], got {shown(keep_prob)}.")
     return NetworkShape(
         tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
         residual, dropout, float(keep_prob or 1.0),

@@ -8,7 +8,7 @@ from jax import Array
 
 from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError, shown, suggestion
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
@@ -37,7 +37,7 @@ class _Slices:
 
 
 def independent_multi_source(
-    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int = CHUNK
+    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
     """Combines named sources, each of which is a copy of a base; copies of one base share its weights.
 
