@@ -14,11 +14,11 @@ from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
 from evgen_jax.detector import Detector
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, ModelDirectoryError
 from evgen_jax.event import Event, bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
-from evgen_jax.model import Model, make_sampler
+from evgen_jax.model import Model, check_no_ensemble, make_sampler
 from evgen_jax.model_directory import load_model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
@@ -97,7 +97,10 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
     """The exported model that the configuration names, or the analytic counterpart of the model to train."""
     if config.simulation_settings.model:
-        return load_model(config.simulation_settings.model)
+        try:
+            return load_model(config.simulation_settings.model)
+        except ModelDirectoryError as error:
+            raise ConfigError(f"simulation_settings.model: {error}") from None
 
     def load_settings(directory: str) -> ModelSettings:
         return validate(ModelSettings, load_model(directory).settings["model_settings"], directory)
@@ -115,9 +118,14 @@ def _segment_length(source: Source, default: float = 15.0) -> float:
 
 
 class EventSampler:
-    """Simulates many events of a model, batched; the compiled functions are kept between calls."""
+    """Simulates many events of a model, batched; the compiled functions are kept between calls.
+
+    Raises:
+      ConfigError: for an ensemble.
+    """
 
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
+        check_no_ensemble(model)
         self._model, self._readout, self._batch = model, readout, batch
         self._compiled: dict[int, Callable] = {}
         probe = empty_event(model.detector.num_doms, readout)

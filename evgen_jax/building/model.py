@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from evgen_jax.building.checks import known_class, only_keys
+from evgen_jax.building.checks import known_class, only_keys, precision_of_a_part
 from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.detector import Detector
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, ModelDirectoryError, suggestion
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source, Variables
@@ -46,6 +46,7 @@ def build_source(
             "each further parameter once."
         )
     check_precision(source, "model_settings")
+    _check_multi_precision(settings, source, "model_settings")
     return source, variables
 
 
@@ -55,7 +56,10 @@ def _build(
     if settings.load_dir is not None:
         if load is None:
             raise ConfigError(f"{where}.load_dir: models cannot be loaded here.")
-        model = load(str(Path(settings.load_dir)))
+        try:
+            model = load(str(Path(settings.load_dir)))
+        except ModelDirectoryError as error:
+            raise ConfigError(f"{where}.load_dir: {error}") from None
         return model.source, model.variables
     if settings.model_class is None:
         raise ConfigError(f"{where}.model_class: is missing and has no default.")
@@ -109,6 +113,17 @@ def check_precision(source: Source, where: str) -> None:
             f"{where}: its parts have different precisions: {parts}. Set float_precision to one of them, or load bases "
             "that were trained with it."
         )
+
+
+def _check_multi_precision(settings: ModelSettings, source: Source, where: str) -> None:
+    """A multi-source computes in the precision of its bases, whatever it says itself."""
+    if isinstance(source, MultiSource) and settings.load_dir is None:
+        own = [getattr(base, "dtype", None) for _, base in source.bases]
+        if settings.multi_source_bases:
+            precision_of_a_part(settings.config, next((d for d in own if d is not None), None), where)
+        for name, base in source.bases:
+            if name in settings.multi_source_bases:
+                _check_multi_precision(settings.multi_source_bases[name], base, f"{where}.multi_source_bases.{name}")
 
 
 PARTICLE_KEYS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")

@@ -35,7 +35,10 @@ def _noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSetting
     charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
     if charge is None:
         raise ConfigError(f"{where}.decoder_charge_settings: is missing and has no default.")
-    decoder = build_decoder(charge, f"{where}.decoder_charge_settings")
+    dtype = dtype_of(config, where)
+    decoder = build_decoder(charge, f"{where}.decoder_charge_settings", dtype)
+    if settings.decoder_settings is not None and settings.decoder_settings.decoder_class is not None:
+        raise ConfigError(f"{where}.decoder_settings: noise has no time decoder; its times are even over the readout.")
     if not decoder.is_charge:
         raise ConfigError(f"{where}.decoder_charge_settings: is no charge distribution.")
     count = config.get("num_local_vars", len(decoder.parameter_names))
@@ -45,7 +48,7 @@ def _noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSetting
             f"{len(decoder.parameter_names)} parameters."
         )
     scaled = config.get("charge_scale_tensors")
-    return NoiseSource(decoder, None if scaled is None else tuple(scaled), True, dtype_of(config, where))
+    return NoiseSource(decoder, None if scaled is None else tuple(scaled), True, dtype)
 
 
 def _analytic_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
@@ -88,9 +91,16 @@ def _track_multi_cascade(settings: ModelSettings, trafo: Trafo | None, inherited
     if not isinstance(config.get("config_cascade"), dict):
         raise ConfigError(f"{where}.config.config_cascade: expected the section of the cascade's network and decoders.")
     cascade_settings = validate(ModelSettings, config.pop("config_cascade"), f"{where}.config.config_cascade")
+    for key in ("model_class", "multi_source_bases", "load_dir"):
+        if getattr(cascade_settings, key):
+            raise ConfigError(
+                f"{where}.config.config_cascade.{key}: has no effect; the section holds the cascade's network and decoders. "
+                "For a cascade of its own write an InfSphereTrackEquidistantCascadeModel."
+            )
     spacing, radius = number(config, "cascade_spacing", where), number(config, "sphere_radius", where)
     del config["cascade_spacing"]
     if config.pop("num_cascades", None) is not None:
+        # Told by name, since the same key acts in other multi-sources.
         LOGGER.warning("%s.config.num_cascades: not needed; every DOM sees all cascades, not the nearest few.", where)
     ice = config.get("snowstorm_parameter_names")
     if ice and "snowstorm_parameter_names" not in cascade_settings.config:

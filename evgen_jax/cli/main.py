@@ -1,6 +1,5 @@
 """The command `evgen-jax`: one function per sub-command; errors become one line and an exit code."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
+from evgen_jax.cli.commands import KEY, Group
+from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.version import __version__
 
@@ -30,18 +30,19 @@ def _naming(config: tuple[str, ...]) -> Iterator[None]:
 
 
 def _bar(unit: str, description: str):
-    return lambda items: tqdm(items, unit=unit, desc=description, dynamic_ncols=True)
+    from evgen_jax.progress import counted
+
+    return lambda items: counted(items, description, unit)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here, for a faster start.")
 @click.option("--sources", multiple=True, type=click.Path(), help="Python file that registers sources of your own.")
-def cli(cache_dir: str | None, sources: tuple[str, ...]) -> None:
+@click.pass_context
+def cli(context: click.Context, cache_dir: str | None, sources: tuple[str, ...]) -> None:
     """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    # What goes wrong inside Orbax is raised as well, and told in one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    set_verbosity(context.meta.get(KEY, NORMAL))
     if cache_dir:
         import jax
 
@@ -72,12 +73,13 @@ def create_trafo(config: tuple[str, ...]) -> None:
 def train(config: tuple[str, ...]) -> None:
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
+    from evgen_jax.progress import is_quiet
     from evgen_jax.training.run import manager_directory
     from evgen_jax.training.run import train as run
 
     with _naming(config):
         loaded = load_config(config)
-        state = run(loaded)
+        state = run(loaded, progress=not is_quiet())
     click.echo(f"{int(state.step)} steps done; the model is in {manager_directory(loaded)}")
 
 
@@ -122,6 +124,15 @@ def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
     )
 
 
+def _check_model(model: str, files: str) -> None:
+    """Raises ConfigError where a file stands in the place of the model."""
+    if Path(model).is_file():
+        raise ConfigError(
+            f"{model}: is a file, where the directory of an exported model is expected. The model comes first: "
+            f"MODEL {files} -o ..."
+        )
+
+
 @cli.command()
 @click.argument("model", type=click.Path())
 @click.argument("files", nargs=-1, required=True)
@@ -144,9 +155,14 @@ def reconstruct(
     seed: str | None, ensemble: tuple[str, ...], workers: int, scheduler: str | None, columns: str | None,
 ) -> None:  # fmt: skip
     """Fit the events in FILES with the exported MODEL and write a table."""
+    from evgen_jax.extras import need
+    from evgen_jax.progress import is_quiet
     from evgen_jax.reconstruction.program import reconstruct_files
     from evgen_jax.reconstruction.workers import in_processes, load_models, make_recipe, on_cluster
 
+    _check_model(model, "FILES")
+    if scheduler:
+        need("distributed", "--scheduler")
     directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
     loaded = load_models(directories)
     handler, settings = _data_and_fit(model, loaded, config)
@@ -160,7 +176,7 @@ def reconstruct(
         spread = partial(on_cluster, recipe, scheduler)
     elif workers > 1:
         spread = partial(in_processes, recipe, workers)
-    done = reconstruct_files(loaded, files, output, handler, settings, _bar("file", "fit"), spread)
+    done = reconstruct_files(loaded, files, output, handler, settings, not is_quiet(), spread)
     notes = [f"{done.failed} failed"]
     notes += [f"{done.dark} without a usable pulse"] if done.dark else []
     notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
@@ -177,6 +193,7 @@ def reconstruct(
 )
 @click.option("--config", "config", multiple=True, type=click.Path(), help="As in reconstruct.")
 @click.option("--seed", help="As in reconstruct.")
+@click.option("--ensemble", multiple=True, type=click.Path(), help="As in reconstruct.")
 @click.option("--event", "numbers", multiple=True, type=click.IntRange(min=0),
               help="Place of an event in FILE, from 0; may be given several times (default: 0).")  # fmt: skip
 @click.option("--scan", "scans", multiple=True, help="Parameter to scan, all others fitted.")
@@ -184,20 +201,24 @@ def reconstruct(
 @click.option("--posterior", is_flag=True, help="Samples of the posterior with the priors of the configuration.")
 @click.option("--notice", default="", help="A line on every figure.")
 def show(
-    model: str, file: str, output_dir: Path, config: tuple[str, ...], seed: str | None, numbers: tuple[int, ...],
-    scans: tuple[str, ...], sky_map: bool, posterior: bool, notice: str,
+    model: str, file: str, output_dir: Path, config: tuple[str, ...], seed: str | None, ensemble: tuple[str, ...],
+    numbers: tuple[int, ...], scans: tuple[str, ...], sky_map: bool, posterior: bool, notice: str,
 ) -> None:  # fmt: skip
     """Fit single events of FILE and draw them: light against pulses, residuals, scans, sky map, posterior."""
     from evgen_jax.event_report import ReportSettings
-    from evgen_jax.model_directory import load_model
+    from evgen_jax.progress import counted
+    from evgen_jax.reconstruction.workers import load_models
     from evgen_jax.report import report_file
 
-    loaded = load_model(model)
+    _check_model(model, "FILE")
+    loaded = load_models([model, *ensemble])
     handler, settings = _data_and_fit(model, loaded, config)
     if seed:
         settings = settings.model_copy(update={"seed": seed})
     wanted = ReportSettings(scans, sky_map, posterior, dict(settings.priors), notice)
-    for page in report_file(loaded, file, output_dir, handler, settings, numbers or (0,), wanted):
+    numbers = numbers or (0,)
+    pages = report_file(loaded, file, output_dir, handler, settings, numbers, wanted)
+    for page in counted(pages, "show", "event", len(numbers)):
         click.echo(f"wrote {page}")
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from evgen_jax.data.batches import Batch
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import EvgenError
+from evgen_jax.progress import pace
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import MetricWriter
 from evgen_jax.training.step import TrainState
@@ -50,7 +51,7 @@ class Loop:
         first, held_out_loss = int(state.step), float("inf")
         # State and data positions of one moment: an interrupt may come between any two lines.
         finished = (state, self._positions(), held_out_loss)
-        bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True, desc="train")
+        bar = tqdm(total=total, initial=first, disable=not progress, unit="step", desc="train", **pace())
         start, waited = time.perf_counter(), 0.0
         try:
             for number in range(first + 1, total + 1):
