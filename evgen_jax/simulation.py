@@ -1,6 +1,7 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from evgen_jax.model import Model, check_no_ensemble, make_sampler
 from evgen_jax.model_directory import load_model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
+from evgen_jax.progress import stage
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
 
@@ -163,7 +165,8 @@ class EventSampler:
             real = order[start : start + batch]
             start, size, chosen = start + batch, padded(real), np.resize(real, batch)
             arguments = (self._model.variables, keys[chosen], physical[chosen])
-            drawn = self._sampler(size)(*arguments)
+            with nullcontext() if size in self._compiled else stage("compiling"):
+                drawn = self._sampler(size)(*arguments)
             needed = bucket(int(np.max(drawn.count)), 1 << 10)
             if needed > size:
                 drawn = self._sampler(needed)(*arguments)

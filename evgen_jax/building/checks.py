@@ -46,9 +46,9 @@ def precision_of_a_part(config: dict[str, Any], dtype: Any, where: str) -> None:
     """Checks the `float_precision` of a decoder or multi-source, which computes in the precision of its source.
 
     Raises:
-      ConfigError: another one than that of the source.
+      ConfigError: a higher one than that of the source.
     """
-    if config.get("float_precision") and dtype is not None and dtype_of(config, where) != dtype:
+    if dtype is not None and jnp.finfo(dtype_of(config, where)).bits > jnp.finfo(dtype).bits:
         name = jnp.dtype(dtype).name
         raise ConfigError(
             f"{where}.config.float_precision: got '{config['float_precision']}', but it computes in the precision of its "

@@ -1,5 +1,6 @@
 """What all commands have: -v and -q, and one line where JAX finds no device of the wanted kind."""
 
+import logging
 import os
 from typing import Any
 
@@ -7,7 +8,9 @@ import click
 
 from evgen_jax.cli.logging import NORMAL, QUIET, set_verbosity
 from evgen_jax.errors import ConfigError
+from evgen_jax.version import __version__
 
+LOGGER = logging.getLogger("evgen_jax")
 KEY = "evgen_jax.verbosity"
 
 
@@ -60,6 +63,11 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """After the options were read, before anything is done."""
         check_platform()
+        if LOGGER.isEnabledFor(logging.INFO):
+            import jax
+
+            devices = ", ".join(f"{d.platform} {d.device_kind}" for d in jax.devices())
+            LOGGER.info("evgen_jax %s, JAX %s on %s", __version__, jax.__version__, devices)
         return super().invoke(context)
 
 

@@ -29,6 +29,14 @@ def _naming(config: tuple[str, ...]) -> Iterator[None]:
         raise type(error)(f"{', '.join(config)}: {text}") from None
 
 
+def _say(text: str) -> None:
+    """What came out, unless errors alone are wanted."""
+    from evgen_jax.progress import is_quiet
+
+    if not is_quiet():
+        click.echo(text)
+
+
 def _bar(unit: str, description: str):
     from evgen_jax.progress import counted
 
@@ -65,7 +73,7 @@ def create_trafo(config: tuple[str, ...]) -> None:
     from evgen_jax.experiment import create_trafo as run
 
     with _naming(config):
-        click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'))}")
+        _say(f"wrote {run(load_config(config), _bar('file', 'trafo'))}")
 
 
 @cli.command()
@@ -80,7 +88,7 @@ def train(config: tuple[str, ...]) -> None:
     with _naming(config):
         loaded = load_config(config)
         state = run(loaded, progress=not is_quiet())
-    click.echo(f"{int(state.step)} steps done; the model is in {manager_directory(loaded)}")
+    _say(f"{int(state.step)} steps done; the model is in {manager_directory(loaded)}")
 
 
 @cli.command()
@@ -93,7 +101,7 @@ def export(config: tuple[str, ...], output_dir: str, step: int | None) -> None:
     from evgen_jax.export import export_model
 
     with _naming(config):
-        click.echo(f"wrote {export_model(load_config(config), output_dir, step)}")
+        _say(f"wrote {export_model(load_config(config), output_dir, step)}")
 
 
 @cli.command()
@@ -106,7 +114,7 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
 
     with _naming(config):
         files = run(load_config(config), output_dir, _bar("file", "simulate"))
-    click.echo(f"{len(files)} files in {output_dir}")
+    _say(f"{len(files)} files in {output_dir}")
 
 
 def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
@@ -163,6 +171,8 @@ def reconstruct(
     _check_model(model, "FILES")
     if scheduler:
         need("distributed", "--scheduler")
+        if workers > 1:
+            raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
     directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
     loaded = load_models(directories)
     handler, settings = _data_and_fit(model, loaded, config)
@@ -180,7 +190,7 @@ def reconstruct(
     notes = [f"{done.failed} failed"]
     notes += [f"{done.dark} without a usable pulse"] if done.dark else []
     notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
-    click.echo(f"{done.fitted} events fitted, {', '.join(notes)}; wrote {output}")
+    _say(f"{done.fitted} events fitted, {', '.join(notes)}; wrote {output}")
     if done.failed or done.lost:
         sys.exit(3)
 
@@ -219,7 +229,7 @@ def show(
     numbers = numbers or (0,)
     pages = report_file(loaded, file, output_dir, handler, settings, numbers, wanted)
     for page in counted(pages, "show", "event", len(numbers)):
-        click.echo(f"wrote {page}")
+        _say(f"wrote {page}")
 
 
 @cli.command()
@@ -231,7 +241,7 @@ def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | No
     """Simulate, train, export, fit and plot with an embedded example: minutes on a laptop."""
     from evgen_jax.demo import NUM_FITS, run_demo
 
-    click.echo(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
+    _say(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
 
 
 def main() -> None:

@@ -187,6 +187,10 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
 }  # fmt: skip
 
 
+NOT_FOR_TRAFO = ("sample_randomly", "pick_random_files_forever", "num_jobs", "num_add_files", "num_repetitions")
+"""A transformation is made from the labels of its files, one after the other."""
+
+
 def check_keys(config: r.Record, where: str) -> None:
     """Warns once of all keys that have no effect, and refuses values that ask for what is not there.
 
@@ -210,7 +214,8 @@ def check_keys(config: r.Record, where: str) -> None:
             )
         if reason := key.wrong(record):
             raise ConfigError(f"{where}: {path}: {reason}.")
-        if key.idle(record) and value not in _EMPTY:
+        not_for_trafo = path.startswith("data_iterator_settings.trafo.") and name in NOT_FOR_TRAFO
+        if (key.idle(record) or not_for_trafo) and value not in _EMPTY:
             told[path] = None
     if told:
         LOGGER.warning("%s: without effect here: %s.", where, ", ".join(_shortened(told)))
@@ -218,7 +223,7 @@ def check_keys(config: r.Record, where: str) -> None:
 
 def _walk(record: r.Record, path: str) -> Iterator[tuple[str, Key, r.Record]]:
     """Every key that was given, with its path and the record that holds it."""
-    for name in record.model_fields_set:
+    for name in (n for n in type(record).model_fields if n in record.model_fields_set):
         own = f"{path}.{name}" if path else name
         yield own, KEYS[type(record)][name], record
         yield from _inside(getattr(record, name), own)
@@ -241,7 +246,7 @@ def _shortened(paths: dict[str, None]) -> list[str]:
     found: dict[str, None] = {}
     for path in sorted(paths):
         parts = path.split(".")
-        if parts[0] == "data_iterator_settings" and len(parts) == 3 and parts[1] in iterators:
+        if parts[0] == "data_iterator_settings" and parts[1] in iterators and parts[2] not in NOT_FOR_TRAFO:
             path = f"{parts[0]}.*.{parts[2]}"
         found[path] = None
     return list(found)
