@@ -100,7 +100,7 @@ def test_wrong_arguments_are_refused(task):
     model, hypothesis, event = task
     with pytest.raises(ReconstructionError, match="must be above 0, got 0 and 0.02"):
         eg.approximate(model, event, hypothesis, 0)
-    with pytest.raises(HypothesisError, match=r"expected a hypothesis of 207 parameters, got shape \(7,\)"):
+    with pytest.raises(HypothesisError, match=r"expected a hypothesis of 207 parameters .*, got shape \(7,\)"):
         eg.approximate(model, event, hypothesis[:7], 0.5)
 
 

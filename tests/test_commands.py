@@ -121,7 +121,7 @@ def test_a_bar_counts_events_and_says_what_takes_long(capsys):
     assert list(counted_blocks([[1, 2], [3]], "fit", 3)) == [[1, 2], [3]]
     assert "3/3" in capsys.readouterr().err
     set_verbosity(QUIET)
-    with Bar("fit", total=5) as bar:
+    with Bar("fit", total=5) as bar, stage("compiling"):
         bar.update(5)
     assert capsys.readouterr().err == "" and not progress._bars
 

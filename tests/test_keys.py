@@ -15,6 +15,7 @@ from evgen_jax.config.keys import ACTS, KEYS, WHEN_FITTED, check_keys
 from evgen_jax.config.records import DecoderSettings, ExperimentConfig, LossSettings, ModelSettings, Record
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError
+from evgen_jax.model_directory import load_model
 from evgen_jax.reconstruction.program import NOT_COMPUTED
 
 ALL = [c for c in vars(records).values() if isinstance(c, type) and issubclass(c, Record) and c is not Record]
@@ -244,6 +245,13 @@ def test_keys_of_sections_that_would_do_nothing_are_refused(name):
     plain, message = REFUSED_SECTIONS[name]
     with pytest.raises(ConfigError, match=message):
         build_source(ModelSettings.model_validate(plain))
+
+
+def test_a_missing_model_names_its_key():
+    bases = {"cascade": {"load_dir": "nosuch"}}
+    plain = section("IndependentMultiSource", bases, sources={"a": "cascade"})
+    with pytest.raises(ConfigError, match=r"^model_settings\.multi_source_bases\.cascade\.load_dir: .*nosuch"):
+        build_source(ModelSettings.model_validate(plain), None, load_model)
 
 
 @pytest.mark.parametrize(("term", "option"), [
