@@ -65,6 +65,12 @@ def _run_sources(paths: tuple[str, ...]) -> None:
         run_file(path)
 
 
+def _prepare_worker(verbosity: int, sources: tuple[str, ...]) -> None:
+    """Makes another process say as much as this one, and know the same sources."""
+    set_verbosity(verbosity)
+    _run_sources(sources)
+
+
 @cli.command("create-trafo")
 @configs
 def create_trafo(config: tuple[str, ...]) -> None:
@@ -180,7 +186,9 @@ def reconstruct(
         settings = settings.model_copy(update={"seed": seed})
     if columns:
         settings = settings.model_copy(update={"column_names": columns})
-    recipe = make_recipe(directories, handler, settings, partial(_run_sources, context.find_root().params["sources"]))
+    root = context.find_root()
+    prepare = partial(_prepare_worker, root.meta.get(KEY, NORMAL), root.params["sources"])
+    recipe = make_recipe(directories, handler, settings, prepare)
     spread = None
     if scheduler:
         spread = partial(on_cluster, recipe, scheduler)
