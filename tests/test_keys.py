@@ -142,6 +142,13 @@ def test_a_transformation_reads_its_files_in_order(caplog):
     )
 
 
+def test_options_of_a_source_without_effect_are_told(caplog):
+    plain, _ = SECTIONS["track with cascades"]
+    checked({"model_settings": with_config(plain, num_cascades=30)})
+    assert caplog.text.count("without effect here: model_settings.config.num_cascades.") == 1
+    build_source(ModelSettings.model_validate(with_config(plain, num_cascades=30)))
+
+
 def test_all_keys_without_effect_are_one_line(caplog):
     told = {}
     for happens, changes in EXAMPLES.values():

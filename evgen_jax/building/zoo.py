@@ -1,6 +1,5 @@
 """The zoo by name: the class names that a configuration may use and what builds them. Users add their own."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +21,6 @@ from evgen_jax.sources.noise import NoiseSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
-LOGGER = logging.getLogger("evgen_jax")
 SourceBuilder = Callable[[ModelSettings, Trafo | None, ModelSettings, str], Source]
 """(section, normalisation of its parameters or None, section whose decoders it inherits, key path) -> source."""
 Combiner = Callable[[dict[str, Any], Mapping[str, Source], str], MultiSource]
@@ -99,9 +97,7 @@ def _track_multi_cascade(settings: ModelSettings, trafo: Trafo | None, inherited
             )
     spacing, radius = number(config, "cascade_spacing", where), number(config, "sphere_radius", where)
     del config["cascade_spacing"]
-    if config.pop("num_cascades", None) is not None:
-        # Told by name, since the same key acts in other multi-sources.
-        LOGGER.warning("%s.config.num_cascades: not needed; every DOM sees all cascades, not the nearest few.", where)
+    config.pop("num_cascades", None)  # every DOM sees all cascades, not the nearest few; told when a file is read
     ice = config.get("snowstorm_parameter_names")
     if ice and "snowstorm_parameter_names" not in cascade_settings.config:
         shared = {**cascade_settings.config, "snowstorm_parameter_names": ice}

@@ -187,6 +187,8 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
 }  # fmt: skip
 
 
+IDLE_OPTIONS = {"EnteringSphereInfTrackMultiCascade": ("num_cascades",)}
+"""Options of a source's config: every DOM sees all cascades here, not the nearest few."""
 NOT_FOR_TRAFO = ("sample_randomly", "pick_random_files_forever", "num_jobs", "num_add_files", "num_repetitions")
 """A transformation is made from the labels of its files, one after the other."""
 
@@ -215,6 +217,9 @@ def check_keys(config: r.Record, where: str) -> None:
         if reason := key.wrong(record):
             raise ConfigError(f"{where}: {path}: {reason}.")
         not_for_trafo = path.startswith("data_iterator_settings.trafo.") and name in NOT_FOR_TRAFO
+        if isinstance(record, r.ModelSettings) and name == "config" and not record.load_dir:
+            idle = IDLE_OPTIONS.get(_short(record.model_class), ())
+            told |= {f"{path}.{option}": None for option in idle if record.config.get(option) is not None}
         if (key.idle(record) or not_for_trafo) and value not in _EMPTY:
             told[path] = None
     if told:

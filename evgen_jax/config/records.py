@@ -56,7 +56,7 @@ class TrainingSettings(Record):
 
 
 class IteratorSettings(Record):
-    """One data iterator. Queue capacities of the reference program are accepted and not needed."""
+    """One data iterator. Queue capacities of the reference program have no effect (see `keys`)."""
 
     input_data: StrictStr | Strings
     batch_size: Count = 32
