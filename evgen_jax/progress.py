@@ -5,6 +5,7 @@ Silent where errors alone are logged; where nobody watches (standard error is no
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,7 +16,16 @@ LOGGER = logging.getLogger("evgen_jax")
 UNWATCHED = 60.0
 """Seconds between the lines of a bar that no terminal shows."""
 T = TypeVar("T")
-_bars: list["Bar"] = []  # those that are shown now, the innermost last
+
+
+class _Shown(threading.local):
+    """Bars that this thread shows now, the innermost last: work in other threads is counted where it is awaited."""
+
+    def __init__(self) -> None:
+        self.bars: list[Bar] = []
+
+
+_shown = _Shown()
 
 
 class Bar:
@@ -32,11 +42,11 @@ class Bar:
         self._bar: Any = tqdm(total=total, unit=unit, desc=description, disable=is_quiet(), **pace())
 
     def __enter__(self) -> "Bar":
-        _bars.append(self)
+        _shown.bars.append(self)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        _bars.remove(self)
+        _shown.bars.remove(self)
         self._bar.close()
 
     @property
@@ -83,17 +93,17 @@ def is_quiet() -> bool:
 @contextmanager
 def stage(text: str) -> Iterator[None]:
     """`Bar.stage` of the bar that is shown now; nothing where there is none."""
-    if not _bars:
+    if not _shown.bars:
         yield
         return
-    with _bars[-1].stage(text):
+    with _shown.bars[-1].stage(text):
         yield
 
 
 def done(count: int = 1) -> None:
     """Counts on the bar that is shown now; nothing where there is none."""
-    if _bars:
-        _bars[-1].update(count)
+    if _shown.bars:
+        _shown.bars[-1].update(count)
 
 
 def counted(items: Iterable[T], description: str, unit: str, total: int | None = None) -> Iterator[T]:
