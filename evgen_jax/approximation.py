@@ -15,7 +15,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event, bucket
 from evgen_jax.light_yield import LightYield
 from evgen_jax.likelihood import Loss
-from evgen_jax.model import Model
+from evgen_jax.model import Model, check_no_ensemble
 from evgen_jax.multi_sources.grouped import group_sources, largest_base
 from evgen_jax.multi_sources.multi_source import with_chunk
 from evgen_jax.multi_sources.near_and_far import NearAndFar, choose_doms, part_of_variables
@@ -124,7 +124,9 @@ def approximate(
     Raises:
       ReconstructionError: accuracy or reach not above 0.
       HypothesisError, DataError: a hypothesis or an event of another model.
+      ConfigError: for an ensemble.
     """
+    check_no_ensemble(model)
     check_event(event, model.detector)
     check_hypothesis(hypothesis, model.parameter_names)
     hypothesis = np.asarray(hypothesis, np.float64)

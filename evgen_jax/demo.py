@@ -2,15 +2,16 @@
 
 import json
 import time
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from evgen_jax.analytic_model import analytic_model
-from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.config.records import ExperimentConfig, SimulationSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
@@ -23,6 +24,7 @@ from evgen_jax.likelihood_gap import likelihood_gap
 from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model
 from evgen_jax.plots import figures
+from evgen_jax.progress import Bar, counted, counted_blocks, is_quiet
 from evgen_jax.reconstruction.fit import reconstruct
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.simulation import SEED_TABLE, simulate
@@ -72,13 +74,21 @@ def train_on_simulation(config: ExperimentConfig, events: Path, exported: Path) 
     Raises:
       EvgenError: as the programs that it runs.
     """
-    simulate(config, events, lambda items: tqdm(items, desc="simulate", unit="file"))
+    simulate(config, events, partial(_counted_events, config.simulation_settings))
     if not (Path(config.data_trafo_settings.model_dir) / TRAFO_FILE).exists():
-        create_trafo(config, lambda items: tqdm(items, desc="trafo", unit="file"))
-    train(config)
+        create_trafo(config, lambda items: counted(items, "trafo", "file"))
+    train(config, progress=not is_quiet())
     if not exported.exists():
         export_model(config, exported)
     return load_model(exported)
+
+
+def _counted_events(settings: SimulationSettings, files: Sequence[int]) -> Iterator[int]:
+    """The numbers of the files, with a bar that counts their events."""
+    with Bar("simulate", total=settings.num_events) as bar:
+        for number in files:
+            yield number
+            bar.update(min(settings.events_per_file, settings.num_events - bar.done))
 
 
 def _config(directory: Path, steps: int | None, source: Path | None) -> ExperimentConfig:
@@ -118,8 +128,9 @@ def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[li
 
 
 def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> list[FitResult]:
+    description = f"fit ({name} likelihood)"
     return reconstruct(
-        model, events, seeds, covariance=False, progress=lambda b: tqdm(b, desc=f"fit ({name} likelihood)")
+        model, events, seeds, covariance=False, progress=lambda b: counted_blocks(b, description, len(events))
     )
 
 

@@ -17,6 +17,7 @@ from evgen_jax.model import DomExpectation, Ensemble, Model
 from evgen_jax.parameters import unit_of
 from evgen_jax.plots.event import arrival_times, event_display, expectation, light_yield
 from evgen_jax.plots.uncertainty import corner, profile, sky
+from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit import Fitter
 from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.prior_density import make_prior, parameters_of_loss_priors, prior_limits
@@ -102,12 +103,14 @@ def report_event(
     ]  # fmt: skip
     notes: dict[str, str] = {}
     for name in settings.scans:
-        scan = scan_profile(model, event, best, {name: _grid(model, result, name).tolist()})
+        with stage(f"scan of {name}"):
+            scan = scan_profile(model, event, best, {name: _grid(model, result, name).tolist()})
         figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit_of(name)], notice)))
         low, high = scan.interval()
         notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit_of(name)}"
     if settings.sky_map:
-        found = make_sky_map(model)(event, best)
+        with stage("sky map"):
+            found = make_sky_map(model)(event, best)
         write_sky_map(directory / "sky_map.fits", found)
         figures.append(("Sky map", sky(directory / "sky_map.png", found, notice=notice)))
         for level in (0.5, 0.9):
@@ -140,7 +143,8 @@ def _grid(model: Model, result: FitResult, name: str) -> np.ndarray:
 def _posterior(directory: Path, figures: list, model: Model, event: Event, best: np.ndarray, settings: ReportSettings):
     priors = settings.priors or {}
     prior = make_prior(model.parameter_names, priors)
-    found = make_posterior_sampler(model, prior, bounds=prior_limits(priors))(event, best, jax.random.key(0))
+    with stage("posterior"):
+        found = make_posterior_sampler(model, prior, bounds=prior_limits(priors))(event, best, jax.random.key(0))
     with h5py.File(directory / "posterior.hdf5", "w") as file:
         file["hypothesis"], file["log_density"] = found.hypothesis, found.log_density
         file.attrs["parameter_names"] = list(model.parameter_names)

@@ -1,8 +1,11 @@
 """Files that are never half-written and never lost."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from evgen_jax.errors import ConfigError
 
 
 @contextmanager
@@ -14,6 +17,22 @@ def replaced(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_writable(directory: Path, where: str) -> None:
+    """Raises ConfigError unless a directory is there, or can be made, and takes files; nothing is written.
+
+    Args:
+      directory: of the files.
+      where: names what the user gave, such as an option and its value.
+    """
+    nearest = directory.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise ConfigError(f"{where}: {nearest} is no directory. Give another name.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{where}: nothing can be written into {nearest} (permission denied). Give another name.")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.experiment import open_stream
 from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.progress import Bar
 
 
 def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tuple[float, float]:
@@ -27,11 +27,12 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
     total, count, pulses = 0.0, 0, 0
     own, best = jax.jit(_summed(model)), jax.jit(_summed(truth))
     stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector))
-    with jax.enable_x64(True):
-        for batch in tqdm(stream, desc="likelihood gap", unit="batch"):
+    with jax.enable_x64(True), Bar("likelihood gap") as bar:
+        for batch in stream:
             arguments = (batch.labels, batch.events)
             total += float(best(truth.variables, *arguments)) - float(own(model.variables, *arguments))
             count, pulses = count + len(batch.labels), pulses + int(batch.events.pulses.mask.sum())
+            bar.update(len(batch.labels))
     return total / count, pulses / count
 
 

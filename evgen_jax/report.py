@@ -6,7 +6,10 @@ from pathlib import Path
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.event_report import ReportSettings, report_event
+from evgen_jax.extras import need
+from evgen_jax.files import check_writable
 from evgen_jax.model import Model
+from evgen_jax.progress import stage
 from evgen_jax.reconstruction.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
 from evgen_jax.reconstruction.prior_density import make_prior
 from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
@@ -34,9 +37,18 @@ def report_file(
     Raises:
       DataError: the file cannot be read, or has fewer events.
       ReconstructionError: as `report_event`, or a posterior without priors.
+      ConfigError: a package is not installed, or nothing can be written into the directory.
     """
+    # What is missing or unknown is told before anything is computed.
+    check_writable(directory, f"-o {directory}")
     for name in wanted.scans:
-        model.index(name)  # an unknown name is told before anything is computed
+        model.index(name)
+    if wanted.sky_map:
+        need("astropy_healpix", "--sky-map")
+        need("astropy", "--sky-map")
+    if wanted.posterior:
+        need("blackjax", "--posterior")
+        need("corner", "--posterior")
     if wanted.posterior and not wanted.priors:
         zenith = next((n for n in model.parameter_names if n.endswith("zenith")), model.parameter_names[0])
         raise ReconstructionError(
@@ -52,7 +64,8 @@ def report_file(
         event = found.event(number)
         if is_dark(event):
             raise DataError(f"{file}: --event {number} has {DARK}; there is nothing to show.")
-        (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
+        with stage("fit"):
+            (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
         run, own, *rest = (int(i) for i in found.ids[number])
         name = f"run_{run:06d}_event_{own:06d}" + "".join(f"_{i}" for i in rest if i)
         yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted)

@@ -1,6 +1,7 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.event import Event, bucket
 from evgen_jax.experiment import experiment_detector, hypothesis_names, load_part
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
-from evgen_jax.model import Model, make_sampler
+from evgen_jax.model import Model, check_no_ensemble, make_sampler
 from evgen_jax.model_directory import model_identity
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
+from evgen_jax.progress import stage
 from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
@@ -148,9 +150,14 @@ def _segment_length(source: Source, default: float = 15.0) -> float:
 
 
 class EventSampler:
-    """Simulates many events of a model, batched; the compiled functions are kept between calls."""
+    """Simulates many events of a model, batched; the compiled functions are kept between calls.
+
+    Raises:
+      ConfigError: for an ensemble.
+    """
 
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
+        check_no_ensemble(model)
         # Drawn in float32, with times from the begin of the readout where that is large.
         self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
         self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
@@ -192,7 +199,8 @@ class EventSampler:
             real = order[start : start + batch]
             start, size, chosen = start + batch, padded(real), np.resize(real, batch)
             arguments = (self._model.variables, keys[chosen], physical[chosen])
-            drawn = self._sampler(size)(*arguments)
+            with nullcontext() if size in self._compiled else stage("compiling"):
+                drawn = self._sampler(size)(*arguments)
             needed = bucket(int(np.max(drawn.count)), 1 << 10)
             if needed > size:
                 drawn = self._sampler(needed)(*arguments)

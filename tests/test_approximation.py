@@ -100,7 +100,7 @@ def test_wrong_arguments_are_refused(task):
     model, hypothesis, event = task
     with pytest.raises(ReconstructionError, match="must be above 0, got 0 and 0.02"):
         eg.approximate(model, event, hypothesis, 0)
-    with pytest.raises(HypothesisError, match=r"expected a hypothesis of 207 parameters, got shape \(7,\)"):
+    with pytest.raises(HypothesisError, match=r"expected a hypothesis of 207 parameters .*, got shape \(7,\)"):
         eg.approximate(model, event, hypothesis[:7], 0.5)
 
 
@@ -130,7 +130,9 @@ def test_merging_keeps_what_it_can(task):
                 merged[g, :3], np.average(parameters[own, :3], axis=0, weights=energy[own]), atol=1e-4
             )
     # Pairs of equal cascades 1.5 m apart, merged, are nearly the same light.
-    source, variables = group_sources(model.source, model.variables, jnp.asarray(hypothesis, jnp.float32), NUMBER // 2)
+    source, variables = group_sources(
+        model.source, model.variables, jnp.asarray(hypothesis, jnp.float32), model.detector, NUMBER // 2
+    )
     h = jnp.asarray(hypothesis, jnp.float32)
     variables["track"]["groups"]["cascade"] = jnp.arange(NUMBER, dtype=jnp.int32) // 2
     doubled = np.repeat(hypothesis[7:].reshape(-1, 2).mean(axis=1), 2)
@@ -148,7 +150,7 @@ def test_near_doms_are_exact(detector):
     h = jnp.asarray(hypothesis, jnp.float32)
     analytic, _ = a_track(detector)
     event = an_event(analytic, hypothesis, windows=True)
-    far, far_variables = group_sources(model.source, model.variables, h, 16)
+    far, far_variables = group_sources(model.source, model.variables, h, model.detector, 16)
     exact = model.source.light_yield(model.variables, h, event, model.detector, True)
     for doms in (np.arange(0, 108, 3), np.arange(108)):
         chosen = choose_doms(event, doms, 128)

@@ -43,6 +43,7 @@ def test_three_scripts_give_a_model_that_fits_events(exported, experiment, comma
     write_events(experiment, file, range(6))
     code, out, err = command("reconstruct", exported / "exported", file, "-o", output)
     assert (code, out.strip().splitlines()[-1]) == (0, f"6 events fitted, 0 failed; wrote {output}"), err
+    assert "6/6" in err and "event" in err and "fit (compiling)" in err  # the bar counts events
     with h5py.File(output) as table:
         rows = table["Variables"][:]
         assert json.loads(json.dumps([str(n) for n in table["Variables"].attrs["parameter_names"]]))[0] == "cascade_x"
@@ -133,6 +134,13 @@ def test_wrong_arguments(command, exported, tmp_path):
             "settings: {seed: SmearedSeed, minimize_parameter_dict: {cascade_w: false},",
         )
     )
+    code, _, err = command("reconstruct", exported / "exported", "x", "-o", tmp_path / "o.hdf5", "--workers", "2",
+                           "--scheduler", "tcp://h:1")  # fmt: skip
+    assert code == 2 and "--workers and --scheduler" in err
+    code, _, err = command(
+        "-q", "reconstruct", exported / "exported", exported / "config.yaml", "-o", tmp_path / "o.hdf5"
+    )
+    assert code == 2 and err.count("cannot be read as HDF5") == 1 and err.count("\n") == 1
     file = exported / "config.yaml"  # any file that exists; it is not opened
     code, _, err = command("reconstruct", exported / "exported", file, "-o", tmp_path / "o.hdf5", "--config", wrong)
     assert code == 2 and "'cascade_w' is no parameter" in err and not (tmp_path / "o.hdf5.parts").exists()
@@ -378,6 +386,7 @@ def test_files_are_shared_by_processes_and_by_a_cluster(how, exported, three_fil
                           protocol="tcp") as cluster:  # fmt: skip
             code, out, err = command(*run, "--scheduler", cluster.scheduler_address)
     assert code == 3 and "1 files could not be read" in out and "3.hdf5" in caplog.text, err
+    assert "12/12" in err  # events, of the files that can be read
     with h5py.File(tmp_path / "fits.hdf5") as table:
         rows = table["Variables"][:]
     assert sorted(set(rows["Run"])) == [1, 2, 3]
@@ -447,6 +456,7 @@ def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, comman
     code, out, err = command("show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map",
                              "--notice", "toy")  # fmt: skip
     assert code == 0, err
+    assert "show (fit, compiling)" in err and "show (sky map" in err and "1/1" in err
     (folder,) = tmp_path.iterdir()
     assert out.strip() == f"wrote {folder / 'index.html'}"
     page = (folder / "index.html").read_text()

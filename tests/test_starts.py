@@ -1,5 +1,7 @@
 """Starts without seeds, global search and goodness of fit on simulated events, by the true likelihood."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -11,12 +13,13 @@ from evgen_jax.event_report import ReportSettings, report_event
 from evgen_jax.model import make_dom_expectation, make_ensemble
 from evgen_jax.packing import build_event
 from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
+from evgen_jax.reconstruction.file_fit import _far_away
 from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.reconstruction.global_search import global_search
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
-from evgen_jax.reconstruction.starts import Shape, first_pulses, make_starts, spread_directions
+from evgen_jax.reconstruction.starts import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
 from evgen_jax.reconstruction.usable_pulses import is_dark, usable_pulses
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.linen_source import empty_event
@@ -178,6 +181,16 @@ def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
         assert find_clusters(dark, loaded_detector, 3).position.shape == (0, 3)
         with pytest.raises(ReconstructionError, match="no cluster of light"):
             cluster_seed(two, dark)
+
+
+def test_what_is_far_is_measured_from_the_detector(loaded_detector):
+    """Where no sphere is known, the one that holds all modules; vertices are far from the modules, not from the origin."""
+    moved = loaded_detector.replace(position=loaded_detector.position + np.float32([0, 0, -2000]))
+    model = SimpleNamespace(source=None, detector=moved, parameter_names=("x", "y", "z", "a_z"))
+    assert _sphere_radius(model) == pytest.approx(np.hypot(np.hypot(110, 110), 2140))
+    seeds = np.array([[[0.0, 0.0, -2000.0, -2000.0]], [[0.0, 0.0, 100.0, -2000.0]], [[0.0, 0.0, 200.0, -2000.0]],
+                      [[0.0, 0.0, -2000.0, -4150.0]], [[2200.0, 0.0, -2000.0, -2000.0]]])  # fmt: skip
+    assert _far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
 
 
 def _angles(vector):

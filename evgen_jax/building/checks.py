@@ -48,6 +48,20 @@ def dtype_of(config: dict[str, Any], where: str) -> Any:
     return DTYPES[precision]
 
 
+def precision_of_a_part(config: dict[str, Any], dtype: Any, where: str) -> None:
+    """Checks the `float_precision` of a decoder or multi-source, which computes in the precision of its source.
+
+    Raises:
+      ConfigError: a higher one than that of the source.
+    """
+    if dtype is not None and jnp.finfo(dtype_of(config, where)).bits > jnp.finfo(dtype).bits:
+        name = jnp.dtype(dtype).name
+        raise ConfigError(
+            f"{where}.config.float_precision: got '{config['float_precision']}', but it computes in the precision of its "
+            f"source, {name}. Write {name}, or leave it out."
+        )
+
+
 def flag(value: Any, where: str) -> bool:
     """True or False; an empty value is False, as in Event-Generator's files.
 

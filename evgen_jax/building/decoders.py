@@ -2,15 +2,25 @@
 
 from typing import Any
 
-from evgen_jax.building.checks import finite, known_class, only_keys
+from evgen_jax.building.checks import finite, known_class, only_keys, precision_of_a_part
 from evgen_jax.config.records import DecoderSettings
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange, rational_quadratic_spline
 from evgen_jax.decoders.spline import DEFAULT_BINS
 from evgen_jax.errors import ConfigError, shown, suggestion
 
 
-def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") -> Decoder | Mixture:
-    """Makes a decoder from its section."""
+def build_decoder(settings: DecoderSettings, where: str = "decoder_settings", dtype: Any = None) -> Decoder | Mixture:
+    """Makes a decoder from its section.
+
+    Args:
+      settings: the section.
+      where: its path, for messages.
+      dtype: of the source it belongs to, which it computes in; None: of any.
+
+    Raises:
+      ConfigError: an unknown class or option, or one that would have no effect.
+    """
+    precision_of_a_part(settings.config, dtype, where)
     if settings.load_dir is not None:
         raise ConfigError(
             f"{where}.load_dir: decoders have no weights of their own; write the decoder's settings here."
@@ -19,7 +29,9 @@ def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") ->
         raise ConfigError(f"{where}.decoder_class: is missing and has no default.")
     name = known_class(settings.decoder_class, (*FAMILIES, "MixtureModel"), f"{where}.decoder_class")
     if name == "MixtureModel":
-        return _build_mixture(settings, where)
+        return _build_mixture(settings, where, dtype)
+    if settings.base_decoders:
+        raise ConfigError(f"{where}.base_decoders: {name} has none; they belong to a MixtureModel.")
     family, known = FAMILIES[name], ["float_precision", "value_range_mapping", "offset", "add_normalization_term"]
     if name == "RationalQuadraticSplineDecoder":
         known.append("num_bins")
@@ -28,6 +40,11 @@ def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") ->
             raise ConfigError(f"{where}.config.num_bins: expected a whole number from 1 to 100, got {shown(number)}.")
         family = rational_quadratic_spline(number)
     only_keys(settings.config, tuple(known), f"{where}.config")
+    if settings.config.get("add_normalization_term") is False:
+        raise ConfigError(
+            f"{where}.config.add_normalization_term: distributions are always normalised here. Leave it out; the terms of "
+            "the loss have a switch of this name."
+        )
     ranges = _ranges(settings, where)
     return Decoder(
         family,
@@ -45,7 +62,7 @@ def _ranges(settings: DecoderSettings, where: str) -> dict[str, Any]:
     return ranges
 
 
-def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
+def _build_mixture(settings: DecoderSettings, where: str, dtype: Any) -> Mixture:
     only_keys(settings.config, ("decoder_mapping", "value_range_mapping", "float_precision"), f"{where}.config")
     mapping = settings.config.get("decoder_mapping")
     if not isinstance(mapping, dict) or not mapping:
@@ -63,8 +80,11 @@ def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
                 f"{where}.config.decoder_mapping.{name}: base '{base}' is not in base_decoders; it has "
                 f"{', '.join(settings.base_decoders) or 'none'}." + suggestion(base, settings.base_decoders)
             )
-        decoder = build_decoder(settings.base_decoders[base], f"{where}.base_decoders.{base}")
+        decoder = build_decoder(settings.base_decoders[base], f"{where}.base_decoders.{base}", dtype)
         components.append(Component(name, decoder, count, finite(factor, f"{place}: weight factor")))
+    for base in settings.base_decoders:
+        if base not in {entry[0] for entry in mapping.values()}:
+            raise ConfigError(f"{where}.base_decoders.{base}: is not used by decoder_mapping. Remove it or use it.")
     ranges = _ranges(settings, where)
     only_keys(ranges, ("weight",), f"{where}.config.value_range_mapping")
     if "weight" not in ranges:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, texts, whole_number
+from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, short_name, texts, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
@@ -34,6 +34,16 @@ def build_sphere_track(settings: ModelSettings, trafo: Trafo | None, inherited: 
     """`EnteringSphereInfTrack`."""
     geometry = SphereTrackGeometry(number(settings.config, "sphere_radius", where))
     # Event-Generator's files name the distribution here as well; it is that of the charge decoder.
+    charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
+    named, used = (
+        settings.config.get("charge_distribution_type"),
+        short_name(getattr(charge, "decoder_class", None) or ""),
+    )
+    if named and not used.lower().startswith((str(named).replace("_", "").lower(), "mixture")):
+        raise ConfigError(
+            f"{where}.config.charge_distribution_type: got '{named}', but decoder_charge_settings has {used or 'none'}, "
+            "which counts. Write the same, or leave it out."
+        )
     return _build(geometry, ("sphere_radius", "charge_distribution_type"), settings, trafo, inherited, where)
 
 
@@ -48,6 +58,7 @@ def _build(
     config = settings.config
     only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
     additional = additional_parameters(config, where)
+    dtype = dtype_of(config, where)
     options = {key: _option(config, key, where) for key in OPTIONS if key in config}
     time = settings.decoder_settings or inherited.decoder_settings
     charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
@@ -58,10 +69,10 @@ def _build(
         geometry,
         LearnedOptions(**options, additional_parameter_names=additional),
         identity_trafo(geometry.parameter_names + additional) if trafo is None else trafo,
-        build_decoder(time, f"{where}.decoder_settings"),
-        build_decoder(charge, f"{where}.decoder_charge_settings"),
+        build_decoder(time, f"{where}.decoder_settings", dtype),
+        build_decoder(charge, f"{where}.decoder_charge_settings", dtype),
         build_network(config, where),
-        dtype_of(config, where),
+        dtype,
     )
     try:
         check_learned(source)
@@ -178,6 +189,8 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
         raise ConfigError(f"{where}.config.keep_prob: is missing; dropout needs a number in (0, 1].")
     if keep_prob is not None and not 0 < finite(keep_prob, f"{where}.config.keep_prob") <= 1:
         raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1], got {shown(keep_prob)}.")
+    if keep_prob is not None and not any(dropout):
+        raise ConfigError(f"{where}.config.keep_prob: has no effect where use_dropout_list is False. Leave it out.")
     return NetworkShape(
         tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
         residual, dropout, float(keep_prob or 1.0),

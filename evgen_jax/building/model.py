@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from evgen_jax.building.checks import known_class, only_keys
+from evgen_jax.building.checks import known_class, only_keys, precision_of_a_part
 from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
 from evgen_jax.config.records import ModelSettings, TrafoSettings
 from evgen_jax.config.validate import validate
@@ -48,6 +48,7 @@ def build_source(
             "each further parameter once."
         )
     check_precision(source, "model_settings")
+    _check_multi_precision(settings, source, "model_settings")
     return source, variables
 
 
@@ -133,6 +134,17 @@ def check_precision(source: Source, where: str) -> None:
             f"{where}: its parts have different precisions: {parts}. Set float_precision to one of them, or load bases "
             "that were trained with it."
         )
+
+
+def _check_multi_precision(settings: ModelSettings, source: Source, where: str) -> None:
+    """A multi-source computes in the precision of its bases, whatever it says itself."""
+    if isinstance(source, MultiSource) and settings.load_dir is None:
+        own = [getattr(base, "dtype", None) for _, base in source.bases]
+        if settings.multi_source_bases:
+            precision_of_a_part(settings.config, next((d for d in own if d is not None), None), where)
+        for name, base in source.bases:
+            if name in settings.multi_source_bases:
+                _check_multi_precision(settings.multi_source_bases[name], base, f"{where}.multi_source_bases.{name}")
 
 
 PARTICLE_KEYS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")

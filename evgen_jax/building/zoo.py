@@ -1,6 +1,5 @@
 """The zoo by name: the class names that a configuration may use and what builds them. Users add their own."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +21,6 @@ from evgen_jax.sources.noise import NoiseSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
-LOGGER = logging.getLogger("evgen_jax")
 SourceBuilder = Callable[[ModelSettings, Trafo | None, ModelSettings, str], Source]
 """(section, normalisation of its parameters or None, section whose decoders it inherits, key path) -> source."""
 Combiner = Callable[[dict[str, Any], Mapping[str, Source], str], MultiSource]
@@ -35,7 +33,10 @@ def _noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSetting
     charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
     if charge is None:
         raise ConfigError(f"{where}.decoder_charge_settings: is missing and has no default.")
-    decoder = build_decoder(charge, f"{where}.decoder_charge_settings")
+    dtype = dtype_of(config, where)
+    decoder = build_decoder(charge, f"{where}.decoder_charge_settings", dtype)
+    if settings.decoder_settings is not None and settings.decoder_settings.decoder_class is not None:
+        raise ConfigError(f"{where}.decoder_settings: noise has no time decoder; its times are even over the readout.")
     if not decoder.is_charge:
         raise ConfigError(f"{where}.decoder_charge_settings: is no charge distribution.")
     count = config.get("num_local_vars", len(decoder.parameter_names))
@@ -45,7 +46,7 @@ def _noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSetting
             f"{len(decoder.parameter_names)} parameters."
         )
     scaled = texts(config.get("charge_scale_tensors"), f"{where}.config.charge_scale_tensors")
-    return NoiseSource(decoder, scaled, True, dtype_of(config, where))
+    return NoiseSource(decoder, scaled, True, dtype)
 
 
 def _analytic_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
@@ -88,10 +89,15 @@ def _track_multi_cascade(settings: ModelSettings, trafo: Trafo | None, inherited
     if not isinstance(config.get("config_cascade"), dict):
         raise ConfigError(f"{where}.config.config_cascade: expected the section of the cascade's network and decoders.")
     cascade_settings = validate(ModelSettings, config.pop("config_cascade"), f"{where}.config.config_cascade")
+    for key in ("model_class", "multi_source_bases", "load_dir"):
+        if getattr(cascade_settings, key):
+            raise ConfigError(
+                f"{where}.config.config_cascade.{key}: has no effect; the section holds the cascade's network and decoders. "
+                "For a cascade of its own write an InfSphereTrackEquidistantCascadeModel."
+            )
     spacing, radius = number(config, "cascade_spacing", where), number(config, "sphere_radius", where)
     del config["cascade_spacing"]
-    if config.pop("num_cascades", None) is not None:
-        LOGGER.warning("%s.config.num_cascades: not needed; every DOM sees all cascades, not the nearest few.", where)
+    config.pop("num_cascades", None)  # every DOM sees all cascades, not the nearest few; told when a file is read
     ice = config.get("snowstorm_parameter_names")
     if ice and "snowstorm_parameter_names" not in cascade_settings.config:
         shared = {**cascade_settings.config, "snowstorm_parameter_names": ice}

@@ -1,6 +1,5 @@
 """The command `evgen-jax`: one function per sub-command; errors become one line and an exit code."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
+from evgen_jax.cli.commands import KEY, Group
+from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.version import __version__
@@ -30,19 +30,28 @@ def _naming(config: tuple[str, ...]) -> Iterator[None]:
         raise type(error)(f"{', '.join(config)}: {text}") from None
 
 
+def _say(text: str) -> None:
+    """What came out, unless errors alone are wanted."""
+    from evgen_jax.progress import is_quiet
+
+    if not is_quiet():
+        click.echo(text)
+
+
 def _bar(unit: str, description: str):
-    return lambda items: tqdm(items, unit=unit, desc=description, dynamic_ncols=True)
+    from evgen_jax.progress import counted
+
+    return lambda items: counted(items, description, unit)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here, for a faster start.")
 @click.option("--sources", multiple=True, type=click.Path(), help="Python file that registers sources of your own.")
-def cli(cache_dir: str | None, sources: tuple[str, ...]) -> None:
+@click.pass_context
+def cli(context: click.Context, cache_dir: str | None, sources: tuple[str, ...]) -> None:
     """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    # What goes wrong inside Orbax is raised as well, and told in one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    set_verbosity(context.meta.get(KEY, NORMAL))
     if cache_dir:
         import jax
 
@@ -57,6 +66,12 @@ def _run_sources(paths: tuple[str, ...]) -> None:
         run_file(path)
 
 
+def _prepare_worker(verbosity: int, sources: tuple[str, ...]) -> None:
+    """Makes another process say as much as this one, and know the same sources."""
+    set_verbosity(verbosity)
+    _run_sources(sources)
+
+
 @cli.command("create-trafo")
 @configs
 @log_level
@@ -67,7 +82,7 @@ def create_trafo(config: tuple[str, ...]) -> None:
     from evgen_jax.experiment import create_trafo as run
 
     with _naming(config):
-        click.echo(f"wrote {run(load_config(config), _bar('file', 'trafo'), click.echo)}")
+        _say(f"wrote {run(load_config(config), _bar('file', 'trafo'), _say)}")
 
 
 @cli.command()
@@ -79,6 +94,7 @@ def create_trafo(config: tuple[str, ...]) -> None:
 def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> None:
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
+    from evgen_jax.progress import is_quiet
     from evgen_jax.training.interruption import Interrupted
     from evgen_jax.training.restore import manager_directory
     from evgen_jax.training.run import train as run
@@ -86,13 +102,13 @@ def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> N
     with _naming(config):
         loaded = load_config(config)
         try:
-            state = run(loaded, step=step, fresh_optimizer=fresh_optimizer)
+            state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer)
         except Interrupted as stop:
             click.echo(str(stop), err=True)
             sys.exit(stop.exit_code)
     done, wanted = int(state.step), loaded.training_settings.num_training_iterations
     more = f", more than the {wanted} of num_training_iterations: nothing to do" if done > wanted else ""
-    click.echo(f"{done} steps done{more}; the model is in {manager_directory(loaded)}")
+    _say(f"{done} steps done{more}; the model is in {manager_directory(loaded)}")
 
 
 @cli.command()
@@ -115,7 +131,7 @@ def export(config: tuple[str, ...], output_dir: str, step: int | None, reco_conf
             written = export_model(members[0], output_dir, step)
         else:
             written = export_ensemble(members, output_dir, step)
-    click.echo(f"wrote {written}")
+    _say(f"wrote {written}")
 
 
 @cli.command()
@@ -130,7 +146,7 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
 
     with _naming(config):
         files = run(load_config(config), output_dir, _bar("file", "simulate"))
-    click.echo(f"{len(files)} files in {output_dir}")
+    _say(f"{len(files)} files in {output_dir}")
 
 
 def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
@@ -146,6 +162,15 @@ def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
         validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored),
         validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored),
     )
+
+
+def _check_model(model: str, files: str) -> None:
+    """Raises ConfigError where a file stands in the place of the model."""
+    if Path(model).is_file():
+        raise ConfigError(
+            f"{model}: is a file, where the directory of an exported model is expected. The model comes first: "
+            f"MODEL {files} -o ..."
+        )
 
 
 @cli.command()
@@ -172,9 +197,16 @@ def reconstruct(
     seed: str | None, ensemble: tuple[str, ...], workers: int, scheduler: str | None, columns: str | None,
 ) -> None:  # fmt: skip
     """Fit the events in FILES with the exported MODEL and write a table."""
+    from evgen_jax.extras import need
+    from evgen_jax.progress import is_quiet
     from evgen_jax.reconstruction.program import reconstruct_files
     from evgen_jax.reconstruction.workers import in_processes, load_models, make_recipe, on_cluster
 
+    _check_model(model, "FILES")
+    if scheduler:
+        need("distributed", "--scheduler")
+        if workers > 1:
+            raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
     directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
     loaded = load_models(directories)
     handler, settings = _data_and_fit(model, loaded, config)
@@ -182,18 +214,20 @@ def reconstruct(
         settings = settings.model_copy(update={"seed": seed})
     if columns:
         settings = settings.model_copy(update={"column_names": columns})
-    recipe = make_recipe(directories, handler, settings, partial(_run_sources, context.find_root().params["sources"]))
+    root = context.find_root()
+    prepare = partial(_prepare_worker, root.meta.get(KEY, NORMAL), root.params["sources"])
+    recipe = make_recipe(directories, handler, settings, prepare)
     spread = None
     if scheduler:
         spread = partial(on_cluster, recipe, scheduler)
     elif workers > 1:
         spread = partial(in_processes, recipe, workers)
-    done = reconstruct_files(loaded, files, output, handler, settings, _bar("file", "fit"), spread)
+    done = reconstruct_files(loaded, files, output, handler, settings, not is_quiet(), spread)
     notes = [f"{done.failed} failed"]
     notes += [f"{done.dark} without a usable pulse"] if done.dark else []
     notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
     unfinished = f" ({done.not_converged} not converged)" if done.not_converged else ""
-    click.echo(f"{done.fitted} events fitted{unfinished}, {', '.join(notes)}; wrote {output}")
+    _say(f"{done.fitted} events fitted{unfinished}, {', '.join(notes)}; wrote {output}")
     if done.failed or done.lost:
         sys.exit(3)
 
@@ -207,6 +241,7 @@ def reconstruct(
 @log_level
 @num_threads
 @click.option("--seed", help="As in reconstruct.")
+@click.option("--ensemble", multiple=True, type=click.Path(), help="As in reconstruct.")
 @click.option("--event", "numbers", multiple=True, type=click.IntRange(min=0),
               help="Place of an event in FILE, from 0; may be given several times (default: 0).")  # fmt: skip
 @click.option("--scan", "scans", multiple=True, help="Parameter to scan, all others fitted.")
@@ -214,21 +249,25 @@ def reconstruct(
 @click.option("--posterior", is_flag=True, help="Samples of the posterior with the priors of the configuration.")
 @click.option("--notice", default="", help="A line on every figure.")
 def show(
-    model: str, file: str, output_dir: Path, config: tuple[str, ...], seed: str | None, numbers: tuple[int, ...],
-    scans: tuple[str, ...], sky_map: bool, posterior: bool, notice: str,
+    model: str, file: str, output_dir: Path, config: tuple[str, ...], seed: str | None, ensemble: tuple[str, ...],
+    numbers: tuple[int, ...], scans: tuple[str, ...], sky_map: bool, posterior: bool, notice: str,
 ) -> None:  # fmt: skip
     """Fit single events of FILE and draw them: light against pulses, residuals, scans, sky map, posterior."""
     from evgen_jax.event_report import ReportSettings
-    from evgen_jax.model_directory import load_model
+    from evgen_jax.progress import counted
+    from evgen_jax.reconstruction.workers import load_models
     from evgen_jax.report import report_file
 
-    loaded = load_model(model)
+    _check_model(model, "FILE")
+    loaded = load_models([model, *ensemble])
     handler, settings = _data_and_fit(model, loaded, config)
     if seed:
         settings = settings.model_copy(update={"seed": seed})
     wanted = ReportSettings(scans, sky_map, posterior, dict(settings.priors), notice)
-    for page in report_file(loaded, file, output_dir, handler, settings, numbers or (0,), wanted):
-        click.echo(f"wrote {page}")
+    numbers = numbers or (0,)
+    pages = report_file(loaded, file, output_dir, handler, settings, numbers, wanted)
+    for page in counted(pages, "show", "event", len(numbers)):
+        _say(f"wrote {page}")
 
 
 @cli.command()
@@ -242,7 +281,7 @@ def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | No
     """Simulate, train, export, fit and plot with an embedded example: minutes on a laptop."""
     from evgen_jax.demo import NUM_FITS, run_demo
 
-    click.echo(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
+    _say(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
 
 
 def main(command: click.Command = cli) -> None:

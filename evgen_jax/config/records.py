@@ -97,7 +97,7 @@ class TrainingSettings(Record):
 
 
 class IteratorSettings(Record):
-    """One data iterator. Queue capacities of the reference program are accepted and not needed.
+    """One data iterator. Queue capacities of the reference program have no effect (see `keys`).
 
     The validation takes input_data, batch_size and strict; its events are the same each time, in no particular order.
     """

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from evgen_jax.config.keys import check_keys
 from evgen_jax.config.reader import read_yaml, read_yaml_file
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.errors import ConfigError, shown, suggestion
@@ -17,7 +18,8 @@ def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
     """Reads and checks the configuration of an experiment.
 
     Raises:
-      ConfigError: with file, key path, what was given, what is known and the nearest match.
+      ConfigError: with file, key path, what was given, what is known and the nearest match; also for values that ask for
+        something that is not there. Keys without effect are named in one warning.
     """
     names = str(paths) if isinstance(paths, str | Path) else ", ".join(str(p) for p in paths)
     values = read_yaml(paths)
@@ -26,7 +28,9 @@ def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
         # At the top of the file they are the defaults of the whole model.
         if key in values and isinstance(model, dict):
             model.setdefault(key, values.pop(key))
-    return validate(ExperimentConfig, values, names)
+    config = validate(ExperimentConfig, values, names)
+    check_keys(config, names)
+    return config
 
 
 def load_members(paths: Sequence[str | Path]) -> list[ExperimentConfig]:

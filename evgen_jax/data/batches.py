@@ -28,6 +28,7 @@ from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.detector import Detector
 from evgen_jax.errors import DataError
 from evgen_jax.event import Event
+from evgen_jax.main_guard import check_guarded
 from evgen_jax.packing import pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -88,6 +89,8 @@ class BatchStream:
         self._labels = labels
         self._files = find_files(settings.input_data)
         self._workers = settings.num_jobs
+        if self._workers > 0:
+            check_guarded("reading ahead", "set num_jobs: 0 in data_iterator_settings")
         self._executor: ProcessPoolExecutor | None = None
         self._ahead: dict[tuple[int, int], list[Future]] = {}
         self._skipped: set[Path] = set()

@@ -1,5 +1,6 @@
 """Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +14,11 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.event import Event, bucket, repad
+from evgen_jax.progress import stage
 from evgen_jax.reconstruction.coordinates import Coordinates
 from evgen_jax.reconstruction.minimiser import Evaluate
 
+LOGGER = logging.getLogger("evgen_jax")
 LogLikelihood = Callable[[Any, Array, Event], Array]
 """(variables, hypothesis [H], event) -> scalar."""
 BUCKET_FACTOR, MANY_PULSES = 4, 4096
@@ -120,8 +123,11 @@ class Evaluator:
         key = (function, tuple(a.shape for a in jax.tree.leaves(events)))
         if key not in self._compiled:
             begin = time.perf_counter()
-            part(0, 1)
-            self.compile_seconds += time.perf_counter() - begin
+            with stage("compiling"):
+                part(0, 1)
+            spent = time.perf_counter() - begin
+            self.compile_seconds += spent
+            LOGGER.info("compiled a program for %d pulses per event in %.1f s", key[1][2][-1], spent)
             self._compiled.add(key)
         with ThreadPoolExecutor(threads) as pool:
             parts = pool.map(part, range(0, len(which), size))

@@ -1,7 +1,7 @@
 """Fits the events of one file: events and seeds in, rows of the table out."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.parameters import column_names
+from evgen_jax.progress import done
 from evgen_jax.reconstruction.coordinates import free_flags
-from evgen_jax.reconstruction.evaluator import batches
+from evgen_jax.reconstruction.evaluator import LANES, batches, grouped_by_shape
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
@@ -27,6 +28,8 @@ from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
 """Instead of a seed table: starts are found from the pulses."""
+SEARCHED_TOGETHER = 8
+"""Events that are searched from many directions together: enough problems for all threads, and few minutes."""
 FAR_AWAY = 2000.0
 """A vertex that lies farther outside the box of the modules, m, is no seed."""
 
@@ -179,26 +182,37 @@ def _rows(
         elif far[i].all():
             results[i] = f"failed: the seed lies more than {FAR_AWAY:g} m outside the detector"
     chosen = [i for i, result in enumerate(results) if result == ""]
-    usable = np.where(far[..., None], np.nan, seeds)
-    if chosen:
-        own = [events[i] for i in chosen]
-        fits = fit_as_configured(fit, own, usable[chosen], settings)
-        results = [dict(zip(chosen, fits, strict=True)).get(i, result) for i, result in enumerate(results)]
+    usable, found = np.where(far[..., None], np.nan, seeds), {}
+    done(len(file) - len(chosen))
+    for block in _blocks(events, chosen, seeds.shape[1], settings):
+        fits = fit_as_configured(fit, [events[i] for i in block], usable[block], settings)
+        for i, result in zip(block, fits, strict=True):
+            results[i] = result
+            if goodness is not None and not result.failed:
+                found[i] = goodness(events[i], result.hypothesis, settings.random_seed + i)
+        done(len(block))
     truth = _truth(fit, file, events) if settings.column_names == "reference" else None
     log, free = covariance_places(model, settings)
     table = fill(model.parameter_names, log, file.ids, seeds, results, free, truth)
+    for i, own in found.items():
+        table["goodness_of_fit"][i], table["goodness_of_fit_two_sided"][i] = own.p_value, own.p_value_two_sided
     # Back to the coordinates of the files.
     names = model.parameter_names
     for name, origin in zip(names, model.detector.relative_to_origin(names, np.zeros(len(names)), +1), strict=True):
         for column in {name, f"{name}_seed", f"{name}_true"} & set(table.dtype.names or ()):
             table[column] += origin
-    if goodness is not None:
-        for i, result in enumerate(results):
-            if not isinstance(result, str) and not result.failed:
-                found = goodness(events[i], result.hypothesis, settings.random_seed + i)
-                table["goodness_of_fit"][i] = found.p_value
-                table["goodness_of_fit_two_sided"][i] = found.p_value_two_sided
     return table
+
+
+def _blocks(
+    events: Mapping[int, Event], chosen: Sequence[int], num_seeds: int, settings: ReconstructionSettings
+) -> Iterator[list[int]]:
+    """Places of the chosen events, of one shape each, in blocks that are fitted together: as many as a call takes."""
+    searched = settings.seed == FROM_PULSES or settings.refit_directions
+    size = SEARCHED_TOGETHER if searched else max(LANES // num_seeds, 1)
+    for places in grouped_by_shape([events[i] for i in chosen]).values():
+        for first in range(0, len(places), size):
+            yield [chosen[i] for i in places[first : first + size]]
 
 
 def _truth(fit: Fitter, file: EventFile, events: Mapping[int, Event]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_loss_parts
+from evgen_jax.model import Ensemble, Model, make_loss_parts
 from evgen_jax.reconstruction.evaluator import batches, each_lane
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.simulation import EventSampler, split_events
@@ -56,7 +56,7 @@ def make_goodness_of_fit(
     modules that take no part count on neither side, whatever the fit does with those of the event.
 
     Args:
-      model: what was fitted; of an ensemble take one member.
+      model: what was fitted; the events of an ensemble come from its members in turn, and are fitted by all of them.
       num_samples: simulated events.
       per_charge: compare log-likelihoods per photoelectron.
       single_photoelectron_charge: pulses have the charge response of a module instead of 1 PE.
@@ -74,7 +74,8 @@ def make_goodness_of_fit(
         return -parts(variables, anchor, event).per_dom(event)
 
     per_dom = jax.jit(partial(each_lane, own_terms))
-    samplers: dict[tuple[float, float], EventSampler] = {}
+    members = model.members if isinstance(model, Ensemble) else (model,)
+    samplers: dict[tuple[float, float], list[EventSampler]] = {}
 
     def dom_terms(events: list[Event], hypotheses: np.ndarray) -> np.ndarray:
         out = np.empty((len(events), model.detector.num_doms))
@@ -98,8 +99,12 @@ def make_goodness_of_fit(
         start, stop = np.asarray(event.readout, np.float64)
         readout = (float(start), float(stop))
         if readout not in samplers:
-            samplers[readout] = EventSampler(model, readout)
-        simulated = _simulated(samplers[readout], event, truth, seed, single_photoelectron_charge)
+            samplers[readout] = [EventSampler(member, readout) for member in members]
+        simulated: list[Event] = [event] * num_samples
+        for number, sampler in enumerate(samplers[readout]):
+            own = slice(number, None, len(members))
+            if len(truth[own]):
+                simulated[own] = _simulated(sampler, event, truth[own], seed + number, single_photoelectron_charge)
         fits = fitter([event, *simulated], np.concatenate([best[None], truth]))
         fitted = np.stack([f.hypothesis for f in fits])
         value = np.array([f.log_likelihood for f in fits])

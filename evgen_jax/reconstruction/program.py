@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +12,25 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import find_files
-from evgen_jax.errors import DataError, ReconstructionError
-from evgen_jax.files import write_whole
+from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.errors import DataError, EvgenError, ReconstructionError
+from evgen_jax.files import check_writable, write_whole
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
+from evgen_jax.progress import Bar, done
 from evgen_jax.reconstruction.covariance_columns import FEW, covariance_labels, covariance_units
 from evgen_jax.reconstruction.file_fit import covariance_places, make_file_fit
+from evgen_jax.reconstruction.prior_density import make_prior
 from evgen_jax.reconstruction.reference_columns import reference_units, with_reference_names
 from evgen_jax.reconstruction.table_file import check_output, read_table, write_table
 from evgen_jax.reconstruction.usable_pulses import DARK
 
 LOGGER = logging.getLogger("evgen_jax")
+COUNTED = 200
+"""Files whose events are counted beforehand."""
 NOT_COMPUTED = {
-    "run_mcmc": "samples of single events are made by `evgen-jax show --posterior`",
-    "make_1d_llh_scans": "scans of single events are made by `evgen-jax show --scan`",
+    "run_mcmc": "is not used: samples of single events are made by `evgen-jax show --posterior`",
+    "make_1d_llh_scans": "is not used: scans of single events are made by `evgen-jax show --scan`",
     "modified_label_module": "is not used: labels are read as data_handler_settings say",
     "modified_data_module": "is not used: pulses are read as data_handler_settings say",
 }
@@ -57,7 +63,7 @@ def reconstruct_files(
     output: str | Path,
     handler: DataHandlerSettings,
     settings: ReconstructionSettings,
-    progress: Callable = lambda items: items,
+    progress: bool = False,
     spread: Callable[[Sequence[Job]], Iterator[str]] | None = None,
 ) -> Summary:
     """Fits all events of the files and writes the table.
@@ -71,7 +77,7 @@ def reconstruct_files(
       files: names or patterns.
       output: .hdf5, .parquet (which needs pyarrow) or .csv, see `write_table`.
       handler, settings: sections of a configuration.
-      progress: wraps the list of files.
+      progress: show a bar that counts events.
       spread: runs the jobs elsewhere, see `workers`; default one after the other here.
 
     Raises:
@@ -81,10 +87,11 @@ def reconstruct_files(
     """
     output = Path(output)
     check_output(output)
-    for switch, consequence in NOT_COMPUTED.items():
-        if getattr(settings, switch):
-            LOGGER.warning("reconstruction_settings.%s: %s.", switch, consequence)
+    check_writable(output.parent, f"-o {output}")
+    if notes := [f"{key} {why}" for key, why in NOT_COMPUTED.items() if getattr(settings, key)]:
+        LOGGER.warning("reconstruction_settings: %s.", "; ".join(notes))
     # Settings that do not fit are told before anything is written.
+    make_prior(model.parameter_names, settings.priors)
     paths, here = find_files(list(files)), make_file_jobs(model, handler, settings)
     identity, (log, free) = here.identity, covariance_places(model, settings)
     labels = covariance_labels(model.parameter_names, log, free)
@@ -99,18 +106,23 @@ def reconstruct_files(
     jobs = [(path, parts / f"{number:06d}.hdf5") for number, path in enumerate(paths)]
     jobs = [job for job in jobs if not job[1].exists()]
     lost = []
-    messages = spread(jobs) if spread else map(here, jobs)
-    for _ in progress(jobs):
-        if message := next(messages):
-            LOGGER.warning("left out: %s", message)
-            lost.append(message)
-    done = sorted(parts.glob("*.hdf5"))
-    if not done:
+    with Bar("fit", total=_count_events(jobs, handler)) if progress else nullcontext():
+        for (path, part), message in zip(jobs, spread(jobs) if spread else map(here, jobs), strict=True):
+            if message:
+                lost.append(message)
+                if len(paths) > 1:  # of one file the error says it
+                    LOGGER.warning("left out: %s", message)
+            else:
+                LOGGER.info("%s: fitted", path)
+                if spread:
+                    done(len(read_table(part)))
+    finished = sorted(parts.glob("*.hdf5"))
+    if not finished:
         shutil.rmtree(parts)
         raise DataError(
-            lost[0] if len(lost) == 1 else f"none of the {len(lost)} files can be read; the first: {lost[0]}"
+            lost[0] if len(paths) == 1 else f"none of the {len(lost)} files can be read; the first: {lost[0]}"
         )
-    table = np.concatenate([read_table(part) for part in done])
+    table = np.concatenate([read_table(part) for part in finished])
     if len(table) == 0:
         shutil.rmtree(parts)
         raise DataError("the files hold no event.")
@@ -149,6 +161,20 @@ class FileJobs:
 def make_file_jobs(model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings) -> FileJobs:
     """Raises ReconstructionError for settings that do not fit the model."""
     return FileJobs(model, model_identity(model), make_file_fit(model, handler, settings))
+
+
+def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | None:
+    """How many events the files hold, to show how far a run is; unknown for many files, which would be read twice."""
+    if len(jobs) > COUNTED:
+        return None
+    total = 0
+    for path, _ in jobs:
+        try:
+            with TableFile(path) as file:
+                total += len(existing(file.read(handler.data_settings.event_id_key)))
+        except EvgenError:
+            continue  # told when it is read
+    return total
 
 
 def _open_parts(parts: Path, run: dict) -> None:

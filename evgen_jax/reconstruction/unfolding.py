@@ -22,7 +22,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield
 from evgen_jax.likelihood import floored
-from evgen_jax.model import Model
+from evgen_jax.model import Model, check_no_ensemble
 from evgen_jax.multi_sources.grouped import is_cascade
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.reconstruction.merged_pulses import merge_pulses
@@ -91,8 +91,10 @@ def unfold_energies(
     Raises:
       ReconstructionError: no energies to unfold, a hypothesis that is not finite, or an event without usable pulses.
       HypothesisError, DataError: a hypothesis or an event of another model.
+      ConfigError: for an ensemble.
     """
     begin = time.perf_counter()
+    check_no_ensemble(model)
     check_event(event, model.detector)
     check_hypothesis(hypothesis, model.parameter_names)
     hypothesis = np.array(hypothesis, np.float64)

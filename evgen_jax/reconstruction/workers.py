@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -11,6 +12,7 @@ from typing import Any
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.main_guard import check_guarded
 from evgen_jax.model import Model, make_ensemble
 from evgen_jax.model_directory import load_model, members
 from evgen_jax.reconstruction.program import FileJobs, Job, make_file_jobs
@@ -66,10 +68,22 @@ def _prepared(recipe: Recipe) -> FileJobs:
 
 
 def in_processes(recipe: Recipe, workers: int, jobs: Sequence[Job]) -> Iterator[str]:
-    """Does the jobs in `workers` processes of this machine."""
+    """Does the jobs in `workers` processes of this machine.
+
+    Raises:
+      ConfigError: a script calls this without `if __name__ == "__main__":`.
+      ReconstructionError: a process was ended by something else.
+    """
+    check_guarded("fitting with several workers", "fit with one")
     # A forked process would inherit JAX's threads in an unknown state.
     with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(partial(run_job, recipe), jobs)
+        try:
+            yield from pool.map(partial(run_job, recipe), jobs)
+        except BrokenProcessPool:
+            raise ReconstructionError(
+                "--workers: a process was ended from outside, for want of memory perhaps. Finished files are kept: run the "
+                "same command again, with fewer workers if it was memory."
+            ) from None
 
 
 def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from evgen_jax.data.batches import Batch
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import CheckpointError, DataError, EvgenError
+from evgen_jax.progress import pace
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import Diverged, Divergence
 from evgen_jax.training.interruption import Interrupted, Interruption
@@ -75,7 +76,7 @@ class Loop:
         """
         first = int(state.step)
         last = Finished(state, asdict(self.stream.position))
-        bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True, desc="train")
+        bar = tqdm(total=total, initial=first, disable=not progress, unit="step", desc="train", **pace())
         start, waited = time.perf_counter(), 0.0
         self.interruption.defer()
         try:

@@ -1,0 +1,81 @@
+"""What all commands have: -v and -q, and one line where JAX finds no device of the wanted kind."""
+
+import logging
+import os
+from typing import Any
+
+import click
+
+from evgen_jax.cli.logging import NORMAL, QUIET, set_verbosity
+from evgen_jax.errors import ConfigError
+from evgen_jax.version import __version__
+
+LOGGER = logging.getLogger("evgen_jax")
+KEY = "evgen_jax.verbosity"
+
+
+def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Options of a command add to those of the group before it."""
+    if not value:
+        return
+    meta = context.find_root().meta
+    level = QUIET if parameter.name == "quiet" else int(value)
+    if level * meta.get(KEY, NORMAL) < 0:
+        raise click.UsageError("-v says more, -q says less; give one of them.", context)
+    meta[KEY] = level
+    set_verbosity(level)
+
+
+def verbosity_options() -> list[click.Parameter]:
+    """-v/--verbose (twice for debugging) and -q/--quiet."""
+    return [
+        click.Option(["-v", "--verbose"], count=True, expose_value=False, callback=_choose,
+                     help="Say what is done; twice: everything."),
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_choose,
+                     help="Say errors alone, show no bars."),
+    ]  # fmt: skip
+
+
+def check_platform() -> None:
+    """Raises ConfigError where the environment names a kind of device that JAX does not find."""
+    name = next((n for n in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(n)), None)
+    if name is None:
+        return
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:  # JAX raises errors of several kinds, AssertionError among them
+        reason = (str(error).strip().splitlines() or ["no such device"])[0].rstrip(".")
+        raise ConfigError(
+            f"{name}={os.environ[name]}: JAX cannot use it here ({reason}). Unset {name} to compute with what there is, or "
+            "install what it needs: pip install 'evgen_jax[cuda13]' (or cuda12) for NVIDIA GPUs."
+        ) from None
+
+
+class Command(click.Command):
+    """A command with -v and -q."""
+
+    def __init__(self, *arguments: Any, **settings: Any):
+        super().__init__(*arguments, **settings)
+        self.params += verbosity_options()
+
+    def invoke(self, context: click.Context) -> Any:
+        """After the options were read, before anything is done."""
+        check_platform()
+        if LOGGER.isEnabledFor(logging.INFO):
+            import jax
+
+            devices = ", ".join(f"{d.platform} {d.device_kind}" for d in jax.devices())
+            LOGGER.info("evgen_jax %s, JAX %s on %s", __version__, jax.__version__, devices)
+        return super().invoke(context)
+
+
+class Group(click.Group):
+    """A group of such commands, with -v and -q before their names."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, **settings: Any):
+        super().__init__(*arguments, **settings)
+        self.params += verbosity_options()

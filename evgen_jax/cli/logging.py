@@ -1,0 +1,25 @@
+"""How much the commands say."""
+
+import logging
+
+QUIET, NORMAL, VERBOSE, DEBUG = -1, 0, 1, 2
+LEVELS = {QUIET: logging.ERROR, NORMAL: logging.WARNING, VERBOSE: logging.INFO, DEBUG: logging.DEBUG}
+
+
+def set_verbosity(level: int) -> None:
+    """Sets what is logged and whether bars are shown.
+
+    Args:
+      level: QUIET, errors alone and no bars; NORMAL, warnings and bars; VERBOSE, also what is done; DEBUG, also what
+        other packages do, with times and names.
+    """
+    level = min(max(level, QUIET), DEBUG)
+    detailed = "%(asctime)s %(name)s: %(message)s" if level >= DEBUG else "%(message)s"
+    logging.basicConfig(format="%(message)s")  # a handler, unless there is one
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setFormatter(logging.Formatter(detailed))
+    logging.getLogger().setLevel(logging.INFO if level >= DEBUG else LEVELS[min(level, NORMAL)])
+    logging.getLogger("evgen_jax").setLevel(LEVELS[level])
+    # What goes wrong inside Orbax is raised as well, and told in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)

@@ -1,0 +1,94 @@
+"""Ensembles: everything that is fitted works, what needs one model's light says so."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from synthetic import lamp_model
+
+import evgen_jax as eg
+from evgen_jax.errors import ConfigError
+from evgen_jax.model import make_ensemble
+from evgen_jax.packing import build_event
+from evgen_jax.reconstruction.coordinates import make_coordinates
+from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.posterior import posterior_density
+from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.profile import scan_profile
+from evgen_jax.reconstruction.sampling_space import SamplingSpace
+from evgen_jax.reconstruction.sky_map import make_sky_map
+from evgen_jax.reconstruction.unfolding import unfold_energies
+from evgen_jax.simulation import EventSampler
+
+BEST = np.array([1.5, 1.0, 0.9, 2.0])
+FREE = {"Absorption": False}
+
+
+@pytest.fixture(scope="module")
+def lamp(loaded_detector):
+    return lamp_model(loaded_detector)
+
+
+@pytest.fixture(scope="module")
+def ensemble(lamp):
+    """Its members expect different charges: twice those of the first."""
+    second = replace(lamp, loss=replace(lamp.loss, terms=(replace(lamp.loss.terms[0], weight=2.0),)))
+    return make_ensemble([lamp, second])
+
+
+@pytest.fixture(scope="module")
+def event(lamp):
+    return EventSampler(lamp, (0.0, 1000.0)).events(BEST[None], jax.random.key(1))[0]
+
+
+def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event):
+    """The mean of one and two times a log-likelihood is 1.5 times it, everywhere."""
+    (alone,), (both,) = (make_fitter(m, FREE)([event], BEST[None]) for m in (lamp, ensemble))
+    assert both.log_likelihood == pytest.approx(1.5 * alone.log_likelihood, rel=1e-6)
+    np.testing.assert_allclose(both.hypothesis, alone.hypothesis, atol=1e-2)
+    scan = scan_profile(ensemble, event, both.hypothesis, {"brightness": [both.hypothesis[0], 2.0]}, free=FREE)
+    assert scan.log_likelihood[0] == pytest.approx(both.log_likelihood, abs=0.02)
+    assert scan.log_likelihood[1] < scan.log_likelihood[0] - 0.5
+    pytest.importorskip("astropy_healpix")
+    found = make_sky_map(ensemble, free=FREE, first_order=1, last_order=1)(event, both.hypothesis)
+    assert found.at(*both.hypothesis[2:]) == np.argmax(found.log_likelihood)
+    prior = make_prior(lamp.parameter_names, {})
+    space, place = SamplingSpace(make_coordinates(lamp, FREE)), jnp.array([0.7, 0.0, 0.0, 0.0])
+    anchor = jnp.asarray(BEST)
+    densities = [posterior_density(m, prior, space)(m.variables, place, anchor, event) for m in (lamp, ensemble)]
+    values = [
+        float(eg.make_log_likelihood(m)(m.variables, space.hypothesis(place, anchor), event)) for m in (lamp, ensemble)
+    ]
+    assert float(densities[1] - densities[0]) == pytest.approx(values[1] - values[0], abs=1e-3)
+
+
+def test_goodness_of_an_ensemble_simulates_its_members_in_turn(lamp, ensemble, event, monkeypatch):
+    fit, asked = make_fitter(ensemble, FREE, covariance=False), []
+    from evgen_jax.reconstruction import goodness_of_fit
+
+    own = goodness_of_fit._simulated
+    monkeypatch.setattr(
+        goodness_of_fit, "_simulated", lambda s, e, truth, *a: asked.append(len(truth)) or own(s, e, truth, *a)
+    )
+    found = make_goodness_of_fit(ensemble, fit=fit, num_samples=15)(event, BEST, 3)
+    assert asked == [8, 7] and found.simulated.shape == (15,)
+    assert 1.5 / 16 < found.p_value <= 1
+    bad = build_event(np.full(108, 9.0), np.full(108, 100.0), np.arange(108), num_doms=108, readout=(0.0, 1000.0),
+                      usable=np.asarray(event.usable))  # fmt: skip
+    bad = bad.replace(charge=np.where(np.arange(108) % 2, 9.0, 0.0).astype(np.float32))
+    assert make_goodness_of_fit(ensemble, fit=fit, num_samples=15)(bad, BEST, 3).p_value == pytest.approx(1 / 16)
+
+
+def test_what_needs_the_light_of_one_model_refuses_an_ensemble(ensemble, event):
+    for call in (
+        lambda: eg.make_sampler(ensemble),
+        lambda: eg.make_dom_expectation(ensemble),
+        lambda: EventSampler(ensemble, (0.0, 1.0)),
+        lambda: eg.approximate(ensemble, event, BEST, 0.5),
+        lambda: unfold_energies(ensemble, BEST, event),
+    ):
+        with pytest.raises(ConfigError, match="an ensemble has no light of its own; take one of its members"):
+            call()
