@@ -242,7 +242,8 @@ def test_batched_and_scipy_find_the_same(learned, events):
         assert b.log_likelihood >= b.log_likelihood_seed
         # With the rounding errors of float32 SciPy's line searches would stop on their way.
         assert s.diagnostics.converged and s.diagnostics.gradient_norm <= 1e-2
-        assert s.log_likelihood == pytest.approx(b.log_likelihood, abs=0.01)
+        assert b.log_likelihood > s.log_likelihood - 1e-3
+    assert np.median([abs(b.log_likelihood - s.log_likelihood) for b, s in zip(batched, single, strict=True)]) < 1e-3
     np.testing.assert_allclose(
         alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
     )  # neighbours in a batch do not matter

@@ -15,6 +15,7 @@ from evgen_jax.doors import check_events
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
+from evgen_jax.reconstruction.capped_density import with_capped_density
 from evgen_jax.reconstruction.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.covariance import (
     Covariance,
@@ -48,6 +49,7 @@ class Fitter:
       evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
       precise: the same in float64 where there is light; None for a log-likelihood that is not the model's own.
       limited: fits of limited charges, where searches in bright events begin (see `limited_charge`); None likewise.
+      smooth: the same under a largest density of arrival times, where searches begin (see `capped_density`); None likewise.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class Fitter:
     search: Search
     uncertainty: "_Uncertainty | None"
     limited: "Fitter | None"
+    smooth: Evaluator | None = None
 
     def __call__(
         self, events: Sequence[Event], seeds: np.ndarray, to_beat: np.ndarray | None = None
@@ -73,7 +76,7 @@ class Fitter:
     @property
     def compile_seconds(self) -> float:
         """Spent on compilation so far."""
-        parts = (self.evaluator, self.precise, self.limited)
+        parts = (self.evaluator, self.precise, self.limited, self.smooth)
         return sum(part.compile_seconds for part in parts if part is not None)
 
 
@@ -118,7 +121,7 @@ def make_fitter(
         model = replace(model, trafo=plain)
     coordinates = make_coordinates(model, free, default_free, bounds)
     evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
-    precise = limited = None
+    precise = limited = smooth = None
     settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
     if log_likelihood is None:
         own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
@@ -127,8 +130,9 @@ def make_fitter(
     if log_likelihood is None:
         wide = precise_where_lit(model)
         precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
+        smooth = Evaluator(make_log_likelihood(with_capped_density(model)), coordinates, model.variables)
     if method == "batched":
-        search = batched_search(evaluator, precise, settings)
+        search = batched_search(evaluator, precise, settings, smooth)
     else:
         try:
             arguments = checked_scipy_settings({**(optimizer_settings or {}), "method": method})
@@ -138,7 +142,7 @@ def make_fitter(
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
-    return Fitter(model, evaluator, precise, search, uncertainty, limited)
+    return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
 
 
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:

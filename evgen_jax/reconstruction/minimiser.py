@@ -24,6 +24,8 @@ DIFFERENCE = 1e-3
 """Normalised units, of these differences: gradients in float32 give Hessians to some percent."""
 REACHES = (1e-3, 1e-2)
 """Normalised units, within which gradients are taken on all sides of a kink."""
+MAX_RESCUES = 1
+"""Kinks that one problem is led along: a likelihood with pits has one at every step."""
 PATIENCE = 10
 """Iterations over which `stalled` counts."""
 HEAT, OUTLOOK = 5, 6.0
@@ -59,6 +61,7 @@ def minimise(
     start: np.ndarray,
     *,
     inverse: np.ndarray | None = None,
+    plain: np.ndarray | None = None,
     gradient_tolerance: float = 1e-2,
     decrement_tolerance: float | Callable[[np.ndarray], np.ndarray] = 0.0,
     stalled: float = 0.0,
@@ -77,6 +80,7 @@ def minimise(
       evaluate: values and gradients of some of the problems.
       start: [L, n].
       inverse: [n, n] or [L, n, n], inverse Hessians to begin with, positive definite, instead of those at the start.
+      plain: [L], which problems begin along their gradient instead, with a step of length 1 and no Hessian.
       gradient_tolerance: of the largest |component| of the gradient.
       decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian promises; also ends a search. May
         be a function of the values [m].
@@ -97,7 +101,7 @@ def minimise(
     evaluations, iterations = np.ones(count, int), np.zeros(count, int)
     status = np.full(count, "", dtype="U24")
     status[~(np.isfinite(value) & np.all(np.isfinite(gradient), axis=1))] = NOT_FINITE
-    first_value, age = value.copy(), np.zeros(count, int)
+    first_value, age, rescues = value.copy(), np.zeros(count, int), np.zeros(count, int)
     given = inverse is not None
     inverse = np.array(np.broadcast_to(np.zeros((size, size)) if inverse is None else inverse, (count, size, size)))
 
@@ -111,8 +115,9 @@ def minimise(
     def leave_kink(problems: np.ndarray) -> np.ndarray:
         """Moves problems whose own gradient leads nowhere; returns which of them fell."""
         left = np.zeros(len(problems), bool)
+        rescues[problems] += 1
         for reach in REACHES:
-            places = np.flatnonzero(~left)
+            places = np.flatnonzero(~left & (rescues[problems] <= MAX_RESCUES))
             own = problems[places]
             if len(own) == 0:
                 break
@@ -141,10 +146,12 @@ def minimise(
             status[race.behind(value, iterations) & (status == "")] = LEFT_BEHIND
 
     finish()
-    if given:
-        age[:] = 1  # not made here: where it leads nowhere a new one follows
-    else:
-        renew(np.flatnonzero(status == ""))
+    known = np.full(count, given)
+    if plain is not None:
+        known |= plain
+        inverse[plain] = _plain_inverse(gradient[plain], 1.0)
+    age[known] = 1  # not made here: where it leads nowhere a new one follows
+    renew(np.flatnonzero((status == "") & ~known))
     while np.any(status == ""):
         active = np.flatnonzero(status == "")
         step = -np.einsum("lij,lj->li", inverse[active], gradient[active])
@@ -246,14 +253,18 @@ def central_hessian(evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, ste
     return (hessian + np.swapaxes(hessian, 1, 2)) / 2
 
 
+def _plain_inverse(gradient: np.ndarray, length: float) -> np.ndarray:
+    """Multiples of the identity [L, n, n] with which the first step has this length, or that of the gradient if it is less."""
+    norm = np.maximum(np.linalg.norm(gradient, axis=1), 1e-12)
+    return np.eye(gradient.shape[1]) * np.minimum(length / norm, 1.0)[:, None, None]
+
+
 def _first_inverse(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """Inverse Hessians [L, n, n], positive definite: negative curvatures count with their absolute value.
 
     Where a curvature is not finite, a multiple of the identity from the gradient.
     """
-    size = gradient.shape[1]
-    length = np.maximum(np.linalg.norm(gradient, axis=1), 1e-12)
-    plain = np.eye(size) * np.minimum(0.1 / length, 1.0)[:, None, None]
+    size, plain = gradient.shape[1], _plain_inverse(gradient, 0.1)
     usable = np.all(np.isfinite(curvature), axis=(1, 2))
     values, vectors = np.linalg.eigh(np.where(usable[:, None, None], curvature, np.eye(size)))
     largest = np.max(np.abs(values), axis=1, keepdims=True)

@@ -12,6 +12,8 @@ from evgen_jax.reconstruction.minimiser import CONVERGED, LEFT_BEHIND, NOT_FINIT
 
 DECREMENT, STALLED = 1e-4, 5e-3
 """Promised gain in log-likelihood, and gain over ten iterations, below which float32 has done its part."""
+ENOUGH = 0.1
+"""The same gain where a search begins under a largest density: its minimum is near the one that is wanted, not there."""
 NO_GAIN = 1e-7
 """Gain over ten iterations below which float64 has done its own: edges of a likelihood at which it would creep."""
 BEHIND = 2.0
@@ -21,14 +23,20 @@ Search = Callable[..., Minima]
 `to_beat` [E] problems of one event compete: those that fall behind or do not get below it need not be followed."""
 
 
-def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Mapping[str, Any]) -> Search:
+def batched_search(
+    evaluator: Evaluator, precise: Evaluator | None, settings: Mapping[str, Any], smooth: Evaluator | None = None
+) -> Search:
     """All problems at once: BFGS in the network's own precision until that is what limits it, then few steps in float64.
+
+    A problem without rivals is searched twice, with the Hessian at its start and along its gradient, and the better end
+    counts: where a likelihood is rugged one of them often ends in a minimum of no meaning.
 
     Args:
       evaluator, precise: of the same likelihood; without the second the first goes all the way.
       settings: further arguments of `minimise`.
+      smooth: of a likelihood near it without pits, where searches begin unless there are values to beat.
     """
-    return partial(_batched, evaluator, precise, dict(settings))
+    return partial(_batched, evaluator, precise, smooth, dict(settings))
 
 
 def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
@@ -42,37 +50,65 @@ def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
 
 
 def _batched(
-    evaluator: Evaluator, precise: Evaluator | None, settings: dict, batch, which, start, anchors, to_beat=None
-) -> Minima:
-    """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
-
+    evaluator: Evaluator, precise: Evaluator | None, smooth: Evaluator | None, settings: dict,
+    batch, which, start, anchors, to_beat=None,
+) -> Minima:  # fmt: skip
     settings = {"stalled": NO_GAIN, **settings}
-    rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False} if precise else settings
-    race = {} if to_beat is None else {"rivals": which, "to_beat": to_beat}
-    first = minimise(evaluator.problems(batch, which, anchors), start, **rough, **race)
     if precise is None:
-        return first
+        race = {} if to_beat is None else {"rivals": which, "to_beat": to_beat}
+        return minimise(evaluator.problems(batch, which, anchors), start, **settings, **race)
+    count, own = len(start), np.arange(len(start))
+    if to_beat is None:
+        lanes = np.tile(own, 2)
+        rivals, to_beat, plain = lanes, np.full(count, np.inf), np.arange(2 * count) >= count
+    else:
+        lanes, rivals, plain = own, which, None
+    if smooth is None or np.any(np.isfinite(to_beat)):
+        smooth = None
+    rough = smooth or evaluator
+    first = minimise(
+        rough.problems(batch, which[lanes], anchors[lanes]), start[lanes], rivals=rivals, to_beat=to_beat, plain=plain,
+        **{**settings, "decrement_tolerance": DECREMENT, "stalled": ENOUGH if smooth else STALLED, "kinks": False},
+    )  # fmt: skip
+    _end_in_float64(first, precise, settings, batch, which[lanes], anchors[lanes], rivals, to_beat)
+    if smooth is not None:
+        first.first_value[:] = precise.gradient(batch, which, start, anchors)[0][lanes]
+        first.evaluations[:count] += 1
+    return first if plain is None else _better_half(first)
+
+
+def _end_in_float64(
+    first: Minima, precise: Evaluator, settings: dict, batch, which, anchors, rivals: np.ndarray, to_beat: np.ndarray
+) -> None:
+    """Goes on in float64 from those minima that may be the best of their group."""
+    best = np.array(to_beat)
+    np.fmin.at(best, rivals, first.value)
     going_on = (first.status != NOT_FINITE) & (first.status != LEFT_BEHIND)
-    if to_beat is not None:
-        best = np.array(to_beat)
-        np.fmin.at(best, which, first.value)
-        going_on &= (first.value <= best[which] + BEHIND) & (first.value < to_beat[which])
+    going_on &= (first.value <= best[rivals] + BEHIND) & (first.value < to_beat[rivals])
     lanes = np.flatnonzero(going_on)
     if len(lanes) == 0:
-        return first
-
+        return
     evaluate = precise.problems(batch, which[lanes], anchors[lanes])
     last = minimise(evaluate, first.x[lanes], inverse=first.inverse[lanes], refresh=np.inf, **settings)
     for field in ("x", "value", "gradient", "status"):
         getattr(first, field)[lanes] = getattr(last, field)
-    if to_beat is not None:
-        # Sums of float32 terms round differently: what was left behind does not compare with float64.
-        followed = np.zeros(len(to_beat), bool)
-        followed[which[lanes]] = True
-        first.value[~going_on & followed[which]] = np.inf
+    # Sums of float32 terms round differently: what was left behind does not compare with float64.
+    followed = np.zeros(len(to_beat), bool)
+    followed[rivals[lanes]] = True
+    first.value[~going_on & followed[rivals]] = np.inf
     first.evaluations[lanes] += last.evaluations
     first.iterations[lanes] += last.iterations
-    return first
+
+
+def _better_half(found: Minima) -> Minima:
+    """The better of two searches of every problem [2 L], with the evaluations of both."""
+    value = np.where(np.isfinite(found.value), found.value, np.inf).reshape(2, -1)
+    count = value.shape[1]
+    best = np.argmin(value, axis=0) * count + np.arange(count)
+    chosen = Minima(**{field: getattr(found, field)[best] for field in vars(found)})
+    for field in ("evaluations", "iterations"):
+        setattr(chosen, field, getattr(found, field).reshape(2, -1).sum(axis=0))
+    return chosen
 
 
 def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors, to_beat=None) -> Minima:
