@@ -1,10 +1,12 @@
 """Angular acceptance of a DOM in hole ice: the unified two-parameter model in analytic form.
 
 Eller & Rongen et al., arXiv:2307.15298: S(c; p0, p1) = M(c) + p0 U(c) + p1 V(c) with cubic splines M, U, V;
-the acceptance is max(S, 0), scaled to an integral of 0.68 over cos(eta).
+the acceptance is max(S, 0), scaled to an integral of 0.68 over cos(eta). Event-Generator interpolates linearly in a table of it,
+which is here for models that were trained so.
 """
 
 from functools import lru_cache
+from itertools import product
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,8 @@ MEAN = (0.0, 0.14623077, 0.26576604, 0.4832101, 0.63038745, 0.57494938, 0.489910
 FIRST = (0.0, -0.00545327, 0.01655248, -0.1366884, -0.07822519, 0.51390016, 0.84308956)
 SECOND = (0.0, -0.45087175, -0.51799428, 0.24076603, 0.60613246, 0.30925652, -0.08597765)
 BASELINE = (0.25, -0.06)
+TABLE = ((-1.0, 1.0, 30), (-0.5, 0.5, 20), (-0.15, 0.05, 20))
+"""Event-Generator's table: first and last value and number of nodes in cos(eta), p0 and p1."""
 
 
 @lru_cache(maxsize=1)
@@ -52,3 +56,52 @@ def angular_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
     for knot, jump in zip(KNOTS[1:-1], jumps.T, strict=True):
         value = value + combined(jump).astype(dtype) * jnp.maximum(c - float(knot), 0) ** 3
     return 0.68 * jnp.maximum(value, 0) / combined(integrals).astype(dtype)
+
+
+@lru_cache(maxsize=1)
+def acceptance_table() -> np.ndarray:
+    """The acceptance at the nodes of `TABLE` [30, 20, 20], float64; Event-Generator's own table to 8e-9."""
+    splines = [CubicSpline(KNOTS, values, bc_type="clamped") for values in (MEAN, FIRST, SECOND)]
+    cos_eta, p0, p1 = (np.linspace(*axis) for axis in TABLE)
+
+    def combined(mean, first, second) -> np.ndarray:
+        return (
+            np.asarray(mean)[..., None, None]
+            + np.multiply.outer(first, p0)[..., None]
+            + np.multiply.outer(second, p1)[..., None, :]
+        )
+
+    values = combined(*(spline(cos_eta) for spline in splines))
+    table: np.ndarray = 0.68 * np.maximum(values, 0) / combined(*(spline.integrate(-1, 1) for spline in splines))
+    return table
+
+
+def tabulated_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
+    """`angular_acceptance` as Event-Generator has it: linear between the nodes of a table, up to 0.011 beside the formula.
+
+    Its gradient jumps at the nodes; second derivatives by one argument are zero. Beyond the table the value at its edge
+    holds, with a gradient of zero along what left it (Event-Generator: NaN).
+
+    Args, returns: as `angular_acceptance`.
+    """
+    dtype = jnp.result_type(cos_eta)
+    table = jnp.asarray(acceptance_table(), dtype)
+    below, shares = [], []
+    for value, (first, last, count) in zip((cos_eta, p0, p1), TABLE, strict=True):
+        place = (jnp.asarray(value, dtype) - first) * ((count - 1) / (last - first))
+        # Not jnp.clip, which halves the gradient at the edge itself, where light comes straight from below.
+        place = jnp.where(place < 0, 0, jnp.where(place > count - 1, count - 1, place))
+        node = jnp.clip(jnp.floor(place), 0, count - 2).astype(jnp.int32)
+        below.append(node)
+        shares.append(place - node)
+    total = jnp.zeros(jnp.broadcast_shapes(*(jnp.shape(node) for node in below)), dtype)
+    for corner in product((0, 1), repeat=3):
+        share = jnp.ones((), dtype)
+        for side, fraction in zip(corner, shares, strict=True):
+            share = share * (fraction if side else 1 - fraction)
+        total = total + share * table[tuple(node + side for node, side in zip(below, corner, strict=True))]
+    return total
+
+
+ACCEPTANCES = {"formula": angular_acceptance, "table": tabulated_acceptance}
+"""What `angular_acceptance` of a learned source may be."""

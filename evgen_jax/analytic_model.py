@@ -10,7 +10,7 @@ from evgen_jax.building.learned import additional_parameters
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.detector import Detector
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.model import Model
 from evgen_jax.parameters import kind_of
 from evgen_jax.trafo import Trafo
@@ -42,7 +42,11 @@ def analytic_counterpart(
       ConfigError: a source that has no analytic counterpart.
     """
     if settings.load_dir is not None:
-        return analytic_counterpart(load_settings(settings.load_dir), load_settings, where)
+        try:
+            section = load_settings(settings.load_dir)
+        except EvgenError as error:
+            raise ConfigError(f"{where}.load_dir: {error}") from None
+        return analytic_counterpart(section, load_settings, where)
     name, config = short_name(settings.model_class or ""), settings.config
     if settings.multi_source_bases:
         bases = {
@@ -58,7 +62,7 @@ def analytic_counterpart(
         return settings
     if name == "DefaultNoiseModel":
         return ModelSettings(model_class="AnalyticNoiseModel")
-    ice = list(additional_parameters(config))
+    ice = list(additional_parameters(config, where))
     if name == "DefaultCascadeModel":
         return ModelSettings(model_class="AnalyticCascadeModel", config={"ice_parameters": ice})
     if name == "EnteringSphereInfTrack":

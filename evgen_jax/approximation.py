@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event, bucket
 from evgen_jax.light_yield import LightYield
@@ -121,15 +122,14 @@ def approximate(
       An approximation; where none is cheaper than the exact model, that one (with a warning).
 
     Raises:
-      ReconstructionError: accuracy or reach not above 0, or a hypothesis of wrong length.
+      ReconstructionError: accuracy or reach not above 0.
+      HypothesisError, DataError: a hypothesis or an event of another model.
     """
+    check_event(event, model.detector)
+    check_hypothesis(hypothesis, model.parameter_names)
     hypothesis = np.asarray(hypothesis, np.float64)
     if not (accuracy > 0 and reach > 0):
         raise ReconstructionError(f"accuracy and reach must be above 0, got {accuracy} and {reach}.")
-    if hypothesis.shape != (len(model.parameter_names),):
-        raise ReconstructionError(
-            f"expected a hypothesis of {len(model.parameter_names)} parameters, got shape {hypothesis.shape}."
-        )
     steps = np.random.default_rng(seed).normal(size=(NUM_TRIALS + 1, len(hypothesis))).clip(-2, 2)
     drawn = hypothesis + reach * steps * step_sizes(model, hypothesis)
     drawn = np.where(_energies(model), np.maximum(drawn, 0), drawn)
@@ -154,7 +154,7 @@ class _Task:
     def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
         self.model, self.event, self.hypothesis = model, event, hypothesis
         self.trials, self.check = drawn[:-1], drawn[-1]
-        self.largest = largest_base(model.source, jnp.asarray(hypothesis))
+        self.largest = largest_base(model.source, jnp.asarray(hypothesis), model.detector)
         self.light = self._light(model.source, model.variables)
         self._exact: dict[bytes, np.ndarray] = {}
 
@@ -181,7 +181,9 @@ class _Task:
         for number in (n for n in LADDER if 2 * n <= self.largest):
             if found and number >= min(entry[0] for entry in found):
                 break  # already the groups alone cost more
-            far = group_sources(self.model.source, self.model.variables, jnp.asarray(self.hypothesis), number)
+            far = group_sources(
+                self.model.source, self.model.variables, jnp.asarray(self.hypothesis), self.model.detector, number
+            )
             whole = self._joined(far, np.zeros(0, int))
             errors = np.max([np.abs(self._losses(*whole, p) - self.exact(p))[:-1] for p in self.trials], axis=0)
             order = np.argsort(-errors)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
@@ -37,6 +38,7 @@ class Detector(struct.PyTreeNode):
         (such as eastings and northings). Hypotheses are relative to it; files hold the table's coordinates.
       ignored: labels of modules that belong to the experiment but not to this array, such as IceTop's; their pulses are
         left out and counted. Any other label that is not in the table is an error.
+      extent: [2, 3], m, box of the whole array where this is a part of one; None: that of `position`.
     """
 
     position: Array
@@ -48,10 +50,18 @@ class Detector(struct.PyTreeNode):
     name: str = struct.field(pytree_node=False, default="detector")
     origin: tuple[float, float, float] = struct.field(pytree_node=False, default=(0.0, 0.0, 0.0))
     ignored: tuple[LabelRange, ...] = struct.field(pytree_node=False, default=())
+    extent: Array | None = None
 
     @property
     def num_doms(self) -> int:
         return self.position.shape[0]
+
+    @property
+    def box(self) -> Array:
+        """Lowest and highest coordinates of the array [2, 3], m."""
+        if self.extent is not None:
+            return self.extent
+        return jnp.stack([jnp.min(self.position, axis=0), jnp.max(self.position, axis=0)])
 
     def dom_index(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
         """Positions [P] in the tables of modules given by their labels [P] (host side); -1 for unknown ones."""
@@ -147,6 +157,7 @@ def whole_labels(labels: np.ndarray) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.dtype.kind in "iub":
         return np.where((labels >= 0) & (labels <= np.iinfo(np.int64).max), labels, 0).astype(np.int64) - (labels < 0)
+    labels = labels.astype(np.float64)
     whole = np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0) & (labels < 2.0**62)
     return np.where(whole, labels, -1).astype(np.int64)
 

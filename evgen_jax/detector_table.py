@@ -62,6 +62,8 @@ def read_detector_table(path: Path) -> DetectorTable:
     if len(kept) < 2:
         raise DetectorError(f"{path}: expected a header line and one line per DOM, got {len(kept)} lines.")
     rows = list(csv.reader(line for _, line in kept))
+    if len(rows) != len(kept):
+        raise DetectorError(f"{path}: a quotation mark is opened and not closed; modules need none.")
     values = _columns(path, [c.strip() for c in rows[0]], rows[1:], [i for i, _ in kept[1:]])
     name, origin, ignored = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
     position = np.stack([values[c] for c in "xyz"], axis=1)
@@ -171,6 +173,8 @@ def _directives(
         elif key == "origin":
             try:
                 x, y, z = map(float, text.replace(",", " ").split())
+                if not np.all(np.isfinite([x, y, z])):
+                    raise ValueError
             except ValueError:
                 raise DetectorError(f"{path}: '# origin: {text}': expected three numbers, in m.") from None
             origin = (x, y, z)

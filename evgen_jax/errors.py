@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class EvgenError(Exception):
@@ -32,8 +33,18 @@ class ModelDirectoryError(EvgenError):
     """An exported model that is missing, damaged or in the way."""
 
 
+class HypothesisError(EvgenError):
+    """A hypothesis that has not the parameters of the model."""
+
+
 class ReconstructionError(EvgenError):
     """A fit that cannot be started."""
+
+
+def shown(value: Any) -> str:
+    """A given value as messages show it: its beginning, where it is long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

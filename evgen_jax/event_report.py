@@ -19,7 +19,7 @@ from evgen_jax.plots.event import arrival_times, event_display, expectation, lig
 from evgen_jax.plots.uncertainty import corner, profile, sky
 from evgen_jax.reconstruction.fit import Fitter
 from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
+from evgen_jax.reconstruction.prior_density import make_prior, parameters_of_loss_priors, prior_limits
 from evgen_jax.reconstruction.profile import scan_profile
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sky_file import write_sky_map
@@ -147,7 +147,10 @@ def _posterior(directory: Path, figures: list, model: Model, event: Event, best:
     figures.append(
         ("Posterior", corner(directory / "posterior.png", found, model.parameter_names, best, settings.notice))
     )
-    return {"prior (flat in all else)": json.dumps(settings.priors)} | posterior_notes(found, model.parameter_names)
+    stated = {"prior (flat in all else)": json.dumps(settings.priors)}
+    if left_out := parameters_of_loss_priors(model):
+        stated["priors of the fit that the posterior leaves out"] = ", ".join(left_out)
+    return stated | posterior_notes(found, model.parameter_names)
 
 
 def posterior_notes(found: Posterior, names: Sequence[str]) -> dict[str, str]:

@@ -18,19 +18,19 @@ from evgen_jax.building.model import (
 )
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSettings
 from evgen_jax.data.batches import BatchStream, dark_share, find_files
+from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags, label_names
 from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.detector import Detector, fingerprint, load_detector
-from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.errors import ConfigError, DataError, TrafoError
 from evgen_jax.files import set_aside
 from evgen_jax.model import Model
-from evgen_jax.model_directory import load_model
+from evgen_jax.model_directory import is_model, is_run, load_model, part_of
 from evgen_jax.priors import check_priors
-from evgen_jax.trafo import Trafo, fit_trafo, load_trafo
+from evgen_jax.trafo import TRAFO_FILE, Trafo, fit_trafo, load_trafo
 
 LOGGER = logging.getLogger("evgen_jax")
-TRAFO_FILE = "trafo.json"
 
 
 def experiment_detector(config: ExperimentConfig) -> Detector:
@@ -43,7 +43,7 @@ def hypothesis_names(config: ExperimentConfig) -> tuple[str, ...]:
     Raises:
       ConfigError: the labels are not as many as the model's parameters (both are listed).
     """
-    names = parameter_names(config.model_settings, load_model)
+    names = parameter_names(config.model_settings, load_part)
     labels = label_names(config.data_handler_settings)
     if labels and len(labels) != len(names):
         raise ConfigError(
@@ -99,6 +99,9 @@ def create_trafo(
                     raise DataError(f"none of the {len(files)} files can be used; the last one: {error}") from None
                 continue
             report.add(file)
+            if file.notes():
+                LOGGER.warning("%s", file.notes())
+            compare_with_detector(file, detector)
             yield labels[:remaining]
             remaining -= len(labels)
 
@@ -143,11 +146,31 @@ def trafo_origin(config: ExperimentConfig, detector: Detector) -> dict[str, Any]
 
 
 def experiment_trafo(config: ExperimentConfig) -> Trafo:
-    return load_trafo(Path(config.data_trafo_settings.model_dir) / TRAFO_FILE, hypothesis_names(config))
+    """The transformation of the model's parameters; that of the same parameters under another prefix serves as well.
+
+    Raises:
+      TrafoError: missing, of other parameters, or with logarithms where the labels of this configuration have none.
+    """
+    path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
+    names, flags = hypothesis_names(config), label_log_flags(config.data_handler_settings)
+    trafo = load_trafo(path, names)
+    for name, own, wanted in zip(names, trafo.log, flags, strict=False):  # no flags where there are no labels
+        if own != wanted:
+            raise TrafoError(
+                f"{path}: takes '{name}' {'as ln(1 + p)' if own else 'as it is'}, but label_settings.trafo_log of this "
+                f"configuration says {wanted}. Give one of them another file, or run create-trafo with this configuration."
+            )
+    return trafo
 
 
 def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
     """The model with fresh weights (or those of `load_dir`), its detector, transformation and loss."""
+    own = config.model_settings.data_trafo_settings
+    if own and config.model_settings.load_dir is None and own.get("model_dir") != config.data_trafo_settings.model_dir:
+        raise ConfigError(
+            f"model_settings.data_trafo_settings: names {own.get('model_dir')}, but the transformation of the whole model is "
+            f"that of data_trafo_settings, {config.data_trafo_settings.model_dir}. Leave it out here."
+        )
     detector = jax.tree.map(jnp.asarray, experiment_detector(config))
     trafo = experiment_trafo(config) if trafo is None else trafo
     if not config.model_manager_settings.allow_rebuild_base_models:
@@ -163,12 +186,33 @@ def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
     return Model(source, variables, trafo, detector, loss, saved_settings(config))
 
 
+def load_part(path: str) -> Model:
+    """An exported model or that of the latest checkpoint of a training run, or a part of it: 'RUN/track/cascade'.
+
+    'models_0000', which Event-Generator has between a run and its parts, may be left out or stand there.
+
+    Raises:
+      EvgenError: nothing of that kind lies there, or not the part.
+    """
+    # The programs of training use this file.
+    from evgen_jax.training.load import load_run
+
+    for directory in (Path(path), *Path(path).parents):
+        parts = Path(path).relative_to(directory).parts
+        parts = parts[1:] if parts[:1] == ("models_0000",) else parts
+        if is_model(directory):
+            return part_of(load_model(directory), parts, str(directory))
+        if is_run(directory):
+            return part_of(load_run(directory), parts, str(directory))
+    return load_model(path)  # which says what lies there
+
+
 def _load_base(directory: str, detector: Detector) -> Model:
-    """An exported model as a part of this one; it must be for the same detector."""
-    base = load_model(directory)
+    """A trained model as a part of this one; it must be for the same detector."""
+    base = load_part(directory)
     if fingerprint(base.detector) != fingerprint(detector):
         raise ConfigError(
-            f"load_dir: {directory} was trained for the detector '{base.detector.name}' with "
+            f"{directory} was trained for the detector '{base.detector.name}' with "
             f"{base.detector.num_doms} DOMs, which is not '{detector.name}' of detector_settings.geometry with "
             f"{detector.num_doms} DOMs."
         )
@@ -187,7 +231,7 @@ def _check_loaded(settings: ModelSettings, where: str) -> None:
 def saved_settings(config: ExperimentConfig) -> dict[str, Any]:
     """What an exported model says about itself, as plain values."""
     plain = config.model_dump(mode="json")
-    plain["model_settings"] = resolve_settings(config.model_settings, load_model)
+    plain["model_settings"] = resolve_settings(config.model_settings, load_part)
     return plain
 
 

@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def check_activation(name: str) -> None:
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ConfigError(
             f"activation '{name}' is unknown; known: {', '.join(repr(a) for a in ACTIVATIONS)}."
             + suggestion(name, ACTIVATIONS)

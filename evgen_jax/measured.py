@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+LARGEST = 1e30
+"""PE and ns; what is larger has no place in float32, and in no detector."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -33,7 +36,7 @@ class Measured:
 def faults(measured: Measured) -> dict[int, str]:
     """What is wrong with an event, by its number: the first pulse, window or readout that cannot be."""
     found: dict[int, str] = {}
-    bad = ~(np.isfinite(measured.charge) & (measured.charge >= 0) & np.isfinite(measured.time))
+    bad = ~((measured.charge >= 0) & (measured.charge < LARGEST) & (np.abs(measured.time) < LARGEST))
     for i in np.flatnonzero(bad):
         found.setdefault(
             int(measured.event[i]),
@@ -41,7 +44,7 @@ def faults(measured: Measured) -> dict[int, str]:
             "negative, times finite",
         )
     start, stop = measured.window.T
-    for i in np.flatnonzero(~(np.isfinite(start) & np.isfinite(stop) & (start <= stop))):
+    for i in np.flatnonzero(~_are_windows(start, stop)):
         found.setdefault(
             int(measured.window_event[i]),
             f"has an excluded time window from {start[i]} to {stop[i]} ns; windows must be finite and must not stop "
@@ -49,7 +52,7 @@ def faults(measured: Measured) -> dict[int, str]:
         )
     if measured.readout is not None:
         start, stop = measured.readout.T
-        for e in np.flatnonzero(~(np.isfinite(start) & np.isfinite(stop) & (start <= stop))):
+        for e in np.flatnonzero(~_are_windows(start, stop)):
             unknown = np.isnan(start[e]) and np.isnan(stop[e])
             found.setdefault(
                 int(e),
@@ -59,6 +62,10 @@ def faults(measured: Measured) -> dict[int, str]:
                 "it starts",
             )
     return found
+
+
+def _are_windows(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    return (np.abs(start) < LARGEST) & (np.abs(stop) < LARGEST) & (start <= stop)
 
 
 def without_events(measured: Measured, numbers: list[int]) -> Measured:

@@ -12,6 +12,7 @@ from jax import Array
 
 from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.detector import Detector
+from evgen_jax.doors import check_event, check_hypothesis, check_times
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.event import Event, Pulses, Windows
 from evgen_jax.likelihood import DEFAULT_LOSS, Loss, LossParts, floored, pulse_cdf, pulse_pdf
@@ -102,6 +103,9 @@ def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variabl
 
     Args:
       model, loss: as in `make_log_likelihood`.
+
+    Raises:
+      HypothesisError, DataError: when the result is called (or traced): as `make_log_likelihood`.
     """
     if isinstance(model, Ensemble):
         members = [make_loss_parts(member, loss) for member in model.members]
@@ -114,13 +118,21 @@ def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variabl
     source, detector, terms = model.source, model.detector, loss or model.loss
 
     def loss_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
+        check_hypothesis(hypothesis, source.parameter_names)
+        check_event(event, detector)
+        hypothesis = jnp.asarray(hypothesis)
         return terms.parts(source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative), event)
 
     return loss_parts
 
 
-def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], Array]:
-    """The log-likelihood of one event, with the log of the priors if there are any, as a pure function (variables, hypothesis [H], event) -> scalar.
+def make_log_likelihood(
+    model: Model, loss: Loss | None = None, *, priors: bool = True
+) -> Callable[[Variables, Array, Event], Array]:
+    """The log-likelihood of one event as a pure function (variables, hypothesis [H], event) -> scalar.
+
+    It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of
+    one's own leave them out, or they count twice.
 
     It composes with jit, vmap, grad, hessian and pmap. The sum over DOMs and pulses is done in float64 where JAX has
     it enabled (`jax.enable_x64`), the network in the model's own precision.
@@ -128,13 +140,20 @@ def make_log_likelihood(model: Model, loss: Loss | None = None) -> Callable[[Var
     Args:
       model: its weights are not used, they are an argument of the result.
       loss: other likelihood terms than the model's own.
+      priors: whether the log of the loss's priors is added.
+
+    Raises:
+      HypothesisError: when the result is called (or traced) with another number of parameters.
+      DataError: when it is called with something else than one event of the model's detector.
     """
     parts, names, terms = make_loss_parts(model, loss), model.parameter_names, loss or model.loss
 
     def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
+        check_event(event, model.detector)
         # Events are made with numpy, whose arrays cannot be indexed by traced ones when a function is closed over them.
         event = jax.tree.map(jnp.asarray, event)
-        return -parts(variables, hypothesis, event).total() - terms.prior(names, hypothesis)
+        value = -parts(variables, hypothesis, event).total()
+        return value - terms.prior(names, jnp.asarray(hypothesis)) if priors else value
 
     return log_likelihood
 
@@ -156,10 +175,17 @@ def make_dom_expectation(
     Args:
       model: as in `make_log_likelihood`.
       readout: readout window in ns, which noise needs.
+
+    Raises:
+      ConfigError: for an ensemble.
+      HypothesisError, DataError: when the result is called (or traced) with other shapes.
     """
     check_no_ensemble(model)
 
     def of_hypothesis(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
+        check_hypothesis(hypothesis, model.parameter_names)
+        check_times(times)
+        hypothesis, times = jnp.asarray(hypothesis), jnp.asarray(times)
         return dom_expectation(model.source, variables, hypothesis, times, model.detector, jnp.asarray(readout))
 
     return of_hypothesis
@@ -219,11 +245,17 @@ def make_sampler(
       model: as in `make_log_likelihood`.
       readout: readout window in ns, which noise needs.
       max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
+
+    Raises:
+      ConfigError: for an ensemble.
+      HypothesisError: when the result is called (or traced) with another number of parameters.
     """
     check_no_ensemble(model)
     source, detector, num_doms = model.source, model.detector, model.detector.num_doms
 
     def sampler(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:
+        check_hypothesis(hypothesis, model.parameter_names)
+        hypothesis = jnp.asarray(hypothesis)
         key_count, key_time = jax.random.split(key)
         event = _probe(num_doms, jnp.zeros(num_doms), readout)
         light = source.light_yield(variables, hypothesis, event, detector)

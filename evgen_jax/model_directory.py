@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.detector import load_detector
-from evgen_jax.errors import ModelDirectoryError
+from evgen_jax.errors import ModelDirectoryError, suggestion
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.trafo import load_trafo
@@ -85,12 +85,34 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
     (directory / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")
 
 
+def part_of(model: Model, path: Sequence[str], where: str) -> Model:
+    """A part of a model as a model of its own.
+
+    Args:
+      model: a multi-source.
+      path: names of bases, from the outermost: ('track', 'cascade').
+      where: what the model was loaded from, for messages.
+
+    Raises:
+      ModelDirectoryError: it has no such part; those that it has are listed.
+    """
+    for name in path:
+        bases = dict(model.source.bases) if isinstance(model.source, MultiSource) else {}
+        if name not in bases or not model.settings["model_settings"].get("multi_source_bases"):
+            raise ModelDirectoryError(
+                f"{where}: has no part '{name}'; parts: {', '.join(bases) or 'none'}." + suggestion(name, bases)
+            )
+        model = _part(model, name, bases[name])
+    return model
+
+
 def _part(model: Model, name: str, base: Any) -> Model:
     """A base of a multi-source as a model of its own."""
     assert isinstance(model.source, MultiSource)
     trafo = getattr(base, "trafo", None) or model.source.expand.base_trafos(model.trafo)[name]
     section = dict(model.settings["model_settings"])
     own = dict(section["multi_source_bases"][name])
+    own["data_trafo_settings"] = None  # its transformation comes along
     for key in ("decoder_settings", "decoder_charge_settings"):
         own[key] = own.get(key) or section.get(key)
     settings = {**model.settings, "model_settings": own}
@@ -166,9 +188,49 @@ def architecture_difference(model: Mapping[str, tuple], stored: Mapping[str, tup
     return "\n".join(lines)
 
 
+def is_model(directory: Path) -> bool:
+    """Whether a directory looks like one that `save_model` wrote."""
+    return (directory / CHECKSUMS).is_file()
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory looks like that of a training."""
+    return (directory / "training_steps.json").is_file() and (directory / "checkpoints").is_dir()
+
+
+def members(directory: Path) -> list[Path]:
+    """The models of an exported ensemble, in order; empty if it is none."""
+    return sorted(p for p in directory.glob("models_[0-9][0-9][0-9][0-9]") if is_model(p))
+
+
+def _what_it_is(directory: Path) -> str:
+    """What stands in place of a model, and what to do about it."""
+    if directory.is_file():
+        return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
+    if not directory.exists():
+        beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
+        return "does not exist; expected a model directory." + suggestion(directory.name, beside)
+    if is_run(directory):
+        configurations = sorted(directory.glob("config_[0-9]*.yaml"))
+        config = configurations[-1] if configurations else "CONFIG"
+        return (
+            f"is a training run, not an exported model. Export it with: evgen-jax export {config} -o DIR; as load_dir of a "
+            "configuration it serves as it is."
+        )
+    if (directory / "configuration.yaml").is_file():
+        return (
+            "was written by Event-Generator: weights of TensorFlow and pickles, which are not read. Train its configuration "
+            "here with: evgen-jax train CONFIG"
+        )
+    if members(directory):
+        names = ", ".join(p.name for p in members(directory))
+        return f"is an ensemble, which evgen-jax reconstruct fits as a whole; single models in it: {names}."
+    return f"is no model directory ({CHECKSUMS} is missing), which evgen-jax export CONFIG -o DIR writes."
+
+
 def _verify(directory: Path) -> None:
-    if not (directory / CHECKSUMS).is_file():
-        raise ModelDirectoryError(f"{directory}: is no model directory ({CHECKSUMS} is missing).")
+    if not is_model(directory):
+        raise ModelDirectoryError(f"{directory}: {_what_it_is(directory)}")
     try:
         sums = json.loads((directory / CHECKSUMS).read_text())
         items = list(sums.items())

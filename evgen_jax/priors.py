@@ -129,6 +129,12 @@ def penalty(priors: Sequence[Prior], parameter_names: Sequence[str], hypothesis:
     return total
 
 
+def penalised(priors: Sequence[Prior], parameter_names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the parameters of a hypothesis that have a prior."""
+    places = {i for prior in priors for i in _find(prior.name, parameter_names)}
+    return tuple(parameter_names[i] for i in sorted(places))
+
+
 def check_priors(priors: Sequence[Prior], parameter_names: Sequence[str]) -> None:
     """Raises ConfigError for a prior that was asked for and finds no parameter."""
     for prior in priors:

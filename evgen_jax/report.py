@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.event_report import ReportSettings, report_event
 from evgen_jax.model import Model
 from evgen_jax.reconstruction.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
 from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 
 
 def report_file(
@@ -51,8 +50,8 @@ def report_file(
         if number >= len(found):
             raise DataError(f"{file}: --event {number}: the file has {len(found)} events, counted from 0.")
         event = found.event(number)
-        if not np.any(np.asarray(event.pulses.mask)):
-            raise DataError(f"{file}: --event {number} has no usable pulse; there is nothing to show.")
+        if is_dark(event):
+            raise DataError(f"{file}: --event {number} has {DARK}; there is nothing to show.")
         (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
         run, own, *rest = (int(i) for i in found.ids[number])
         name = f"run_{run:06d}_event_{own:06d}" + "".join(f"_{i}" for i in rest if i)

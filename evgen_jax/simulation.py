@@ -13,18 +13,19 @@ from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
-from evgen_jax.detector import Detector, fingerprint
-from evgen_jax.errors import ConfigError
+from evgen_jax.detector import Detector, fingerprint, geometry_fingerprint
+from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.event import Event, bucket
-from evgen_jax.experiment import experiment_detector, hypothesis_names
+from evgen_jax.experiment import experiment_detector, hypothesis_names, load_part
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.model import Model, make_sampler
-from evgen_jax.model_directory import load_model, model_identity
+from evgen_jax.model_directory import model_identity
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.packing import build_event
 from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.sources.source import Source
+from evgen_jax.time_anchor import anchor_of, shifted_times
 
 SEED_TABLE = "SmearedSeed"
 TOGETHER = 1 << 20
@@ -119,16 +120,20 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
     """The exported model that the configuration names, or the analytic counterpart of the model to train."""
     if config.simulation_settings.model:
-        model = load_model(config.simulation_settings.model)
-        if fingerprint(model.detector) != fingerprint(detector):
+        try:
+            model = load_part(config.simulation_settings.model)
+        except EvgenError as error:
+            raise ConfigError(f"simulation_settings.model: {error}") from None
+        if geometry_fingerprint(model.detector) != geometry_fingerprint(detector):
             raise ConfigError(
                 f"simulation_settings.model: {config.simulation_settings.model} was made for the detector "
-                f"'{model.detector.name}', which is not '{detector.name}' of detector_settings.geometry."
+                f"'{model.detector.name}' with {model.detector.num_doms} modules, which is not '{detector.name}' of "
+                f"detector_settings.geometry with {detector.num_doms} modules."
             )
         return model
 
     def load_settings(directory: str) -> ModelSettings:
-        return validate(ModelSettings, load_model(directory).settings["model_settings"], directory)
+        return validate(ModelSettings, load_part(directory).settings["model_settings"], directory)
 
     return analytic_model(detector, analytic_counterpart(config.model_settings, load_settings))
 
@@ -146,9 +151,12 @@ class EventSampler:
     """Simulates many events of a model, batched; the compiled functions are kept between calls."""
 
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
-        self._model, self._readout, self._batch = model, readout, batch
+        # Drawn in float32, with times from the begin of the readout where that is large.
+        self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
+        self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
+        self._model, self._batch = model, batch
         self._compiled: dict[int, Callable] = {}
-        probe = empty_event(model.detector.num_doms, readout)
+        probe = empty_event(model.detector.num_doms, self._readout)
 
         @jax.jit
         def expected(hypothesis: jax.Array) -> jax.Array:
@@ -168,7 +176,8 @@ class EventSampler:
     ) -> dict[str, np.ndarray]:
         """Pulses (event, dom, time, charge) of hypotheses [E, H], within the readout window."""
         keys = jax.random.split(key, len(hypotheses))
-        physical = jnp.asarray(hypotheses, jnp.float32)
+        moved = shifted_times(self._model.parameter_names, hypotheses, -self._anchor)
+        physical = jnp.asarray(moved, jnp.float32)
         expected = np.asarray(jax.lax.map(self._expected, physical))
         # Events of similar brightness together: all events of a batch are padded to the brightest.
         order, out, start = np.argsort(expected), [], 0
@@ -193,7 +202,7 @@ class EventSampler:
             out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
         event, dom, time = (np.concatenate(parts) for parts in zip(*out, strict=True))
         inside = (time >= self._readout[0]) & (time <= self._readout[1])
-        event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64)
+        event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64) + self._anchor
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
 
@@ -201,7 +210,7 @@ class EventSampler:
         """Events [E] of hypotheses [E, H] in the model's detector; every photoelectron counts 1 PE."""
         pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
         detector = self._model.detector
-        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=self._readout,
+        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
                             usable=np.asarray(detector.usable))  # fmt: skip
 
 

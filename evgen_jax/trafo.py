@@ -1,6 +1,7 @@
 """The data transformation: mean, spread and log flag per hypothesis parameter."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from evgen_jax.files import write_whole
 
 FORMAT = 1
 ORIGIN = "made_from"
+TRAFO_FILE = "trafo.json"
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,20 @@ class Trafo:
 def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -> Trafo:
     """Reads a transformation written by `Trafo.save`.
 
+    Args:
+      path: of the file.
+      parameter_names: of the model. One that was fitted for the same parameters under another prefix, as x or cascade_x,
+        serves as well and gets these names.
+
     Raises:
       TrafoError: missing, not a transformation, or fitted for parameters other than `parameter_names`.
     """
     path = Path(path)
+    if not path.is_file() and (path.parent / "data.pickle").is_file():
+        raise TrafoError(
+            f"{path.parent}: holds a data transformation of Event-Generator, which is a pickle and not read. Make one with: "
+            "evgen-jax create-trafo CONFIG"
+        )
     if not path.is_file():
         raise TrafoError(f"{path}: no data transformation there. Make it with: evgen-jax create-trafo CONFIG")
     try:
@@ -97,6 +109,8 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrafoError(f"{path}: is no data transformation ({error}). Run create-trafo again.") from None
     if parameter_names is not None and tuple(parameter_names) != trafo.parameter_names:
+        if same_roles(trafo.parameter_names, parameter_names):
+            return trafo.select(range(len(parameter_names)), parameter_names)
         raise TrafoError(
             f"{path}: was fitted for the parameters {', '.join(trafo.parameter_names)}, but the model has "
             f"{', '.join(parameter_names)}. Run create-trafo with this configuration."
@@ -107,6 +121,30 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
 def read_origin(path: str | Path) -> dict[str, Any] | None:
     """From which data and settings a transformation was made; None if it does not say."""
     return json.loads(Path(path).read_text()).get(ORIGIN)
+
+
+def same_roles(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two lists name the same parameters in the same order, but for one prefix and the ways to write time.
+
+    A cascade alone has x, y, z ...; as a part of a multi-source cascade_x, cascade_y, cascade_z ....
+    """
+    if len(names) != len(others):
+        return False
+    if len(names) == 1:  # nothing tells its prefix from its name
+        one, other = _written_out(names[0]), _written_out(others[0])
+        return one == other or one.endswith(f"_{other}") or other.endswith(f"_{one}")
+    return _without_prefix(names) == _without_prefix(others)
+
+
+def _written_out(name: str) -> str:
+    return re.sub(r"(^|_)t$", r"\1time", name)
+
+
+def _without_prefix(names: Sequence[str]) -> list[str]:
+    parts = [_written_out(name).split("_") for name in names]
+    while all(len(p) > 1 and p[0] == parts[0][0] for p in parts):
+        parts = [p[1:] for p in parts]
+    return ["_".join(p) for p in parts]
 
 
 def fit_trafo(

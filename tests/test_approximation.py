@@ -10,7 +10,7 @@ import evgen_jax as eg
 from evgen_jax.approximation import step_sizes
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.errors import HypothesisError, ReconstructionError
 from evgen_jax.model import Model, make_log_likelihood
 from evgen_jax.multi_sources.grouped import group_cascades, group_sources, merge
 from evgen_jax.multi_sources.near_and_far import NearAndFar, choose_doms, part_of_variables
@@ -100,7 +100,7 @@ def test_wrong_arguments_are_refused(task):
     model, hypothesis, event = task
     with pytest.raises(ReconstructionError, match="must be above 0, got 0 and 0.02"):
         eg.approximate(model, event, hypothesis, 0)
-    with pytest.raises(ReconstructionError, match=r"expected a hypothesis of 207 parameters, got shape \(7,\)"):
+    with pytest.raises(HypothesisError, match=r"expected a hypothesis of 207 parameters, got shape \(7,\)"):
         eg.approximate(model, event, hypothesis[:7], 0.5)
 
 

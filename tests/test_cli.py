@@ -1,6 +1,9 @@
 """The commands as a user types them: the three steps, wrong input, exit codes."""
 
+import csv
 import json
+import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection
@@ -8,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import chex
 import h5py
 import numpy as np
 import pytest
@@ -56,12 +60,15 @@ def test_events_with_a_missing_seed_are_marked_and_the_run_goes_on(exported, exp
         rows = events["SmearedSeed"][:]
         rows["x"][3] = np.nan
         events["SmearedSeed"][:] = rows
-    code, out, _ = command("reconstruct", exported / "exported", file, "-o", tmp_path / "fits.hdf5")
-    assert code == 3 and "5 events fitted, 1 failed" in out
-    with h5py.File(tmp_path / "fits.hdf5") as table:
-        rows = table["Variables"][:]
-    assert rows["status"][3].decode() == "failed: the seed is missing or not finite"
-    assert np.isnan(rows["log_likelihood"][3]) and np.all(np.isfinite(rows["log_likelihood"][4:]))
+    code, out, _ = command("reconstruct", exported / "exported", file, "-o", tmp_path / "fits.csv")
+    # Three iterations, as the configuration has them, are too few.
+    assert code == 3 and "5 events fitted (5 not converged), 1 failed" in out
+    with (tmp_path / "fits.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["status"] for row in rows[2:4]] == ["iteration limit", "failed: the seed is missing or not finite"]
+    value = np.array([float(row["log_likelihood"]) for row in rows])
+    assert np.isnan(value[3]) and np.all(np.isfinite(value[4:]))
+    assert json.loads((tmp_path / "fits.csv.json").read_text())["units"]["cascade_energy"] == "GeV"
 
 
 WRONG = {
@@ -115,6 +122,8 @@ def test_wrong_arguments(command, exported, tmp_path):
     assert code == 2 and str(tmp_path) in err
     code, _, err = command("reconstruct", exported / "exported", "x*.hdf5", "-o", tmp_path / "out.hdf5")
     assert code == 2 and "no file matches 'x*.hdf5'" in err
+    code, _, err = command("reconstruct", exported / "exported", exported / "config.yaml", "-o", tmp_path / "fits.txt")
+    assert code == 2 and "the ending '.txt' says no kind of table" in err and not (tmp_path / "fits.txt.parts").exists()
     assert command("--help")[0] == 0
     wrong = tmp_path / "wrong.yaml"
     text = (exported / "config.yaml").read_text()
@@ -127,6 +136,132 @@ def test_wrong_arguments(command, exported, tmp_path):
     file = exported / "config.yaml"  # any file that exists; it is not opened
     code, _, err = command("reconstruct", exported / "exported", file, "-o", tmp_path / "o.hdf5", "--config", wrong)
     assert code == 2 and "'cascade_w' is no parameter" in err and not (tmp_path / "o.hdf5.parts").exists()
+
+
+def test_a_training_run_serves_as_load_dir(exported, command, tmp_path, caplog):
+    """The latest checkpoint, whole or a part; as the model of a command it is told how to export it."""
+    from evgen_jax.errors import EvgenError
+    from evgen_jax.experiment import load_part
+    from evgen_jax.model_directory import load_model
+
+    run, part = exported / "training", load_model(exported / "exported" / "cascade")
+    for path in (run / "cascade", run / "models_0000" / "cascade", exported / "exported" / "models_0000" / "cascade"):
+        found = load_part(path)
+        assert found.parameter_names == part.parameter_names and found.trafo == part.trafo
+        assert found.settings["model_settings"] == part.settings["model_settings"]
+        chex.assert_trees_all_equal(found.variables, part.variables)
+    assert caplog.text.count(f"loaded the weights of step 12 from the training run {run}") == 1
+    with pytest.raises(EvgenError, match=r"has no part 'cascad'; parts: cascade, noise\. Did you mean 'cascade'"):
+        load_part(run / "cascad")
+    code, _, err = command("reconstruct", run, "x.hdf5", "-o", tmp_path / "fits.hdf5")
+    assert (
+        code == 2
+        and f"is a training run, not an exported model. Export it with: evgen-jax export {run}/config_0001" in err
+    )
+    text, start = (exported / "config.yaml").read_text(), "cascade: {\n            model_class"
+    assert start in text
+    text = text.replace(start, start.replace("model_class", f"load_dir: {tmp_path}/nothing, model_class"))
+    (tmp_path / "config.yaml").write_text(text)
+    code, _, err = command("train", tmp_path / "config.yaml")
+    assert code == 2 and "multi_source_bases.cascade.load_dir: " in err and "does not exist" in err
+
+
+def test_option_names_of_event_generator_work_beside_ours():
+    from evgen_jax.cli.main import cli
+
+    names = {command: {o for p in cli.commands[command].params for o in p.opts} for command in cli.commands}
+    for command, own in names.items():
+        assert {"--log_level", "--num_threads"} <= own, command
+        assert ("--output_dir" in own) == ("--output-dir" in own), command
+    for command in ("export", "reconstruct", "show"):
+        assert {"-r", "--reco_config_file"} <= names[command]
+
+
+def test_threads_and_messages_are_as_asked_for():
+    """XLA starts so many threads as the option says; what the option cannot change any more is told."""
+    script = """
+import logging, os, jax
+from evgen_jax.cli.main import cli
+for arguments in (["--num_threads", "3", "--log_level", "debug"], ["--num-threads", "2"]):
+    try:
+        cli(["train", "nothing.yaml", *arguments], standalone_mode=False)
+    except Exception as error:
+        print(error)
+    jax.numpy.zeros(3).block_until_ready()
+names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+print(logging.getLogger("evgen_jax").level, sum("XLAEigen" in name for name in names))
+"""
+    if sys.platform != "linux":
+        pytest.skip("looks at the threads of Linux")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    first, second, last = done.stdout.strip().splitlines()
+    assert first == "nothing.yaml: no such configuration file.", done.stderr
+    assert second.startswith("--num_threads 2: comes too late") and last == "10 3"
+
+
+def test_several_configurations_are_exported_as_an_ensemble(exported, command, tmp_path):
+    """And loaded as one; -r brings other settings of the fit."""
+    from evgen_jax.errors import EvgenError
+    from evgen_jax.model import Ensemble
+    from evgen_jax.model_directory import load_model
+    from evgen_jax.reconstruction.workers import load_models
+
+    first, second = exported / "config.yaml", tmp_path / "second.yaml"
+    shutil.copytree(exported / "training", tmp_path / "training")
+    second.write_text(first.read_text().replace(f"{exported}/training", f"{tmp_path}/training"))
+    (tmp_path / "reco.yaml").write_text("reconstruction_settings: {max_iterations: 77}\n")
+    output, more = tmp_path / "ensemble", ("-r", tmp_path / "reco.yaml", "--log_level", "WARNING")
+    code, out, err = command("export", first, second, "--output_dir", output, *more)
+    assert (code, out) == (0, f"wrote {output}\n"), err
+    assert [p.name for p in sorted(output.iterdir())] == ["models_0000", "models_0001"]
+    model = load_models([str(output)])
+    assert isinstance(model, Ensemble) and len(model.members) == 2
+    assert model.settings["reconstruction_settings"]["max_iterations"] == 77
+    for arguments, message in (
+        ((first, first, "-o", tmp_path / "none"), "is the training of two members of the ensemble"),
+        ((first, second, "-o", output), "exists already"),
+        (
+            (first, second, tmp_path / "reco.yaml", "-o", tmp_path / "none"),
+            "reco.yaml: has no model_settings, but 2 other",
+        ),
+        ((first, "-o", tmp_path / "none", "-r", tmp_path / "reco.yaml.txt"), "no such configuration file"),
+    ):
+        code, _, err = command("export", *arguments)
+        assert code == 2 and message in err and "Traceback" not in err and not (tmp_path / "none").exists()
+    with pytest.raises(EvgenError, match="is an ensemble, .* single models in it: models_0000, models_0001"):
+        load_model(output)
+
+
+def test_test_data_are_fitted_with_the_model_as_it_stands(exported, experiment, tmp_path, monkeypatch, capsys):
+    """The script under Event-Generator's name gives the table that the exported model gives."""
+    write_events(experiment, tmp_path / "events.hdf5", (0, 1))
+    text = (exported / "config.yaml").read_text()
+    files = f"test: {{input_data: ['{experiment}/events/{{unique_name}}_000002.hdf5']"
+    assert files in text
+    config, script = tmp_path / "config.yaml", ROOT / "experiments" / "reconstruct_test_data.py"
+    config.write_text(text.replace(files, f"test: {{input_data: ['{tmp_path}/events.hdf5']"))
+    fit = f"{{seed: SmearedSeed, max_iterations: 3, reco_output_file: '{tmp_path}/fits.hdf5'}}"
+    (tmp_path / "reco.yaml").write_text(f"reconstruction_settings: {fit}\n")
+    arguments = [
+        str(script),
+        str(config),
+        "-r",
+        str(tmp_path / "reco.yaml"),
+        "--log_level",
+        "WARNING",
+        "--num_threads",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out == f"2 events fitted, 0 failed; wrote {tmp_path}/fits.hdf5\n"
+    with h5py.File(tmp_path / "fits.hdf5") as table:
+        rows = table["Variables"][:]
+    assert len(rows) == 2 and np.all(rows["log_likelihood"] >= rows["log_likelihood_seed"])
+    monkeypatch.setattr(sys, "argv", arguments[:2])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(script), run_name="__main__")
+    assert "config.yaml: reconstruction_settings.reco_output_file: is missing" in capsys.readouterr().err
 
 
 def test_a_stopped_run_over_many_files_continues(exported, experiment, command, tmp_path, monkeypatch):
@@ -160,7 +295,7 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
         file_fit, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k)
     )
     code, out, _ = command(*run)
-    assert code == 3 and "12 events fitted, 0 failed, 1 files could not be read" in out
+    assert code == 3 and "12 events fitted (12 not converged), 0 failed, 1 files could not be read" in out
     assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done
     with h5py.File(output) as table:
         rows, attributes = table["Variables"][:], dict(table["Variables"].attrs)
@@ -181,15 +316,22 @@ def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, 
         del events["MCPulses"]
         events["MCPulses"] = pulses[pulses["Event"] != first]
         seeds["x"][1] = 9e4
+        truth = events["LabelsMCCascade"][:]
+        for name in ("x", "y", "z", "zenith", "azimuth", "energy", "time"):
+            seeds[name][3] = truth["cascade_t" if name == "time" else f"cascade_{name}"][3]
         events["SmearedSeed"][:] = seeds
     code, out, err = command(
         "reconstruct", exported / "exported", file, "-o", tmp_path / "fits.parquet", "--columns", "reference"
     )
-    assert code == 3 and "4 events fitted, 1 failed, 1 without a usable pulse" in out, err
+    assert code == 3 and "4 events fitted (4 not converged), 1 failed, 1 without a usable pulse" in out, err
     table = pyarrow.parquet.read_table(tmp_path / "fits.parquet")
-    assert {"cascade_x_reco", "cascade_x_seed", "cascade_x_unc_sandwhich", "loss_reco", "circular_unc"} <= set(
-        table.column_names
-    )
+    columns = {"cascade_x", "cascade_x_unc_sandwhich", "loss_reco", "loss_seed", "loss_true", "cov_zenith_azimuth"}
+    assert columns <= set(table.column_names)
+    rows = {name: np.array(table[name].to_pylist(), float) for name in columns}
+    np.testing.assert_array_equal(rows["cascade_x"], truth["cascade_x"])
+    assert rows["loss_true"][3] == pytest.approx(rows["loss_seed"][3], rel=1e-5)  # this seed is the truth
+    assert rows["loss_true"][2] != pytest.approx(rows["loss_seed"][2], rel=1e-2)
+    assert np.all(np.isfinite(rows["loss_true"]))
     status = dict(zip(table["Event"].to_pylist(), table["status"].to_pylist(), strict=True))
     assert status[first] == "no usable pulse" and "m outside the detector" in status[second]
     assert b"model_identity" in table.schema.metadata

@@ -128,7 +128,7 @@ def test_missing_exclusions_are_told(experiment, config, loaded_detector, caplog
     handler = config.data_handler_settings.model_copy(update={"data_settings": data})
     file = read_event_file(experiment / "events" / "small_000000.hdf5", handler, loaded_detector)
     assert file.event(0).usable.sum() == 107  # the detector's own table excludes one
-    assert "table 'NoSuchTable' is missing; no further DOM is excluded" in caplog.text
+    assert "table 'NoSuchTable' is missing in its files; no further DOM is excluded" in caplog.text
 
 
 def test_truncated_and_foreign_files(config, experiment, loaded_detector, tmp_path):

@@ -44,6 +44,8 @@ def test_a_copy_of_the_embedded_table_knows_its_surface_modules(tmp_path):
     ("string,om,x,y,z,z\n1,1,0,0,0,0", "column 'z' is given 2 times"),
     ("string,om,x,y,z\n1,1,-500000,0,0\n2,1,500000,0,0", "span 1e.06 m.* in mm or cm"),
     ("# ignored: om 61 to 66\nstring,om,x,y,z\n1,1,0,0,0", "expected the form 'string 1-86, om 61-66'"),
+    ('string,om,x,y,z,"\n1,1,0,0,0,0', "a quotation mark is opened and not closed"),
+    ("# origin: nan 0 0\nstring,om,x,y,z\n1,1,0,0,0", "expected three numbers"),
     ("# origin: here\nstring,om,x,y,z\n1,1,0,0,0", "expected three numbers"),
     ("string,om,x,y,z", "expected a header line and one line per DOM"),
 ])  # fmt: skip

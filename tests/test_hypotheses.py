@@ -14,13 +14,16 @@ from evgen_jax.building.model import build_source
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.experiment import create_trafo
 from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.parameters import column_names
+from evgen_jax.plots.event import expectation
 from evgen_jax.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
+from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.simulation import EventSampler, simulate
+from evgen_jax.time_anchor import counted_from_readout
 from evgen_jax.training.run import train
 
 TRACK = tuple(f"track_{p}" for p in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth"))
@@ -160,3 +163,26 @@ def test_priors_of_a_loss(x64):
         snowstorm_priors([], {"Absorption": [1.1, 0.9]})
     with pytest.raises(ConfigError, match="expected a width > 0"):
         snowstorm_priors([0.0], {})
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e12])
+def test_times_of_any_size_are_simulated_unfolded_and_drawn(loaded_detector, offset):
+    """What is computed in float32 counts times from the begin of the readout: adding one number changes the light nowhere."""
+    model = analytic_model(loaded_detector)
+    hypothesis = np.array([[10.0, 5.0, -20.0, 1.0, 0.5, 1000.0, 10000.0]])
+    late = hypothesis + [[0, 0, 0, 0, 0, 0, offset]]
+    (early_event,) = EventSampler(model, (0.0, 2e4)).events(hypothesis, jax.random.key(0))
+    (late_event,) = EventSampler(model, (offset, offset + 2e4)).events(late, jax.random.key(0))
+    # The late hypothesis is rounded to float64, 1e-4 ns at 1e12.
+    own = np.asarray(early_event.pulses.mask)
+    np.testing.assert_allclose(late_event.pulses.time[own] - offset, early_event.pulses.time[own], atol=1e-2)
+    np.testing.assert_array_equal(late_event.charge, early_event.charge)
+    assert own.sum() > 100 and tuple(late_event.readout) == (offset, offset + 2e4)
+
+    views = [expectation(model, event, h[0]) for event, h in ((early_event, hypothesis), (late_event, late))]
+    np.testing.assert_allclose(views[1].pdf, views[0].pdf, rtol=1e-3, atol=1e-8)
+    unfolded = [unfold_energies(model, h[0], event) for event, h in ((early_event, hypothesis), (late_event, late))]
+    np.testing.assert_allclose(unfolded[1].energies, unfolded[0].energies, rtol=1e-3)
+    np.testing.assert_array_equal(unfolded[1].hypothesis[6], late[0, 6])
+    with pytest.raises(DataError, match="names of the parameters when do not tell whether they are times"):
+        counted_from_readout(("x", "when"), late[0, :2], late_event)

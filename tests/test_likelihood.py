@@ -12,11 +12,13 @@ from evgen_jax.analytic_model import analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
+from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.experiment import build_model
 from evgen_jax.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
 from evgen_jax.multi_sources.independent import independent_multi_source
 from evgen_jax.packing import build_event
 from evgen_jax.sources.analytic import AnalyticCascadeSource
+from evgen_jax.sources.noise import NoiseSource
 
 HYPOTHESIS = np.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0], np.float32)
 
@@ -258,3 +260,20 @@ def test_robust_at_awkward_hypotheses(model, oracle, detector):
             )
             value, gradient = function(m.variables, chosen, event)
             assert np.isfinite(value).all() and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("length", [0.0, 0.3, 2e4])
+def test_noise_of_a_readout_of_no_length_is_finite(loaded_detector, length):
+    """One pulse and no margin: the rate at the pulse is still the rate, and nothing has a gradient that is no number."""
+    source = NoiseSource(Decoder(FAMILIES["PoissonDecoder"]))
+    variables = source.init_variables(jax.random.key(0), loaded_detector)
+    event = build_event(np.ones(1), np.full(1, 1e4), np.zeros(1, int), num_doms=108, readout=(1e4, 1e4 + length))
+
+    def terms(variables):
+        light = source.light_yield(variables, jnp.zeros(0), event, loaded_detector, True)
+        return jnp.stack([light.density[0], light.charge_full[0], light.cumulative[0]])
+
+    factor = np.exp(np.asarray(variables["params"]["local_vars"])[0])
+    np.testing.assert_allclose(terms(variables), [5e-7 * factor, 5e-7 * factor * max(length, 1.0), 0.0], rtol=1e-5)
+    slopes = jax.tree.leaves(jax.jacrev(terms)(variables))
+    assert all(np.isfinite(s).all() for s in slopes)

@@ -6,15 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from zoo import learned
 
-from evgen_jax.acceptance import angular_acceptance
-from evgen_jax.config.records import ClassSettings
+from evgen_jax.acceptance import BASELINE, acceptance_table, angular_acceptance, tabulated_acceptance
+from evgen_jax.building.model import build_source
+from evgen_jax.config.records import ClassSettings, ModelSettings
 from evgen_jax.decoders import FAMILIES, Decoder, ValueRange
 from evgen_jax.decoders.negative_binomial import log_probability
 from evgen_jax.detector import load_detector
+from evgen_jax.errors import ConfigError
 from evgen_jax.geometry import flight_direction, opening_angle, origin_angles, shift_to_shower_maximum, shower_maximum
 from evgen_jax.numerics import safe_log
-from evgen_jax.training.optimizer import build_schedule
+from evgen_jax.sources.linen_source import empty_event
+from evgen_jax.training.schedules import build_schedule
 
 COMPACT = Path(__file__).parent / "reference" / "utilities.npz"
 COMPLETE = Path(__file__).parent.parent.parent / "shared" / "reference" / "utils.npz"
@@ -97,6 +101,44 @@ def test_acceptance_reproduces_the_table(z, x64):
     inside = np.isfinite(z["dom_acceptance/float64"])
     between = np.asarray(jax.vmap(angular_acceptance)(*points.T))[inside] - z["dom_acceptance/float64"][inside]
     assert np.abs(between).max() < 0.0106 and np.sqrt(np.mean(between**2)) < 2e-3
+
+
+def test_acceptance_of_the_table(z, x64):
+    """Values and gradients of the reference's interpolation; finite, with gradient zero, where it has none."""
+    np.testing.assert_allclose(acceptance_table(), z["dom_acceptance/y_ref"], atol=1e-8)
+    points = jnp.asarray(z["dom_acceptance/x"])
+    value, gradient = jax.vmap(jax.value_and_grad(lambda p: tabulated_acceptance(*p)))(points)
+    inside = np.isfinite(z["dom_acceptance/float64"])
+    assert 100 < inside.sum() < len(points)
+    np.testing.assert_allclose(value[inside], z["dom_acceptance/float64"][inside], rtol=1e-7, atol=1e-8)
+    smooth = inside & np.all(np.isfinite(z["dom_acceptance/float64_grad"]), axis=1)
+    np.testing.assert_allclose(gradient[smooth], z["dom_acceptance/float64_grad"][smooth], rtol=1e-5, atol=3e-7)
+    assert np.all(np.isfinite(value)) and np.all(np.isfinite(gradient))
+    np.testing.assert_allclose(
+        tabulated_acceptance(jnp.array([-2.0, 2.0]), 9.0, -9.0), acceptance_table()[[0, -1], -1, 0], rtol=1e-12
+    )
+
+
+def test_a_source_may_have_the_acceptance_of_the_table(loaded_detector):
+    """The expected charges of two sources with the same weights differ by the ratio of the acceptances."""
+    detector = jax.tree.map(jnp.asarray, loaded_detector)
+    hypothesis, event = jnp.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0]), empty_event(detector.num_doms)
+    charges = []
+    for kind in ("formula", "table"):
+        section = learned("DefaultCascadeModel", scale_charge_by_angular_acceptance=True, shift_cascade_vertex=False,
+                          angular_acceptance=kind)  # fmt: skip
+        source, _ = build_source(ModelSettings.model_validate(section))
+        weights = source.init_variables(jax.random.key(0), detector)
+        charges.append(np.asarray(jax.jit(source.light_yield)(weights, hypothesis, event, detector).charge_full))
+    towards = np.asarray(detector.position) - np.asarray(hypothesis[:3])
+    cos_eta = jnp.asarray(towards[:, 2] / (np.linalg.norm(towards, axis=1) + 0.1))  # as sources measure distances
+    table, formula = (np.asarray(f(cos_eta, *BASELINE)) + 0.01 for f in (tabulated_acceptance, angular_acceptance))
+    assert np.max(np.abs(table / formula - 1)) > 0.01
+    np.testing.assert_allclose(charges[1] / charges[0], table / formula, rtol=2e-4)
+    with pytest.raises(
+        ConfigError, match="model_settings: angular_acceptance: expected 'formula' or 'table', got 'tabel'"
+    ):
+        build_source(ModelSettings.model_validate(learned("DefaultCascadeModel", angular_acceptance="tabel")))
 
 
 def test_shower_maximum(z, x64):

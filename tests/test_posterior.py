@@ -1,5 +1,7 @@
 """Priors and samplers against densities that are known."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +12,18 @@ from synthetic import KAPPA, MEAN, WIDTH, around_a_direction
 from evgen_jax.analytic_model import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event_report import posterior_notes
+from evgen_jax.light_yield import LightYield
+from evgen_jax.likelihood import Loss, LossTerm
+from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.packing import build_event
+from evgen_jax.priors import GaussianPrior
 from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
+from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler, posterior_density
+from evgen_jax.reconstruction.prior_density import make_prior, prior_limits, prior_of_loss
 from evgen_jax.reconstruction.sampling_space import SamplingSpace, make_log_posterior
 from evgen_jax.reconstruction.sphere import fit_von_mises_fisher, unit_vectors
 from evgen_jax.sources.linen_source import empty_event
+from evgen_jax.trafo import Trafo
 
 PRIORS = {
     "cascade_zenith": {"distribution": "isotropic"},
@@ -150,6 +158,51 @@ def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
     far = MEAN + [0, 0, 0, 0, 0, 10 * MEAN[5], 0]
     with pytest.raises(ReconstructionError, match="the prior is 0 at the best fit"):
         sampler(empty_event(108), far, jax.random.key(3))
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """The same light everywhere: brightness times `Absorption`."""
+
+    parameter_names: tuple[str, ...] = ("brightness", "Absorption")
+
+    def init_variables(self, key, detector):
+        return {}
+
+    def light_yield(self, variables, hypothesis, event, detector, cumulative=False):
+        charge = jnp.full(detector.num_doms, hypothesis[0] * hypothesis[1])
+        return LightYield(charge, charge, 0 * charge, 0 * event.pulses.time)
+
+
+def test_a_prior_counts_once(loaded_detector, caplog):
+    """The loss has a prior of the absorption, so has the posterior: its density holds the stated one alone."""
+    loss = Loss((LossTerm("dom_charge_pdf"),), ((1.0, GaussianPrior("Absorption", 0.3)),))
+    trafo = Trafo(("brightness", "Absorption"), (0.0, 0.0), (2.0, 0.5), (False, False), 0.0)
+    lamp = Model(Lamp(), {}, trafo, jax.tree.map(jnp.asarray, loaded_detector), loss)
+    event = build_event(np.ones(150), np.zeros(150), np.arange(150) % 50, num_doms=108, readout=(0.0, 1.0),
+                        usable=np.asarray(loaded_detector.usable))  # fmt: skip
+    stated = {"Absorption": {"distribution": "normal", "mean": 1.0, "sigma": 0.2},
+              "brightness": {"distribution": "normal", "mean": 1.0, "sigma": 5.0}}  # fmt: skip
+    space = SamplingSpace(make_coordinates(lamp))
+    density = posterior_density(lamp, make_prior(lamp.parameter_names, stated), space)
+    assert "the loss has priors of Absorption, which the posterior does not" in caplog.text
+    charge, usable = np.asarray(event.charge), np.asarray(event.usable)
+
+    def by_hand(h):
+        likelihood = stats.poisson.logpmf(charge, h[0] * h[1])[usable].sum()
+        prior = stats.norm.logpdf(h[1], 1.0, 0.2) + stats.norm.logpdf(h[0], 1.0, 5.0)
+        return likelihood + prior + np.log(2.0 * 0.5)  # by normalised parameters
+
+    with jax.enable_x64(True):
+        for place in ([0.7, 2.0], [0.6, 1.7], [0.8, 2.3]):
+            found = density({}, jnp.array(place), jnp.zeros(2), event)
+            assert found == pytest.approx(by_hand(np.array(place) * [2.0, 0.5]), abs=5e-3)
+    # What a fit maximises holds the prior of the loss; both can be had.
+    with jax.enable_x64(True):
+        h = jnp.array([1.3, 0.9])
+        whole, bare = (make_log_likelihood(lamp, priors=p)({}, h, event) for p in (True, False))
+    assert whole - bare == pytest.approx(stats.norm.logpdf(0.9, 0, 0.3))
+    assert prior_of_loss(lamp)(h) == pytest.approx(stats.norm.logpdf(0.9, 0, 0.3), rel=1e-5)
 
 
 def test_limits_of_priors_are_those_of_scalars():

@@ -4,9 +4,13 @@ from importlib import resources
 from pathlib import Path
 
 import h5py
+import jax
 import numpy as np
 import pytest
 
+from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.detector import load_detector
 from evgen_jax.reconstruction.covariance import to_physical
 from evgen_jax.trafo import Trafo
 
@@ -68,6 +72,33 @@ def test_three_steps_and_a_fit(name, command, tmp_path):
     assert len(rows) == FITTED
     np.testing.assert_allclose(rows["cascade_energy_seed"], seeds["energy"])
     assert np.all(rows["log_likelihood"] > rows["log_likelihood_seed"])
+
+
+def test_pulses_inside_excluded_windows_are_those_that_the_experiment_removed():
+    """A file with the pulses of the same events before and after its own removal."""
+    tables = {
+        "event_id_key": "LabelsMCCascade",
+        "dom_exclusions_key": "BadDomsList",
+        "time_exclusions_key": "TimeExclusions",
+    }
+    files = [
+        read_event_file(DATA / "reference_events.hdf5", DataHandlerSettings(data_settings={"pulse_key": key, **tables}),
+                        load_detector(), labels=False) for key in ("MCPulses", "MCPulsesTW")
+    ]  # fmt: skip
+    assert files[0].packed.dropped == 1275 and files[1].packed.dropped == 0
+    for i in range(len(files[0])):
+        a, b = (file.event(i) for file in files)
+        jax.tree.map(np.testing.assert_array_equal, (a.charge, a.pulses, a.active), (b.charge, b.pulses, b.active))
+
+
+def test_charges_of_two_real_events():
+    settings = DataHandlerSettings(data_settings={"pulse_key": "InIceDSTPulses", "event_id_key": "LabelsDeepLearning",
+                                                  "dom_exclusions_key": "BrightDOMs"})  # fmt: skip
+    file = read_event_file(DATA / "cascade_mesc_l5_nue_low.hdf5", settings, load_detector(), labels=False)
+    events = [file.event(i) for i in range(2)]
+    assert [float(e.charge.sum()) for e in events] == pytest.approx([1080.05, 668.425], rel=1e-5)
+    # Three bright modules each, besides the 77 that never give data.
+    assert [int((~e.usable).sum()) for e in events] == [80, 80]
 
 
 @pytest.mark.parametrize("name", ["reco_results_low_energy.hdf5", "reco_results_medium_energy.hdf5"])

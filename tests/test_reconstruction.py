@@ -143,6 +143,21 @@ def test_many_functions_are_minimised_at_once():
     )
 
 
+@pytest.mark.parametrize("seed", [104, 108, 114, 118])
+def test_a_search_goes_on_along_a_kink(seed):
+    """A bent valley whose floor is a kink: its gradients on either side lead across, no step along them falls."""
+
+    def evaluate(problems, x):
+        a, rest = x[:, 1] - x[:, 0] ** 2, x[:, 2:]
+        gradient = np.column_stack([-20 * np.sign(a) * x[:, 0] - 2 * (1 - x[:, 0]), 10 * np.sign(a), 2 * rest])
+        return 10 * np.abs(a) + (1 - x[:, 0]) ** 2 + np.sum(rest**2, axis=1), gradient
+
+    start = 2 * np.random.default_rng(seed).normal(size=(1, 7))
+    start[0, :2] = [-1.2, 1.0]
+    minima = minimise(evaluate, start, stalled=1e-7)
+    assert minima.status[0] == LIMIT and minima.value[0] < 0.1
+
+
 def test_rivals_that_fall_behind_are_left():
     """Rosenbrock's valley at different heights: within a group the lowest is followed to its end."""
     heights = np.array([0.0, 1e3, 0.2, 50.0, 0.0])
@@ -225,9 +240,9 @@ def test_batched_and_scipy_find_the_same(learned, events):
     for b, s in zip(batched, single, strict=True):
         assert b.diagnostics.converged and b.diagnostics.gradient_norm <= 1e-2
         assert b.log_likelihood >= b.log_likelihood_seed
-        # In float32 alone, SciPy may stop on its way: never further down.
-        assert b.log_likelihood > s.log_likelihood - 0.1 and s.log_likelihood >= s.log_likelihood_seed
-    assert np.median([abs(b.log_likelihood - s.log_likelihood) for b, s in zip(batched, single, strict=True)]) < 0.1
+        # With the rounding errors of float32 SciPy's line searches would stop on their way.
+        assert s.diagnostics.converged and s.diagnostics.gradient_norm <= 1e-2
+        assert s.log_likelihood == pytest.approx(b.log_likelihood, abs=0.01)
     np.testing.assert_allclose(
         alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
     )  # neighbours in a batch do not matter

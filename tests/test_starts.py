@@ -17,6 +17,7 @@ from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.starts import Shape, first_pulses, make_starts, spread_directions
+from evgen_jax.reconstruction.usable_pulses import is_dark, usable_pulses
 from evgen_jax.simulation import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
@@ -33,6 +34,10 @@ def simulated(model, truth, seed):
     return EventSampler(model, READOUT).events(truth, jax.random.key(seed))
 
 
+def without_charge(event):
+    return event.replace(charge=0 * event.charge, pulses=event.pulses.replace(charge=0 * event.pulses.charge))
+
+
 @pytest.fixture(scope="module")
 def events(model):
     return simulated(model, TRUTH, 4)
@@ -44,16 +49,31 @@ def fitter(model):
 
 
 def test_events_are_fitted_without_seeds(model, events, fitter):
-    """As good as from the truth; an event without pulses has no start."""
-    seeds = make_starts(model, fitter.evaluator)([*events, empty_event(108)], 4)
-    assert seeds.shape == (3, 4, 7) and np.all(np.isnan(seeds[2])) and np.all(np.isfinite(seeds[:2]))
+    """As good as from the truth; an event without pulses, or with pulses of no charge, has no start."""
+    dark = without_charge(events[0])
+    seeds = make_starts(model, fitter.evaluator)([*events, empty_event(108), dark], 4)
+    assert seeds.shape == (4, 4, 7) and np.all(np.isnan(seeds[2:])) and np.all(np.isfinite(seeds[:2]))
     for own in seeds[:2]:
         directions = unit_vectors(own[:, 3], own[:, 4])
         assert min(angle_between(directions[i], directions[j]) for i in range(4) for j in range(i)) > 0.5
-    found, known = fit_without_seeds(fitter, events), fitter(events, TRUTH)
+    *found, nothing = fit_without_seeds(fitter, [*events, dark])
+    assert nothing.failed and nothing.diagnostics.message == "no usable pulse"
+    known = fitter(events, TRUTH)
     for free, seeded, truth in zip(found, known, TRUTH, strict=True):
         assert free.log_likelihood > seeded.log_likelihood - 0.1
         assert np.linalg.norm(free.hypothesis[:3] - truth[:3]) < 15
+
+
+def test_pulses_that_say_nothing(events):
+    event = events[0]
+    assert not is_dark(event) and is_dark(without_charge(event)) and is_dark(empty_event(108))
+    assert is_dark(event.replace(usable=np.zeros(108, bool)))
+    assert [len(a) for a in first_pulses(without_charge(event))] == [0, 0, 0]
+    # A pulse of no charge changes nothing of the others.
+    charge = np.array(event.pulses.charge)
+    charge[3] = 0
+    marks = usable_pulses(event.replace(pulses=event.pulses.replace(charge=charge)))
+    np.testing.assert_array_equal(np.flatnonzero(usable_pulses(event) & ~marks), [3])
 
 
 def test_noise_before_bright_light_is_no_start(model, fitter):
@@ -154,10 +174,10 @@ def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
         assert abs(seed[first + 6] - truth[0, first + 6]) < 250
     # Flies from a to b: comes from the other side.
     assert angle_between(unit_vectors(seed[3], seed[4]), unit_vectors(*_angles([-210.0, -20, -130]))) < 0.4
-    nothing = find_clusters(empty_event(108), loaded_detector, 3)
-    assert nothing.position.shape == (0, 3)
-    with pytest.raises(ReconstructionError, match="no cluster of light"):
-        cluster_seed(two, empty_event(108))
+    for dark in (empty_event(108), without_charge(event)):
+        assert find_clusters(dark, loaded_detector, 3).position.shape == (0, 3)
+        with pytest.raises(ReconstructionError, match="no cluster of light"):
+            cluster_seed(two, dark)
 
 
 def _angles(vector):

@@ -27,9 +27,10 @@ from evgen_jax.sources.source import with_dropout_keys
 from evgen_jax.training import history
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import read_metrics
-from evgen_jax.training.optimizer import build_optimizer, build_schedule
+from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.restore import manager_directory, trained_model
 from evgen_jax.training.run import train
+from evgen_jax.training.schedules import build_schedule
 from evgen_jax.training.step import init_state, make_train_step
 from evgen_jax.version import __version__
 

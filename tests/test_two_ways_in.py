@@ -8,12 +8,14 @@ from test_event_file import rows_of
 
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.batches import make_batch
+from evgen_jax.data.detector_match import compare_with_detector, scatter_of_light
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.writer import write_events
 from evgen_jax.detector import LabelRange, load_detector
 from evgen_jax.errors import DataError
 from evgen_jax.event import Event
 from evgen_jax.measured import Measured, with_merged_windows, without_pulses_in_windows
+from evgen_jax.reconstruction.goodness_of_fit import without_unusable_pulses
 
 LABELS = ("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t")
 EVENTS = 12
@@ -182,3 +184,30 @@ def test_files_belong_to_a_detector(loaded_detector, tmp_path):
     with pytest.raises(DataError, match="detector 'small', whose modules or positions are not those of 'other'"):
         read_event_file(tmp_path / "f.hdf5", plain, moved)
     assert not read_event_file(write(tmp_path / "g.hdf5", tables), settings(), moved).fingerprinted
+
+
+def test_light_tells_another_detector_where_the_file_does_not(experiment, loaded_detector, tmp_path, caplog):
+    """Few modules, but the order of the strings shows: modules of another numbering scatter the light."""
+    from evgen_jax.config.validate import load_config
+
+    handler = load_config(experiment / "config.yaml").data_handler_settings
+    with h5py.File(experiment / "events" / "small_000000.hdf5") as old, h5py.File(tmp_path / "f.hdf5", "w") as new:
+        for name, table in old.items():
+            if isinstance(table, h5py.Dataset):
+                new[name] = table[:]
+    file = read_event_file(tmp_path / "f.hdf5", handler, loaded_detector)
+    assert not file.fingerprinted and 0.8 < scatter_of_light(file, loaded_detector)[0] < 0.92
+    for _ in range(2):
+        compare_with_detector(file, loaded_detector)
+    assert caplog.text.count("do not say which detector they belong to") == 1 and "do not stand" not in caplog.text
+    mixed = loaded_detector.replace(position=np.random.default_rng(0).permutation(loaded_detector.position))
+    compare_with_detector(read_event_file(tmp_path / "f.hdf5", handler, mixed), mixed)
+    assert "bright modules do not stand nearer to each other" in caplog.text
+
+
+def test_goodness_of_fit_sees_usable_modules_alone(loaded_detector):
+    """Whatever the fit does with arrival times at excluded modules, measured and simulated events are treated alike."""
+    tables = random_tables(loaded_detector, 3)
+    kept, dropped = (from_arrays(tables, 2, loaded_detector, discard_excluded=d) for d in (False, True))
+    assert kept.pulses.mask.sum() > dropped.pulses.mask.sum()
+    jax.tree.map(np.testing.assert_array_equal, without_unusable_pulses(kept), dropped)

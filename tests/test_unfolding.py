@@ -110,8 +110,10 @@ def test_what_cannot_be_unfolded(model, sampler, loaded_detector):
     with pytest.raises(ReconstructionError, match="2 that are not finite"):
         unfold_energies(model, [*START, *LOSSES[:-2], np.nan, np.nan], event)
     nothing = build_event(np.zeros(0), np.zeros(0), np.zeros(0, int), num_doms=108, readout=(0.0, 1.0))
-    with pytest.raises(ReconstructionError, match="no usable pulse"):
-        unfold_energies(model, [*START, *LOSSES], nothing)
+    without_charge = event.replace(pulses=event.pulses.replace(charge=0 * event.pulses.charge))
+    for dark in (nothing, without_charge):
+        with pytest.raises(ReconstructionError, match="no usable pulse"):
+            unfold_energies(model, [*START, *LOSSES], dark)
     noise = analytic_model(loaded_detector, ModelSettings(model_class="AnalyticNoiseModel"))
     with pytest.raises(ReconstructionError, match="no cascade whose energy"):
         unfold_energies(noise, [], event)

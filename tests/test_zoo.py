@@ -28,10 +28,13 @@ from zoo import (
 import evgen_jax as eg
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
+from evgen_jax.detector import load_detector
 from evgen_jax.errors import ConfigError
 from evgen_jax.geometry import flight_direction, origin_angles
 from evgen_jax.model_directory import load_model, save_model
+from evgen_jax.multi_sources.edge import inside
 from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.multi_sources.near_and_far import part_of_detector
 from evgen_jax.packing import build_event
 from evgen_jax.parameters import kind_of
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE_PARAMETERS
@@ -192,14 +195,14 @@ def test_the_order_of_sources_makes_no_difference(member, event):
     chex.assert_trees_all_close(light, other, rtol=1e-5, atol=1e-9)
 
 
-def sub_sources(name):
+def sub_sources(name, detector):
     source, _ = build_source(settings_of(name))
-    return source.expand(jnp.asarray(ZOO[name][1], jnp.float32))
+    return source.expand(jnp.asarray(ZOO[name][1], jnp.float32), detector)
 
 
-def test_cascades_lie_where_the_formulas_say():
+def test_cascades_lie_where_the_formulas_say(loaded_detector):
     c = 0.299792458
-    (cascades, mask) = sub_sources("starting cascades")["cascade"]
+    (cascades, mask) = sub_sources("starting cascades", loaded_detector)["cascade"]
     x, zenith, azimuth, time = np.array(ZOO["starting cascades"][1][:3]), 1.1, 2.0, 10000.0
     u = np.asarray(flight_direction(jnp.array(zenith), jnp.array(azimuth)))
     assert mask is None and cascades.shape == (4, 7)
@@ -207,7 +210,7 @@ def test_cascades_lie_where_the_formulas_say():
     for row, (energy, distance) in zip(cascades[1:], [(2000, 30), (500, 60), (1000, 90)], strict=True):
         np.testing.assert_allclose(row, [*(x + distance * u), zenith, azimuth, energy, time + distance / c], rtol=1e-5)
 
-    parts = sub_sources("track with equidistant cascades")
+    parts = sub_sources("track with equidistant cascades", loaded_detector)
     np.testing.assert_allclose(parts["track"][0][0], MUON)
     entry = RADIUS * np.array([np.sin(1.2) * np.cos(2.1), np.sin(1.2) * np.sin(2.1), np.cos(1.2)])
     u = np.asarray(flight_direction(jnp.array(1.0), jnp.array(2.0)))
@@ -215,24 +218,48 @@ def test_cascades_lie_where_the_formulas_say():
         distance = (i + 0.5) * 120
         np.testing.assert_allclose(row, [*(entry + distance * u), 1.0, 2.0, energy, 9200 + distance / c], rtol=1e-4,
                                    atol=1e-3)  # fmt: skip
-    free = sub_sources("track with cascades")["cascade"][0]
+    free = sub_sources("track with cascades", loaded_detector)["cascade"][0]
     np.testing.assert_allclose(free[:, 5], [2000, 500, 1000], rtol=1e-5)
 
-    finite = sub_sources("finite track")["cascade"][0]
+    finite = sub_sources("finite track", loaded_detector)["cascade"][0]
     np.testing.assert_allclose(np.linalg.norm(np.diff(finite[:, :3], axis=0), axis=1), 40, rtol=1e-4)
 
 
-def test_a_cascade_beyond_the_edge_fades_and_can_come_back():
+def test_a_cascade_beyond_the_edge_fades_and_can_come_back(loaded_detector):
     source, _ = build_source(settings_of("starting cascades"))
-    h = jnp.asarray(ZOO["starting cascades"][1]).at[8].set(2000.0)
+    h = jnp.asarray(ZOO["starting cascades"][1])
 
-    def energy(h):
-        return source.expand(h)["cascade"][0][1, 5]
+    def energy(distance, detector=loaded_detector):
+        return source.expand(h.at[8].set(distance), detector)["cascade"][0][1, 5]
 
-    value, slope = jax.value_and_grad(energy)(h)
-    assert 0 <= value < 1e-3 and np.all(np.isfinite(slope))
-    near = h.at[8].set(760.0)
-    assert jax.grad(energy)(near)[8] < 0  # closer gives more light
+    far, slope = jax.value_and_grad(energy)(1500.0)
+    assert 0 <= far < 1e-3 * h[7] and np.isfinite(slope)
+    assert jax.grad(energy)(500.0) < 0  # closer gives more light
+    # A larger detector sees the same cascade, and so do all of them at once.
+    sizes = jnp.array([1.0, 3.0, 20.0])
+    larger = jax.vmap(lambda s: energy(500.0, loaded_detector.replace(position=s * loaded_detector.position)))(sizes)
+    assert larger[0] < 0.1 * h[7] and np.all(larger[1:] == h[7])
+
+
+def test_nothing_fades_inside_the_box_and_smoothly_outside(loaded_detector, x64):
+    """The box of IceCube's modules and 200 m around them: all of +- 700 m, to the edge."""
+    icecube = load_detector()
+    corners = 700 * jnp.stack(jnp.meshgrid(*[jnp.array([-1.0, 0.3, 1.0])] * 3), axis=-1).reshape(-1, 3)
+    assert np.all(inside(corners, icecube) == 1)
+    assert np.all(jax.jacrev(lambda p: inside(p, icecube).sum())(corners) == 0)
+    edge = float(np.max(np.asarray(icecube.position)[:, 2])) + 200
+
+    def share(z):
+        return inside(jnp.array([[10.0, -20.0, z]]), icecube)[0]
+
+    assert share(edge) == 1 and share(edge + 100) < 1e-4
+    step = 1e-3  # the second derivative, from below 0, begins at 0
+    assert abs(jax.grad(jax.grad(share))(edge + step)) < 1e-4
+    slopes = jax.vmap(jax.grad(share))(edge + jnp.linspace(0, 1000, 2001))
+    assert np.all(slopes[1:] < 0) and np.max(-slopes) < 0.1  # at most one width of ten metres
+    # A part of a detector keeps the box of the whole.
+    part = part_of_detector(icecube, jnp.arange(60))
+    np.testing.assert_array_equal(inside(corners, part), 1)
 
 
 def test_a_track_is_the_sum_of_its_parts(event, loaded_detector):
@@ -245,7 +272,7 @@ def test_a_track_is_the_sum_of_its_parts(event, loaded_detector):
     track = jax.jit(lambda h: alone.light_yield({"segment": {}}, h, event, loaded_detector))(h[:6])
     chex.assert_trees_all_close(both, track, rtol=3e-5, atol=1e-8)
     segment = dict(alone.bases)["segment"]
-    theta = alone.expand(h[:6])["segment"][0][3]
+    theta = alone.expand(h[:6], loaded_detector)["segment"][0][3]
     light = jax.jit(lambda theta: segment.light_yield({}, theta, event, loaded_detector))
     chex.assert_trees_all_close(light(theta.at[7].multiply(0.5)) + light(theta.at[7].multiply(0.5)), light(theta),
                                 rtol=1e-5, atol=1e-12)  # fmt: skip

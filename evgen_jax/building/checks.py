@@ -5,8 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 
+LARGEST = 1e30
+"""Numbers of a configuration are smaller: float32 holds no more."""
 DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
 
 
@@ -21,6 +23,8 @@ def known_class(class_name: str, known: Iterable[str], where: str) -> str:
     Raises:
       ConfigError: it is none of the known ones; the nearest match is named.
     """
+    if not isinstance(class_name, str):
+        raise ConfigError(f"{where}: expected the name of a class, got {shown(class_name)}.")
     name, known = short_name(class_name), tuple(known)
     if name not in known:
         raise ConfigError(f"{where}: '{class_name}' is unknown; known: {', '.join(known)}." + suggestion(name, known))
@@ -28,8 +32,10 @@ def known_class(class_name: str, known: Iterable[str], where: str) -> str:
 
 
 def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
-    """Raises ConfigError for a key that is not known; the nearest match is named."""
+    """Raises ConfigError for what is no mapping, or a key that is not known; the nearest match is named."""
     known = tuple(known)
+    if not isinstance(config, dict):
+        raise ConfigError(f"{where}: expected a mapping with the keys {', '.join(known)}; got {shown(config)}.")
     for key in config:
         if key not in known:
             raise ConfigError(f"{where}.{key}: unknown key. Known here: {', '.join(known)}." + suggestion(key, known))
@@ -37,8 +43,8 @@ def only_keys(config: dict[str, Any], known: Iterable[str], where: str) -> None:
 
 def dtype_of(config: dict[str, Any], where: str) -> Any:
     precision = config.get("float_precision") or "float32"
-    if precision not in DTYPES:
-        raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {precision!r}.")
+    if not isinstance(precision, str) or precision not in DTYPES:
+        raise ConfigError(f"{where}.config.float_precision: expected 'float32' or 'float64', got {shown(precision)}.")
     return DTYPES[precision]
 
 
@@ -49,8 +55,32 @@ def flag(value: Any, where: str) -> bool:
       ConfigError: anything else. The text 'False' would count as True.
     """
     if value is not None and not isinstance(value, bool):
-        raise ConfigError(f"{where}: expected True or False, got {value!r}.")
+        raise ConfigError(f"{where}: expected True or False, got {shown(value)}.")
     return bool(value)
+
+
+def finite(value: Any, where: str) -> float:
+    """A number of any sign.
+
+    Raises:
+      ConfigError: none, or one that is not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
+        raise ConfigError(f"{where}: expected a number, got {shown(value)}.")
+    return float(value)
+
+
+def texts(value: Any, where: str) -> tuple[str, ...] | None:
+    """A list of texts; None where nothing is given.
+
+    Raises:
+      ConfigError: anything else. A single text would count as its letters.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(f"{where}: expected a list of names, got {shown(value)}.")
+    return tuple(value)
 
 
 def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, default: float | None = None) -> float:
@@ -60,8 +90,8 @@ def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, 
       ConfigError: missing without a default, no number, or too small.
     """
     value = config.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > above:
-        raise ConfigError(f"{where}.config.{key}: expected a number > {above:g}, got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < LARGEST:
+        raise ConfigError(f"{where}.config.{key}: expected a number > {above:g}, got {shown(value)}.")
     return float(value)
 
 
@@ -69,5 +99,5 @@ def whole_number(config: dict[str, Any], key: str, where: str, *, least: int = 1
     """A whole number >= `least` of a section, as `number`."""
     value = config.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{where}.config.{key}: expected a whole number >= {least}, got {value!r}.")
+        raise ConfigError(f"{where}.config.{key}: expected a whole number >= {least}, got {shown(value)}.")
     return value

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from evgen_jax.building.checks import known_class, only_keys
+from evgen_jax.building.checks import finite, known_class, only_keys
 from evgen_jax.config.records import DecoderSettings
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange, rational_quadratic_spline
 from evgen_jax.decoders.spline import DEFAULT_BINS
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 
 
 def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") -> Decoder | Mixture:
@@ -25,15 +25,24 @@ def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") ->
         known.append("num_bins")
         number = settings.config.get("num_bins", DEFAULT_BINS)
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 100:
-            raise ConfigError(f"{where}.config.num_bins: expected a whole number from 1 to 100, got {number!r}.")
+            raise ConfigError(f"{where}.config.num_bins: expected a whole number from 1 to 100, got {shown(number)}.")
         family = rational_quadratic_spline(number)
     only_keys(settings.config, tuple(known), f"{where}.config")
-    ranges = settings.config.get("value_range_mapping") or {}
+    ranges = _ranges(settings, where)
     return Decoder(
         family,
         tuple((k, _value_range(v, f"{where}.config.value_range_mapping.{k}")) for k, v in ranges.items()),
-        float(settings.config.get("offset") or 0.0),
+        finite(settings.config.get("offset") or 0.0, f"{where}.config.offset"),
     )
+
+
+def _ranges(settings: DecoderSettings, where: str) -> dict[str, Any]:
+    ranges = settings.config.get("value_range_mapping") or {}
+    if not isinstance(ranges, dict):
+        raise ConfigError(
+            f"{where}.config.value_range_mapping: expected {{parameter: value range}}, got {shown(ranges)}."
+        )
+    return ranges
 
 
 def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
@@ -45,16 +54,18 @@ def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
     for name, entry in mapping.items():
         if not isinstance(entry, list | tuple) or len(entry) != 3:
             raise ConfigError(f"{where}.config.decoder_mapping.{name}: expected [base, number, weight factor], "
-                              f"got {entry!r}.")  # fmt: skip
-        base, count, factor = entry
-        if base not in settings.base_decoders:
+                              f"got {shown(entry)}.")  # fmt: skip
+        (base, count, factor), place = entry, f"{where}.config.decoder_mapping.{name}"
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ConfigError(f"{place}: expected a whole number of copies >= 1, got {shown(count)}.")
+        if not isinstance(base, str) or base not in settings.base_decoders:
             raise ConfigError(
                 f"{where}.config.decoder_mapping.{name}: base '{base}' is not in base_decoders; it has "
                 f"{', '.join(settings.base_decoders) or 'none'}." + suggestion(base, settings.base_decoders)
             )
         decoder = build_decoder(settings.base_decoders[base], f"{where}.base_decoders.{base}")
-        components.append(Component(name, decoder, count, float(factor)))
-    ranges = settings.config.get("value_range_mapping") or {}
+        components.append(Component(name, decoder, count, finite(factor, f"{place}: weight factor")))
+    ranges = _ranges(settings, where)
     only_keys(ranges, ("weight",), f"{where}.config.value_range_mapping")
     if "weight" not in ranges:
         return Mixture(tuple(components))
@@ -65,8 +76,8 @@ def _build_mixture(settings: DecoderSettings, where: str) -> Mixture:
 def _value_range(entry: Any, where: str) -> ValueRange:
     kinds = {"BaseValueRange": "base", "EluValueRange": "elu", "ExpValueRange": "exp"}
     if not isinstance(entry, dict) or "value_range_class" not in entry:
-        raise ConfigError(f"{where}: expected value_range_class and config, got {entry!r}.")
+        raise ConfigError(f"{where}: expected value_range_class and config, got {shown(entry)}.")
     kind = kinds[known_class(entry["value_range_class"], kinds, f"{where}.value_range_class")]
     config = entry.get("config") or {}
     only_keys(config, ("scale", "offset", "min_value"), f"{where}.config")
-    return ValueRange(kind, **{k: float(v) for k, v in config.items()})
+    return ValueRange(kind, **{k: finite(v, f"{where}.config.{k}") for k, v in config.items() if v is not None})

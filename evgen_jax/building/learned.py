@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, flag, number, only_keys, whole_number
+from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, texts, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, shown
 from evgen_jax.layers import NetworkShape, check_activation
 from evgen_jax.sources.cascade import CascadeGeometry
 from evgen_jax.sources.learned import Geometry, LearnedOptions, LearnedSource, check_learned
@@ -47,7 +47,7 @@ def _build(
 ) -> Source:
     config = settings.config
     only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
-    additional = additional_parameters(config)
+    additional = additional_parameters(config, where)
     options = {key: _option(config, key, where) for key in OPTIONS if key in config}
     time = settings.decoder_settings or inherited.decoder_settings
     charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
@@ -81,18 +81,45 @@ def _option(config: dict[str, Any], key: str, where: str) -> Any:
         return whole_number(config, key, where, least=0)
     if isinstance(default, float):
         return number(config, key, where, above=-float("inf"))
+    if isinstance(default, str):
+        return str(value)  # which ones there are is checked with the source
+    if key == "charge_scale_tensors":
+        return texts(value, f"{where}.config.{key}")
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}.config.{key}: expected a list, got {value!r}.")
-    return tuple(value)
+        raise ConfigError(f"{where}.config.{key}: expected a list, got {shown(value)}.")
+    return tuple(finite(entry, f"{where}.config.{key}[{i}]") for i, entry in enumerate(value))
 
 
-def additional_parameters(config: dict[str, Any]) -> tuple[str, ...]:
-    """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules."""
-    names = tuple(config.get("additional_label_names") or ())
-    for entry in config.get("snowstorm_parameter_names") or ():
-        pattern, count = entry if isinstance(entry, list | tuple) else (entry, 1)
-        names += tuple(pattern.format(i) for i in range(count))
-    return names
+def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]:
+    """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules.
+
+    Raises:
+      ConfigError: no list of names; names of ice properties may also be [name with braces, number], as [ice_{:02d}, 3].
+    """
+    names: list[str] = []
+    for key in ("additional_label_names", "snowstorm_parameter_names"):
+        entries = config.get(key) or ()
+        if not isinstance(entries, list | tuple):
+            raise ConfigError(f"{where}.config.{key}: expected a list of names, got {shown(entries)}.")
+        for entry in entries:
+            if key == "additional_label_names" and isinstance(entry, str):
+                names.append(entry)
+            else:
+                names += _numbered(entry, f"{where}.config.{key}")
+    return tuple(names)
+
+
+def _numbered(entry: Any, where: str) -> list[str]:
+    expected = f"{where}: expected a name or [name, number], got {shown(entry)}."
+    pattern, count = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, 1)
+    if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ConfigError(expected)
+    try:
+        return [pattern.format(i) for i in range(count)]
+    except (ValueError, IndexError, KeyError) as error:
+        raise ConfigError(
+            f"{where}: '{pattern}' is no name with a place for a number, as 'ice_{{:02d}}' ({error})."
+        ) from None
 
 
 def identity_trafo(names: tuple[str, ...]) -> Trafo:
@@ -111,11 +138,12 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
             f"{where}.config.use_batch_norm_list: is not supported, since the light of an event would depend on the "
             "others of its batch; set it to False."
         )
-    if any(list(size) != [1, 1] for size in config.get("filter_size_list") or []):
+    sizes = config.get("filter_size_list") or []
+    if not isinstance(sizes, list) or any(size not in ([1, 1], (1, 1)) for size in sizes):
         raise ConfigError(f"{where}.config.filter_size_list: only [1, 1] is supported, DOMs do not share information.")
     widths = config.get("num_filters_list")
-    if not isinstance(widths, list) or not all(isinstance(w, int) and w > 0 for w in widths) or not widths:
-        raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {widths!r}.")
+    if not isinstance(widths, list) or not all(type(w) is int and w > 0 for w in widths) or not widths:
+        raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {shown(widths)}.")
 
     def per_layer(key: str, default: list) -> list:
         value = default if config.get(key) is None else config[key]
@@ -133,18 +161,23 @@ def build_network(config: dict[str, Any], where: str) -> NetworkShape:
     for method in methods:
         if method not in ("locally_connected", "convolution"):
             raise ConfigError(
-                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {method!r}."
+                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {shown(method)}."
             )
     activations = per_layer("activation_list", ["elu"] * last + [""])
     for activation in activations:
-        check_activation(activation)
+        try:
+            check_activation(activation)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.config.activation_list: {error}") from None
     residual = flags("use_residual_list", [True] * last + [False])
     dropout = flags("use_dropout_list", [False] * (last + 1))
     keep_prob = config.get("keep_prob")
     if dropout[-1]:
         raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
-    if any(dropout) and not (isinstance(keep_prob, int | float) and 0 < keep_prob <= 1):
-        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1] for dropout, got {keep_prob!r}.")
+    if keep_prob is None and any(dropout):
+        raise ConfigError(f"{where}.config.keep_prob: is missing; dropout needs a number in (0, 1].")
+    if keep_prob is not None and not 0 < finite(keep_prob, f"{where}.config.keep_prob") <= 1:
+        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1], got {shown(keep_prob)}.")
     return NetworkShape(
         tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
         residual, dropout, float(keep_prob or 1.0),

@@ -10,15 +10,17 @@ from jax import Array
 
 from evgen_jax.building.checks import known_class, only_keys
 from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
-from evgen_jax.config.records import ModelSettings
+from evgen_jax.config.records import ModelSettings, TrafoSettings
+from evgen_jax.config.validate import validate
 from evgen_jax.detector import Detector
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, EvgenError, TrafoError, suggestion
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source, Variables
-from evgen_jax.trafo import Trafo
+from evgen_jax.trafo import TRAFO_FILE, Trafo, load_trafo
 
 ModelLoader = Callable[[str], Model]
+ROOT = "model_settings"
 DECODERS = ("decoder_settings", "decoder_charge_settings")
 
 
@@ -38,7 +40,7 @@ def build_source(
     Raises:
       ConfigError: an unknown class or option, parts that do not fit together, or a transformation of other parameters.
     """
-    source, variables = _build(settings, trafo, settings, load, "model_settings")
+    source, variables = _build(settings, trafo, settings, load, ROOT)
     twice = sorted({n for n in source.parameter_names if source.parameter_names.count(n) > 1})
     if twice:
         raise ConfigError(
@@ -55,15 +57,26 @@ def _build(
     if settings.load_dir is not None:
         if load is None:
             raise ConfigError(f"{where}.load_dir: models cannot be loaded here.")
-        model = load(str(Path(settings.load_dir)))
+        try:
+            model = load(str(Path(settings.load_dir)))
+        except EvgenError as error:
+            raise ConfigError(f"{where}.load_dir: {error}") from None
         return model.source, model.variables
+    own_trafo = settings.data_trafo_settings if where != ROOT else None
     if settings.model_class is None:
         raise ConfigError(f"{where}.model_class: is missing and has no default.")
     name = known_class(settings.model_class, (*SOURCES, *MULTI_SOURCES), f"{where}.model_class")
     if name in SOURCES:
         if settings.multi_source_bases:
             raise ConfigError(f"{where}.multi_source_bases: {name} is no multi-source.")
-        return SOURCES[name](settings, trafo, inherited, where), None
+        source = SOURCES[name](settings, trafo, inherited, where)
+        if trafo is None or not own_trafo or not source.parameter_names:
+            return source, None
+        if not hasattr(source, "trafo"):
+            raise ConfigError(
+                f"{where}.data_trafo_settings: {name} takes the transformation of the whole; leave it out."
+            )
+        return SOURCES[name](settings, _own_trafo(own_trafo, source, where), inherited, where), None
 
     inherited = inherited.model_copy(update={k: getattr(settings, k) or getattr(inherited, k) for k in DECODERS})
 
@@ -81,6 +94,8 @@ def _build(
 
     # Names first, then the bases once more with their share of the joint transformation.
     joint, loaded = combine({})
+    if trafo is not None and own_trafo:
+        trafo = _own_trafo(own_trafo, joint, where)
     if trafo is not None:
         if trafo.parameter_names != joint.parameter_names:
             raise ConfigError(
@@ -89,6 +104,15 @@ def _build(
             )
         joint, loaded = combine(joint.expand.base_trafos(trafo))
     return joint, loaded if any(v is not None for v in loaded.values()) else None
+
+
+def _own_trafo(settings: Mapping[str, Any], source: Source, where: str) -> Trafo:
+    """The transformation that a base of a multi-source names for itself."""
+    directory = validate(TrafoSettings, settings, f"{where}.data_trafo_settings").model_dir
+    try:
+        return load_trafo(Path(directory) / TRAFO_FILE, source.parameter_names)
+    except TrafoError as error:
+        raise ConfigError(f"{where}.data_trafo_settings: {error}") from None
 
 
 def check_precision(source: Source, where: str) -> None:

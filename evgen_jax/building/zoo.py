@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from evgen_jax.building.checks import dtype_of, flag, number, only_keys, whole_number
+from evgen_jax.building.checks import dtype_of, flag, number, only_keys, texts, whole_number
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.building.learned import build_cascade, build_sphere_track
 from evgen_jax.config.records import ModelSettings
@@ -44,8 +44,8 @@ def _noise(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSetting
             f"{where}.config.num_local_vars: is {count}, but the charge decoder has "
             f"{len(decoder.parameter_names)} parameters."
         )
-    scaled = config.get("charge_scale_tensors")
-    return NoiseSource(decoder, None if scaled is None else tuple(scaled), True, dtype_of(config, where))
+    scaled = texts(config.get("charge_scale_tensors"), f"{where}.config.charge_scale_tensors")
+    return NoiseSource(decoder, scaled, True, dtype_of(config, where))
 
 
 def _analytic_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
@@ -67,7 +67,7 @@ def _analytic_track(settings: ModelSettings, trafo: Trafo | None, inherited: Mod
 
 
 def _ice_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]:
-    names = tuple(config.get("ice_parameters") or ())
+    names = texts(config.get("ice_parameters"), f"{where}.config.ice_parameters") or ()
     for name in names:
         if name not in ICE_PARAMETERS:
             raise ConfigError(

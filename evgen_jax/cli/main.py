@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.version import __version__
 
@@ -58,6 +59,8 @@ def _run_sources(paths: tuple[str, ...]) -> None:
 
 @cli.command("create-trafo")
 @configs
+@log_level
+@num_threads
 def create_trafo(config: tuple[str, ...]) -> None:
     """Fit the data transformation of CONFIG and save it."""
     from evgen_jax.config.validate import load_config
@@ -71,6 +74,8 @@ def create_trafo(config: tuple[str, ...]) -> None:
 @configs
 @click.option("--step", type=click.IntRange(min=0), help="Checkpoint to go on from (default: the latest).")
 @click.option("--fresh-optimizer", is_flag=True, help="Keep the weights, start the optimiser's state anew.")
+@log_level
+@num_threads
 def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> None:
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
@@ -92,20 +97,32 @@ def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> N
 
 @cli.command()
 @configs
-@click.option("-o", "--output-dir", required=True, type=click.Path(), help="Directory to make; must not exist.")
+@output_dir("Directory to make; must not exist.", required=True, type=click.Path())
 @click.option("--step", type=click.IntRange(min=0), help="Checkpoint to export (default: the latest).")
-def export(config: tuple[str, ...], output_dir: str, step: int | None) -> None:
-    """Write the trained model of CONFIG as a directory that loads on its own."""
-    from evgen_jax.config.validate import load_config
-    from evgen_jax.export import export_model
+@reco_config_file("Another configuration, whose settings of fits and of the likelihood are exported.")
+@log_level
+@num_threads
+def export(config: tuple[str, ...], output_dir: str, step: int | None, reco_config_file: str | None) -> None:
+    """Write the trained model of CONFIG as a directory that loads on its own; of several configurations, an ensemble."""
+    from evgen_jax.config.validate import load_members
+    from evgen_jax.export import export_ensemble, export_model, with_fit_of
 
     with _naming(config):
-        click.echo(f"wrote {export_model(load_config(config), output_dir, step)}")
+        members = load_members(config)
+        if reco_config_file:
+            members = [with_fit_of(member, reco_config_file) for member in members]
+        if len(members) == 1:
+            written = export_model(members[0], output_dir, step)
+        else:
+            written = export_ensemble(members, output_dir, step)
+    click.echo(f"wrote {written}")
 
 
 @cli.command()
 @configs
-@click.option("-o", "--output-dir", required=True, type=click.Path(), help="Directory for the HDF5 files.")
+@output_dir("Directory for the HDF5 files.", required=True, type=click.Path())
+@log_level
+@num_threads
 def simulate(config: tuple[str, ...], output_dir: str) -> None:
     """Simulate events with the analytic sources, or a trained model, into HDF5 tables."""
     from evgen_jax.config.validate import load_config
@@ -135,9 +152,9 @@ def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
 @click.argument("model", type=click.Path())
 @click.argument("files", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(), help="Table to write, .hdf5 or .parquet; must not exist."
+    "-o", "--output", required=True, type=click.Path(), help="Table to write, .hdf5, .parquet or .csv; must not exist."
 )
-@click.option("--config", "config", multiple=True, type=click.Path(),
+@click.option("--config", "-r", "--reco-config-file", "--reco_config_file", "config", multiple=True, type=click.Path(),
               help="Settings of data and fit (default: those the model was trained with).")  # fmt: skip
 @click.option("--seed", help="Table with the seeds, x_parameters for the labels, or pulses for none at all.")
 @click.option(
@@ -147,6 +164,8 @@ def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
 @click.option("--scheduler", help="Address of a Dask scheduler whose workers share the files, tcp://HOST:PORT.")
 @click.option("--columns", type=click.Choice(["evgen_jax", "reference"]),
               help="Column names: ours, or those of Event-Generator's tables.")  # fmt: skip
+@log_level
+@num_threads
 @click.pass_context
 def reconstruct(
     context: click.Context, model: str, files: tuple[str, ...], output: str, config: tuple[str, ...],
@@ -173,7 +192,8 @@ def reconstruct(
     notes = [f"{done.failed} failed"]
     notes += [f"{done.dark} without a usable pulse"] if done.dark else []
     notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
-    click.echo(f"{done.fitted} events fitted, {', '.join(notes)}; wrote {output}")
+    unfinished = f" ({done.not_converged} not converged)" if done.not_converged else ""
+    click.echo(f"{done.fitted} events fitted{unfinished}, {', '.join(notes)}; wrote {output}")
     if done.failed or done.lost:
         sys.exit(3)
 
@@ -181,10 +201,11 @@ def reconstruct(
 @cli.command()
 @click.argument("model", type=click.Path())
 @click.argument("file", type=click.Path())
-@click.option(
-    "-o", "--output-dir", required=True, type=click.Path(path_type=Path), help="One folder per event goes here."
-)
-@click.option("--config", "config", multiple=True, type=click.Path(), help="As in reconstruct.")
+@output_dir("One folder per event goes here.", required=True, type=click.Path(path_type=Path))
+@click.option("--config", "-r", "--reco-config-file", "--reco_config_file", "config", multiple=True, type=click.Path(),
+              help="As in reconstruct.")  # fmt: skip
+@log_level
+@num_threads
 @click.option("--seed", help="As in reconstruct.")
 @click.option("--event", "numbers", multiple=True, type=click.IntRange(min=0),
               help="Place of an event in FILE, from 0; may be given several times (default: 0).")  # fmt: skip
@@ -211,10 +232,12 @@ def show(
 
 
 @cli.command()
-@click.option("-o", "--output-dir", default="evgen_jax_demo", type=click.Path(), help="Where everything goes.")
+@output_dir("Where everything goes.", default="evgen_jax_demo", type=click.Path())
 @click.option("--steps", default=None, type=click.IntRange(min=1), help="Training steps (default: as configured).")
 @click.option("--config", default=None, type=click.Path(path_type=Path), help="Another configuration of this kind.")
 @click.option("--fits", default=None, type=click.IntRange(min=1), help="How many held-out events are fitted.")
+@log_level
+@num_threads
 def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | None) -> None:
     """Simulate, train, export, fit and plot with an embedded example: minutes on a laptop."""
     from evgen_jax.demo import NUM_FITS, run_demo
@@ -222,10 +245,10 @@ def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | No
     click.echo(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
 
 
-def main() -> None:
+def main(command: click.Command = cli) -> None:
     """Entry point: errors that a user can mend are one line and exit code 2."""
     try:
-        cli(standalone_mode=False)
+        command(standalone_mode=False)
     except EvgenError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""YAML files to plain dictionaries: YAML 1.2 numbers, no duplicate keys, placeholders filled in."""
+"""YAML files to plain dictionaries: YAML 1.2 numbers, keys that are names, none of them twice."""
 
 import re
 from collections.abc import Sequence
@@ -7,31 +7,86 @@ from typing import Any
 
 import yaml
 
+from evgen_jax.config.placeholders import fill_placeholders
 from evgen_jax.errors import ConfigError
+
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader that reads 1e-6 as a number and refuses a key given twice."""
+    """Safe loader with the numbers of YAML 1.2: 1e-6 is one, 010 is ten, 1:30 is a text."""
+
+    # The lists of the base class are shared by all loaders: these are its own.
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in NUMBERS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            # A text that looks like a value of its kind and is none: !!int seven, the date 2024-13-45.
+            kind, given = node.tag.rsplit(":", 1)[-1], getattr(node, "value", "")
+            text = f"{given!r} is no {kind}" if isinstance(given, str) else f"this is no {kind} ({error})"
+            raise yaml.constructor.ConstructorError(None, None, text, node.start_mark) from None
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$|^[-+]?\.[0-9]+[eE][-+]?[0-9]+$"),
+    NUMBERS[0], re.compile(r"^(?:[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    NUMBERS[1],
+    re.compile(
+        r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
     list("-+0123456789."),
 )
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict:
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node)).replace("_", "")
+    return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     seen = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        key = _name(key_node)
         if key in seen:
             raise ConfigError(f"{_where(key_node)}: the key '{key}' is given twice.")
         seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: _mapping(loader, node, deep=True))  # type: ignore[arg-type]
+def _name(node: yaml.Node) -> str:
+    """The key that a node stands for, which from here on is a text.
+
+    Raises:
+      ConfigError: a list, a mapping, a number, a date, a flag or nothing where a name belongs.
+    """
+    kind = node.tag.rsplit(":", 1)[-1]
+    if not isinstance(node, yaml.ScalarNode):
+        kind = "list" if isinstance(node, yaml.SequenceNode) else "mapping"
+        raise ConfigError(f"{_where(node)}: a {kind} stands where a key is expected; write 'key: value'.")
+    text = str(node.value)
+    if kind == "bool" and text.lower() not in ("true", "false"):
+        kind = "str"  # 'on' and 'no' are flags in YAML 1.1 alone
+    if kind != "str":
+        named = {"int": "a number", "float": "a number", "bool": "a flag", "timestamp": "a date", "null": "empty"}
+        raise ConfigError(
+            f"{_where(node)}: the key {text or '(nothing)'} is {named.get(kind, kind)}; keys are names. Write it in "
+            "quotes if it is one."
+        )
+    node.tag = "tag:yaml.org,2002:str"
+    return text
+
+
+_Loader.add_constructor(NUMBERS[0], _whole_number)
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def _where(node: yaml.Node) -> str:
@@ -41,44 +96,48 @@ def _where(node: yaml.Node) -> str:
 def read_yaml(paths: str | Path | Sequence[str | Path]) -> dict[str, Any]:
     """Reads one configuration from one or several YAML files.
 
-    Files are merged at the top level; a top-level key may appear in one file only. `{key}` inside a string is
-    replaced by the string value of that top-level key.
+    Files are merged at the top level; a top-level key may appear in one file only. Placeholders are filled in, see
+    `fill_placeholders`.
 
     Raises:
-      ConfigError: a file that is missing or no YAML mapping, or a key that appears twice.
+      ConfigError: a file that is missing or no YAML mapping, a key that appears twice or is no name, or a placeholder
+        that stands for nothing.
     """
     merged: dict[str, Any] = {}
+    files: dict[str, Path] = {}
     for path in [paths] if isinstance(paths, str | Path) else paths:
         path = Path(path)
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such configuration file.")
-        try:
-            with open(path) as file:
-                content = yaml.load(file, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f": line {mark.line + 1}" if mark else ""
-            problem = str(getattr(error, "problem", None) or error)
-            if "recursive" in problem:
-                problem = "a part contains itself: the name of an anchor (*name) stands inside what it names (&name)"
-            raise ConfigError(f"{path}{line}: no valid YAML ({problem}).") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: is no text file; expected a YAML configuration.") from None
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path}: expected a mapping of settings, got {type(content).__name__}.")
-        for key in content:
+        for key, value in read_yaml_file(path).items():
             if key in merged:
-                raise ConfigError(f"{path}: the section '{key}' is already given by another file.")
-        merged.update(content)
-    strings = {k: v for k, v in merged.items() if isinstance(v, str)}
-    return _fill(merged, strings)
+                raise ConfigError(f"{path}: the section '{key}' is already given by another file, {files[key]}.")
+            merged[key], files[key] = value, path
+    return fill_placeholders(merged, files)
 
 
-def _fill(value: Any, strings: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {k: _fill(v, strings) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_fill(v, strings) for v in value]
-    if isinstance(value, str):
-        return re.sub(r"\{(\w+)\}", lambda m: strings.get(m.group(1), m.group(0)), value)
-    return value
+def read_yaml_file(path: Path) -> dict[str, Any]:
+    """The content of one file as it stands there.
+
+    Raises:
+      ConfigError: as `read_yaml`.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; expected a configuration file (YAML).")
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such configuration file.")
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f": line {mark.line + 1}" if mark else ""
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        if "recursive" in problem:
+            problem = "a part contains itself: the name of an anchor (*name) stands inside what it names (&name)"
+        raise ConfigError(f"{path}{line}: no valid YAML ({problem}).") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is no text file; expected a YAML configuration.") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: its brackets are nested too deeply.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(content).__name__}.")
+    return content

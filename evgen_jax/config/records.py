@@ -2,13 +2,24 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from evgen_jax.config.scipy_settings import checked_scipy_settings
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Precision = Literal["float32", "float64"]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Strings = tuple[StrictStr, ...]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Size = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+Size = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+
+
+def _empty_is_false(flags: Any) -> Any:
+    """Where nothing is given there is no logarithm, for all parameters or for one."""
+    return [bool(f) if f is None else f for f in flags] if isinstance(flags, list) else flags or False
+
+
+LogFlags = Annotated[StrictBool | tuple[StrictBool, ...], BeforeValidator(_empty_is_false)]
 
 
 class Record(BaseModel):
@@ -25,12 +36,34 @@ class ClassSettings(Record):
 
 
 class OptimizerSettings(Record):
+    """Arguments of the optimiser as Keras names them; None takes the optimiser's own default.
+
+    Of gradients, that of the mean loss of a batch, at most one of `clipnorm` (norm of each array), `clipvalue` (each entry)
+    and `global_clipnorm` (norm of all together) is limited. Averages of weights and accumulated gradients are not there:
+    their switches may only be off.
+    """
+
     learning_rate: Number | ClassSettings = 1e-3
     beta_1: Number | None = None
     beta_2: Number | None = None
     epsilon: Number | None = None
     weight_decay: Number | None = None
     momentum: Number | None = None
+    nesterov: StrictBool | None = None
+    amsgrad: StrictBool | None = None
+    rho: Number | None = None
+    centered: StrictBool | None = None
+    initial_accumulator_value: Number | None = None
+    clipnorm: Positive | None = None
+    clipvalue: Positive | None = None
+    global_clipnorm: Positive | None = None
+    use_ema: Literal[False] | None = None
+    ema_momentum: Number | None = None
+    ema_overwrite_frequency: Count | None = None
+    gradient_accumulation_steps: None = None
+    loss_scale_factor: None = None
+    jit_compile: StrictBool | Literal["auto"] | None = None
+    name: StrictStr | None = None
 
 
 class LossArguments(Record):
@@ -109,7 +142,7 @@ class LabelSettings(Record):
     parameter_names: Strings | None = None
     additional_labels: Strings | None = None
     num_cascades: Count | None = None
-    trafo_log: StrictBool | tuple[StrictBool, ...] = False
+    trafo_log: LogFlags = False
     snowstorm_key: StrictStr | None = "SnowstormParameterDict"
     snowstorm_parameters: Strings = ()
     float_precision: Precision = "float32"
@@ -209,7 +242,9 @@ class ReconstructionSettings(Record):
 
     `parameter_boundaries` are physical units. `num_random_seeds` smeared copies of every seed are fitted as well, with the
     widths `seed_spreads`. `refit_directions` fits every event again from the best directions over the sky, as fits without
-    seeds do: several times the evaluations, and the deepest minimum more often. `priors` are those of posterior samples; fits are of the likelihood alone. Switches for what this version does not compute give a warning when True.
+    seeds do: several times the evaluations, and the deepest minimum more often. `priors` are those of posterior samples, and
+    the only ones there; fits hold the priors of the loss, if there are any. Switches for what this version does not compute
+    give a warning when True.
     """
 
     reco_output_file: StrictStr | None = None
@@ -228,7 +263,9 @@ class ReconstructionSettings(Record):
     random_seed: StrictInt = 42
     column_names: Literal["evgen_jax", "reference"] = "evgen_jax"
     priors: dict[StrictStr, dict[StrictStr, StrictStr | Number]] = {}
-    scipy_optimizer_settings: dict[StrictStr, Any] = {"method": "BFGS"}
+    scipy_optimizer_settings: Annotated[dict[StrictStr, Any], AfterValidator(checked_scipy_settings)] = {
+        "method": "BFGS"
+    }
     tf_optimizer_settings: dict[StrictStr, Any] = {}
     minimize_in_trafo_space: StrictBool = True
     minimize_parameter_default_value: StrictBool = True

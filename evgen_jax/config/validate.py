@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evgen_jax.config.reader import read_yaml
+from evgen_jax.config.reader import read_yaml, read_yaml_file
 from evgen_jax.config.records import ExperimentConfig
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -29,6 +29,24 @@ def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
     return validate(ExperimentConfig, values, names)
 
 
+def load_members(paths: Sequence[str | Path]) -> list[ExperimentConfig]:
+    """The configurations of an ensemble: every file that has a model is one; files of parts make one together.
+
+    Raises:
+      ConfigError: as `load_config`, or files of which some are whole and some are parts.
+    """
+    whole = [path for path in paths if "model_settings" in read_yaml_file(Path(path))]
+    if len(whole) <= 1:
+        return [load_config(paths)]
+    parts = [str(path) for path in paths if path not in whole]
+    if parts:
+        raise ConfigError(
+            f"{parts[0]}: has no model_settings, but {len(whole)} other files have. Give the whole configurations of an "
+            "ensemble, or the parts of a single one."
+        )
+    return [load_config(path) for path in whole]
+
+
 def validate(record: type[R], values: Any, where: str) -> R:
     """Makes a record from plain values; `where` names the file (and key) in messages."""
     try:
@@ -40,7 +58,10 @@ def validate(record: type[R], values: Any, where: str) -> R:
 
 
 def _message(record: type[BaseModel], error: Any) -> str:
-    location = [str(part) for part in error["loc"] if not _is_branch(part)]
+    *outer, last = error["loc"]
+    # What is unknown or missing is a key, whatever it looks like.
+    is_key = error["type"] in ("extra_forbidden", "missing") or not _is_branch(last)
+    location = [str(part) for part in outer if not _is_branch(part)] + [str(last)] * is_key
     key = ".".join(location)
     given = error.get("input")
     if error["type"] == "extra_forbidden":
@@ -48,8 +69,10 @@ def _message(record: type[BaseModel], error: Any) -> str:
         return f"{key}: unknown key. Known here: {', '.join(known)}." + suggestion(location[-1], known)
     if error["type"] == "missing":
         return f"{key}: is missing and has no default."
+    if error["type"] == "value_error":  # of a check of ours, which says it all
+        return f"{key}{error['ctx']['error']}"
     expected = error["msg"][0].lower() + error["msg"][1:]
-    return f"{key}: got {given!r}; {expected.replace('input should be', 'expected')}."
+    return f"{key}: got {shown(given)}; {expected.replace('input should be', 'expected')}."
 
 
 def _is_branch(part: Any) -> bool:

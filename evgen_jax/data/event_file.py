@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import jax
@@ -17,6 +17,7 @@ from evgen_jax.errors import DataError
 from evgen_jax.event import Event
 from evgen_jax.measured import Measured, faults, without_events
 from evgen_jax.packing import PackedEvents, pack_events, pad_events
+from evgen_jax.time_anchor import anchor_of
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
@@ -24,8 +25,6 @@ OPERATORS = {
 }  # fmt: skip
 FINGERPRINT, DETECTOR_NAME = "detector_fingerprint", "detector_name"
 """Attributes by which a file says which detector it belongs to."""
-LARGE_TIME = 1e5
-"""ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ class EventFile:
     @cached_property
     def anchors(self) -> np.ndarray:
         """Begins of the readout [E], ns, to count times from where float32 would not hold them; 0 for small ones."""
-        start = self.packed.readout[:, 0]
-        return np.where(np.abs(start) >= LARGE_TIME, start, 0.0)
+        return anchor_of(self.packed.readout[:, 0])
 
     def relative_labels(self) -> np.ndarray | None:
         """Labels [E, H] with times counted from `anchors`.
@@ -125,6 +123,7 @@ def read_event_file(
     detector: Detector,
     *,
     labels: bool = True,
+    need_labels: bool = True,
     seed_names: Sequence[str] = (),
     seed_columns: Sequence[str] = (),
     seed_defaults: dict[str, float] | None = None,
@@ -137,6 +136,7 @@ def read_event_file(
       settings: which tables and columns.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
+      need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
       seed_names, seed_columns: tables with reconstruction seeds and their columns, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
       strict: an event that cannot be used is an error; else it is among the `faults` and the others are read.
@@ -155,7 +155,8 @@ def read_event_file(
         label_values, times = None, None
         if labels:
             names = label_names(settings)
-            label_values, wrong = label_columns(file, settings, ids)
+            label_values, odd = label_columns(file, settings, ids)
+            wrong = odd if need_labels else {}
             label_values, times = detector.relative_to_origin(names, label_values), time_columns(settings)
         rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
         event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)
@@ -234,11 +235,16 @@ def _doms(file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector
 
 
 def _absent(file: TableFile, key: str, consequence: str) -> bool:
-    """Whether a table of exclusions is not there, with a warning: files without exclusions may lack it."""
-    if not file.has(key):
-        LOGGER.warning("%s: table '%s' is missing; %s.", file.path, key, consequence)
-        return True
-    return False
+    """Whether a table of exclusions is not there, told once a folder: files without exclusions may lack it."""
+    if file.has(key):
+        return False
+    _say_once(f"{file.path.parent}: table '{key}' is missing in its files; {consequence}.")
+    return True
+
+
+@lru_cache(maxsize=64)
+def _say_once(text: str) -> None:
+    LOGGER.warning("%s", text)
 
 
 def _read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector):

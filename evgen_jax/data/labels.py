@@ -5,7 +5,8 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.tables import EventIds, TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
-from evgen_jax.parameters import kind_of
+from evgen_jax.measured import LARGEST
+from evgen_jax.time_anchor import time_places
 
 CASCADE = (
     "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t",
@@ -68,11 +69,8 @@ def label_log_flags(settings: DataHandlerSettings) -> tuple[bool, ...]:
 def time_columns(settings: DataHandlerSettings) -> tuple[int, ...] | None:
     """Places of labels that are times; None if the name of a label tells nothing, which then may be one."""
     names = label_names(settings)
-    own = names[: len(names) - len(settings.label_settings.snowstorm_parameters)]
-    kinds = [kind_of(name) for name in own]
-    if None in kinds:
-        return None
-    return tuple(i for i, kind in enumerate(kinds) if kind is not None and kind[0] in ("time", "entry_t"))
+    # Properties of ice and modules are none, whatever they are called.
+    return time_places(names[: len(names) - len(settings.label_settings.snowstorm_parameters)])
 
 
 def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> tuple[np.ndarray, dict[int, str]]:
@@ -98,7 +96,7 @@ def _out_of_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, i
     wrong: dict[int, str] = {}
     for i, name in enumerate(names):
         column = values[:, i]
-        for row in np.flatnonzero(~np.isfinite(column)):
+        for row in np.flatnonzero(~(np.abs(column) < LARGEST)):
             wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected a finite number")
         bad, expected = np.zeros(len(column), bool), ""
         if "energy" in name:

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion
 
 ID_COLUMNS = ("Run", "Event", "SubEvent", "SubEventStream")
@@ -72,7 +73,7 @@ class TableFile:
             self._rows[name] = self._read(name)
         rows = self._rows[name]
         known = rows.dtype.names or ()
-        for column in columns:
+        for column in (*columns, *({"exists"} & set(known))):
             if column not in known:
                 raise DataError(
                     f"{self.path}: table '{name}' has no column '{column}'; it has {', '.join(known)}."
@@ -107,14 +108,14 @@ class TableFile:
                 f"{expected}."
             )
         try:
-            return found[:]
+            return read_rows(self._file, name)
         except (OSError, RuntimeError) as error:
             missing = _missing_filters(found)
             if missing and importlib.util.find_spec("hdf5plugin") is not None:
                 importlib.import_module("hdf5plugin")  # registers its filters
                 missing = _missing_filters(found)
                 if not missing:
-                    return found[:]
+                    return read_rows(self._file, name)
             if missing:
                 raise DataError(
                     f"{self.path}: table '{name}' is compressed with {', '.join(missing)}, which is not installed. Install it "
@@ -267,6 +268,12 @@ class EventIds:
         return values
 
 
+def _are_whole(values: np.ndarray) -> bool:
+    """Whether floating-point numbers are whole and so small that each is a number of its own."""
+    values = values.astype(np.float64)
+    return bool(np.all((values == np.floor(values)) & (np.abs(values) < 2.0**53)))
+
+
 def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...]:
     """Id columns of a table.
 
@@ -285,6 +292,6 @@ def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...
     for column in own:
         kind = rows.dtype[column]
         values = rows[column]
-        if kind.shape or kind.kind not in "iufb" or (kind.kind == "f" and not np.all(values == np.floor(values))):
+        if kind.shape or kind.kind not in "iufb" or (kind.kind == "f" and not _are_whole(values)):
             raise DataError(f"{file.path}: column '{column}' of table '{table}' must hold whole numbers, got {kind}.")
     return own

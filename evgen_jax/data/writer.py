@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
+from evgen_jax.data.wide_tables import divide, mark
 from evgen_jax.detector import Detector, geometry_fingerprint
 
 TOY_NOTICE = (
@@ -43,7 +44,7 @@ def write_events(
       run: run number of all events; events are numbered from 0.
       num_events: E.
       pulses: event [P] (0-based), string, om, time (ns), charge (PE); sorted by event, then DOM, then time here.
-      tables: table name -> column name -> values [E], one row per event.
+      tables: table name -> column name -> values [E], one row per event; any number of columns (see `wide_tables`).
       pulse_key: name of the pulse table.
       dom_tables: table name -> (string, om) of DOMs that are listed in every event.
       detector: whose labels these are; its fingerprint is stored, so that the file is refused for another one.
@@ -80,13 +81,15 @@ def write_events(
             file.attrs[FINGERPRINT], file.attrs[DETECTOR_NAME] = geometry_fingerprint(detector), detector.name
         index = file.create_group("__I3Index__")
         for name, rows in everything.items():
-            table = file.create_dataset(name, data=rows, compression="gzip", shuffle=True)
-            ragged = name not in tables
-            table.attrs["__I3RaggedTable__"] = np.array([int(ragged)], np.int8)
-            table.attrs["provenance"] = notice
             edges = np.searchsorted(rows["Event"], np.arange(num_events + 1))
             entries = np.zeros(num_events, dtype=[*ID_TYPES, ("start", "<u8"), ("stop", "<u8")])
             entries["Run"], entries["Event"], entries["exists"] = run, np.arange(num_events), 1
             entries["start"], entries["stop"] = edges[:-1], edges[1:]
-            index.create_dataset(name, data=entries)
+            datasets = divide(name, rows, [column for column, _ in ID_TYPES])
+            for dataset, own in datasets.items():
+                table = file.create_dataset(dataset, data=own, compression="gzip", shuffle=True)
+                table.attrs["__I3RaggedTable__"] = np.array([int(name not in tables)], np.int8)
+                table.attrs["provenance"] = notice
+                index.create_dataset(dataset, data=entries)
+            mark(file, name, list(datasets))
     partial.replace(path)

@@ -2,38 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax import constants
+from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError
 from evgen_jax.geometry import flight_direction
+from evgen_jax.multi_sources.edge import inside
 from evgen_jax.sources import cascade, track
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
-DETECTOR_EDGE, EDGE_WIDTH = 700.0, 5.0
-"""Energies of cascades beyond this |coordinate| fade to 0 within a few widths, m: networks know no light from there."""
-
 
 def cascades_along(
-    start: Array, time: Array, zenith: Array, azimuth: Array, distance: Array, energy: Array, extra: Array
+    start: Array,
+    time: Array,
+    zenith: Array,
+    azimuth: Array,
+    distance: Array,
+    energy: Array,
+    extra: Array,
+    detector: Detector,
 ) -> Array:
-    """Parameters [N, 7 + S] of cascades on a track.
+    """Parameters [N, 7 + S] of cascades on a track; those outside the detector's box fade.
 
     Args:
       start: [3], m, where distances are counted from; `time`, ns, when the particle is there.
       zenith, azimuth: rad, where the particle comes from.
       distance, energy: [N], m and GeV.
       extra: [S], further parameters, the same for all.
+      detector: where light is measured.
     """
     position = start + distance[:, None] * flight_direction(zenith, azimuth)
-    # A smooth edge: a cascade that leaves the detector keeps a gradient that can bring it back.
-    inside = jnp.prod(jax.nn.sigmoid((DETECTOR_EDGE - jnp.abs(position)) / EDGE_WIDTH), axis=1)
     number = distance.shape[0]
     columns = [
-        position, jnp.full((number, 1), zenith), jnp.full((number, 1), azimuth), (energy * inside)[:, None],
+        position, jnp.full((number, 1), zenith), jnp.full((number, 1), azimuth), (energy * inside(position, detector))[:, None],
         (time + distance / constants.SPEED_OF_LIGHT)[:, None], jnp.broadcast_to(extra, (number, extra.shape[0])),
     ]  # fmt: skip
     return jnp.concatenate(columns, axis=1)

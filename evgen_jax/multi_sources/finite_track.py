@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.detector import Detector
 from evgen_jax.multi_sources.along_track import cascade_trafo, cascades_along, extra_parameters, with_extra
 from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
 from evgen_jax.sources.source import Source
@@ -23,12 +24,12 @@ class _FiniteTrack:
     def parameter_names(self) -> tuple[str, ...]:
         return PARAMETERS + self.extra + tuple(f"energy_loss_{i:04d}" for i in range(self.num_segments))
 
-    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         own = len(PARAMETERS) + len(self.extra)
         share = (jnp.arange(self.num_segments, dtype=hypothesis.dtype) + 0.5) / self.num_segments
         cascades = cascades_along(
             hypothesis[:3], hypothesis[5], hypothesis[3], hypothesis[4], share * hypothesis[6], hypothesis[own:],
-            hypothesis[len(PARAMETERS) : own],
+            hypothesis[len(PARAMETERS) : own], detector,
         )  # fmt: skip
         return {"cascade": (cascades, None)}
 

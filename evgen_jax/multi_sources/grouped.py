@@ -128,7 +128,7 @@ class Grouped:
     ) -> LightYield:
         numbers = dict(self.numbers)
         expanded: Expanded = {}
-        for name, (parameters, mask) in self.source.expand(hypothesis).items():
+        for name, (parameters, mask) in self.source.expand(hypothesis, detector).items():
             if name in numbers:
                 expanded[name] = merge(parameters, mask, variables["groups"][name], numbers[name])
             else:
@@ -142,17 +142,19 @@ class Grouped:
         return self.source.sample_times(variables["bases"], key, hypothesis, event, detector, dom)
 
 
-def group_sources(source: Source, variables: Variables, hypothesis: Array, number: int) -> tuple[Source, Variables]:
+def group_sources(
+    source: Source, variables: Variables, hypothesis: Array, detector: Detector, number: int
+) -> tuple[Source, Variables]:
     """The same source tree with the cascades of every large base in `number` groups.
 
     Args:
       source, variables: a tree of sources and its weights.
-      hypothesis: [H], where the groups are formed.
+      hypothesis, detector: [H], where the groups are formed, before which detector.
       number: of groups; bases with fewer than twice as many cascades stay as they are.
     """
     if not isinstance(source, MultiSource):
         return source, variables
-    expanded = source.expand(hypothesis)
+    expanded = source.expand(hypothesis, detector)
     bases, own, groups, numbers = [], {}, {}, []
     for name, base in source.bases:
         parameters = expanded[name][0]
@@ -161,23 +163,23 @@ def group_sources(source: Source, variables: Variables, hypothesis: Array, numbe
             groups[name] = jnp.asarray(group_cascades(np.asarray(parameters, np.float64), number))
             numbers.append((name, number))
         elif len(parameters) == 1:
-            inner, weights = group_sources(base, variables[name], parameters[0], number)
+            inner, weights = group_sources(base, variables[name], parameters[0], detector, number)
         bases.append((name, inner))
         own[name] = weights
     rebuilt = MultiSource(tuple(bases), source.expand, source.chunk)
     return (Grouped(rebuilt, tuple(numbers)), {"bases": own, "groups": groups}) if numbers else (rebuilt, own)
 
 
-def largest_base(source: Source, hypothesis: Array) -> int:
+def largest_base(source: Source, hypothesis: Array, detector: Detector) -> int:
     """Number of cascades of the largest base in a tree of sources."""
     if not isinstance(source, MultiSource):
         return 1
-    expanded: Mapping = source.expand(hypothesis)
+    expanded: Mapping = source.expand(hypothesis, detector)
     sizes = [1]
     for name, base in source.bases:
         parameters = expanded[name][0]
         if is_cascade(base):
             sizes.append(len(parameters))
         elif len(parameters) == 1:
-            sizes.append(largest_base(base, parameters[0]))
+            sizes.append(largest_base(base, parameters[0], detector))
     return max(sizes)

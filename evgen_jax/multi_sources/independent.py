@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
-from evgen_jax.errors import ConfigError, suggestion
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.detector import Detector
+from evgen_jax.errors import ConfigError, shown, suggestion
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
@@ -20,7 +21,7 @@ class _Slices:
     parameter_names: tuple[str, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         grouped: dict[str, list[Array]] = {}
         for base, start, stop in self.columns:
             grouped.setdefault(base, []).append(hypothesis[start:stop])
@@ -36,7 +37,7 @@ class _Slices:
 
 
 def independent_multi_source(
-    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int = CHUNK
+    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
     """Combines named sources, each of which is a copy of a base; copies of one base share its weights.
 
@@ -49,12 +50,14 @@ def independent_multi_source(
     Raises:
       ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
     """
-    if not sources:
-        raise ConfigError("IndependentMultiSource: config.sources is empty; name at least one source.")
+    if not sources or not isinstance(sources, Mapping):
+        raise ConfigError(
+            f"IndependentMultiSource: config.sources: expected {{source: base}} with one source at least, got {shown(sources)}."
+        )
     for source, base in sources.items():
-        if base not in bases:
+        if not isinstance(base, str) or base not in bases:
             raise ConfigError(
-                f"IndependentMultiSource: source '{source}' uses the base '{base}', which multi_source_bases does not "
+                f"IndependentMultiSource: source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
                 f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
             )
     for base in bases:

@@ -25,13 +25,13 @@ Expanded = dict[str, tuple[Array, tuple[Array, Array] | None]]
 
 
 class ParameterMap(Protocol):
-    """Maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N] or None)}; hashable."""
+    """Maps a hypothesis [H] and a detector to {base name: (parameters [N, H_base], mask [N] or None)}; hashable."""
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Of the joint hypothesis [H]."""
 
-    def __call__(self, hypothesis: Array) -> Mapping[str, tuple[Array, Array | None]]: ...
+    def __call__(self, hypothesis: Array, detector: Detector) -> Mapping[str, tuple[Array, Array | None]]: ...
 
     def base_trafos(self, trafo: Trafo) -> Mapping[str, Trafo]:
         """The normalisation of every base, from that of the joint hypothesis."""
@@ -43,7 +43,7 @@ class MultiSource:
 
     Attributes:
       bases: (base name, source) pairs; the weights of a base exist once, however many sub-sources use it.
-      expand: maps a hypothesis [H] to {base name: (parameters [N, H_base], mask [N])}.
+      expand: maps a hypothesis [H] before a detector to {base name: (parameters [N, H_base], mask [N])}.
       chunk: sub-sources evaluated together.
     """
 
@@ -64,7 +64,7 @@ class MultiSource:
     ) -> LightYield:
         expanded: Expanded = {
             name: (parameters, None if mask is None else (mask, mask))
-            for name, (parameters, mask) in self.expand(hypothesis).items()
+            for name, (parameters, mask) in self.expand(hypothesis, detector).items()
         }
         return self.sum_of_bases(variables, expanded, event, detector, cumulative)
 
@@ -87,7 +87,7 @@ class MultiSource:
 
         Sub-sources are visited one after the other (reservoir sampling), so memory does not grow with their number.
         """
-        expanded = self.expand(hypothesis)
+        expanded = self.expand(hypothesis, detector)
         charge = jnp.zeros(dom.shape)
         times = jnp.zeros(dom.shape)
         for name, base in self.bases:

@@ -64,8 +64,9 @@ def _gather(values: Array, index: Array) -> Array:
 
 
 def part_of_detector(detector: Detector, doms: Array) -> Detector:
-    """The detector of the DOMs [B] alone; padding repeats the last DOM."""
-    return jax.tree.map(lambda a: _gather(a, doms), detector)
+    """The detector of the DOMs [B] alone, which keeps the box of the whole; padding repeats the last DOM."""
+    part = jax.tree.map(lambda a: _gather(a, doms), detector.replace(extent=None))
+    return part.replace(extent=detector.box)
 
 
 def part_of_event(event: Event, chosen: dict[str, Array]) -> Event:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax import constants
+from evgen_jax.detector import Detector
 from evgen_jax.geometry import flight_direction, sphere_point
 from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
 from evgen_jax.muon import energy_after
@@ -26,7 +27,7 @@ class _SphereSegments:
     def parameter_names(self) -> tuple[str, ...]:
         return track.PARAMETERS + self.extra
 
-    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         dtype, number = hypothesis.dtype, self.num_segments
         length = 2 * self.sphere_radius / number
         distance = (jnp.arange(number, dtype=dtype) + 0.5) * length

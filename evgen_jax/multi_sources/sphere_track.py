@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError
 from evgen_jax.geometry import sphere_point
 from evgen_jax.multi_sources.along_track import (
@@ -43,7 +44,7 @@ class _TrackWithCascades:
             own = [f"cascade_{i:05d}_{p}" for i in range(self.num_cascades) for p in ("energy", "distance")]
         return PARAMETERS + self.extra + tuple(own)
 
-    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         own = len(PARAMETERS) + len(self.extra)
         further = dict(zip(self.extra, hypothesis[len(PARAMETERS) : own], strict=True))
 
@@ -57,7 +58,7 @@ class _TrackWithCascades:
             energy, distance = hypothesis[own:].reshape(-1, 2).T
         entry = self.sphere_radius * sphere_point(hypothesis[0], hypothesis[1])
         cascades = cascades_along(
-            entry, hypothesis[2], hypothesis[4], hypothesis[5], distance, energy, pick(self.cascade_extra)
+            entry, hypothesis[2], hypothesis[4], hypothesis[5], distance, energy, pick(self.cascade_extra), detector
         )
         track = jnp.concatenate([hypothesis[: len(PARAMETERS)], pick(self.track_extra)])
         return {"track": (track[None], None), "cascade": (cascades, None)}

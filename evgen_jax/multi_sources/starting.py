@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.detector import Detector
 from evgen_jax.multi_sources.along_track import cascades_along, extra_parameters
 from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
 from evgen_jax.sources.cascade import PARAMETERS
@@ -23,11 +24,11 @@ class _StartingCascades:
         pairs = [(f"cascade_{i:05d}_energy", f"cascade_{i:05d}_distance") for i in range(1, self.num_cascades)]
         return PARAMETERS + self.extra + tuple(name for pair in pairs for name in pair)
 
-    def __call__(self, hypothesis: Array) -> dict[str, tuple[Array, None]]:
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         own = len(PARAMETERS) + len(self.extra)
         first, pairs = hypothesis[:own], hypothesis[own:].reshape(-1, 2)
         further = cascades_along(
-            first[:3], first[6], first[3], first[4], pairs[:, 1], pairs[:, 0], first[len(PARAMETERS) :]
+            first[:3], first[6], first[3], first[4], pairs[:, 1], pairs[:, 0], first[len(PARAMETERS) :], detector
         )
         return {"cascade": (jnp.concatenate([first[None], further]), None)}
 

@@ -16,6 +16,7 @@ from evgen_jax.model import DomExpectation, Model, check_no_ensemble, dom_expect
 from evgen_jax.plots.canvas import TOY, plt, save
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.sources.source import Source
+from evgen_jax.time_anchor import counted_from_readout
 
 BINS = 40
 TIMES = 200
@@ -28,7 +29,8 @@ def expectation(
     check_no_ensemble(model)
     start, stop = span or (float(event.readout[0]), float(event.readout[1]))
     function = _compiled(model.source)
-    times = jnp.linspace(start, stop, TIMES, dtype=jnp.float32)
+    hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
+    times = jnp.linspace(start - anchor, stop - anchor, TIMES, dtype=jnp.float32)
     readout = jnp.asarray(event.readout, jnp.float32)
     return function(model.variables, jnp.asarray(hypothesis, jnp.float32), times, model.detector, readout)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evgen_jax.detector import Detector
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -52,7 +53,11 @@ def find_clusters(
       event, detector: what was measured, where.
       radius, min_distance: m.
       min_charge, min_doms: PE and hit DOMs that make a cluster.
+
+    Raises:
+      DataError: an event of another detector.
     """
+    check_event(event, detector)
     doms, charge, first = first_pulses(event)
     position = np.asarray(detector.position, np.float64)[doms]
     distance = np.linalg.norm(position[:, None] - position[None], axis=2)
@@ -98,6 +103,8 @@ def cluster_seed(model: Model, event: Event, base: np.ndarray | None = None, **s
     Raises:
       ReconstructionError: no such cascade, or no cluster of light.
     """
+    if base is not None:
+        check_hypothesis(base, model.parameter_names, "a base")
     prefixes = cascade_prefixes(model.parameter_names)
     if not prefixes:
         raise ReconstructionError(

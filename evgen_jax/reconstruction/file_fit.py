@@ -1,30 +1,34 @@
 """Fits the events of one file: events and seeds in, rows of the table out."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import EventFile, read_event_file
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.parameters import column_names
+from evgen_jax.reconstruction.coordinates import free_flags
+from evgen_jax.reconstruction.evaluator import batches
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.table import fill
+from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
 """Instead of a seed table: starts are found from the pulses."""
-DARK = "no usable pulse"
 FAR_AWAY = 2000.0
-"""A vertex beyond this |coordinate|, m, is no seed."""
+"""A vertex that lies farther outside the box of the modules, m, is no seed."""
 
 
 def make_file_fit(
@@ -76,10 +80,23 @@ def make_configured_fitter(model: Model, settings: ReconstructionSettings) -> Fi
     return make_fitter(
         model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value, method=method,
         bounds=settings.parameter_boundaries, optimizer_settings=scipy_settings,
-        covariance=settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty,
+        covariance=with_covariance(settings),
         gradient_tolerance=settings.gradient_tolerance, max_iterations=settings.max_iterations,
         in_trafo_space=settings.minimize_in_trafo_space,
     )  # fmt: skip
+
+
+def with_covariance(settings: ReconstructionSettings) -> bool:
+    return settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty
+
+
+def covariance_places(model: Model, settings: ReconstructionSettings) -> tuple[tuple[bool, ...], tuple[int, ...]]:
+    """Which parameters are fitted as ln(1 + p), and the places of those with a covariance, if one is calculated."""
+    log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameter_names)
+    if not with_covariance(settings):
+        return log, ()
+    flags = free_flags(model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value)
+    return log, tuple(int(i) for i in np.flatnonzero(flags))
 
 
 def fit_as_configured(
@@ -95,7 +112,10 @@ def fit_as_configured(
 def make_seed_reader(
     model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
 ) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
-    """A function file -> (events, seeds [E, S, H])."""
+    """A function file -> (events, seeds [E, S, H]).
+
+    Labels are read where they are seeds, and where the table has columns of the truth: there a file may lack them.
+    """
     names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
     if FROM_PULSES in names and len(names) > 1:
         raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
@@ -109,16 +129,30 @@ def make_seed_reader(
         defaults = {c: defaults.get(c, missing) for c in columns}
 
     def read(path: Path) -> tuple[EventFile, np.ndarray]:
-        file = read_event_file(
-            path, handler, model.detector, labels="x_parameters" in names, seed_names=tables, seed_columns=columns,
+        given = partial(
+            read_event_file,
+            path,
+            handler,
+            model.detector,
+            seed_names=tables,
+            seed_columns=columns,
             seed_defaults=defaults,
-        )  # fmt: skip
+        )
+        if settings.column_names == "reference" and "x_parameters" not in names:
+            try:
+                file = given(labels=True, need_labels=False)
+            except DataError as error:
+                file = given(labels=False)
+                LOGGER.warning("columns of the truth stay empty: %s", error)
+        else:
+            file = given(labels="x_parameters" in names)
         if file.notes():
             LOGGER.warning("%s", file.notes())
+        compare_with_detector(file, model.detector)
         if names == (FROM_PULSES,):
             return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
-        given = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
-        seeds = np.stack([np.asarray(g, np.float64) for g in given], axis=1)
+        sets = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
+        seeds = np.stack([np.asarray(g, np.float64) for g in sets], axis=1)
         if settings.num_random_seeds:
             # Of a file its own random numbers, whatever was read before.
             rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
@@ -138,7 +172,7 @@ def _rows(
     far = _far_away(model, seeds)
     for i, event in events.items():
         results[i] = ""
-        if not np.any(np.asarray(event.pulses.mask)):
+        if is_dark(event):
             results[i] = DARK
         elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
             results[i] = "failed: the seed is missing or not finite"
@@ -150,12 +184,14 @@ def _rows(
         own = [events[i] for i in chosen]
         fits = fit_as_configured(fit, own, usable[chosen], settings)
         results = [dict(zip(chosen, fits, strict=True)).get(i, result) for i, result in enumerate(results)]
-    table = fill(model.parameter_names, model.trafo.log, file.ids, seeds, results)
+    truth = _truth(fit, file, events) if settings.column_names == "reference" else None
+    log, free = covariance_places(model, settings)
+    table = fill(model.parameter_names, log, file.ids, seeds, results, free, truth)
     # Back to the coordinates of the files.
     names = model.parameter_names
     for name, origin in zip(names, model.detector.relative_to_origin(names, np.zeros(len(names)), +1), strict=True):
-        table[name] += origin
-        table[f"{name}_seed"] += origin
+        for column in {name, f"{name}_seed", f"{name}_true"} & set(table.dtype.names or ()):
+            table[column] += origin
     if goodness is not None:
         for i, result in enumerate(results):
             if not isinstance(result, str) and not result.failed:
@@ -165,8 +201,26 @@ def _rows(
     return table
 
 
+def _truth(fit: Fitter, file: EventFile, events: Mapping[int, Event]) -> tuple[np.ndarray, np.ndarray]:
+    """True parameters [E, H] and the log-likelihood there [E]; NaN without labels of the model's parameters."""
+    shape = (len(file), len(fit.model.parameter_names))
+    if file.labels is None or np.shape(file.labels) != shape:
+        return np.full(shape, np.nan), np.full(len(file), np.nan)
+    truth, value, numbers = np.asarray(file.labels, np.float64), np.full(len(file), np.nan), list(events)
+    evaluator = fit.precise or fit.evaluator
+    for places, batch in batches([events[i] for i in numbers]):
+        own = [numbers[k] for k in places]
+        unknown = evaluator.start(truth[own])
+        value[own] = -evaluator.gradient(batch, np.arange(len(own)), unknown, truth[own])[0]
+    return truth, np.where(np.isfinite(value), value, np.nan)
+
+
 def _far_away(model: Model, seeds: np.ndarray) -> np.ndarray:
     """Which seeds [E, S] have a vertex far outside of the detector."""
-    places = [i for i, n in enumerate(model.parameter_names) if n in ("x", "y", "z") or n.endswith(("_x", "_y", "_z"))]
-    edge = float(np.max(np.abs(np.asarray(model.detector.position)))) + FAR_AWAY
-    return np.any(np.abs(seeds[..., places]) > edge, axis=-1) if places else np.zeros(seeds.shape[:2], bool)
+    low, high = np.asarray(model.detector.box, np.float64)
+    far = np.zeros(seeds.shape[:2], bool)
+    for i, name in enumerate(model.parameter_names):
+        for axis, letter in enumerate("xyz"):
+            if name == letter or name.endswith(f"_{letter}"):
+                far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
+    return far

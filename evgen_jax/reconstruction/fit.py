@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from evgen_jax.config.scipy_settings import checked_scipy_settings
+from evgen_jax.doors import check_events
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
@@ -120,15 +122,19 @@ def make_fitter(
     settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
     if log_likelihood is None:
         own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
-        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED}
+        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
-    if log_likelihood is None and (method == "batched" or covariance):
+    if log_likelihood is None:
         wide = precise_where_lit(model)
         precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
     if method == "batched":
         search = batched_search(evaluator, precise, settings)
     else:
-        search = scipy_search(evaluator, {"method": method, **(optimizer_settings or {})})
+        try:
+            arguments = checked_scipy_settings({**(optimizer_settings or {}), "method": method})
+        except ValueError as error:
+            raise ReconstructionError(f"optimizer_settings{error}") from None
+        search = scipy_search(precise or evaluator, arguments)
     terms = None if log_likelihood else make_loss_parts(model)
     uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
 
@@ -136,7 +142,13 @@ def make_fitter(
 
 
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
-    seeds = np.asarray(seeds, np.float64)
+    check_events(events, model.detector)
+    try:
+        seeds = np.asarray(seeds, np.float64)
+    except (TypeError, ValueError):
+        raise ReconstructionError(
+            "expected seeds as an array of numbers [E, H] or [E, S, H], got a list that is none."
+        ) from None
     seeds = seeds[:, None, :] if seeds.ndim == 2 else seeds
     expected = (len(events), len(model.parameter_names))
     if seeds.ndim != 3 or (seeds.shape[0], seeds.shape[2]) != expected:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import optimize
 
+from evgen_jax.doors import check_hypothesis
 from evgen_jax.event import Event
 from evgen_jax.parameters import kind_of
 from evgen_jax.reconstruction.evaluator import Evaluator, shape_of, stacked
@@ -36,9 +37,13 @@ def global_search(
       population, max_generations: hypotheses per generation, and at most how many generations.
       tolerance: spread of the log-likelihoods within a population at which the search ends.
       random_seed: of the search.
+
+    Raises:
+      HypothesisError: a seed of another number of parameters.
     """
     coordinates = evaluator.coordinates
     names, scale = coordinates.trafo.parameter_names, coordinates.trafo.scale()
+    check_hypothesis(seed, names, "a seed")
     anchor = np.asarray(seed, np.float64)[None]
     batch, start = stacked([event], shape_of(event), 1), evaluator.start(anchor)[0]
     half = []

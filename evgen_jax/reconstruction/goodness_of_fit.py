@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import numpy as np
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_loss_parts
@@ -63,6 +64,7 @@ def make_goodness_of_fit(
 
     Raises:
       ReconstructionError: hypotheses of another shape, or a best fit that is not finite.
+      HypothesisError, DataError: a best fit or an event of another model.
     """
     fitter = fit or make_fitter(model)
     evaluator = fitter.evaluator
@@ -84,13 +86,15 @@ def make_goodness_of_fit(
     def goodness_of_fit(
         event: Event, best: np.ndarray, seed: int, hypotheses: np.ndarray | None = None
     ) -> GoodnessOfFit:
+        check_event(event, model.detector)
+        check_hypothesis(best, model.parameter_names, "a best fit")
         best = np.asarray(best, np.float64)
         if not np.all(np.isfinite(best)):
             raise ReconstructionError("the best fit is not finite; a failed fit has no goodness.")
         truth = np.tile(best, (num_samples, 1)) if hypotheses is None else np.asarray(hypotheses, np.float64)
         if truth.shape != (num_samples, len(best)):
             raise ReconstructionError(f"expected hypotheses of shape {(num_samples, len(best))}, got {truth.shape}.")
-        event = _without_unusable_pulses(event)
+        event = without_unusable_pulses(event)
         start, stop = np.asarray(event.readout, np.float64)
         readout = (float(start), float(stop))
         if readout not in samplers:
@@ -121,7 +125,8 @@ def _p_value(values: np.ndarray) -> np.ndarray:
     return np.mean(values <= values[0], axis=0)
 
 
-def _without_unusable_pulses(event: Event) -> Event:
+def without_unusable_pulses(event: Event) -> Event:
+    """The event with pulses at modules that take no part masked."""
     pulses = event.pulses
     dom = np.asarray(event.active)[np.minimum(np.asarray(pulses.slot), len(event.active) - 1)]
     kept = np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]

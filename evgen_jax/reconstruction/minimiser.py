@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
@@ -21,6 +22,8 @@ REFRESH = 30
 """Iterations after which Hessians by differences replace those of BFGS: narrow, bent valleys need them."""
 DIFFERENCE = 1e-3
 """Normalised units, of these differences: gradients in float32 give Hessians to some percent."""
+REACHES = (1e-3, 1e-2)
+"""Normalised units, within which gradients are taken on all sides of a kink."""
 PATIENCE = 10
 """Iterations over which `stalled` counts."""
 HEAT, OUTLOOK = 5, 6.0
@@ -63,6 +66,7 @@ def minimise(
     max_iterations: int = 200,
     rivals: np.ndarray | None = None,
     to_beat: np.ndarray | None = None,
+    kinks: bool = True,
 ) -> Minima:
     """Minimises L functions of n unknowns.
 
@@ -84,6 +88,7 @@ def minimise(
       rivals: [L], the number of the group of each problem, of which only the least minimum is wanted: those that fall
         behind are left.
       to_beat: [G], values that the minima of the groups must fall below to be wanted at all; inf for none.
+      kinks: where a fresh Hessian leads nowhere, look for a way along a kink.
     """
     count, size = start.shape
     x = np.array(start, np.float64)
@@ -102,6 +107,24 @@ def minimise(
             evaluations[problems] += size
             curvature = differenced_hessian(evaluate, problems, x[problems], gradient[problems], DIFFERENCE)
             inverse[problems] = _first_inverse(gradient[problems], curvature)
+
+    def leave_kink(problems: np.ndarray) -> np.ndarray:
+        """Moves problems whose own gradient leads nowhere; returns which of them fell."""
+        left = np.zeros(len(problems), bool)
+        for reach in REACHES:
+            places = np.flatnonzero(~left)
+            own = problems[places]
+            if len(own) == 0:
+                break
+            evaluations[own] += size
+            step, slope = steps_along_kinks(evaluate, own, x[own], gradient[own], reach)
+            new_x, new_value, new_gradient, found = _search(
+                evaluate, own, x[own], value[own], gradient[own], step, slope, evaluations
+            )
+            moved = own[found]
+            x[moved], value[moved], gradient[moved] = new_x[found], new_value[found], new_gradient[found]
+            left[places[found]] = True
+        return left
 
     marks = value.copy()  # values `PATIENCE` iterations ago
     race = None if rivals is None else Race(rivals, to_beat, value)
@@ -141,12 +164,14 @@ def minimise(
         s, y = new_x[found] - x[moved], new_gradient[found] - gradient[moved]
         inverse[moved] = _update(inverse[moved], s, y)
         x[moved], value[moved], gradient[moved] = new_x[found], new_value[found], new_gradient[found]
-        # No descent with a fresh Hessian is the end; with an old one it is tried again.
-        status[lost[age[lost] == 0]] = NO_DESCENT
+        # With an old Hessian it is tried again; with a fresh one there is a kink, and perhaps a way along it.
+        stuck = lost[age[lost] == 0]
         age[active] += 1
+        left = leave_kink(stuck) if kinks else np.zeros(len(stuck), bool)
+        status[stuck[~left]] = NO_DESCENT
         finish()
         old = np.zeros(count, bool)
-        old[lost] = True
+        old[np.setdiff1d(lost, stuck)] = True
         old |= age >= refresh
         renew(np.flatnonzero(old & (status == "")))
     return Minima(x, value, first_value, gradient, status, evaluations, iterations, inverse)
@@ -180,6 +205,34 @@ def differenced_hessian(
     _, further = evaluate(np.repeat(problems, size), shifted)
     hessian = (further.reshape(count, size, size) - gradient[:, None, :]) / step
     return (hessian + np.swapaxes(hessian, 1, 2)) / 2
+
+
+def steps_along_kinks(
+    evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, gradient: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [m, n] that descend on all sides of a kink near x [m, n], and the slopes [m] along them; n evaluations.
+
+    Against the shortest vector in the convex hull of the gradients around x (Burke, Lewis & Overton, SIAM J. Optim. 15, 751
+    (2005)), with the length `reach`.
+    """
+    count, size = x.shape
+    downhill = np.where(gradient > 0, -reach, reach)
+    shifted = (x[:, None, :] + downhill[:, :, None] * np.eye(size)).reshape(-1, size)
+    _, around = evaluate(np.repeat(problems, size), shifted)
+    around = np.concatenate([gradient[:, None], around.reshape(count, size, size)], axis=1)
+    around = np.where(np.all(np.isfinite(around), axis=2, keepdims=True), around, gradient[:, None])
+    shortest = np.stack([_shortest_in_hull(own) for own in around])
+    length = np.maximum(np.linalg.norm(shortest, axis=1), 1e-300)
+    return -shortest * (reach / length)[:, None], -reach * length
+
+
+def _shortest_in_hull(vectors: np.ndarray) -> np.ndarray:
+    """The shortest convex combination [n] of vectors [k, n]."""
+    scale = max(float(np.max(np.abs(vectors))), 1e-300)
+    # Weights are not negative, and a heavy last equation makes their sum 1.
+    rows = np.vstack([vectors.T / scale, np.full(len(vectors), 1e3)])
+    weights, _ = nnls(rows, np.append(np.zeros(vectors.shape[1]), 1e3))
+    return weights @ vectors / max(weights.sum(), 1e-300)
 
 
 def central_hessian(evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from evgen_jax.doors import check_events
 from evgen_jax.event import Event
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
@@ -15,6 +16,7 @@ from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.result import FitResult
 from evgen_jax.reconstruction.sphere import angles
 from evgen_jax.reconstruction.starts import Shape, best_apart, make_starts, spread_directions, values_at
+from evgen_jax.reconstruction.usable_pulses import DARK, is_dark
 
 SKY = 192
 """Directions of the scan around a fitted vertex."""
@@ -89,6 +91,7 @@ def refit_directions(
     Raises:
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
     """
+    check_events(events, fitter.model.detector)
     shape, best = Shape(fitter.model, None), list(fits)
     bright = [i for i, f in enumerate(fits) if fitter.limited and not f.failed and is_bright(events[i])]
     if bright:
@@ -163,6 +166,10 @@ def _replaced(fits: Sequence[FitResult], others: dict[int, FitResult]) -> list[F
     return [others.get(i, fit) for i, fit in enumerate(fits)]
 
 
+def _told(fit: FitResult, message: str) -> FitResult:
+    return replace(fit, diagnostics=replace(fit.diagnostics, converged=False, message=message))
+
+
 def _cost(*fits: FitResult) -> dict[str, Any]:
     """Evaluations and runtime of several fits together, as fields of their diagnostics."""
     return {name: sum(getattr(f.diagnostics, name) for f in fits) for name in ("evaluations", "runtime")}
@@ -197,6 +204,7 @@ def fit_without_seeds(
     Raises:
       ReconstructionError: as `make_starts`.
     """
+    check_events(events, fitter.model.detector)
     shape, results = Shape(fitter.model, None), dict[int, FitResult]()
     bright = [i for i, event in enumerate(events) if fitter.limited and is_bright(event)]
     others = [i for i in range(len(events)) if i not in bright]
@@ -210,5 +218,5 @@ def fit_without_seeds(
         own = [events[i] for i in others]
         starts = make_starts(fitter.model, fitter.evaluator)
         results |= dict(zip(others, fitter(own, starts(own, num_starts, base)), strict=True))
-    first = [results[i] for i in range(len(events))]
+    first = [_told(results[i], DARK) if is_dark(events[i]) else results[i] for i in range(len(events))]
     return _checked(fitter, shape, events, first, bright, num_directions, rounds)

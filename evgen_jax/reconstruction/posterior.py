@@ -1,5 +1,6 @@
 """Samples of the posterior by blackjax: NUTS, or an ensemble of chains that learn from each other (MEADS)."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model, make_log_likelihood
@@ -17,10 +19,11 @@ from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
 from evgen_jax.reconstruction.minimiser import DIFFERENCE, differenced_hessian
-from evgen_jax.reconstruction.prior_density import LogPrior
+from evgen_jax.reconstruction.prior_density import LogPrior, parameters_of_loss_priors
 from evgen_jax.reconstruction.sampling_space import SamplingSpace, make_log_posterior
 from evgen_jax.reconstruction.sphere import unit_vectors
 
+LOGGER = logging.getLogger("evgen_jax")
 METHODS = ("nuts", "ensemble")
 FOLDS = 4
 """Of an ensemble: chains of one fold learn from those of the others."""
@@ -71,16 +74,21 @@ def make_posterior_sampler(
     Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix, inside
     the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
 
+    The priors are those of `log_prior` and no others: those of the model's loss, which a fit holds, do not count (a warning
+    names them; add `prior_of_loss(model)` where they are wanted).
+
     Args:
       model: what to sample; parameters that are not free keep the values of the best fit.
       log_prior: see `make_prior`.
       method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
       num_chains: run side by side; default 4, of an ensemble 32.
       num_warmup, num_samples: steps per chain.
-      free, bounds, log_likelihood: as in `make_fitter`.
+      free, bounds: as in `make_fitter`.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own without priors.
 
     Raises:
       ReconstructionError: an unknown method or name, a number of chains that does not fit, or blackjax is not installed.
+      HypothesisError, DataError: when the result is called with a best fit or an event of another model.
     """
     try:
         import blackjax
@@ -94,10 +102,10 @@ def make_posterior_sampler(
     if method == "ensemble" and (chains % FOLDS or chains < 2 * FOLDS):
         raise ReconstructionError(f"num_chains: an ensemble takes a multiple of {FOLDS}, 8 at least, got {chains}.")
     coordinates = make_coordinates(model, free, bounds=bounds)
-    function = log_likelihood or make_log_likelihood(model)
-    evaluator = Evaluator(function, coordinates, model.variables)
+    # The fit's own, with the priors of the loss: its Hessian is a first guess of widths.
+    evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
     space = SamplingSpace(coordinates)
-    log_posterior = make_log_posterior(function, log_prior, space)
+    log_posterior = posterior_density(model, log_prior, space, log_likelihood)
     # Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
     chains_of = partial(
         _nuts if method == "nuts" else _ensemble, blackjax, log_posterior, chains, num_warmup, num_samples
@@ -111,6 +119,8 @@ def make_posterior_sampler(
         return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
     def sample(event: Event, best: np.ndarray, key: Array) -> Posterior:
+        check_event(event, model.detector)
+        check_hypothesis(best, model.parameter_names, "a best fit")
         anchor = np.array(best, np.float64)[None]
         batch, which = stacked([event], shape_of(event), 1), np.zeros(1, int)
         unknown = evaluator.start(anchor)
@@ -136,6 +146,17 @@ def make_posterior_sampler(
         return Posterior(hypothesis, density, acceptance, int(divergent.sum()), r_hat, effective)
 
     return sample
+
+
+def posterior_density(
+    model: Model, log_prior: LogPrior, space: SamplingSpace, log_likelihood: LogLikelihood | None = None
+) -> Callable[[Any, Array, Array, Event], Array]:
+    """What is sampled, see `make_log_posterior`: the likelihood without the priors of the loss, times the given prior."""
+    left_out = () if log_likelihood else parameters_of_loss_priors(model)
+    if left_out:
+        LOGGER.warning("the loss has priors of %s, which the posterior does not: it has those that it is given.",
+                       ", ".join(left_out))  # fmt: skip
+    return make_log_posterior(log_likelihood or make_log_likelihood(model, priors=False), log_prior, space)
 
 
 def _target(log_posterior, variables, place, anchor, event, width):

@@ -1,7 +1,8 @@
 """Prior densities of hypothesis parameters, stated explicitly and normalised, for posteriors and penalised fits.
 
 A prior is a function hypothesis [H] -> log density by the physical parameters (m, ns, GeV, and per rad of zenith and of
-azimuth). What is not given is flat and improper: nothing is implied.
+azimuth). What is not given is flat and improper: nothing is implied. The priors of a loss belong to training and fits; a
+posterior has those that are stated, which may be the loss's own (`prior_of_loss`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,9 @@ from jax import Array
 
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.event import Event
+from evgen_jax.model import Model
 from evgen_jax.numerics import sum_dtype
+from evgen_jax.priors import penalised
 from evgen_jax.reconstruction.evaluator import LogLikelihood
 
 LogPrior = Callable[[Array], Array]
@@ -106,8 +109,25 @@ def _one(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float
     return density
 
 
+def prior_of_loss(model: Model) -> LogPrior:
+    """What the priors of the model's loss say, with their weights, to be added where they are wanted; not normalised."""
+
+    def log_prior(hypothesis: Array) -> Array:
+        return -model.loss.prior(model.parameter_names, hypothesis)
+
+    return log_prior
+
+
+def parameters_of_loss_priors(model: Model) -> tuple[str, ...]:
+    """Parameters that the loss has a prior for."""
+    return penalised([prior for _, prior in model.loss.priors], model.parameter_names)
+
+
 def with_prior(log_likelihood: LogLikelihood, log_prior: LogPrior) -> LogLikelihood:
-    """Sum of both as a function (variables, hypothesis, event): its maximum is that of the density by physical parameters."""
+    """Sum of both as a function (variables, hypothesis, event): its maximum is that of the density by physical parameters.
+
+    The likelihood should hold no prior of the same parameters: `make_log_likelihood(model, priors=False)`.
+    """
 
     def log_density(variables: Any, hypothesis: Array, event: Event) -> Array:
         return log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -76,7 +77,10 @@ def scan_profile(
 
     Raises:
       ReconstructionError: an unknown name, or a number of parameters that is neither one nor two.
+      HypothesisError, DataError: a best fit or an event of another model.
     """
+    check_event(event, model.detector)
+    check_hypothesis(best, model.parameter_names, "a best fit")
     names = tuple(grid)
     if len(names) not in (1, 2):
         raise ReconstructionError(f"a scan takes one or two parameters, got {len(names)} ({', '.join(names)}).")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
@@ -16,8 +15,11 @@ from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.files import write_whole
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
-from evgen_jax.reconstruction.file_fit import DARK, make_file_fit
-from evgen_jax.reconstruction.table import TABLE, with_reference_names, write_table
+from evgen_jax.reconstruction.covariance_columns import FEW, covariance_labels, covariance_units
+from evgen_jax.reconstruction.file_fit import covariance_places, make_file_fit
+from evgen_jax.reconstruction.reference_columns import reference_units, with_reference_names
+from evgen_jax.reconstruction.table_file import check_output, read_table, write_table
+from evgen_jax.reconstruction.usable_pulses import DARK
 
 LOGGER = logging.getLogger("evgen_jax")
 NOT_COMPUTED = {
@@ -36,12 +38,14 @@ class Summary:
 
     Attributes:
       fitted: events with a fit.
+      not_converged: those among them whose fit did not converge; their status says why.
       dark: events without a usable pulse; nothing can be fitted to them.
       failed: events that failed for another reason.
       lost: one line per file that could not be read.
     """
 
     fitted: int
+    not_converged: int
     dark: int
     failed: int
     lost: tuple[str, ...]
@@ -65,27 +69,29 @@ def reconstruct_files(
     Args:
       model: exported.
       files: names or patterns.
-      output: .hdf5, or .parquet (which needs pyarrow).
+      output: .hdf5, .parquet (which needs pyarrow) or .csv, see `write_table`.
       handler, settings: sections of a configuration.
       progress: wraps the list of files.
       spread: runs the jobs elsewhere, see `workers`; default one after the other here.
 
     Raises:
-      ReconstructionError: the output exists, an unfinished run of another model or with other settings lies there, or
+      ReconstructionError: the output exists or its ending is not known, an unfinished run of another model or with other settings lies there, or
         settings that do not fit the model.
       DataError: no file matches, or none can be read.
     """
     output = Path(output)
-    if output.exists():
-        raise ReconstructionError(f"{output}: exists already. Give another name with -o or remove it first.")
-    if output.suffix == ".parquet":
-        _check_parquet(output)
+    check_output(output)
     for switch, consequence in NOT_COMPUTED.items():
         if getattr(settings, switch):
             LOGGER.warning("reconstruction_settings.%s: %s.", switch, consequence)
     # Settings that do not fit are told before anything is written.
     paths, here = find_files(list(files)), make_file_jobs(model, handler, settings)
-    identity = here.identity
+    identity, (log, free) = here.identity, covariance_places(model, settings)
+    labels = covariance_labels(model.parameter_names, log, free)
+    if output.suffix.lower() == ".csv" and len(labels) > FEW:
+        LOGGER.warning(
+            "%s: leaves out the covariances of %d parameters; .hdf5 and .parquet hold them.", output, len(labels)
+        )
     parts = output.with_name(output.name + ".parts")
     _open_parts(
         parts, {"model": identity, "settings": settings.model_dump(mode="json"), "files": list(map(str, paths))}
@@ -104,18 +110,21 @@ def reconstruct_files(
         raise DataError(
             lost[0] if len(lost) == 1 else f"none of the {len(lost)} files can be read; the first: {lost[0]}"
         )
-    table = np.concatenate([_read(part) for part in done])
+    table = np.concatenate([read_table(part) for part in done])
     if len(table) == 0:
         shutil.rmtree(parts)
         raise DataError("the files hold no event.")
     dark = int(np.sum(table["status"] == DARK.encode()))
-    fitted = int(np.sum(np.isfinite(table["log_likelihood"])))
+    fine = np.isfinite(table["log_likelihood"])
+    fitted, units = int(np.sum(fine)), covariance_units(labels)
+    not_converged = int(np.sum(fine & (table["converged"] == 0)))
     failed = len(table) - dark - fitted
     if settings.column_names == "reference":
-        table = with_reference_names(table, model.parameter_names)
-    write_table(output, table, model, identity)
+        table = with_reference_names(table, model.parameter_names, log, labels)
+        units |= reference_units(model.parameter_names, log)
+    write_table(output, table, model, identity, labels, units)
     shutil.rmtree(parts)
-    return Summary(fitted, dark, failed, tuple(lost))
+    return Summary(fitted, not_converged, dark, failed, tuple(lost))
 
 
 @dataclass(frozen=True)
@@ -142,16 +151,6 @@ def make_file_jobs(model: Model, handler: DataHandlerSettings, settings: Reconst
     return FileJobs(model, model_identity(model), make_file_fit(model, handler, settings))
 
 
-def _check_parquet(output: Path) -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise ReconstructionError(
-            f"{output}: writing parquet needs pyarrow. Install it with: pip install 'evgen_jax[parquet]', or give a name "
-            "that ends with .hdf5."
-        ) from None
-
-
 def _open_parts(parts: Path, run: dict) -> None:
     """Makes the directory of finished files, or checks that it belongs to the same run."""
     record = parts / "run.json"
@@ -166,8 +165,3 @@ def _open_parts(parts: Path, run: dict) -> None:
         return
     parts.mkdir(parents=True, exist_ok=True)
     write_whole(record, json.dumps(run, indent=1) + "\n")
-
-
-def _read(part: Path) -> np.ndarray:
-    with h5py.File(part) as file:
-        return file[TABLE][:]

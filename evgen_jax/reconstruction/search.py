@@ -32,7 +32,12 @@ def batched_search(evaluator: Evaluator, precise: Evaluator | None, settings: Ma
 
 
 def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
-    """One problem after the other; `settings` are arguments of scipy.optimize.minimize."""
+    """One problem after the other; `settings` are arguments of scipy.optimize.minimize.
+
+    Args:
+      evaluator: best in float64: with the rounding errors of float32 SciPy's line searches end on their way.
+      settings: of the minimiser.
+    """
     return partial(_scipy, evaluator, dict(settings))
 
 
@@ -42,7 +47,7 @@ def _batched(
     """BFGS with the network in its own precision until that is what limits it, then few steps in float64."""
 
     settings = {"stalled": NO_GAIN, **settings}
-    rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED} if precise else settings
+    rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False} if precise else settings
     race = {} if to_beat is None else {"rivals": which, "to_beat": to_beat}
     first = minimise(evaluator.problems(batch, which, anchors), start, **rough, **race)
     if precise is None:

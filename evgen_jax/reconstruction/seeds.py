@@ -31,8 +31,10 @@ def smear(
       [E, S (1 + count), H]; the given ones first.
 
     Raises:
-      ReconstructionError: a width for an unknown parameter, or one below 0.
+      ReconstructionError: a width for an unknown parameter, or one below 0, or seeds of another shape.
     """
+    if np.ndim(seeds) != 3 or np.shape(seeds)[2] != len(names):
+        raise ReconstructionError(f"expected seeds [E, S, {len(names)}], got shape {np.shape(seeds)}.")
     for name, width in (spreads or {}).items():
         if name not in names:
             raise ReconstructionError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -143,6 +144,7 @@ def make_sky_map(
 
     Raises:
       ReconstructionError: no direction in the hypothesis, or astropy-healpix is not installed.
+      HypothesisError, DataError: when the result is called with a best fit or an event of another model.
     """
     _check_healpix()
     pairs = {model.parameter_names[z]: (z, a) for z, a in direction_pairs(model.parameter_names)}
@@ -160,6 +162,8 @@ def make_sky_map(
         return own_refit(event, starts, top)
 
     def sky_map(event: Event, best: np.ndarray) -> SkyMap:
+        check_event(event, model.detector)
+        check_hypothesis(best, model.parameter_names, "a best fit")
         best = np.asarray(best, np.float64)
         middle = unit_vectors(best[zenith], best[azimuth])
         pixels = np.arange(12 * 4**first_order)

@@ -1,6 +1,7 @@
 """Distributions of directions on the sphere: von Mises-Fisher and Kent, per steradian, and their fits to samples."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +11,8 @@ from evgen_jax.errors import ReconstructionError
 
 NEARLY_A_POINT = 1e-12
 """Samples narrower than this (1 - mean resultant length) have no finite concentration."""
+FLATTEST, MOST_ELLIPTIC = 1e-6, 1e6
+"""Smallest 1 / variance, per rad^2, of a fitted long axis, and largest ratio to that of the short axis."""
 
 
 def unit_vectors(zenith: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
@@ -84,19 +87,36 @@ class Kent:
 
 
 def log_kent_norm(kappa: float, beta: float) -> float:
-    """ln of the integral of exp(kappa (cos - 1) + beta (...)) over the sphere, exact.
+    """ln of the integral of exp(kappa (cos - 1) + beta (...)) over the sphere, exact; the same for beta and -beta."""
+    return _kent_moments(kappa, beta)[0]
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights on [0, 1]; making them takes longer than a whole fit."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return (nodes + 1) / 2, weights / 2
+
+
+def _kent_moments(kappa: float, beta: float) -> tuple[float, float, float]:
+    """ln of the norm and its derivatives by kappa and beta.
 
     Integrated over the azimuth: 2 pi int exp(kappa (u - 1)) I0(beta (1 - u^2)) du over u = cos psi.
     """
+    ellipticity = abs(beta)
     # Where the integrand lives: psi up to some widths of the long axis.
-    reach = min(2.0, 60 / max(kappa - 2 * beta, 1e-3))
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    reach = min(2.0, 60 / max(kappa - 2 * ellipticity, 1e-3))
+    nodes, weights = _nodes()
     # Squared nodes crowd near psi = 0, where the peak of large kappa is.
-    s = (nodes + 1) / 2
-    v, measure = reach * s**2, reach * s * weights
-    argument = beta * v * (2 - v)
-    integrand = np.exp(-kappa * v + argument) * special.i0e(argument)
-    return float(np.log(2 * np.pi * np.sum(integrand * measure)))
+    v, measure = reach * nodes**2, 2 * reach * nodes * weights
+    argument = ellipticity * v * (2 - v)
+    exponent = argument - kappa * v
+    largest = exponent.max()
+    common = np.exp(exponent - largest) * measure
+    integrand = common * special.i0e(argument)
+    total = integrand.sum()
+    by_beta = np.sum(common * special.i1e(argument) * v * (2 - v)) / total
+    return float(np.log(2 * np.pi * total) + largest), float(-integrand @ v / total), float(np.sign(beta) * by_beta)
 
 
 def fit_von_mises_fisher(zenith: np.ndarray, azimuth: np.ndarray) -> VonMisesFisher:
@@ -106,9 +126,12 @@ def fit_von_mises_fisher(zenith: np.ndarray, azimuth: np.ndarray) -> VonMisesFis
       ReconstructionError: fewer than two different directions.
     """
     vectors = _checked(zenith, azimuth)
+    mean = vectors.mean(axis=0)
+    if np.linalg.norm(mean) < FLATTEST:
+        return VonMisesFisher(0.0, 0.0, FLATTEST)  # no direction is preferred
     centre, kappa = stats.vonmises_fisher.fit(vectors)
     theta, phi = angles(centre)
-    return VonMisesFisher(float(theta), float(phi), float(kappa))
+    return VonMisesFisher(float(theta), float(phi), max(float(kappa), FLATTEST))
 
 
 def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
@@ -119,26 +142,31 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
     """
     vectors = _checked(zenith, azimuth)
     mean = vectors.mean(axis=0)
-    centre = mean / np.linalg.norm(mean)
+    length = float(np.linalg.norm(mean))
+    centre = mean / length if length > FLATTEST else np.array([0.0, 0.0, 1.0])  # any, where none is preferred
     second = vectors.T @ vectors / len(vectors)
     # Any two axes across the centre; then turned to the principal ones of the second moments.
     _, _, basis = np.linalg.svd(centre[None])
     across = basis[1:]
     values, turn = np.linalg.eigh(across @ second @ across.T)
     long, short = turn.T[::-1] @ across
-    wide, narrow = max(values[1], 1e-12), max(values[0], 1e-12)
+    wide, narrow = max(values[1], NEARLY_A_POINT), max(values[0], NEARLY_A_POINT)
 
-    def loss(x: np.ndarray) -> float:
-        # 1 / variances of the two axes as the unknowns, so that kappa > 2 beta >= 0.
-        a, b = np.exp(x)
-        kappa, beta = (a + b) / 2, (b - a) / 4
-        mean_exponent = kappa * (np.linalg.norm(mean) - 1) + beta * (values[1] - values[0])
-        return log_kent_norm(kappa, beta) - mean_exponent
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        # 1 / variance of the long axis, and how many times larger that of the short one is: kappa > 2 beta >= 0.
+        a, ratio = np.exp(x)
+        kappa, beta = a * (1 + ratio) / 2, a * (ratio - 1) / 4
+        norm, by_kappa, by_beta = _kent_moments(kappa, beta)
+        by_kappa, by_beta = by_kappa + 1 - length, by_beta - (values[1] - values[0])
+        value = norm + kappa * (1 - length) - beta * (values[1] - values[0])
+        return value, np.array([kappa * by_kappa + beta * by_beta, a * ratio * (by_kappa / 2 + by_beta / 4)])
 
-    start = np.log([1 / wide, 1 / narrow])
-    result = optimize.minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9})
-    a, b = np.sort(np.exp(result.x))
-    return Kent(np.stack([centre, long, short]), float((a + b) / 2), float((b - a) / 4))
+    start = np.array([-np.log(wide), np.log(wide / narrow)])
+    limits = [(np.log(FLATTEST), None), (0.0, np.log(MOST_ELLIPTIC))]
+    result = optimize.minimize(loss, np.clip(start, [limits[0][0], 0.0], [np.inf, limits[1][1]]), jac=True,
+                               method="L-BFGS-B", bounds=limits, options={"ftol": 1e-15, "gtol": 1e-9})  # fmt: skip
+    a, ratio = np.exp(result.x)
+    return Kent(np.stack([centre, long, short]), float(a * (1 + ratio) / 2), float(a * (ratio - 1) / 4))
 
 
 def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from evgen_jax import constants
+from evgen_jax.doors import check_events, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -13,6 +14,7 @@ from evgen_jax.packing import charge_quantiles
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
 from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
+from evgen_jax.reconstruction.usable_pulses import usable_pulses
 
 NUM_DIRECTIONS = 24
 ENERGIES = np.geomspace(10.0, 1e7, 13)
@@ -35,7 +37,8 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
     Args:
       model: gives names and detector.
       evaluator: of the fit (`make_fitter(...).evaluator`).
-      sphere_radius: m, of an entering track's sphere; default that of the model's source.
+      sphere_radius: m, of an entering track's sphere; default that of the model's source, or one that holds
+        all modules.
 
     Raises:
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
@@ -43,6 +46,9 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
     shape = Shape(model, sphere_radius)
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
+        check_events(events, model.detector)
+        if base is not None:
+            check_hypothesis(base, model.parameter_names, "a base")
         seeds = np.empty((len(events), count, len(model.parameter_names)))
         for own, batch in batches(events):
             seeds[own] = _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base)
@@ -93,7 +99,7 @@ class Shape:
 
 
 def _sphere_radius(model: Model) -> float:
-    """Of the first source in the tree that has one."""
+    """Of the first source in the tree that has one; else the sphere around the origin that holds all modules."""
     waiting: list[Any] = [model.source]
     while waiting:
         source = waiting.pop()
@@ -102,14 +108,13 @@ def _sphere_radius(model: Model) -> float:
             if hasattr(owner, "sphere_radius"):
                 return float(owner.sphere_radius)
         waiting += [base for _, base in getattr(source, "bases", ())]
-    return 750.0
+    return float(np.max(np.linalg.norm(np.asarray(model.detector.position, np.float64), axis=1)))
 
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """DOMs with a usable pulse [M], their charges and the times of their first pulses, noise before bright light left out."""
-    mask, slot = np.asarray(event.pulses.mask), np.asarray(event.pulses.slot)
+    good, slot = usable_pulses(event), np.asarray(event.pulses.slot)
     dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
-    good = mask & np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
     dom, time = dom[good], np.asarray(event.pulses.time, np.float64)[good]
     # Pulses of an event are sorted by DOM and time; its own quantiles count unusable ones too.
     begins = np.ones(len(dom), bool)

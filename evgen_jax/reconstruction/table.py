@@ -1,19 +1,15 @@
-"""The table of fitted events: fixed columns, units and the identity of the model as attributes."""
+"""The rows of the table of fitted events: one per event, fixed columns."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import h5py
 import numpy as np
 
-from evgen_jax.files import replaced
-from evgen_jax.model import Model
-from evgen_jax.parameters import unit_of
+from evgen_jax.reconstruction.covariance_columns import covariance_columns, covariance_labels, put_covariance
 from evgen_jax.reconstruction.result import FitResult
-from evgen_jax.version import __version__
+from evgen_jax.reconstruction.table_file import IDS, write_table
 
-TABLE = "Variables"
-IDS = ("Run", "Event", "SubEvent", "SubEventStream")
+__all__ = ["columns", "fill", "write_table"]
+
 STATUS_LENGTH = 160
 NUMBERS = (
     "log_likelihood", "log_likelihood_seed", "angular_unc", "angular_unc_sandwich", "gradient_norm", "runtime",
@@ -22,17 +18,31 @@ NUMBERS = (
 COUNTS = ("converged", "covariance_repaired", "evaluations", "best_seed")
 
 
-def columns(names: Sequence[str]) -> list[tuple[str, str]]:
-    """(name, numpy type) of all columns for a model's parameters, in order."""
-    own = [f"{name}{ending}" for name in names for ending in ("", "_seed", "_unc", "_unc_sandwich")]
+def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = False) -> list[tuple]:
+    """(name, numpy type[, shape]) of all columns for a model's parameters, in order.
+
+    Args:
+      names: parameters.
+      labels: rows and columns of the covariances, see `covariance_columns`; none are written without.
+      truth: whether there are columns of the true parameters and of the log-likelihood there.
+    """
+    endings = ("", "_seed", "_unc", "_unc_sandwich", *(("_true",) if truth else ()))
+    own = [f"{name}{ending}" for name in names for ending in endings]
+    numbers = (*NUMBERS, *(("log_likelihood_true",) if truth else ()))
     return [
-        *((name, "<i8") for name in IDS), *((name, "<f8") for name in own), *((name, "<f8") for name in NUMBERS),
-        *((name, "<i8") for name in COUNTS), ("status", f"S{STATUS_LENGTH}"),
+        *((name, "<i8") for name in IDS), *((name, "<f8") for name in own), *((name, "<f8") for name in numbers),
+        *((name, "<i8") for name in COUNTS), ("status", f"S{STATUS_LENGTH}"), *covariance_columns(labels),
     ]  # fmt: skip
 
 
 def fill(
-    names: Sequence[str], log: Sequence[bool], ids: np.ndarray, seeds: np.ndarray, results: Sequence[FitResult | str]
+    names: Sequence[str],
+    log: Sequence[bool],
+    ids: np.ndarray,
+    seeds: np.ndarray,
+    results: Sequence[FitResult | str],
+    free: Sequence[int] = (),
+    truth: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """The rows of events.
 
@@ -41,11 +51,18 @@ def fill(
       ids: [E, 4].
       seeds: [E, S, H].
       results: a fit, or why there is none.
+      free: places of the free parameters, whose covariances get columns; none by default.
+      truth: true parameters [E, H] and the log-likelihood there [E], NaN where they are not known.
     """
-    table = np.zeros(len(ids), dtype=columns(names))
+    labels = covariance_labels(names, log, free)
+    table = np.zeros(len(ids), dtype=columns(names, labels, truth is not None))
     for name in table.dtype.names or ():
-        if table.dtype[name].kind == "f":
+        if table.dtype[name].base.kind == "f":
             table[name] = np.nan
+    if truth is not None:
+        table["log_likelihood_true"] = truth[1]
+        for k, name in enumerate(names):
+            table[f"{name}_true"] = truth[0][:, k]
     for i, result in enumerate(results):
         row = table[i]
         for name, value in zip(IDS, ids[i], strict=True):
@@ -66,6 +83,8 @@ def fill(
         row["status"] = message.encode()[:STATUS_LENGTH]
         if result.covariance is not None:
             _uncertainties(row, names, log, result)
+            if labels:
+                put_covariance(row, result.covariance, labels)
     return table
 
 
@@ -81,50 +100,3 @@ def _uncertainties(row, names: Sequence[str], log: Sequence[bool], result: FitRe
         row[f"{names[place]}_unc_sandwich"] = factor * np.sqrt(sandwich)
     row["angular_unc"], row["angular_unc_sandwich"] = covariance.angular, covariance.angular_sandwich
     row["covariance_repaired"] = covariance.repaired
-
-
-REFERENCE_NAMES = {
-    "log_likelihood": "loss_reco", "log_likelihood_seed": "loss_seed", "angular_unc_sandwich": "circular_unc",
-    "goodness_of_fit": "event_p_value_1sided", "goodness_of_fit_two_sided": "event_p_value_2sided",
-}  # fmt: skip
-REFERENCE_ENDINGS = {"": "_reco", "_seed": "_seed", "_unc": "_unc", "_unc_sandwich": "_unc_sandwhich"}
-
-
-def with_reference_names(table: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The same rows under the column names of Event-Generator's tables; losses are minus the log-likelihoods."""
-    new = {f"{n}{ending}": f"{n}{other}" for n in names for ending, other in REFERENCE_ENDINGS.items()}
-    new |= REFERENCE_NAMES
-    renamed = table.copy()
-    for column in ("log_likelihood", "log_likelihood_seed"):
-        renamed[column] *= -1
-    renamed.dtype.names = tuple(new.get(n, n) for n in table.dtype.names or ())
-    return renamed
-
-
-def write_table(path: Path, table: np.ndarray, model: Model, identity: str) -> None:
-    """Writes the table as HDF5, or as parquet where the name ends so; it appears only when complete."""
-    attributes = {
-        "parameter_names": list(model.parameter_names), "evgen_jax_version": __version__, "model_identity": identity,
-        "units": [f"{name}: {unit_of(name)}" for name in table.dtype.names or ()],
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as partial:
-        if path.suffix == ".parquet":
-            _write_parquet(partial, table, attributes)
-            return
-        with h5py.File(partial, "w") as file:
-            data = file.create_dataset(TABLE, data=table)
-            for key, value in attributes.items():
-                data.attrs[key] = value
-
-
-def _write_parquet(path: Path, table: np.ndarray, attributes: dict) -> None:
-    import json
-
-    import pyarrow
-    import pyarrow.parquet
-
-    arrays = {n: table[n].astype(str) if table[n].dtype.kind == "S" else table[n] for n in table.dtype.names or ()}
-    content = pyarrow.table(arrays)
-    plain = {k: v if isinstance(v, str) else json.dumps(v) for k, v in attributes.items()}
-    pyarrow.parquet.write_table(content.replace_schema_metadata(plain), path)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from evgen_jax.detector import Detector
+from evgen_jax.doors import check_event, check_hypothesis
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield
@@ -25,8 +26,10 @@ from evgen_jax.model import Model
 from evgen_jax.multi_sources.grouped import is_cascade
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.reconstruction.merged_pulses import merge_pulses
+from evgen_jax.reconstruction.usable_pulses import usable_pulses
 from evgen_jax.sources.cascade import PARAMETERS as CASCADE
 from evgen_jax.sources.source import Source, Variables
+from evgen_jax.time_anchor import counted_from_readout, shifted_times
 
 SMALLEST_ENERGY = 1.0
 """Light per GeV is computed at this energy, GeV, for segments that are darker."""
@@ -87,18 +90,22 @@ def unfold_energies(
 
     Raises:
       ReconstructionError: no energies to unfold, a hypothesis that is not finite, or an event without usable pulses.
+      HypothesisError, DataError: a hypothesis or an event of another model.
     """
     begin = time.perf_counter()
+    check_event(event, model.detector)
+    check_hypothesis(hypothesis, model.parameter_names)
     hypothesis = np.array(hypothesis, np.float64)
-    if hypothesis.shape != (len(model.parameter_names),) or not np.all(np.isfinite(hypothesis)):
+    if not np.all(np.isfinite(hypothesis)):
         raise ReconstructionError(
-            f"expected {len(model.parameter_names)} finite parameters ({', '.join(model.parameter_names[:8])} ...), "
-            f"got {hypothesis.shape} with {int(np.sum(~np.isfinite(hypothesis)))} that are not finite."
+            f"expected {len(model.parameter_names)} finite parameters ({', '.join(model.parameter_names[:8])} ...), got "
+            f"{int(np.sum(~np.isfinite(hypothesis)))} that are not finite."
         )
+    # The light is computed in float32.
+    hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
     places = energy_places(model, hypothesis)
     event = merge_pulses(event, pulse_width)
-    slots = np.asarray(event.active)[np.minimum(event.pulses.slot, len(event.active) - 1)]
-    good = np.asarray(event.pulses.mask) & np.asarray(event.usable)[np.minimum(slots, len(event.usable) - 1)]
+    good = usable_pulses(event)
     if not good.any():
         raise ReconstructionError("the event has no usable pulse to unfold energies from.")
     charge, usable = np.asarray(event.pulses.charge, np.float64)[good], np.asarray(event.usable)
@@ -120,6 +127,7 @@ def unfold_energies(
             break
         known[changed] = energies[changed]
         hypothesis[places] = known
+    hypothesis = shifted_times(model.parameter_names, hypothesis, anchor)
     hypothesis[places] = energies
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
@@ -223,27 +231,28 @@ class _Leaf:
     parameters: jax.Array
 
 
-def _leaves(source: Source, variables: Variables, hypothesis: jax.Array) -> Iterator[_Leaf]:
+def _leaves(source: Source, variables: Variables, hypothesis: jax.Array, detector: Detector) -> Iterator[_Leaf]:
     if not isinstance(source, MultiSource):
         yield _Leaf(source, variables, hypothesis[None])
         return
-    expanded = source.expand(hypothesis)
+    expanded = source.expand(hypothesis, detector)
     for name, base in source.bases:
         parameters, mask = expanded[name]
         if mask is not None:
             raise ReconstructionError(f"energies of the masked sources '{name}' cannot be unfolded.")
         if isinstance(base, MultiSource):
             for row in parameters:
-                yield from _leaves(base, variables[name], row)
+                yield from _leaves(base, variables[name], row, detector)
         else:
             yield _Leaf(base, variables[name], parameters)
 
 
 def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
-    """Energies of all cascades of the hypothesis, one after the other."""
+    """Energies of all cascades of the hypothesis, one after the other, those outside the detector as well."""
+    endless = model.detector.replace(extent=jnp.array([[-jnp.inf] * 3, [jnp.inf] * 3]))
     found = [
         leaf.parameters[:, CASCADE.index("energy")]
-        for leaf in _leaves(model.source, model.variables, hypothesis)
+        for leaf in _leaves(model.source, model.variables, hypothesis, endless)
         if is_cascade(leaf.source)
     ]
     return jnp.concatenate(found) if found else jnp.zeros(0)
@@ -284,7 +293,7 @@ def light_per_gev(
     rows: list[LightYield] = []
     rest: LightYield | None = None
     first = 0
-    for leaf in _leaves(model.source, model.variables, h):
+    for leaf in _leaves(model.source, model.variables, h, model.detector):
         if is_cascade(leaf.source):
             count = len(leaf.parameters)
             rows += _blocks(leaf, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)

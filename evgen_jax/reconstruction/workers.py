@@ -6,12 +6,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.model import Model, make_ensemble
-from evgen_jax.model_directory import load_model
+from evgen_jax.model_directory import load_model, members
 from evgen_jax.reconstruction.program import FileJobs, Job, make_file_jobs
 
 
@@ -42,8 +43,9 @@ def make_recipe(
 
 
 def load_models(directories: Sequence[str]) -> Model:
-    """An exported model, or an ensemble of several."""
-    models = [load_model(directory) for directory in directories]
+    """An exported model, or an ensemble of several; a directory may be one that was exported as such."""
+    paths = [path for directory in map(Path, directories) for path in members(directory) or [directory]]
+    models = [load_model(path) for path in paths]
     return models[0] if len(models) == 1 else make_ensemble(models)
 
 

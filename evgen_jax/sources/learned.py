@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax import constants
-from evgen_jax.acceptance import BASELINE, angular_acceptance
+from evgen_jax.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError
@@ -34,6 +34,7 @@ class LearnedOptions:
         so that the network learns only what differs from it, which takes far fewer steps.
       baseline_hole_ice_p0, _p1: hole ice, unless use_constant_baseline_hole_ice is False: then the parameters
         HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+      angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
       mixture_component_t_seeds: offset of each time component, ns.
       charge_scale_tensors: charge parameters that get the scale factors; default all expected charges.
       additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
@@ -53,6 +54,7 @@ class LearnedOptions:
     use_constant_baseline_hole_ice: bool = True
     baseline_hole_ice_p0: float = BASELINE[0]
     baseline_hole_ice_p1: float = BASELINE[1]
+    angular_acceptance: str = "formula"
     mixture_component_t_seeds: tuple[float, ...] | None = None
     charge_scale_tensors: tuple[str, ...] | None = None
     additional_parameter_names: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ class LearnedSource(LinenSource):
         hole_ice = (options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
         if not options.use_constant_baseline_hole_ice:
             hole_ice = tuple(named[f"HoleIceForward_Unified_{p}"].astype(self.dtype) for p in ("p0", "p1"))
+        angular_acceptance = ACCEPTANCES[options.angular_acceptance]
         acceptance = angular_acceptance(view.unit[:, 2], *hole_ice) if options.needs_acceptance else None
 
         network = DomNetwork(
@@ -191,6 +194,7 @@ class LearnedSource(LinenSource):
         if options.scale_charge_by_angular_acceptance:
             scale = scale * (acceptance + 0.01)  # type: ignore[operator]
         if options.scale_charge_by_relative_angular_acceptance:
+            angular_acceptance = ACCEPTANCES[options.angular_acceptance]
             baseline = angular_acceptance(view.unit[:, 2], options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
             scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)  # type: ignore[operator]
         if options.scale_charge_by_diffusion:
@@ -231,6 +235,10 @@ def check_learned(source: LearnedSource) -> None:
                 f"charge_scale_tensors: '{name}' is not one of the expected charges "
                 f"{', '.join(source.charge_decoder.loc_parameters)} of the charge decoder."
             )
+    if options.angular_acceptance not in ACCEPTANCES:
+        raise ConfigError(
+            f"angular_acceptance: expected {' or '.join(repr(k) for k in ACCEPTANCES)}, got {options.angular_acceptance!r}."
+        )
     if options.scale_charge_by_angular_acceptance and options.scale_charge_by_relative_angular_acceptance:
         raise ConfigError(
             "scale_charge_by_angular_acceptance and scale_charge_by_relative_angular_acceptance exclude each other."

@@ -6,6 +6,7 @@ from typing import Any
 
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import INSPECTED_FILES, dark_share, find_files
+from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.plausibility import LabelReport
 from evgen_jax.detector import Detector
@@ -33,7 +34,9 @@ def check_data(config: ExperimentConfig, name: str, detector: Detector, trafo: T
         if report.files >= INSPECTED_FILES and report.dark < report.count:
             break
         try:
-            report.add(read_event_file(path, config.data_handler_settings, detector, strict=settings.strict))
+            file = read_event_file(path, config.data_handler_settings, detector, strict=settings.strict)
+            compare_with_detector(file, detector)
+            report.add(file)
         except DataError as error:
             if settings.strict:
                 raise

@@ -1,104 +1,181 @@
-"""Optimisers by name and learning-rate schedules, from a configuration to optax."""
+"""Optimisers by name, from a configuration to optax; arguments that Keras names have Keras' meaning."""
 
-from collections.abc import Sequence
-from typing import Any
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from evgen_jax.config.records import ClassSettings, TrainingSettings
+from evgen_jax.config.records import TrainingSettings
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.training.schedules import build_schedule
 
-WHERE = "training_settings.optimizer_settings.learning_rate"
+LOGGER = logging.getLogger("evgen_jax")
+WHERE = "training_settings.optimizer_settings"
 ALIASES = {"beta_1": "b1", "beta_2": "b2", "epsilon": "eps"}
-
-
-def piecewise_schedule(schedules: Sequence[optax.Schedule], boundaries: Sequence[int]) -> optax.Schedule:
-    """Joins schedules at step boundaries; each piece counts its steps from its own start.
-
-    Raises:
-      ConfigError: not exactly one boundary between two pieces, or boundaries that do not increase.
-    """
-    if len(schedules) != len(boundaries) + 1:
-        raise ConfigError(
-            f"{WHERE}.settings: {len(boundaries)} boundaries need {len(boundaries) + 1} scheduler_settings, "
-            f"got {len(schedules)}."
-        )
-    if any(b <= a for a, b in zip(boundaries, boundaries[1:], strict=False)) or any(b <= 0 for b in boundaries):
-        raise ConfigError(f"{WHERE}.settings.boundaries: expected increasing positive steps, got {list(boundaries)}.")
-    return optax.join_schedules(list(schedules), list(boundaries))
-
-
-def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
-    """A number, a polynomial decay, or a list of those with boundaries."""
-    if isinstance(settings, int | float):
-        return optax.constant_schedule(float(settings))
-    name = settings.full_class_string.rsplit(".", 1)[-1]
-    values = settings.settings
-    if name == "MultiLearningRateScheduler":
-        missing = [k for k in ("boundaries", "scheduler_settings") if k not in values]
-        if missing:
-            raise ConfigError(f"{WHERE}.settings.{missing[0]}: is missing and has no default.")
-        pieces = [build_schedule(_nested(entry, i)) for i, entry in enumerate(values["scheduler_settings"])]
-        return piecewise_schedule(pieces, values["boundaries"])
-    if name == "PolynomialDecay":
-        known = ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name")
-        for key in values:
-            if key not in known:
-                raise ConfigError(f"{WHERE}: PolynomialDecay has no setting '{key}'." + suggestion(key, known))
-        if "initial_learning_rate" not in values or values.get("decay_steps", 0) <= 0:
-            raise ConfigError(
-                f"{WHERE}: PolynomialDecay needs initial_learning_rate and decay_steps > 0, got {values}."
-            )
-        return optax.polynomial_schedule(
-            float(values["initial_learning_rate"]), float(values.get("end_learning_rate", 1e-4)),
-            float(values.get("power", 1.0)), int(values["decay_steps"]),
-        )  # fmt: skip
-    schedules = ("MultiLearningRateScheduler", "PolynomialDecay")
-    raise ConfigError(f"{WHERE}.full_class_string: '{settings.full_class_string}' is unknown; known: "
-                      f"{', '.join(schedules)}." + suggestion(name, schedules))  # fmt: skip
-
-
-def _nested(entry: Any, i: int) -> float | ClassSettings:
-    if isinstance(entry, int | float) and not isinstance(entry, bool):
-        return float(entry)
-    if isinstance(entry, dict) and "full_class_string" in entry:
-        return ClassSettings(**entry)
-    raise ConfigError(
-        f"{WHERE}.settings.scheduler_settings[{i}]: expected full_class_string and settings, got {entry!r}."
-    )
+"""Keras' name -> optax' name; `rho` is `decay` in RMSprop."""
+NOT_FOR_OPTAX = (
+    "learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
+    "gradient_accumulation_steps", "loss_scale_factor", "jit_compile", "name",
+)  # fmt: skip
+OPTIMIZERS = (
+    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
+    "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
+)  # fmt: skip
+OTHERWISE_IN_KERAS = {
+    "Nadam": "a schedule of beta_1",
+    "Adamax": "epsilon beside the norm",
+    "Adafactor": "other factors",
+    "Adadelta": "rho 0.95 and epsilon 1e-7",
+}
+"""Optimisers under Keras' name of which optax' formula or defaults differ; what Keras has."""
 
 
 def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optax optimiser with NaN removal and clipping before it, and its learning-rate schedule.
 
-    `optimizer_name` is any optimiser of optax, in any capitalisation.
+    `optimizer_name` is any optimiser of optax, in any capitalisation. What is not given has optax' default (Adam's epsilon is
+    1e-8 beside gradients of the mean loss; Event-Generator's 1e-7 stands beside those of the sum over the batch).
 
     Raises:
-      ConfigError: unknown optimiser or a setting that it does not take.
+      ConfigError: unknown optimiser, a setting that it does not take or that has no default here.
     """
-    schedule = build_schedule(settings.optimizer_settings.learning_rate)
-    name = settings.optimizer_name.lower()
-    known = sorted(k for k in optax.__dict__ if k in _OPTIMIZERS)
-    if name not in known:
+    own = settings.optimizer_settings
+    schedule = build_schedule(own.learning_rate)
+    name = settings.optimizer_name.rsplit(".", 1)[-1]
+    if name.lower() not in OPTIMIZERS:
         raise ConfigError(f"training_settings.optimizer_name: '{settings.optimizer_name}' is unknown; known: "
-                          f"{', '.join(known)}." + suggestion(name, known))  # fmt: skip
-    options = settings.optimizer_settings.model_dump(exclude={"learning_rate"}, exclude_none=True)
-    options = {ALIASES.get(k, k): v for k, v in options.items()}
-    try:
-        optimizer = getattr(optax, name)(schedule, **options)
-    except TypeError as error:
-        raise ConfigError(
-            f"training_settings.optimizer_settings: {name} refuses {sorted(options)} ({error})."
-        ) from None
+                          f"{', '.join(OPTIMIZERS)}." + suggestion(name.lower(), OPTIMIZERS))  # fmt: skip
+    if name in OTHERWISE_IN_KERAS:
+        LOGGER.warning("training_settings.optimizer_name: %s is that of optax; Keras' has %s.", name,
+                       OTHERWISE_IN_KERAS[name])  # fmt: skip
+    if name == "AdamW" and own.weight_decay is None:
+        raise ConfigError(f"{WHERE}.weight_decay: is missing; Keras' AdamW has 0.004, optax' adamw 1e-4.")
+    options = own.model_dump(exclude=set(NOT_FOR_OPTAX), exclude_none=True)
     steps = []
     if settings.remove_nan_gradients:
         steps.append(optax.zero_nans())
+    steps += _clipping(settings)
+    return optax.chain(*steps, _optimizer(name.lower(), schedule, options)), schedule
+
+
+def _clipping(settings: TrainingSettings) -> list[optax.GradientTransformation]:
+    own = settings.optimizer_settings
+    given = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(own, k) is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{WHERE}: only one of {' and '.join(given)} can be set.")
+    steps = []
     if settings.clip_gradients_value is not None:
         steps.append(optax.clip_by_global_norm(settings.clip_gradients_value))
-    return optax.chain(*steps, optimizer), schedule
+    if own.clipnorm is not None:
+        steps.append(clip_each_by_norm(own.clipnorm))
+    if own.clipvalue is not None:
+        steps.append(optax.clip(own.clipvalue))
+    if own.global_clipnorm is not None:
+        steps.append(optax.clip_by_global_norm(own.global_clipnorm))
+    return steps
 
 
-_OPTIMIZERS = {
-    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
-    "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
-}  # fmt: skip
+def _optimizer(name: str, schedule: optax.Schedule, options: dict[str, Any]) -> optax.GradientTransformation:
+    switches = {k: v for k, v in options.items() if v is not False}
+    if name in ("adam", "adamw") and ("epsilon" in switches or "amsgrad" in switches):
+        return _keras_adam(schedule, switches, name)
+    if name == "sgd" and switches.get("momentum"):
+        return _keras_sgd(schedule, switches)
+    # optax' own functions with weight decay have that of Keras: the learning rate times the weights.
+    decay = switches.pop("weight_decay", None) if name in ("adadelta", "adagrad", "adam", "rmsprop", "sgd") else None
+    if "momentum" in switches and not switches["momentum"]:
+        del switches["momentum"]
+    aliases = {**ALIASES, "rho": "decay"} if name == "rmsprop" else ALIASES
+    optimizer = _from_optax(name, schedule, {aliases.get(k, k): v for k, v in switches.items()})
+    return optimizer if decay is None else optax.chain(optimizer, decay_weights(schedule, decay))
+
+
+def _from_optax(name: str, schedule: optax.Schedule, options: dict[str, Any]) -> optax.GradientTransformation:
+    try:
+        optimizer: optax.GradientTransformation = getattr(optax, name)(schedule, **options)
+    except TypeError as error:
+        raise ConfigError(f"{WHERE}: {name} refuses {sorted(options)} ({error}).") from None
+    return optimizer
+
+
+def _only(options: dict[str, Any], known: tuple[str, ...], name: str) -> None:
+    for key in options:
+        if key not in known:
+            raise ConfigError(f"{WHERE}.{key}: {name} does not take it; it takes {', '.join(known)}.")
+
+
+def _keras_adam(schedule: optax.Schedule, options: dict[str, Any], name: str) -> optax.GradientTransformation:
+    _only(options, ("beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay"), name)
+    scale = scale_by_keras_adam(
+        options.get("beta_1", 0.9), options.get("beta_2", 0.999), options.get("epsilon", 1e-8), "amsgrad" in options
+    )
+    decay = options.get("weight_decay", 1e-4 if name == "adamw" else 0.0)
+    middle = (optax.add_decayed_weights(decay),) if decay else ()
+    return optax.chain(scale, *middle, optax.scale_by_learning_rate(schedule))
+
+
+def _keras_sgd(schedule: optax.Schedule, options: dict[str, Any]) -> optax.GradientTransformation:
+    _only(options, ("momentum", "nesterov", "weight_decay"), "sgd")
+    # The velocity holds the rates of its own steps: v = momentum v - rate g.
+    velocity = optax.trace(options["momentum"], nesterov="nesterov" in options)
+    steps = [optax.scale_by_learning_rate(schedule), velocity]
+    if "weight_decay" in options:
+        steps.append(decay_weights(schedule, options["weight_decay"]))
+    return optax.chain(*steps)
+
+
+def scale_by_keras_adam(b1: float, b2: float, epsilon: float, amsgrad: bool) -> optax.GradientTransformation:
+    """Adam with epsilon beside the square root before its correction, and the largest second moment if `amsgrad`.
+
+    Keras: m and v are the moving averages of the gradient and its square, u the largest v so far or v itself; the step is
+    rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(u) + epsilon). optax adds epsilon after the correction, and takes the largest of
+    corrected moments, in which the first steps weigh most.
+    """
+
+    def init(weights: Any) -> optax.ScaleByAdamState | optax.ScaleByAmsgradState:
+        zeros = jax.tree.map(jnp.zeros_like, weights)
+        state = (jnp.zeros((), jnp.int32), zeros, zeros)
+        return optax.ScaleByAmsgradState(*state, zeros) if amsgrad else optax.ScaleByAdamState(*state)
+
+    def update(gradient: Any, state: Any, weights: Any = None):
+        del weights
+        count = state.count + 1
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradient)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * jnp.square(g), state.nu, gradient)
+        largest = jax.tree.map(jnp.maximum, state.nu_max, nu) if amsgrad else nu
+        factor = jnp.sqrt(1 - b2**count) / (1 - b1**count)
+        steps = jax.tree.map(lambda m, v: (factor * m / (jnp.sqrt(v) + epsilon)).astype(m.dtype), mu, largest)
+        moments = (count, mu, nu)
+        return steps, (optax.ScaleByAmsgradState(*moments, largest) if amsgrad else optax.ScaleByAdamState(*moments))
+
+    return optax.GradientTransformation(init, update)
+
+
+def clip_each_by_norm(largest: float) -> optax.GradientTransformation:
+    """Shortens every array of gradients whose norm is above `largest` to it."""
+
+    def shorten(gradient: jax.Array) -> jax.Array:
+        norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
+        return gradient * (largest / jnp.maximum(norm, largest)).astype(gradient.dtype)
+
+    return optax.stateless(lambda gradients, _: jax.tree.map(shorten, gradients))
+
+
+class DecayState(NamedTuple):
+    """How many steps are done."""
+
+    step: jax.Array
+
+
+def decay_weights(schedule: Callable, strength: float) -> optax.GradientTransformation:
+    """Takes rate * strength * weight off every weight, apart from what the gradient does."""
+
+    def update(updates: Any, state: DecayState, weights: Any):
+        factor = schedule(state.step) * strength
+        updates = jax.tree.map(lambda u, w: u - jnp.asarray(factor, w.dtype) * w, updates, weights)
+        return updates, DecayState(state.step + 1)
+
+    return optax.GradientTransformation(lambda weights: DecayState(jnp.zeros((), jnp.int32)), update)

@@ -16,7 +16,7 @@ from evgen_jax.model import Model
 from evgen_jax.training.checkpoints import Checkpoints, OtherOptimizer
 from evgen_jax.training.divergence import refuse_not_finite
 from evgen_jax.training.history import changed_settings
-from evgen_jax.training.optimizer import build_optimizer
+from evgen_jax.training.optimizer import DecayState, build_optimizer
 from evgen_jax.training.step import TrainState, init_state
 
 CHECKPOINTS = "checkpoints"
@@ -110,11 +110,13 @@ def _with_optimizer(
 def at_step(optimizer_state: Any, step: int) -> Any:
     """A fresh state of an optimiser whose learning rate is that of a later step."""
 
+    counters = {optax.ScaleByScheduleState: "count", DecayState: "step"}
+
     def is_schedule(node: Any) -> bool:
-        return isinstance(node, optax.ScaleByScheduleState)
+        return type(node) in counters
 
     def moved(node: Any) -> Any:
-        return node._replace(count=jnp.asarray(step, jnp.int32)) if is_schedule(node) else node
+        return node._replace(**{counters[type(node)]: jnp.asarray(step, jnp.int32)}) if is_schedule(node) else node
 
     return jax.tree.map(moved, optimizer_state, is_leaf=is_schedule)
 

@@ -1,0 +1,60 @@
+"""Options under the names that Event-Generator's programs give them; they work beside ours."""
+
+import logging
+import os
+from collections.abc import Callable
+
+import click
+
+from evgen_jax.errors import ConfigError
+
+
+def limit_threads(number: int) -> None:
+    """Lets XLA compute on so many threads of the CPU, in this process and in those that it starts; 0 leaves it to XLA.
+
+    The threads are started with JAX's first array and their number stays.
+
+    Raises:
+      ConfigError: JAX has started them already.
+    """
+    if number == 0:
+        return
+    from jax._src.xla_bridge import backends_are_initialized
+
+    if backends_are_initialized():
+        raise ConfigError(f"--num_threads {number}: comes too late, JAX computes in this process already.")
+    # XLA asks this variable before it counts the cores; the others are of the libraries below numpy and scipy.
+    for name in ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(number)
+
+
+def _set_level(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        logging.getLogger("evgen_jax").setLevel(value.upper())
+
+
+def log_level(function: Callable) -> Callable:
+    """Adds --log_level to a command."""
+    return click.option(
+        "--log_level", "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING"], case_sensitive=False),
+        expose_value=False, callback=_set_level, help="Which messages are shown (default: WARNING).",
+    )(function)  # fmt: skip
+
+
+def num_threads(function: Callable) -> Callable:
+    """Adds --num_threads to a command."""
+    return click.option(
+        "--num_threads", "--num-threads", type=click.IntRange(min=0), default=0, expose_value=False,
+        callback=lambda context, parameter, value: limit_threads(value),
+        help="Threads of the CPU to compute on (default: 0, all).",
+    )(function)  # fmt: skip
+
+
+def output_dir(text: str, **more) -> Callable[[Callable], Callable]:
+    """Adds -o, --output-dir and --output_dir to a command."""
+    return click.option("-o", "--output-dir", "--output_dir", help=text, **more)
+
+
+def reco_config_file(text: str) -> Callable[[Callable], Callable]:
+    """Adds -r, --reco-config-file and --reco_config_file to a command."""
+    return click.option("-r", "--reco-config-file", "--reco_config_file", type=click.Path(), help=text)

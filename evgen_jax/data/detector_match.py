@@ -1,0 +1,68 @@
+"""Does a file belong to this detector? Where it does not say so, its light does: bright modules stand near each other."""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.data.event_file import EventFile
+from evgen_jax.detector import Detector
+
+LOGGER = logging.getLogger("evgen_jax")
+FEWEST_MODULES, FEWEST_EVENTS = 5, 10
+FAINT = 1e-6
+"""Of the brightest module's charge: no light to speak of elsewhere."""
+SCATTERED, SIGNIFICANT = 0.8, 4.0
+"""Light is local where its scatter, see `scatter_of_light`, is below the first number, or below 1 by more than the second times
+its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array of 200 m, 1 for permuted modules."""
+
+
+def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]:
+    """Mean distance of charge from the brightest module over that of hit modules, mean of the events and its error; NaN for
+    too few of them.
+
+    Charge counts by its square, since modules with single photoelectrons are mostly noise, and on other strings than that of
+    the brightest module, since numbers along a string are right more often than those of strings. 1 where positions and
+    charges have nothing to do with each other: the table of modules is that of another detector, or numbered otherwise.
+    """
+    packed, position = file.packed, np.asarray(detector.position, np.float64)
+    string, found = np.asarray(detector.string), []
+    for i in file.good:
+        own = slice(*packed.active_offsets[i : i + 2])
+        dom, charge = packed.active[own], packed.active_charge[own]
+        lit = (charge > 0) & packed.usable[dom]
+        if not lit.any():
+            continue
+        dom, charge = dom[lit], charge[lit] / charge[lit].max()
+        brightest = dom[np.argmax(charge)]
+        elsewhere = string[dom] != string[brightest]
+        if elsewhere.sum() < FEWEST_MODULES or not charge[elsewhere].max() > FAINT:
+            continue
+        distance = np.linalg.norm(position[dom[elsewhere]] - position[brightest], axis=1)
+        found.append(np.average(distance, weights=charge[elsewhere] ** 2) / max(distance.mean(), 1e-9))
+    if len(found) < FEWEST_EVENTS:
+        return float("nan"), float("nan")
+    return float(np.mean(found)), float(np.std(found) / np.sqrt(len(found)))
+
+
+def compare_with_detector(file: EventFile, detector: Detector) -> None:
+    """Says, once, that a file does not tell its detector, and warns where its light does not fit the positions."""
+    if file.fingerprinted:
+        return
+    _say_once(file.path.parent, detector.name)
+    scatter, error = scatter_of_light(file, detector)
+    if scatter > SCATTERED and 1 - scatter < SIGNIFICANT * error:
+        LOGGER.warning(
+            "%s: bright modules do not stand nearer to each other in the detector '%s' than dim ones (distances %.2f +- %.2f of those "
+            "of all hit modules). Are its pulses those of another detector, or numbered otherwise?",
+            file.path, detector.name, scatter, error,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _say_once(folder: Path, detector: str) -> None:
+    LOGGER.warning(
+        "%s: its files do not say which detector they belong to (those of evgen-jax simulate do); only labels of modules are "
+        "compared with those of '%s'.", folder, detector,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""Fit the test files of a configuration with the model as it is trained so far: python reconstruct_test_data.py CONFIG...
+
+The files are data_iterator_settings.test.input_data, the table is reconstruction_settings.reco_output_file. Several configurations are
+an ensemble; -r names another one, whose settings of the fit count.
+"""
+
+import click
+
+from evgen_jax.cli.main import main
+from evgen_jax.cli.reference_options import log_level, num_threads, reco_config_file
+
+
+@click.command()
+@click.argument("config", nargs=-1, required=True, type=click.Path())
+@reco_config_file("Another configuration, whose settings of fits and of the likelihood count.")
+@log_level
+@num_threads
+def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None) -> None:
+    """Fit the test files of CONFIG with the model as it is trained so far."""
+    from evgen_jax.config.validate import load_members
+    from evgen_jax.errors import ConfigError
+    from evgen_jax.experiment import iterator
+    from evgen_jax.export import with_fit_of
+    from evgen_jax.model import make_ensemble
+    from evgen_jax.reconstruction.program import reconstruct_files
+    from evgen_jax.training.run import trained_model
+
+    members = load_members(config)
+    if reco_config_file:
+        members = [with_fit_of(member, reco_config_file) for member in members]
+    first = members[0]
+    files, settings = iterator(first, "test").input_data, first.reconstruction_settings
+    if settings.reco_output_file is None:
+        raise ConfigError(f"{reco_config_file or config[0]}: reconstruction_settings.reco_output_file: is missing.")
+    models = [trained_model(member) for member in members]
+    model = models[0] if len(models) == 1 else make_ensemble(models)
+    files = [files] if isinstance(files, str) else list(files)
+    done = reconstruct_files(model, files, settings.reco_output_file, first.data_handler_settings, settings)
+    click.echo(f"{done.fitted} events fitted, {done.failed} failed; wrote {settings.reco_output_file}")
+
+
+if __name__ == "__main__":
+    main(reconstruct_test_data)
