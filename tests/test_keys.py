@@ -132,14 +132,11 @@ def test_a_key_that_does_not_act_is_told_or_refused(record, key, caplog):
     assert path.replace("_settings.training", "_settings.*") in line
 
 
-def test_a_transformation_reads_its_files_in_order(caplog):
-    checked({"data_iterator_settings.trafo": {"input_data": "x", "batch_size": 8, "num_jobs": 20, "num_add_files": 3}})
-    assert (
-        caplog.text.count(
-            "without effect here: data_iterator_settings.trafo.num_add_files, data_iterator_settings.trafo.num_jobs."
-        )
-        == 1
-    )
+@pytest.mark.parametrize("name", ["trafo", "validation"])
+def test_transformations_and_validations_read_their_files_once(name, caplog):
+    path = f"data_iterator_settings.{name}"
+    checked({path: {"input_data": "x", "batch_size": 8, "num_jobs": 20, "num_add_files": 3}})
+    assert caplog.text.count(f"without effect here: {path}.num_add_files, {path}.num_jobs.") == 1
 
 
 def test_options_of_a_source_without_effect_are_told(caplog):

@@ -1,5 +1,6 @@
 """Training: devices, interruption, checkpoints, schedules."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -53,7 +54,7 @@ def latest(checkpoints: Path) -> int:
 
 
 def interrupt(config_path: Path, checkpoints: Path, how: signal.Signals) -> subprocess.Popen:
-    """Starts a training and interrupts it once it has written a checkpoint."""
+    """Starts a training and interrupts it once it has written a checkpoint; its readers end with it."""
     before = latest(checkpoints)
     # A shell's background jobs ignore Ctrl-C and hand that on; a user's terminal does not.
     python = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv = sys.argv[:1] + "
@@ -63,17 +64,32 @@ def interrupt(config_path: Path, checkpoints: Path, how: signal.Signals) -> subp
     limit = time.monotonic() + 300
     while latest(checkpoints) == before and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.005)
+    readers = children(process.pid)
     process.send_signal(how)
     process.communicate(timeout=300)
+    limit = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in readers) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not [pid for pid in readers if Path(f"/proc/{pid}").exists()]
     return process
+
+
+def children(parent: int) -> list[int]:
+    """Processes started by another one, where the system tells."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            found += [int(path.parent.name)] * (path.read_text().rsplit(")", 1)[1].split()[1] == str(parent))
+    return found
 
 
 def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_path):
     """kill -9, then Ctrl-C, then to the end: bit for bit the uninterrupted run."""
     changes = (
         ("num_training_iterations: 12", "num_training_iterations: 400"),
-        ("save_frequency: 4", "save_frequency: 50"),
-    )
+        ("save_frequency: 4", "save_frequency: 50"), ("validation_frequency: 4", "validation_frequency: 50"),
+        ("batch_size: 4, num_jobs: 0, num_add_files: 1", "batch_size: 4, num_jobs: 1, num_add_files: 1"),
+    )  # fmt: skip
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole = train(config_for(experiment, tmp_path / "a", *changes), progress=False)

@@ -111,7 +111,7 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
         "optimizer_name": ACTS, "optimizer_settings": ACTS, "num_training_iterations": ACTS, "validation_frequency": ACTS,
         "evaluation_frequency": ACTS, "save_frequency": ACTS, "clip_gradients_value": ACTS, "remove_nan_gradients": ACTS,
         "l1_regularization": ACTS, "l2_regularization": ACTS, "additional_loss_module_kwargs": ACTS, "num_devices": ACTS,
-        "events_per_step": ACTS, "random_seed": ACTS, "frozen_parts": ACTS,
+        "events_per_step": ACTS, "random_seed": ACTS, "frozen_parts": ACTS, "validation_events": ACTS,
     },
     r.IteratorSettings: {
         "input_data": ACTS, "batch_size": ACTS, "sample_randomly": ACTS, "pick_random_files_forever": ACTS,
@@ -189,8 +189,9 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
 
 IDLE_OPTIONS = {"EnteringSphereInfTrackMultiCascade": ("num_cascades",)}
 """Options of a source's config: every DOM sees all cascades here, not the nearest few."""
-NOT_FOR_TRAFO = ("sample_randomly", "pick_random_files_forever", "num_jobs", "num_add_files", "num_repetitions")
-"""A transformation is made from the labels of its files, one after the other."""
+READ_ONCE = ("trafo", "validation")
+NOT_READ_ONCE = ("sample_randomly", "pick_random_files_forever", "num_jobs", "num_add_files", "num_repetitions")
+"""A transformation is made from the labels of its files, one after the other; a validation takes the same events each time."""
 
 
 def check_keys(config: r.Record, where: str) -> None:
@@ -216,11 +217,13 @@ def check_keys(config: r.Record, where: str) -> None:
             )
         if reason := key.wrong(record):
             raise ConfigError(f"{where}: {path}: {reason}.")
-        not_for_trafo = path.startswith("data_iterator_settings.trafo.") and name in NOT_FOR_TRAFO
+        read_once = (
+            path.rsplit(".", 1)[0] in {f"data_iterator_settings.{i}" for i in READ_ONCE} and name in NOT_READ_ONCE
+        )
         if isinstance(record, r.ModelSettings) and name == "config" and not record.load_dir:
             idle = IDLE_OPTIONS.get(_short(record.model_class), ())
             told |= {f"{path}.{option}": None for option in idle if record.config.get(option) is not None}
-        if (key.idle(record) or not_for_trafo) and value not in _EMPTY:
+        if (key.idle(record) or read_once) and value not in _EMPTY:
             told[path] = None
     if told:
         LOGGER.warning("%s: without effect here: %s.", where, ", ".join(_shortened(told)))
@@ -251,7 +254,7 @@ def _shortened(paths: dict[str, None]) -> list[str]:
     found: dict[str, None] = {}
     for path in sorted(paths):
         parts = path.split(".")
-        if parts[0] == "data_iterator_settings" and parts[1] in iterators and parts[2] not in NOT_FOR_TRAFO:
+        if parts[0] == "data_iterator_settings" and parts[1] in iterators and parts[2] not in NOT_READ_ONCE:
             path = f"{parts[0]}.*.{parts[2]}"
         found[path] = None
     return list(found)
