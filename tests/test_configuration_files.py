@@ -171,7 +171,7 @@ def test_values_of_another_kind_are_one_line(path, value, message):
         ({"decoder_mapping": {"AG": ["AG", 2, "1"]}}, "decoder_mapping.AG: weight factor: expected a number, got '1'"),
         ({"value_range_mapping": [1]}, "value_range_mapping: expected {parameter: value range}, got [1]"),
         ({"value_range_mapping": {"weight": {"value_range_class": 2}}}, "value_range_class: expected the name of a class"),
-        ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": 3}}}, "config: expected keys"),
+        ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": 3}}}, "config: expected a mapping"),
         ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": {"scale": "1"}}}},
          "weight.config.scale: expected a number, got '1'"),
     ],

@@ -164,7 +164,7 @@ LEARNED = {
     "scale_charge", "scale_charge_by_relative_dom_efficiency", "scale_charge_by_global_dom_efficiency",
     "scale_charge_by_angular_acceptance", "scale_charge_by_relative_angular_acceptance", "scale_charge_by_diffusion",
     "use_constant_baseline_hole_ice", "baseline_hole_ice_p0", "baseline_hole_ice_p1", "mixture_component_t_seeds",
-    "charge_scale_tensors",
+    "charge_scale_tensors", "angular_acceptance",
 }  # fmt: skip
 ONE, BOTH = {"cascade": CASCADE}, {"track": TRACK, "cascade": CASCADE}
 ON_TRACK = {"sphere_radius": 300.0}
