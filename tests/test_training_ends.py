@@ -130,6 +130,25 @@ def test_whatever_ends_a_training_the_finished_steps_are_saved(tmp_path, happens
     found.close()
 
 
+def test_a_device_that_fails_for_good_leaves_the_last_step(tmp_path, caplog):
+    loop = make_loop(tmp_path, Stream(), rate=lambda step: 0.01)
+    step, broken = loop.step, []
+
+    def fails_after_three(state, events, labels):
+        if broken or int(state.step) == 3:
+            broken.append(True)
+            raise RuntimeError("RESOURCE_EXHAUSTED")
+        return step(state, events, labels)
+
+    loop.step = fails_after_three
+    with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
+        run(loop)
+    assert "RuntimeError: Step 3 is saved" in caplog.text
+    found = Checkpoints(tmp_path / "checkpoints")
+    assert found.steps() == [3]
+    found.close()
+
+
 def test_a_diverging_training_keeps_the_last_good_weights(tmp_path):
     """The third step goes beyond w = 1, where the next loss is nan: its weights are finite and no good."""
     loop = make_loop(tmp_path, Stream(), rate=lambda step: jnp.where(step < 2, 0.1, 100.0), save_every=1)

@@ -116,9 +116,12 @@ class Loop:
             bar.close()
             self._let_signals_come(error)
             raise type(error)(f"{error} {self._save_what_is_done(last)}") from None
-        except BaseException:
+        except BaseException as error:
             bar.close()
-            self._save_what_is_done(last)
+            try:
+                LOGGER.warning("%s: %s", type(error).__name__, self._save_what_is_done(last))
+            except Exception as second:  # what ended the training is the news
+                LOGGER.warning("the last finished step could not be saved (%s).", second)
             raise
         finally:
             bar.close()
@@ -150,9 +153,14 @@ class Loop:
             return f"No step was finished. {again}"
         try:
             self._save(last)
-            self.checkpoints.wait()
         except Diverged as error:
             return str(error)
+        except CheckpointError:
+            raise
+        except Exception:
+            # The device cannot take a step any more; the weights are finite, and the best that there is.
+            self._store(last)
+        self.checkpoints.wait()
         return f"Step {done} is saved in {self.checkpoints.directory}. {again}"
 
     def _save(self, last: Finished) -> None:
@@ -161,6 +169,9 @@ class Loop:
         # Weights are proven by a loss: a step that ruined them is known only here.
         _, metrics = self.step(last.state, last.batch.events, last.batch.labels)
         self.divergence.check_saved(int(last.state.step), {k: float(v) for k, v in metrics.items()})
+        self._store(last)
+
+    def _store(self, last: Finished) -> None:
         self.writer.flush()
         self.checkpoints.save(last.state, {"positions": {"training": last.position}, **self.identity}, last.loss)
 
