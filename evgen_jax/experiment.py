@@ -87,16 +87,22 @@ def create_trafo(config: ExperimentConfig, progress=lambda files: files) -> Path
 
     trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
-    # Models trained with an earlier transformation need it: it is kept.
-    earlier = set_aside(path)
-    trafo.save(path)
-    if earlier is not None and earlier.read_bytes() == path.read_bytes():
-        earlier.unlink()
-    elif earlier is not None:
-        print(f"the earlier transformation is kept in {earlier}")
+    # Models trained with an earlier transformation need it: it is kept, or serves both, with or without a prefix of its names.
+    if not _is_there(path, trafo):
+        earlier = set_aside(path)
+        trafo.save(path)
+        if earlier is not None:
+            print(f"the earlier transformation is kept in {earlier}")
     for error in skipped:
         print(f"skipped: {error}")
     return path
+
+
+def _is_there(path: Path, trafo: Trafo) -> bool:
+    try:
+        return load_trafo(path, trafo.parameter_names) == trafo
+    except TrafoError:
+        return False
 
 
 def experiment_trafo(config: ExperimentConfig) -> Trafo:
