@@ -17,7 +17,6 @@ from common import HYPOTHESIS, build_network, floor_seconds, machine, network_fl
 from evgen_jax import Event, Model, approximate, make_log_likelihood, make_sampler
 from evgen_jax.multi_sources.finite_track import finite_track
 from evgen_jax.multi_sources.independent import independent_multi_source
-from evgen_jax.multi_sources.multi_source import CHUNK
 from evgen_jax.packing import build_event
 from evgen_jax.trafo import Trafo
 
@@ -25,7 +24,7 @@ ENERGY = 2e3
 """GeV, of all losses together: some thousand pulses with fresh weights."""
 
 
-def build_track(network: str, number: int, chunk: int) -> tuple[Model, np.ndarray]:
+def build_track(network: str, number: int, chunk: int | None) -> tuple[Model, np.ndarray]:
     """A track of 900 m with noise; its losses have a wide spread of energies."""
     model = build_network(network)
     bases, weights = dict(model.source.bases), model.variables
@@ -83,7 +82,7 @@ def figure(path: str, rows: list[tuple[str, int, str, float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("networks", nargs="*", default=["default"])
-    parser.add_argument("--chunk", type=int, default=CHUNK)
+    parser.add_argument("--chunk", type=int, help="cascades evaluated together")
     parser.add_argument("--numbers", type=int, nargs="+", default=[1, 10, 100, 1000])
     parser.add_argument("--accuracy", type=float, help="largest change of the log-likelihood of the approximate sum")
     parser.add_argument("--figure", help="file to draw time against number into")

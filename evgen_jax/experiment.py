@@ -107,13 +107,12 @@ def create_trafo(
 
     trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
-    # Models trained with an earlier transformation need it: it is kept.
-    earlier = set_aside(path)
-    trafo.save(path, {**trafo_origin(config, detector), "num_events": report.count})
-    if earlier is not None and earlier.read_bytes() == path.read_bytes():
-        earlier.unlink()
-    elif earlier is not None:
-        print(f"the earlier transformation is kept in {earlier}")
+    # Models trained with an earlier transformation need it: it is kept, or serves both, with or without a prefix of its names.
+    if not _is_there(path, trafo):
+        earlier = set_aside(path)
+        trafo.save(path, {**trafo_origin(config, detector), "num_events": report.count})
+        if earlier is not None:
+            print(f"the earlier transformation is kept in {earlier}")
     for error in skipped:
         print(f"skipped: {error}")
     show(report.table())
@@ -143,6 +142,13 @@ def trafo_origin(config: ExperimentConfig, detector: Detector) -> dict[str, Any]
         "norm_constant": config.data_trafo_settings.norm_constant,
         **{key: handler[key] for key in keys},
     }
+
+
+def _is_there(path: Path, trafo: Trafo) -> bool:
+    try:
+        return load_trafo(path, trafo.parameter_names) == trafo
+    except TrafoError:
+        return False
 
 
 def experiment_trafo(config: ExperimentConfig) -> Trafo:

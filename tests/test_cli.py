@@ -170,8 +170,9 @@ def test_a_training_run_serves_as_load_dir(exported, command, tmp_path, caplog):
     assert start in text
     text = text.replace(start, start.replace("model_class", f"load_dir: {tmp_path}/nothing, model_class"))
     (tmp_path / "config.yaml").write_text(text)
-    code, _, err = command("train", tmp_path / "config.yaml")
-    assert code == 2 and "multi_source_bases.cascade.load_dir: " in err and "does not exist" in err
+    for name, *more in (("train",), ("simulate", "-o", tmp_path / "events")):
+        code, _, err = command(name, tmp_path / "config.yaml", *more)
+        assert code == 2 and "multi_source_bases.cascade.load_dir: " in err and "does not exist" in err
 
 
 def test_option_names_of_event_generator_work_beside_ours():

@@ -13,7 +13,7 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ConfigError, EvgenError, TrafoError
-from evgen_jax.experiment import build_model, experiment_trafo
+from evgen_jax.experiment import build_model, create_trafo, experiment_trafo
 from evgen_jax.model import Model
 from evgen_jax.model_directory import load_model, save_model
 from evgen_jax.trafo import Trafo, load_trafo, same_roles
@@ -65,6 +65,21 @@ def test_a_transformation_with_other_logarithms_is_refused(experiment, tmp_path)
     replace(trafo_of(ALONE), log=(False,) * 7).save(tmp_path / "trafo.json")
     with pytest.raises(TrafoError, match=r"takes 'cascade_energy' as it is, but label_settings.trafo_log .* says True"):
         experiment_trafo(config)
+
+
+def test_a_transformation_that_is_there_already_serves_both(experiment, tmp_path):
+    """Configurations that share a directory, as four of Event-Generator's do, do not put aside what the other one made."""
+    config = load_config(experiment / "config.yaml")
+    moved = config.data_trafo_settings.model_copy(update={"model_dir": str(tmp_path)})
+    file = tmp_path / "trafo.json"
+    replace(experiment_trafo(config), parameter_names=ALONE).save(file)
+    before = file.read_bytes()
+    config = config.model_copy(update={"data_trafo_settings": moved})
+    create_trafo(config)
+    assert file.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["trafo.json"]
+    trafo_of(ALONE).save(file)
+    create_trafo(config)
+    assert experiment_trafo(config).mean != trafo_of(ALONE).mean and (tmp_path / "trafo.json.old-1").is_file()
 
 
 def test_a_base_may_have_a_transformation_of_its_own(tmp_path, detector):

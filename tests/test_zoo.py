@@ -33,7 +33,7 @@ from evgen_jax.errors import ConfigError
 from evgen_jax.geometry import flight_direction, origin_angles
 from evgen_jax.model_directory import load_model, save_model
 from evgen_jax.multi_sources.edge import inside
-from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource, suitable_chunk, sum_of_copies
 from evgen_jax.multi_sources.near_and_far import part_of_detector
 from evgen_jax.packing import build_event
 from evgen_jax.parameters import kind_of
@@ -171,12 +171,33 @@ def test_arrival_times_are_a_distribution(member):
 def test_chunks_make_no_difference(member, event):
     model, h = member
     results = []
-    for chunk in (8, 3):
+    for chunk in (8, 1):
         light, slope = evaluate(*arguments(model, h, event, rechunked(model.source, chunk)))
         results.append((light, slope / np.abs(slope).max()))
     # Sums of parts that differ by orders of magnitude, in another order of float32 additions.
     chex.assert_trees_all_close(results[0][0], results[1][0], rtol=3e-5, atol=1e-7)
     chex.assert_trees_all_close(results[0][1], results[1][1], rtol=1e-4, atol=2e-6)
+
+
+def test_memory_does_not_grow_with_the_number_of_copies(event, detector):
+    """What the backward pass of many copies needs beside its arguments; of few, each keeps its own."""
+    detector = jax.tree.map(jnp.asarray, detector)
+    source, _ = build_source(ModelSettings.model_validate(CASCADE))
+    weights = source.init_variables(jax.random.key(0), detector)
+
+    def total(weights, parameters):
+        return jnp.sum(sum_of_copies(source, weights, parameters, None, event, detector).charge)
+
+    memory = {}
+    for number in (16, 160):
+        parameters = jnp.tile(jnp.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0]), (number, 1))
+        compiled = jax.jit(jax.value_and_grad(total)).lower(weights, parameters).compile()
+        value, _ = compiled(weights, parameters)
+        memory[number] = (float(value) / number, compiled.memory_analysis().temp_size_in_bytes)
+    np.testing.assert_allclose(memory[16][0], memory[160][0], rtol=1e-5)
+    assert memory[160][1] < 1.5 * memory[16][1]
+    cpu = jax.default_backend() == "cpu"
+    assert [suitable_chunk(number) for number in (5160, 108)] == ([1, 8] if cpu else [8, 8])
 
 
 def rechunked(source, chunk):

@@ -8,7 +8,7 @@ from jax import Array
 
 from evgen_jax.detector import Detector
 from evgen_jax.multi_sources.along_track import cascade_trafo, cascades_along, extra_parameters, with_extra
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
 
@@ -39,7 +39,7 @@ class _FiniteTrack:
         return {"cascade": with_extra(cascade_trafo(trafo, 3, 4, own, 5, radius), trafo, self.extra)}
 
 
-def finite_track(num_segments: int, bases: Mapping[str, Source], chunk: int = CHUNK) -> MultiSource:
+def finite_track(num_segments: int, bases: Mapping[str, Source], chunk: int | None = None) -> MultiSource:
     """A track from x, y, z [m] over `length` [m], its light that of one cascade in the middle of every segment.
 
     Parameters: x, y, z, zenith, azimuth, time [ns] at the start, length, further ones of the base, then

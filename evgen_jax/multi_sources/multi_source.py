@@ -17,7 +17,12 @@ from evgen_jax.sources.source import Source, Variables
 from evgen_jax.trafo import Trafo
 
 CHUNK = 8
-"""Sub-sources of one base that are evaluated together; larger chunks need more memory."""
+"""Sub-sources of one base that an accelerator evaluates together; larger chunks need more memory."""
+ON_CPU = 1024
+"""A CPU evaluates as many together as have so many DOMs, one alone of a large detector: there a batch of products, one per DOM
+with weights of its own, takes two to three times what they take one after the other."""
+KEPT = 5
+"""So many copies keep what the backward pass needs; of more it is computed again, so that memory stays flat."""
 
 
 Expanded = dict[str, tuple[Array, tuple[Array, Array] | None]]
@@ -44,12 +49,12 @@ class MultiSource:
     Attributes:
       bases: (base name, source) pairs; the weights of a base exist once, however many sub-sources use it.
       expand: maps a hypothesis [H] before a detector to {base name: (parameters [N, H_base], mask [N])}.
-      chunk: sub-sources evaluated together.
+      chunk: sub-sources evaluated together; None: what suits the detector and the machine.
     """
 
     bases: tuple[tuple[str, Source], ...]
     expand: ParameterMap
-    chunk: int = CHUNK
+    chunk: int | None = None
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -118,7 +123,7 @@ def sum_of_copies(
     event: Event,
     detector: Detector,
     cumulative: bool = False,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> LightYield:
     """Light of N copies of one source, memory and compile time flat in N.
 
@@ -128,7 +133,7 @@ def sum_of_copies(
       parameters: [N, H].
       weights: [N] each, factors of the light and of its excess; None: all 1.
       event, detector, cumulative: as for every source.
-      chunk: copies evaluated together.
+      chunk: copies evaluated together; None: what suits the detector and the machine.
     """
 
     def one(theta: Array, weight: tuple[Array, Array] | None, variables: Variables, event: Event, detector: Detector):
@@ -139,6 +144,7 @@ def sum_of_copies(
     count = parameters.shape[0]
     if count == 1:
         return one(parameters[0], jax.tree.map(lambda w: w[0], weights), *common)
+    chunk = chunk or suitable_chunk(detector.num_doms)
     # Chunks of nearly equal size: ten copies are two times five, not eight and two that are padded to eight.
     size = -(-count // -(-count // chunk))
     extra = -count % size
@@ -148,19 +154,33 @@ def sum_of_copies(
     padded = jax.tree.map(lambda w: jnp.concatenate([w, jnp.zeros(extra, w.dtype)]), given)
     blocks = (theta.reshape(-1, size, theta.shape[1]), jax.tree.map(lambda w: w.reshape(-1, size), padded))
 
-    # Compiled by itself so that it is traced once: for the shape of the sum and for the scan.
+    # Compiled by itself so that it is traced once: for the shape of the sum and for every use.
     @partial(jax.jit, inline=True)
     def of_block(block, *common) -> LightYield:
+        if size == 1:
+            return one(*jax.tree.map(lambda x: x[0], block), *common)
         light = jax.vmap(one, in_axes=(0, 0, None, None, None))(*block, *common)
         return jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
+
+    def block(i: int):
+        return jax.tree.map(lambda x: x[i], blocks)
+
+    if count <= KEPT:
+        number = (count + extra) // size
+        return reduce(LightYield.__add__, [of_block(block(i), *common) for i in range(number)])
 
     @jax.checkpoint
     def body(total: LightYield, block):
         return total + of_block(block, *common), None
 
-    start = jax.eval_shape(of_block, jax.tree.map(lambda x: x[0], blocks), *common)
+    start = jax.eval_shape(of_block, block(0), *common)
     start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), start)
     return jax.lax.scan(body, start, blocks)[0]
+
+
+def suitable_chunk(num_doms: int) -> int:
+    """How many sub-sources are best evaluated together on this machine, at so many DOMs."""
+    return CHUNK if jax.default_backend() != "cpu" else min(max(ON_CPU // num_doms, 1), CHUNK)
 
 
 def with_chunk(source: Source, chunk: int) -> Source:

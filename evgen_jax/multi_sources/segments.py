@@ -8,7 +8,7 @@ from jax import Array
 from evgen_jax import constants
 from evgen_jax.detector import Detector
 from evgen_jax.geometry import flight_direction, sphere_point
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.muon import energy_after
 from evgen_jax.sources import track
 from evgen_jax.sources.analytic import AnalyticSegmentSource
@@ -51,7 +51,7 @@ class _SphereSegments:
 
 
 def analytic_sphere_track(
-    sphere_radius: float, segment_length: float, segment: AnalyticSegmentSource, chunk: int = CHUNK
+    sphere_radius: float, segment_length: float, segment: AnalyticSegmentSource, chunk: int | None = None
 ) -> MultiSource:
     """The analytic counterpart of an infinite track: segments of at most `segment_length` m through the sphere.
 

@@ -16,7 +16,7 @@ from evgen_jax.multi_sources.along_track import (
     joined,
     with_extra,
 )
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.source import Source
 from evgen_jax.sources.track import PARAMETERS
 from evgen_jax.trafo import Trafo
@@ -75,7 +75,7 @@ class _TrackWithCascades:
 
 
 def track_with_cascades(
-    num_cascades: int, sphere_radius: float, bases: Mapping[str, Source], chunk: int = CHUNK
+    num_cascades: int, sphere_radius: float, bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
     """An infinite track with `num_cascades` cascades, each with an energy and a distance from the entry point.
 
@@ -103,7 +103,7 @@ def number_of_segments(sphere_radius: float, spacing: float) -> int:
 
 
 def track_with_equidistant_cascades(
-    spacing: float, sphere_radius: float, bases: Mapping[str, Source], chunk: int = CHUNK
+    spacing: float, sphere_radius: float, bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
     """An infinite track with a cascade every `spacing` m; cascade i is (i + 1/2) spacing behind the entry point.
 

@@ -8,7 +8,7 @@ from jax import Array
 
 from evgen_jax.detector import Detector
 from evgen_jax.multi_sources.along_track import cascades_along, extra_parameters
-from evgen_jax.multi_sources.multi_source import CHUNK, MultiSource
+from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.sources.cascade import PARAMETERS
 from evgen_jax.sources.source import Source
 from evgen_jax.trafo import Trafo
@@ -37,7 +37,7 @@ class _StartingCascades:
         return {"cascade": trafo.select(range(len(own)), own)}
 
 
-def starting_cascades(num_cascades: int, bases: Mapping[str, Source], chunk: int = CHUNK) -> MultiSource:
+def starting_cascades(num_cascades: int, bases: Mapping[str, Source], chunk: int | None = None) -> MultiSource:
     """A cascade and `num_cascades` - 1 more along its direction, each with an energy and a distance.
 
     Parameters: those of the base `cascade`, then cascade_00001_energy, cascade_00001_distance and so on. Times follow
