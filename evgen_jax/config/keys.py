@@ -105,7 +105,7 @@ BESIDE_LOADED = Key(idle=_loaded)
 """What stands beside a load_dir is not used."""
 KEYS: dict[type[r.Record], dict[str, Key]] = {
     r.ClassSettings: {"full_class_string": ACTS, "settings": ACTS},
-    r.OptimizerSettings: dict.fromkeys(r.OptimizerSettings.model_fields, ACTS),
+    r.OptimizerSettings: dict.fromkeys(("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "momentum"), ACTS),
     r.LossArguments: {"normalize_by_total_charge": ACTS},
     r.TrainingSettings: {
         "optimizer_name": ACTS, "optimizer_settings": ACTS, "num_training_iterations": ACTS, "validation_frequency": ACTS,
@@ -119,7 +119,7 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
         "file_capacity": TOLD, "batch_capacity": TOLD, "dataset_capacity": TOLD, "num_splits": TOLD, "verbose": TOLD,
         "biased_selection_module": _only("None"),
     },
-    r.DataIteratorSettings: dict.fromkeys(r.DataIteratorSettings.model_fields, ACTS),
+    r.DataIteratorSettings: dict.fromkeys(("training", "trafo", "validation", "test"), ACTS),
     r.PulseSettings: {
         "pulse_key": ACTS, "event_id_key": ACTS, "dom_exclusions_key": ACTS, "time_exclusions_key": ACTS,
         "float_precision": FLOAT32, "add_charge_quantiles": TOLD, "discard_pulses_from_excluded_doms": ACTS,
@@ -182,8 +182,14 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
         "evaluation_module": ACTS,
         "config": Key(False, wrong=lambda e: "LossTerms takes no settings"),
     },
-    r.SimulationSettings: dict.fromkeys(r.SimulationSettings.model_fields, ACTS),
-    r.ExperimentConfig: dict.fromkeys(r.ExperimentConfig.model_fields, ACTS),
+    r.SimulationSettings: dict.fromkeys((
+        "num_events", "events_per_file", "random_seed", "ranges", "readout_window", "model", "single_photoelectron_charge",
+    ), ACTS),
+    r.ExperimentConfig: dict.fromkeys((
+        "unique_name", "training_settings", "model_manager_settings", "data_iterator_settings", "data_handler_settings",
+        "data_trafo_settings", "loss_module_settings", "model_settings", "evaluation_module_settings",
+        "reconstruction_settings", "detector_settings", "simulation_settings",
+    ), ACTS),
 }  # fmt: skip
 
 
