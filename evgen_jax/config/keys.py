@@ -193,6 +193,11 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
 }  # fmt: skip
 
 
+ELSEWHERE: dict[str, Callable[[r.ExperimentConfig], bool]] = {
+    "training_settings.validation_frequency": lambda c: c.data_iterator_settings.validation is None,
+    "training_settings.evaluation_frequency": lambda c: c.evaluation_module_settings.evaluation_module is None,
+}
+"""Keys that have no effect because of another section."""
 IDLE_OPTIONS = {"EnteringSphereInfTrackMultiCascade": ("num_cascades",)}
 """Options of a source's config: every DOM sees all cascades here, not the nearest few."""
 NOT_FOR_TRAFO = ("sample_randomly", "pick_random_files_forever", "num_jobs", "num_add_files", "num_repetitions")
@@ -222,11 +227,12 @@ def check_keys(config: r.Record, where: str) -> None:
             )
         if reason := key.wrong(record):
             raise ConfigError(f"{where}: {path}: {reason}.")
+        elsewhere = isinstance(config, r.ExperimentConfig) and path in ELSEWHERE and ELSEWHERE[path](config)
         not_for_trafo = path.startswith("data_iterator_settings.trafo.") and name in NOT_FOR_TRAFO
         if isinstance(record, r.ModelSettings) and name == "config" and not record.load_dir:
             idle = IDLE_OPTIONS.get(_short(record.model_class), ())
             told |= {f"{path}.{option}": None for option in idle if record.config.get(option) is not None}
-        if (key.idle(record) or not_for_trafo) and value not in _EMPTY:
+        if (key.idle(record) or elsewhere or not_for_trafo) and value not in _EMPTY:
             told[path] = None
     if told:
         LOGGER.warning("%s: without effect here: %s.", where, ", ".join(_shortened(told)))
