@@ -139,6 +139,16 @@ def test_transformations_and_validations_read_their_files_once(name, caplog):
     assert caplog.text.count(f"without effect here: {path}.num_add_files, {path}.num_jobs.") == 1
 
 
+def test_frequencies_of_what_is_not_done_are_told(caplog):
+    often = {f"training_settings.{name}_frequency": 100 for name in ("validation", "evaluation")}
+    checked(often)
+    assert "here: training_settings.evaluation_frequency, training_settings.validation_frequency." in caplog.text
+    caplog.clear()
+    checked(often | {"data_iterator_settings.validation": {"input_data": "x"},
+                     "evaluation_module_settings.evaluation_module": "LossTerms"})  # fmt: skip
+    assert not caplog.records
+
+
 def test_options_of_a_source_without_effect_are_told(caplog):
     plain, _ = SECTIONS["track with cascades"]
     checked({"model_settings": with_config(plain, num_cascades=30)})

@@ -105,7 +105,7 @@ BESIDE_LOADED = Key(idle=_loaded)
 """What stands beside a load_dir is not used."""
 KEYS: dict[type[r.Record], dict[str, Key]] = {
     r.ClassSettings: {"full_class_string": ACTS, "settings": ACTS},
-    r.OptimizerSettings: dict.fromkeys(r.OptimizerSettings.model_fields, ACTS),
+    r.OptimizerSettings: dict.fromkeys(("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "momentum"), ACTS),
     r.LossArguments: {"normalize_by_total_charge": ACTS},
     r.TrainingSettings: {
         "optimizer_name": ACTS, "optimizer_settings": ACTS, "num_training_iterations": ACTS, "validation_frequency": ACTS,
@@ -119,7 +119,7 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
         "file_capacity": TOLD, "batch_capacity": TOLD, "dataset_capacity": TOLD, "num_splits": TOLD, "verbose": TOLD,
         "biased_selection_module": _only("None"),
     },
-    r.DataIteratorSettings: dict.fromkeys(r.DataIteratorSettings.model_fields, ACTS),
+    r.DataIteratorSettings: dict.fromkeys(("training", "trafo", "validation", "test"), ACTS),
     r.PulseSettings: {
         "pulse_key": ACTS, "event_id_key": ACTS, "dom_exclusions_key": ACTS, "time_exclusions_key": ACTS,
         "float_precision": FLOAT32, "add_charge_quantiles": TOLD, "discard_pulses_from_excluded_doms": ACTS,
@@ -182,11 +182,22 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
         "evaluation_module": ACTS,
         "config": Key(False, wrong=lambda e: "LossTerms takes no settings"),
     },
-    r.SimulationSettings: dict.fromkeys(r.SimulationSettings.model_fields, ACTS),
-    r.ExperimentConfig: dict.fromkeys(r.ExperimentConfig.model_fields, ACTS),
+    r.SimulationSettings: dict.fromkeys((
+        "num_events", "events_per_file", "random_seed", "ranges", "readout_window", "model", "single_photoelectron_charge",
+    ), ACTS),
+    r.ExperimentConfig: dict.fromkeys((
+        "unique_name", "training_settings", "model_manager_settings", "data_iterator_settings", "data_handler_settings",
+        "data_trafo_settings", "loss_module_settings", "model_settings", "evaluation_module_settings",
+        "reconstruction_settings", "detector_settings", "simulation_settings",
+    ), ACTS),
 }  # fmt: skip
 
 
+ELSEWHERE: dict[str, Callable[[r.ExperimentConfig], bool]] = {
+    "training_settings.validation_frequency": lambda c: c.data_iterator_settings.validation is None,
+    "training_settings.evaluation_frequency": lambda c: c.evaluation_module_settings.evaluation_module is None,
+}
+"""Keys that have no effect because of another section."""
 IDLE_OPTIONS = {"EnteringSphereInfTrackMultiCascade": ("num_cascades",)}
 """Options of a source's config: every DOM sees all cascades here, not the nearest few."""
 READ_ONCE = ("trafo", "validation")
@@ -217,16 +228,20 @@ def check_keys(config: r.Record, where: str) -> None:
             )
         if reason := key.wrong(record):
             raise ConfigError(f"{where}: {path}: {reason}.")
-        read_once = (
-            path.rsplit(".", 1)[0] in {f"data_iterator_settings.{i}" for i in READ_ONCE} and name in NOT_READ_ONCE
-        )
+        elsewhere = isinstance(config, r.ExperimentConfig) and path in ELSEWHERE and ELSEWHERE[path](config)
         if isinstance(record, r.ModelSettings) and name == "config" and not record.load_dir:
             idle = IDLE_OPTIONS.get(_short(record.model_class), ())
             told |= {f"{path}.{option}": None for option in idle if record.config.get(option) is not None}
-        if (key.idle(record) or read_once) and value not in _EMPTY:
+        if (key.idle(record) or elsewhere or _is_read_once(path)) and value not in _EMPTY:
             told[path] = None
     if told:
         LOGGER.warning("%s: without effect here: %s.", where, ", ".join(_shortened(told)))
+
+
+def _is_read_once(path: str) -> bool:
+    """Whether it is a key about the order of files, of an iterator that reads them once."""
+    section, _, name = path.rpartition(".")
+    return section in {f"data_iterator_settings.{i}" for i in READ_ONCE} and name in NOT_READ_ONCE
 
 
 def _walk(record: r.Record, path: str) -> Iterator[tuple[str, Key, r.Record]]:
