@@ -16,8 +16,11 @@ ENOUGH = 0.1
 """The same gain where a search begins under a largest density: its minimum is near the one that is wanted, not there."""
 NO_GAIN = 1e-7
 """Gain over ten iterations below which float64 has done its own: edges of a likelihood at which it would creep."""
-BEHIND = 2.0
-"""A rival that float32 leaves behind by more, in log-likelihood, is not followed in float64."""
+BEHIND, FAR_BEHIND = 2.0, 10.0
+"""A rival that is left behind by more, in log-likelihood, is not followed in float64; under a largest density minima differ by
+less than in the likelihood itself."""
+SAME = 0.01
+"""Normalised units: two searches of one problem that end nearer to each other go on as one."""
 Search = Callable[..., Minima]
 """(events [E], which of them [L], unknowns [L, n], anchors [L, H], to_beat=None) -> minima of L problems; with values
 `to_beat` [E] problems of one event compete: those that fall behind or do not get below it need not be followed."""
@@ -70,7 +73,10 @@ def _batched(
         rough.problems(batch, which[lanes], anchors[lanes]), start[lanes], rivals=rivals, to_beat=to_beat, plain=plain,
         **{**settings, "decrement_tolerance": DECREMENT, "stalled": ENOUGH if smooth else STALLED, "kinks": False},
     )  # fmt: skip
-    _end_in_float64(first, precise, settings, batch, which[lanes], anchors[lanes], rivals, to_beat)
+    if plain is not None:
+        _leave_doubles(first)
+    behind = FAR_BEHIND if smooth else BEHIND
+    _end_in_float64(first, precise, settings, batch, which[lanes], anchors[lanes], rivals, to_beat, behind)
     if smooth is not None:
         first.first_value[:] = precise.gradient(batch, which, start, anchors)[0][lanes]
         first.evaluations[:count] += 1
@@ -78,13 +84,14 @@ def _batched(
 
 
 def _end_in_float64(
-    first: Minima, precise: Evaluator, settings: dict, batch, which, anchors, rivals: np.ndarray, to_beat: np.ndarray
-) -> None:
+    first: Minima, precise: Evaluator, settings: dict, batch, which, anchors, rivals: np.ndarray, to_beat: np.ndarray,
+    behind: float,
+) -> None:  # fmt: skip
     """Goes on in float64 from those minima that may be the best of their group."""
     best = np.array(to_beat)
     np.fmin.at(best, rivals, first.value)
     going_on = (first.status != NOT_FINITE) & (first.status != LEFT_BEHIND)
-    going_on &= (first.value <= best[rivals] + BEHIND) & (first.value < to_beat[rivals])
+    going_on &= (first.value <= best[rivals] + behind) & (first.value < to_beat[rivals])
     lanes = np.flatnonzero(going_on)
     if len(lanes) == 0:
         return
@@ -98,6 +105,15 @@ def _end_in_float64(
     first.value[~going_on & followed[rivals]] = np.inf
     first.evaluations[lanes] += last.evaluations
     first.iterations[lanes] += last.iterations
+
+
+def _leave_doubles(found: Minima) -> None:
+    """Leaves the worse of two searches of every problem [2 L] where both have ended at one place."""
+    count = len(found.value) // 2
+    near = np.max(np.abs(found.x[:count] - found.x[count:]), axis=1) < SAME
+    second = found.value[count:] >= found.value[:count]
+    found.status[:count][near & ~second] = LEFT_BEHIND
+    found.status[count:][near & second] = LEFT_BEHIND
 
 
 def _better_half(found: Minima) -> Minima:
