@@ -64,6 +64,8 @@ EXAMPLES = {
         "loss_function_name": "dom_charge_pdf", "float_precision": "float64"}}]}),
     ("PriorConfig", "float_precision"): (REFUSED, {"loss_module_settings": [
         {"loss_module": "SnowstormPriorLossModule", "config": {"float_precision": "float64"}}]}),
+    **{("OptimizerSettings", key): (TOLD, {f"training_settings.optimizer_settings.{key}": value})
+       for key, value in (("ema_momentum", 0.99), ("ema_overwrite_frequency", 5), ("name", "Adam"), ("jit_compile", True))},
     ("ManagerConfig", "I3ParticleMapping"): (TOLD, {"model_manager_settings.config.I3ParticleMapping": {"x": "x"}}),
     ("ManagerSettings", "model_manager_class"): (REFUSED, {"model_manager_settings.model_manager_class": "x.Other"}),
     ("ManagerSettings", "allow_rebuild_base_decoders"): (

@@ -105,7 +105,12 @@ BESIDE_LOADED = Key(idle=_loaded)
 """What stands beside a load_dir is not used."""
 KEYS: dict[type[r.Record], dict[str, Key]] = {
     r.ClassSettings: {"full_class_string": ACTS, "settings": ACTS},
-    r.OptimizerSettings: dict.fromkeys(("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", "momentum"), ACTS),
+    r.OptimizerSettings: {
+        "learning_rate": ACTS, "beta_1": ACTS, "beta_2": ACTS, "epsilon": ACTS, "weight_decay": ACTS, "momentum": ACTS,
+        "nesterov": ACTS, "amsgrad": ACTS, "rho": ACTS, "centered": ACTS, "initial_accumulator_value": ACTS, "clipnorm": ACTS,
+        "clipvalue": ACTS, "global_clipnorm": ACTS, "use_ema": ACTS, "ema_momentum": TOLD, "ema_overwrite_frequency": TOLD,
+        "gradient_accumulation_steps": ACTS, "name": TOLD, "jit_compile": TOLD, "loss_scale_factor": ACTS,
+    },
     r.LossArguments: {"normalize_by_total_charge": ACTS},
     r.TrainingSettings: {
         "optimizer_name": ACTS, "optimizer_settings": ACTS, "num_training_iterations": ACTS, "validation_frequency": ACTS,
