@@ -1,7 +1,9 @@
 """The detector: where the optical modules are and how they respond. Any geometry, from a CSV table."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from evgen_jax.detector_table import DetectorTable, LabelRange, read_detector_ta
 from evgen_jax.errors import DetectorError
 from evgen_jax.parameters import kind_of
 
+LOGGER = logging.getLogger("evgen_jax")
 EMBEDDED = "icecube86"
 EMBEDDED_FINGERPRINT = "f57f89a84b1ecc90a1f0f4fcb4ddd611d8eccbe09641dd66af015be58791d3a1"
 ICETOP = LabelRange(1, 86, 61, 66)
@@ -35,7 +38,8 @@ class Detector(struct.PyTreeNode):
       usable: [D], False for modules that never give data: they take no part in any event.
       name: what the table is called.
       origin: x, y, z in m that were subtracted from the table's coordinates, 0 unless those are too large for float32
-        (such as eastings and northings). Hypotheses are relative to it; files hold the table's coordinates.
+        (such as eastings and northings). Hypotheses are relative to it, and so are ranges, bounds and priors of a
+        configuration; labels, seeds and fits in files have the table's coordinates.
       ignored: labels of modules that belong to the experiment but not to this array, such as IceTop's; their pulses are
         left out and counted. Any other label that is not in the table is an error.
       extent: [2, 3], m, box of the whole array where this is a part of one; None: that of `position`.
@@ -146,10 +150,20 @@ def _from_table(table: DetectorTable, name: str) -> Detector:
         origin=table.origin,
         ignored=table.ignored,
     )
+    if any(table.origin):
+        _tell_origin(detector.name, table.origin)
     # Copies of the embedded table, such as those in models of earlier versions, know IceTop's labels as it does.
     if not table.ignored and fingerprint(detector) == EMBEDDED_FINGERPRINT:
         return detector.replace(ignored=(ICETOP,))
     return detector
+
+
+@lru_cache(maxsize=8)
+def _tell_origin(name: str, origin: tuple[float, float, float]) -> None:
+    LOGGER.warning(
+        "detector '%s': its coordinates are counted from %s m, since they are too large for float32. Ranges, bounds and priors of "
+        "a configuration are counted from there, too; files keep the table's coordinates.", name, origin,
+    )  # fmt: skip
 
 
 def whole_labels(labels: np.ndarray) -> np.ndarray:

@@ -7,28 +7,19 @@ num_repetitions times and cut into batches. Every pass over the files has an ord
 
 import glob
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
-from concurrent.futures import wait as wait_for
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.readers import Readers
 from evgen_jax.detector import Detector
 from evgen_jax.errors import DataError
 from evgen_jax.event import Event
-from evgen_jax.main_guard import check_guarded
 from evgen_jax.packing import pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -88,47 +79,22 @@ class BatchStream:
         self._settings, self._handler, self._detector, self._seed = settings, handler, detector, seed
         self._labels = labels
         self._files = find_files(settings.input_data)
-        self._workers = settings.num_jobs
-        if self._workers > 0:
-            check_guarded("reading ahead", "set num_jobs: 0 in data_iterator_settings")
-        self._executor: ProcessPoolExecutor | None = None
+        self._readers = Readers(settings.num_jobs)
         self._ahead: dict[tuple[int, int], list[Future]] = {}
         self._skipped: set[Path] = set()
         self._noted: set[Path] = set()
         self._counted = np.zeros(3, np.int64)  # files, events, events without a pulse
-        self._delivered = self._closed = False
         self._batches = self._generate()
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        try:
-            return next(self._batches)
-        except BrokenProcessPool:
-            reason = (
-                "was ended from outside, often because memory ran out: use fewer num_jobs or num_add_files."
-                if self._delivered
-                else "ended before it read anything. In a script, what calls this program belongs below a line "
-                "if __name__ == '__main__':, because readers import the script; else use fewer num_jobs."
-            )
-            raise DataError(f"input_data: a reader process {reason}") from None
+        return next(self._batches)
 
     def close(self) -> None:
-        """Stops the reader processes, also those in the middle of a file."""
-        self._closed = True
-        if self._executor is not None:
-            executor, self._executor = self._executor, None
-            # The executor itself waits for a reader that hangs in a file system, and for ever for the rest of a result that
-            # a reader was sending when it was killed: the end of its pipe must be seen.
-            readers, results = _readers(executor), getattr(executor, "_result_queue", None)
-            executor.shutdown(wait=False, cancel_futures=True)
-            for reader in readers:
-                reader.terminate()
-            for reader in readers:
-                reader.join(timeout=1)
-            if results is not None:
-                results._writer.close()
+        """Stops the reader processes."""
+        self._readers.close()
 
     def _pools(self, epoch: int) -> list[list[Path]]:
         files = list(self._files)
@@ -180,14 +146,13 @@ class BatchStream:
         """Events of a pool as (file, index); reading of the next pool starts in the background."""
         futures = self._ahead.pop((epoch, number), None) or self._submit(pools[number])
         following = (epoch, number + 1) if number + 1 < len(pools) else (epoch + 1, 0)
-        if self._workers > 0 and following not in self._ahead:
+        if self._settings.num_jobs > 0 and following not in self._ahead:
             upcoming = pools if following[0] == epoch else self._pools(epoch + 1)
             if following[0] == epoch or self._settings.pick_random_files_forever:
                 self._ahead[following] = self._submit(upcoming[following[1]])
         events: list[tuple[EventFile, int]] = []
         for path, future in zip(pools[number], futures, strict=True):
-            result = self._result(future)
-            self._delivered = True
+            result = self._readers.result(future)
             if isinstance(result, DataError):
                 if self._settings.strict or len(self._files) == 1:
                     raise result
@@ -205,62 +170,14 @@ class BatchStream:
                 self._counted += np.array([1, len(result.good), dark_events(result)[result.good].sum()])
         return events
 
-    def _result(self, future: Future) -> Any:
-        """The result of a reader.
-
-        Raises:
-          BrokenProcessPool: a reader has ended, which the executor does not always notice.
-        """
-        while not self._closed:
-            try:
-                return future.result(timeout=1)
-            except FutureTimeout:
-                ended = self._executor is not None and any(not r.is_alive() for r in _readers(self._executor))
-                if ended and not wait_for([future], timeout=2).done:
-                    raise BrokenProcessPool("a reader has ended") from None
-        raise DataError("input_data: this stream is closed.")
-
     def _tell_dark_events(self) -> None:
         files, count, dark = self._counted.tolist()
         if dark and files > INSPECTED_FILES:
             LOGGER.warning("input_data: %s", dark_share(dark, count, files))
 
     def _submit(self, paths: list[Path]) -> list[Future]:
-        arguments = [(path, self._handler, self._detector, self._labels, self._settings.strict) for path in paths]
-        if self._workers == 0:
-            return [_done(_read_or_error(*a)) for a in arguments]
-        if self._closed:
-            raise DataError("input_data: this stream is closed.")
-        if self._executor is None:
-            # Spawned, not forked: a forked copy of a process that runs JAX may hang.
-            self._executor = ProcessPoolExecutor(
-                self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_reading
-            )
-        return [self._executor.submit(_read_or_error, *a) for a in arguments]
-
-
-def _readers(executor: ProcessPoolExecutor) -> list[Any]:
-    return list((getattr(executor, "_processes", None) or {}).values())
-
-
-def _begin_reading() -> None:
-    # Ctrl-C reaches every process of a terminal; the trainer ends its readers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    """Ends this process with its parent, which may be killed without a chance to say so."""
-    wait([sentinel])
-    os._exit(1)
-
-
-def _done(result: EventFile | DataError) -> Future:
-    future: Future = Future()
-    future.set_result(result)
-    return future
+        rest = (self._handler, self._detector, self._labels, self._settings.strict)
+        return [self._readers.submit(_read_or_error, path, *rest) for path in paths]
 
 
 def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool, strict: bool):

@@ -13,6 +13,8 @@ from evgen_jax.errors import ConfigError, shown, suggestion
 WHERE = "training_settings.optimizer_settings.learning_rate"
 MULTI = "MultiLearningRateScheduler"
 MOST_STEPS = 2**31
+LARGEST = 1e30
+"""Of rates and factors; one that is far too high is told by the training that it ruins."""
 
 
 def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
@@ -96,13 +98,14 @@ def _check_keys(name: str, values: dict[str, Any], needed: Sequence[str], others
 
 
 def _check_number(key: str, value: Any, where: str) -> None:
+    limit = MOST_STEPS if "steps" in key else LARGEST
     if key in ("staircase", "cycle"):
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: got {shown(value)}; expected True or False.")
     elif value is None and key == "warmup_target":
         return
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MOST_STEPS:
-        raise ConfigError(f"{where}: got {shown(value)}; expected a number below {MOST_STEPS:g}.")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < limit:
+        raise ConfigError(f"{where}: got {shown(value)}; expected a number below {limit:g}.")
     elif value < 0 or key.endswith("decay_steps") and value == 0:
         raise ConfigError(
             f"{where}: got {shown(value)}; expected a number {'> 0' if key.endswith('decay_steps') else '>= 0'}."
