@@ -60,8 +60,10 @@ def test_placeholders_stand_for_values(tmp_path):
     two = written(
         tmp_path, "number: 7\nother: ['ice_{:02d}', '{}', '{0}', '{{kept}}', '{number:03d}', '{ spaced }']", "two.yaml"
     )
+    three = written(tmp_path, "where: '{directory}/x'", "three.yaml")
     values = read_yaml([one, two])
-    assert values["paths"]["dir"] == "D/config__two_a"
+    values |= read_yaml(three)
+    assert values["paths"]["dir"] == "D/config__two_a" and values["where"] == f"{tmp_path}/x"
     assert values["paths"]["list"] == ["D/config__two_a/*.{h5,hdf5}"]
     assert values["other"] == ["ice_{:02d}", "{}", "{0}", "{kept}", "007", "{ spaced }"]
 

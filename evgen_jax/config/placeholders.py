@@ -27,7 +27,8 @@ def fill_placeholders(values: Mapping[str, Any], files: Mapping[str, Path]) -> d
     """Replaces placeholders in all texts of a configuration, those inside lists too.
 
     `{key}` stands for the text or number of a top-level key, `{section[key]}` for one inside a section, `{config_name}`
-    for the names of the files without their ending, joined by '__'. What follows a colon is a format, as in Python.
+    for the names of the files without their ending, joined by '__', `{directory}` for the directory in which the file lies.
+    What follows a colon is a format, as in Python.
 
     Args:
       values: a configuration.
@@ -38,7 +39,11 @@ def fill_placeholders(values: Mapping[str, Any], files: Mapping[str, Path]) -> d
     """
     names = dict.fromkeys(path.stem for path in files.values())
     known = {"config_name": "__".join(names), **values}
-    return {key: _fill(value, known, f"{files[key]}: {key}", ()) for key, value in values.items()}
+    filled = {}
+    for key, value in values.items():
+        of_file = {"directory": str(files[key].absolute().parent), **known}
+        filled[key] = _fill(value, of_file, f"{files[key]}: {key}", ())
+    return filled
 
 
 def _fill(value: Any, known: Mapping[str, Any], where: str, inside: tuple[str, ...]) -> Any:
@@ -60,7 +65,7 @@ def _text(match: re.Match, known: Mapping[str, Any], where: str, inside: tuple[s
     if name in NOT_FILLED and name not in known:
         raise ConfigError(
             f"{where}: the placeholder {match[0]} is {NOT_FILLED[name]}, which is not filled in here. Write the value, or "
-            "use {unique_name} or {config_name}."
+            "use {unique_name}, {config_name} or {directory}."
         )
     value: Any = known.get(name)
     for key in keys:
