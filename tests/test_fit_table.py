@@ -8,12 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
+from evgen_jax.config.records import ReconstructionSettings
 from evgen_jax.data.tables import TableFile
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.reconstruction.covariance import Covariance
 from evgen_jax.reconstruction.covariance_columns import FEW, covariance_labels, covariance_units, unpack_covariance
+from evgen_jax.reconstruction.file_fit import covariance_places
 from evgen_jax.reconstruction.reference_columns import reference_units, with_reference_names
 from evgen_jax.reconstruction.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.table import fill
@@ -136,6 +138,17 @@ def test_reference_names_hold_the_quantities_of_the_reference():
     # Other quantities than theirs have other names.
     assert not {"circular_unc", "event_p_value_1sided", "cascade_x_unc_fit"} & set(theirs.dtype.names)
     assert {"angular_unc_sandwich", "goodness_of_fit", "status"} <= set(theirs.dtype.names)
+
+
+def test_widths_of_fits_in_physical_units_are_taken_as_they_are():
+    """Such a fit knows no ln(1 + p), whatever the transformation of the model has; held parameters have no covariance."""
+    model = SimpleNamespace(parameter_names=NAMES, trafo=SimpleNamespace(log=LOG))
+    held = {"cascade_zenith": False}
+    usual = ReconstructionSettings(minimize_parameter_dict=held)
+    assert covariance_places(model, usual) == (LOG, (0, 2, 3))
+    physical = ReconstructionSettings(minimize_in_trafo_space=False, minimize_parameter_dict=held)
+    assert covariance_places(model, physical) == ((False,) * 4, (0, 2, 3))
+    assert covariance_places(model, ReconstructionSettings(calculate_covariance_matrix=False)) == (LOG, ())
 
 
 def test_labels_of_any_number_are_written_and_read(tmp_path):

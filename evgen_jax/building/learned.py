@@ -20,6 +20,8 @@ NETWORK_KEYS = (
     "num_filters_list", "method_list", "activation_list", "use_residual_list", "use_dropout_list", "keep_prob",
     "use_batch_norm_list", "filter_size_list",
 )  # fmt: skip
+MOST_NUMBERED = 10_000
+"""Parameters that one entry of snowstorm_parameter_names stands for, at most."""
 OTHER_KEYS = ("float_precision", "additional_label_names", "snowstorm_parameter_names")
 
 
@@ -123,8 +125,10 @@ def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]
 def _numbered(entry: Any, where: str) -> list[str]:
     expected = f"{where}: expected a name or [name, number], got {shown(entry)}."
     pattern, count = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, 1)
-    if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
+    if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool):
         raise ConfigError(expected)
+    if not 0 <= count <= MOST_NUMBERED:
+        raise ConfigError(f"{where}: '{pattern}': expected a number from 0 to {MOST_NUMBERED}, got {shown(count)}.")
     try:
         return [pattern.format(i) for i in range(count)]
     except (ValueError, IndexError, KeyError) as error:

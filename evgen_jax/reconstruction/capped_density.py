@@ -19,8 +19,8 @@ from evgen_jax.model import Ensemble, Model, make_ensemble
 from evgen_jax.numerics import safe_log
 from evgen_jax.sources.source import Source, Variables
 
-LARGEST = 0.01
-"""Per ns, that of a normal distribution of 40 ns: of 0.3, 0.1, 0.03 and 0.01 the less sharp, the deeper the minima found."""
+LARGEST = 0.004
+"""Per ns, that of a normal distribution of 100 ns: from 0.3 down, the smaller it was, the deeper were the minima found."""
 BEND = 0.3
 """Width of the bend in the logarithm of the density: at a third of the largest one it takes a percent."""
 

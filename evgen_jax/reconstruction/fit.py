@@ -101,7 +101,8 @@ def make_fitter(
     Args:
       model: what to fit.
       free, default_free, bounds: see `make_coordinates`.
-      method: 'batched' (all events together), or SciPy's 'BFGS' or 'L-BFGS-B' one after the other.
+      method: 'batched' (all events together, a single seed searched twice, see `batched_search`), or SciPy's 'BFGS' or
+        'L-BFGS-B' one after the other.
       covariance: compute uncertainties as well.
       gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
       max_iterations: of a batched fit.

@@ -14,10 +14,9 @@ from evgen_jax.experiment import build_model
 from evgen_jax.model import Model
 from evgen_jax.trafo import Trafo
 from evgen_jax.training.checkpoints import Checkpoints
+from evgen_jax.training.divergence import refuse_not_finite
 from evgen_jax.training.history import read_history
-from evgen_jax.training.optimizer import build_optimizer
-from evgen_jax.training.run import CHECKPOINTS
-from evgen_jax.training.step import init_state
+from evgen_jax.training.restore import CHECKPOINTS
 
 LOGGER = logging.getLogger("evgen_jax")
 
@@ -56,9 +55,9 @@ def _load(directory: Path, name: str, step: int) -> Model:
                 f"{directory}: was trained for another detector than {config.detector_settings.get('geometry')} holds now. "
                 "Put the earlier table back."
             )
-        optimizer, _ = build_optimizer(config.training_settings)
-        state, _ = checkpoints.restore(init_state(model.variables, optimizer), step)
+        variables, _ = checkpoints.restore_weights(model.variables, step)
+        refuse_not_finite(variables, checkpoints, step, "train")
     finally:
         checkpoints.close()
     LOGGER.warning("loaded the weights of step %d from the training run %s", step, directory)
-    return model.with_variables(state.variables)
+    return model.with_variables(variables)
