@@ -9,6 +9,8 @@ from evgen_jax.errors import ConfigError, shown, suggestion
 
 LARGEST = 1e30
 """Numbers of a configuration are smaller: float32 holds no more."""
+MOST = 100_000
+"""Cascades, segments and the like: more would only fill the memory."""
 DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
 
 
@@ -110,8 +112,9 @@ def number(config: dict[str, Any], key: str, where: str, *, above: float = 0.0, 
 
 
 def whole_number(config: dict[str, Any], key: str, where: str, *, least: int = 1) -> int:
-    """A whole number >= `least` of a section, as `number`."""
+    """A whole number from `least` to `MOST` of a section, as `number`."""
     value = config.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{where}.config.{key}: expected a whole number >= {least}, got {shown(value)}.")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
+        bounds = f">= {least}" if not isinstance(value, int) or value < least else f"up to {MOST}"
+        raise ConfigError(f"{where}.config.{key}: expected a whole number {bounds}, got {shown(value)}.")
     return value

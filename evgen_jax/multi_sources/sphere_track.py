@@ -21,6 +21,8 @@ from evgen_jax.sources.source import Source
 from evgen_jax.sources.track import PARAMETERS
 from evgen_jax.trafo import Trafo
 
+MOST_SEGMENTS = 100_000
+
 
 @dataclass(frozen=True)
 class _TrackWithCascades:
@@ -93,11 +95,15 @@ def number_of_segments(sphere_radius: float, spacing: float) -> int:
     """How many cascades at equal distances fit the longest way through the sphere.
 
     Raises:
-      ConfigError: a spacing that is larger than the sphere.
+      ConfigError: a spacing that is larger than the sphere, or so small that nothing holds its cascades.
     """
     if spacing > 2 * sphere_radius:
         raise ConfigError(
             f"cascade_spacing: {spacing:g} m is larger than the sphere of {2 * sphere_radius:g} m; no cascade fits."
+        )
+    if 2 * sphere_radius / spacing > MOST_SEGMENTS:
+        raise ConfigError(
+            f"cascade_spacing: {spacing:g} m makes {2 * sphere_radius / spacing:g} cascades; {MOST_SEGMENTS} are possible. Is it in m?"
         )
     return max(int(2 * sphere_radius / spacing), 1)
 
