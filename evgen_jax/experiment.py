@@ -107,10 +107,14 @@ def create_trafo(
 
     trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
-    # Models trained with an earlier transformation need it: it is kept, or serves both, with or without a prefix of its names.
-    if not _is_there(path, trafo):
+    origin = {**trafo_origin(config, detector), "num_events": report.count}
+    if _is_there(path, trafo):
+        # It serves both, with or without a prefix of its names; what it was made from is this as well.
+        load_trafo(path).save(path, origin)
+    else:
+        # Models trained with an earlier transformation need it: it is kept.
         earlier = set_aside(path)
-        trafo.save(path, {**trafo_origin(config, detector), "num_events": report.count})
+        trafo.save(path, origin)
         if earlier is not None:
             print(f"the earlier transformation is kept in {earlier}")
     for error in skipped:

@@ -73,10 +73,14 @@ def test_a_transformation_that_is_there_already_serves_both(experiment, tmp_path
     moved = config.data_trafo_settings.model_copy(update={"model_dir": str(tmp_path)})
     file = tmp_path / "trafo.json"
     replace(experiment_trafo(config), parameter_names=ALONE).save(file)
-    before = file.read_bytes()
+    before = load_trafo(file)
     config = config.model_copy(update={"data_trafo_settings": moved})
     create_trafo(config)
-    assert file.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["trafo.json"]
+    assert (
+        load_trafo(file) == before
+        and before.parameter_names == ALONE
+        and [p.name for p in tmp_path.iterdir()] == ["trafo.json"]
+    )
     trafo_of(ALONE).save(file)
     create_trafo(config)
     assert experiment_trafo(config).mean != trafo_of(ALONE).mean and (tmp_path / "trafo.json.old-1").is_file()

@@ -143,7 +143,12 @@ def test_a_transformation_of_other_data_or_settings_is_told(
     assert caplog.text == ""
     shown = []
     create_trafo(config.model_copy(update={"data_trafo_settings": here}), show=shown.append)
-    assert shown[0].startswith("parameter") and "is kept in" in capsys.readouterr().out
+    # The same numbers: nothing is kept beside them, and they have a record now.
+    assert shown[0].startswith("parameter") and capsys.readouterr().out == ""
+    assert load_trafo(tmp_path / "trafo.json") == trafo and read_origin(tmp_path / "trafo.json") == origin
+    replace(trafo, mean=(1.0, *trafo.mean[1:])).save(tmp_path / "trafo.json")
+    create_trafo(config.model_copy(update={"data_trafo_settings": here}))
+    assert "the earlier transformation is kept in" in capsys.readouterr().out
     assert load_trafo(tmp_path / "trafo.json") == trafo
 
 
