@@ -4,6 +4,8 @@ The files are data_iterator_settings.test.input_data, the table is reconstructio
 an ensemble; -r names another one, whose settings of the fit count.
 """
 
+import sys
+
 import click
 
 from evgen_jax.cli.main import main
@@ -23,7 +25,7 @@ def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None)
     from evgen_jax.export import with_fit_of
     from evgen_jax.model import make_ensemble
     from evgen_jax.reconstruction.program import reconstruct_files
-    from evgen_jax.training.run import trained_model
+    from evgen_jax.training.restore import trained_model
 
     members = load_members(config)
     if reco_config_file:
@@ -36,7 +38,9 @@ def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None)
     model = models[0] if len(models) == 1 else make_ensemble(models)
     files = [files] if isinstance(files, str) else list(files)
     done = reconstruct_files(model, files, settings.reco_output_file, first.data_handler_settings, settings)
-    click.echo(f"{done.fitted} events fitted, {done.failed} failed; wrote {settings.reco_output_file}")
+    click.echo(f"{done}; wrote {settings.reco_output_file}")
+    if done.failed or done.lost:
+        sys.exit(3)
 
 
 if __name__ == "__main__":

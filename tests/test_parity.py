@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from evgen_jax.acceptance import ACCEPTANCES
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import DecoderSettings, ModelSettings
@@ -250,7 +251,7 @@ def table_acceptance(cos_eta, p0, p1):
 @pytest.mark.parametrize("source_of", SOURCES)
 def test_track(source_of, x64, monkeypatch):
     """The track alone."""
-    monkeypatch.setattr("evgen_jax.sources.learned.angular_acceptance", table_acceptance)
+    monkeypatch.setitem(ACCEPTANCES, "formula", table_acceptance)
     complete_files = source_of == COMPLETE
     z = np.load(COMPLETE / "track_sphere" / "domtw.npz" if complete_files else COMPACT / "track.npz")
     source, variables, detector, doms = learned(source_of, "float32", "track")

@@ -296,8 +296,12 @@ def test_a_changed_transformation_or_detector_is_refused(experiment, tmp_path):
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
-        for function in (lambda: train(config, progress=False), lambda: trained_model(config)):
-            with pytest.raises(CheckpointError, match="was trained with other values than .* holds now"):
+        # The files know their detector, so a training does not even come to its checkpoint.
+        first = (DataError, "whose modules or positions are not those") if name == "detector.csv" else None
+        trained = (CheckpointError, "was trained with other values than .* holds now")
+        for function, (kind, text_) in ((lambda: train(config, progress=False), first or trained),
+                                        (lambda: trained_model(config), trained)):  # fmt: skip
+            with pytest.raises(kind, match=text_):
                 function()
         path.write_text(text)
     assert trained_model(config).parameter_names[0] == "cascade_x"

@@ -223,11 +223,7 @@ def reconstruct(
     elif workers > 1:
         spread = partial(in_processes, recipe, workers)
     done = reconstruct_files(loaded, files, output, handler, settings, not is_quiet(), spread)
-    notes = [f"{done.failed} failed"]
-    notes += [f"{done.dark} without a usable pulse"] if done.dark else []
-    notes += [f"{len(done.lost)} files could not be read"] if done.lost else []
-    unfinished = f" ({done.not_converged} not converged)" if done.not_converged else ""
-    _say(f"{done.fitted} events fitted{unfinished}, {', '.join(notes)}; wrote {output}")
+    _say(f"{done}; wrote {output}")
     if done.failed or done.lost:
         sys.exit(3)
 

@@ -1,11 +1,12 @@
 """Options under the names that Event-Generator's programs give them; they work beside ours."""
 
-import logging
 import os
 from collections.abc import Callable
 
 import click
 
+from evgen_jax.cli.commands import KEY
+from evgen_jax.cli.logging import DEBUG, NORMAL, VERBOSE, set_verbosity
 from evgen_jax.errors import ConfigError
 
 
@@ -29,8 +30,11 @@ def limit_threads(number: int) -> None:
 
 
 def _set_level(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """The last of -v, -q and --log_level counts."""
     if value:
-        logging.getLogger("evgen_jax").setLevel(value.upper())
+        level = {"DEBUG": DEBUG, "INFO": VERBOSE, "WARNING": NORMAL}[value.upper()]
+        context.find_root().meta[KEY] = level
+        set_verbosity(level)
 
 
 def log_level(function: Callable) -> Callable:

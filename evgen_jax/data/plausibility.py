@@ -154,8 +154,10 @@ class LabelReport:
         return []
 
     def _energies(self, places: Sequence[int]) -> list[str]:
+        if not places:
+            return []
         labels, charge, _ = self.sample()
-        values = labels[:, list(places)].sum(axis=1) if places else np.zeros(0)
+        values = labels[:, list(places)].sum(axis=1)
         good = (values > 0) & (charge > 0)
         if not good.any():
             return []

@@ -56,6 +56,13 @@ class Summary:
     failed: int
     lost: tuple[str, ...]
 
+    def __str__(self) -> str:
+        unfinished = f" ({self.not_converged} not converged)" if self.not_converged else ""
+        notes = [f"{self.fitted} events fitted{unfinished}", f"{self.failed} failed"]
+        notes += [f"{self.dark} without a usable pulse"] if self.dark else []
+        notes += [f"{len(self.lost)} files could not be read"] if self.lost else []
+        return ", ".join(notes)
+
 
 def reconstruct_files(
     model: Model,
