@@ -98,7 +98,7 @@ def create_trafo(
                 if len(skipped) == len(files):
                     raise DataError(f"none of the {len(files)} files can be used; the last one: {error}") from None
                 continue
-            report.add(file)
+            report.add(file, remaining)
             if file.notes():
                 LOGGER.warning("%s", file.notes())
             compare_with_detector(file, detector)
@@ -120,6 +120,10 @@ def create_trafo(
     for error in skipped:
         print(f"skipped: {error}")
     show(report.table())
+    if remaining <= 0:
+        show(
+            f"these are the first events of the files: data_trafo_settings.num_batches times batch_size = {report.count}"
+        )
     if report.dark:
         LOGGER.warning("input_data: %s", dark_share(report.dark, report.count, report.files))
     for doubt in report.doubts():

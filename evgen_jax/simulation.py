@@ -32,6 +32,8 @@ from evgen_jax.time_anchor import anchor_of, shifted_times
 SEED_TABLE = "SmearedSeed"
 TOGETHER = 1 << 20
 """Photoelectrons drawn together, about a kB of memory each."""
+BRIGHTEST = 8 << 20
+"""Photoelectrons of an event that are drawn, some 8 GB."""
 
 
 def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
@@ -153,7 +155,7 @@ class EventSampler:
     """Simulates many events of a model, batched; the compiled functions are kept between calls.
 
     Raises:
-      ConfigError: for an ensemble.
+      ConfigError: for an ensemble, or an event of more light than the memory holds.
     """
 
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
@@ -186,6 +188,13 @@ class EventSampler:
         moved = shifted_times(self._model.parameter_names, hypotheses, -self._anchor)
         physical = jnp.asarray(moved, jnp.float32)
         expected = np.asarray(jax.lax.map(self._expected, physical))
+        if len(expected) and not expected.max() <= BRIGHTEST:
+            worst = int(np.argmax(np.nan_to_num(expected, nan=np.inf)))
+            raise ConfigError(
+                f"an event is expected to have {expected[worst]:.3g} photoelectrons, the memory is for {BRIGHTEST:.3g}: "
+                + ", ".join(f"{n} {v:.4g}" for n, v in zip(self._model.parameter_names, hypotheses[worst], strict=True))
+                + ". Lower the energies (simulation_settings.ranges)."
+            )
         # Events of similar brightness together: all events of a batch are padded to the brightest.
         order, out, start = np.argsort(expected), [], 0
 

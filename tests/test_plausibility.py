@@ -9,9 +9,9 @@ import pytest
 
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.plausibility import LabelReport
-from evgen_jax.errors import DataError
-from evgen_jax.experiment import create_trafo, open_stream
+from evgen_jax.data.plausibility import LabelReport, usable_labels
+from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.experiment import create_trafo, open_stream, trafo_iterator
 from evgen_jax.simulation import simulate
 from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.trafo import load_trafo, read_origin
@@ -146,6 +146,20 @@ def test_a_transformation_of_other_data_or_settings_is_told(
     # The same numbers: nothing is kept beside them, and they have a record now.
     assert shown[0].startswith("parameter") and capsys.readouterr().out == ""
     assert load_trafo(tmp_path / "trafo.json") == trafo and read_origin(tmp_path / "trafo.json") == origin
+    # Fewer events: those that are looked at are those that count.
+    few = here.model_copy(update={"num_batches": 3, "model_dir": str(tmp_path / "few")})
+    iterators = config.data_iterator_settings.model_copy(
+        update={"trafo": trafo_iterator(config).model_copy(update={"batch_size": 8})}
+    )
+    path = create_trafo(
+        config.model_copy(update={"data_trafo_settings": few, "data_iterator_settings": iterators}), show=shown.append
+    )
+    labels = [usable_labels(read_event_file(f, config.data_handler_settings, loaded_detector))
+              for f in sorted((experiment / "events").glob("*.hdf5"))]  # fmt: skip
+    first = np.concatenate(labels)[:24]
+    assert f"{first[:, 0].mean():11.5g}" in shown[1].splitlines()[1] and read_origin(path)["num_events"] == 24
+    assert "num_batches times batch_size = 24" in shown[2]
+    np.testing.assert_allclose(load_trafo(path).mean[0], first[:, 0].mean(), rtol=1e-6)
     replace(trafo, mean=(1.0, *trafo.mean[1:])).save(tmp_path / "trafo.json")
     create_trafo(config.model_copy(update={"data_trafo_settings": here}))
     assert "the earlier transformation is kept in" in capsys.readouterr().out
@@ -233,3 +247,13 @@ def test_simulated_events_of_other_settings_are_refused(experiment, config, load
     assert "3 of 20 simulated events (15.0%) have no pulse" in caplog.text
     with pytest.raises(DataError, match="none of the 20 simulated events has a pulse"):
         tell_dark_events(20, 20)
+
+
+def test_events_of_more_light_than_the_memory_holds_are_refused(experiment, config, tmp_path):
+    """1e11 GeV in the detector would be drawn photon by photon, until the memory is full."""
+    ranges = {**config.simulation_settings.ranges, "energy": [1e11, 2e11]}
+    settings = config.simulation_settings.model_copy(update={"ranges": ranges, "num_events": 2})
+    with pytest.raises(
+        ConfigError, match=r"expected to have .*e\+\d+ photoelectrons, the memory is for 8.39e\+06: cascade_x"
+    ):
+        simulate(config.model_copy(update={"simulation_settings": settings}), tmp_path / "events")

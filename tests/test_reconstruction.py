@@ -22,7 +22,7 @@ from evgen_jax.reconstruction import evaluator as evaluator_module
 from evgen_jax.reconstruction import minimiser
 from evgen_jax.reconstruction import precise_where_lit as precise_module
 from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.covariance import inverse_of_hessian, to_physical
+from evgen_jax.reconstruction.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit import make_fitter
 from evgen_jax.reconstruction.minimiser import CONVERGED, LEFT_BEHIND, LIMIT, NOT_FINITE, minimise
 from evgen_jax.reconstruction.seeds import smear
@@ -136,6 +136,10 @@ def test_many_functions_are_minimised_at_once():
     assert np.all(minima.evaluations[:4] <= 6)
     known = minimise(evaluate, start[:4], inverse=np.linalg.inv(np.stack(matrices[:4])))
     assert np.all(known.evaluations <= 3)
+    # With an inverse that is not positive definite the first step goes uphill, which is no minimum.
+    wrong = minimise(evaluate, start[:4], inverse=-np.eye(3), gradient_tolerance=1e-6)
+    assert list(wrong.status) == [CONVERGED] * 4
+    np.testing.assert_allclose(wrong.x, 0, atol=1e-5)
     np.testing.assert_allclose(known.inverse, np.linalg.inv(np.stack(matrices[:4])), rtol=1e-3, atol=1e-6)
     assert minimise(evaluate, start[4:5] * 0 + start[4], max_iterations=2, gradient_tolerance=1e-12).status[0] in (
         LIMIT,
@@ -199,6 +203,21 @@ def test_hessians_that_are_not_positive_are_repaired_and_flagged():
     inverse, repaired = inverse_of_hessian(np.diag([4.0, -2.0]))
     assert repaired and np.all(np.linalg.eigvalsh(inverse) > 0)
     assert inverse_of_hessian(np.diag([4.0, 0.0]))[1] and inverse_of_hessian(np.full((2, 2), np.nan))[1]
+
+
+def test_variances_are_not_negative_where_curvatures_nearly_vanish(model):
+    """H and J of which one combination of parameters is all but unknown."""
+    coordinates = make_coordinates(model)
+    size, rng = 7, np.random.default_rng(3)
+    vectors = np.linalg.qr(rng.normal(size=(size, size)))[0]
+    hessian = (vectors * np.logspace(9, -1, size)) @ vectors.T
+    scores = np.asarray(rng.normal(size=(30, size)) @ vectors[:, :3] @ vectors[:, :3].T * 1e4, np.float32)
+    found = covariance_of(hessian, scores.T @ scores, np.eye(size), coordinates)
+    for matrix in (found.hessian, found.sandwich, found.physical, found.physical_sandwich):
+        assert np.all(np.diag(matrix) >= 0) and np.linalg.eigvalsh(matrix).min() > -1e-9 * np.trace(matrix)
+    good = covariance_of(np.diag([4.0, 2, 1, 1, 1, 1, 1]), np.diag([8.0, 2, 1, 1, 1, 1, 1]), np.eye(size), coordinates)
+    np.testing.assert_allclose(np.diag(good.sandwich)[:2], [0.5, 0.5])
+    np.testing.assert_allclose(np.diag(good.hessian)[:2], [0.25, 0.5])
 
 
 def test_a_gaussian_likelihood_gives_back_its_mean_and_covariance(model):

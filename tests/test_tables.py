@@ -51,6 +51,15 @@ def test_equal_ids_are_refused(opened):
     assert len(EventIds(opened(Labels=twice), "Labels")) == 5
 
 
+def test_ids_beyond_those_of_fits_are_refused(opened):
+    ids = rows_of(np.array([3, 4]))
+    ids = ids.astype([(n, "<u8") for n in ids.dtype.names])
+    assert EventIds(opened(Labels=ids), "Labels").values[1, 1] == 4
+    ids["Event"][1] = 2**63
+    with pytest.raises(DataError, match="column 'Event' of table 'Labels' holds 9223372036854775808, larger than 2"):
+        EventIds(opened(Labels=ids), "Labels")
+
+
 def test_a_table_with_several_rows_per_event_gives_no_seed(opened):
     file = opened(Labels=rows_of(np.arange(3), x=np.arange(3.0)), Seed=rows_of(np.array([0, 1, 1]), x=np.arange(3.0)))
     with pytest.raises(DataError, match="'Seed' has 2 rows for run 1, event 1; expected one row per event"):

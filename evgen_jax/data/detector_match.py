@@ -11,8 +11,8 @@ from evgen_jax.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 FEWEST_MODULES, FEWEST_EVENTS = 5, 10
-FAINT = 1e-6
-"""Of the brightest module's charge: no light to speak of elsewhere."""
+FAINT = 3.0
+"""PE on the brightest module of other strings; below, charges of single photoelectrons say nothing about distances."""
 SCATTERED, SIGNIFICANT = 0.8, 4.0
 """Light is local where its scatter, see `scatter_of_light`, is below the first number, or below 1 by more than the second times
 its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array of 200 m, 1 for permuted modules."""
@@ -20,7 +20,7 @@ its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array o
 
 def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]:
     """Mean distance of charge from the brightest module over that of hit modules, mean of the events and its error; NaN for
-    too few of them.
+    too few of them with as much light.
 
     Charge counts by its square, since modules with single photoelectrons are mostly noise, and on other strings than that of
     the brightest module, since numbers along a string are right more often than those of strings. 1 where positions and
@@ -34,13 +34,16 @@ def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]
         lit = (charge > 0) & packed.usable[dom]
         if not lit.any():
             continue
-        dom, charge = dom[lit], charge[lit] / charge[lit].max()
+        dom, charge = dom[lit], charge[lit]
         brightest = dom[np.argmax(charge)]
         elsewhere = string[dom] != string[brightest]
-        if elsewhere.sum() < FEWEST_MODULES or not charge[elsewhere].max() > FAINT:
+        if elsewhere.sum() < FEWEST_MODULES or charge[elsewhere].max() < FAINT:
             continue
         distance = np.linalg.norm(position[dom[elsewhere]] - position[brightest], axis=1)
-        found.append(np.average(distance, weights=charge[elsewhere] ** 2) / max(distance.mean(), 1e-9))
+        found.append(
+            np.average(distance, weights=(charge[elsewhere] / charge[elsewhere].max()) ** 2)
+            / max(distance.mean(), 1e-9)
+        )
     if len(found) < FEWEST_EVENTS:
         return float("nan"), float("nan")
     return float(np.mean(found)), float(np.std(found) / np.sqrt(len(found)))

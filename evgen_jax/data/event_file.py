@@ -261,8 +261,19 @@ def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Det
     if key is None or _absent(file, key, "no time window is excluded"):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))
     rows = existing(file.read(key, ("string", "om")))
-    names = ("start", "stop") if "stop" in (rows.dtype.names or ()) else ("time", "width")
+    pairs, own = (("start", "stop"), ("time", "width")), rows.dtype.names or ()
+    names = next((pair for pair in pairs if set(pair) <= set(own)), None)
+    if names is None:
+        raise DataError(
+            f"{file.path}: table '{key}' (time_exclusions_key) has the columns {', '.join(own)}; expected start and stop, or "
+            "time and width with the stop time in 'width', as tableio books an I3TimeWindowSeriesMap, in ns."
+        )
     rows = existing(file.read(key, names))
+    if "width" in names and len(rows) and np.mean(rows["width"] < rows["time"]) > 0.5:
+        raise DataError(
+            f"{file.path}: table '{key}' (time_exclusions_key): in most rows 'width' is before 'time', expected the time at which "
+            "the window stops, as tableio books an I3TimeWindowSeriesMap. Write columns start and stop, in ns."
+        )
     event, dom, _ = _doms(file, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)
     window = np.stack([rows[n].astype(np.float64) for n in names], axis=1)[good]

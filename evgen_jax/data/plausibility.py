@@ -55,9 +55,9 @@ class LabelReport:
     _squares: np.ndarray = field(default_factory=lambda: np.zeros(()))
     _sample: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, file: EventFile) -> None:
-        """Takes the events of a file with labels [E, H] into account."""
-        labels, good = usable_labels(file), np.asarray(file.good, np.int64)
+    def add(self, file: EventFile, most: int | None = None) -> None:
+        """Takes the events of a file with labels [E, H] into account, or the first `most` that can be used."""
+        labels, good = usable_labels(file)[:most], np.asarray(file.good, np.int64)[:most]
         dark = dark_events(file)[good]
         self.files += 1
         self.dark += int(dark.sum())

@@ -294,4 +294,9 @@ def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...
         values = rows[column]
         if kind.shape or kind.kind not in "iufb" or (kind.kind == "f" and not _are_whole(values)):
             raise DataError(f"{file.path}: column '{column}' of table '{table}' must hold whole numbers, got {kind}.")
+        if kind.kind == "u" and len(values) and values.max() > np.iinfo(np.int64).max:
+            raise DataError(
+                f"{file.path}: column '{column}' of table '{table}' holds {values.max()}, larger than 2^63 - 1, the largest id "
+                "that tables of fits can hold. Number the events anew."
+            )
     return own

@@ -65,6 +65,14 @@ def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
     return (vectors / values) @ vectors.T, repaired
 
 
+def root_of(matrix: np.ndarray) -> np.ndarray:
+    """R [n, n] with R R^T = matrix [n, n], which is positive semidefinite but for rounding; NaN if it is not finite."""
+    if not np.all(np.isfinite(matrix)):
+        return np.full_like(matrix, np.nan)
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
 def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
     """Pure function (variables, unknown [n], anchor [H], event) -> J [n, n], sum of g g^T over all terms of the loss.
 
@@ -104,17 +112,16 @@ def covariance_of(
       coordinates: of the fit; their anchor is the fit itself.
     """
     inverse, repaired = inverse_of_hessian(hessian)
-    sandwich = inverse @ products @ inverse
+    # As products of roots: where some curvature is next to none, rounding would make variances negative.
+    roots = root_of(inverse), inverse @ root_of(products)
     free, trafo = coordinates.free, coordinates.trafo
-    normalised, normalised_sandwich = (derivative @ c @ derivative.T for c in (inverse, sandwich))
+    normalised, normalised_sandwich = ((derivative @ r) @ (derivative @ r).T for r in roots)
     angular = angular_sandwich = float("nan")
     # The direction of the particle itself comes last among those of a hypothesis (a track's entry point comes first).
     if coordinates.directions:
         first = len(coordinates.scalars) + 2 * (len(coordinates.directions) - 1)
         width = trafo.scale()[coordinates.directions[-1][0]]
-        angular, angular_sandwich = (
-            float(width * np.sqrt(np.trace(c[first:, first:][:2, :2]) / 2)) for c in (inverse, sandwich)
-        )
+        angular, angular_sandwich = (float(width * np.sqrt(np.sum(r[first : first + 2] ** 2) / 2)) for r in roots)
     return Covariance(
         free, normalised, normalised_sandwich, to_physical(normalised, trafo, free),
         to_physical(normalised_sandwich, trafo, free), angular, angular_sandwich, repaired,

@@ -152,8 +152,12 @@ def minimise(
     renew(np.flatnonzero((status == "") & ~known))
     while np.any(status == ""):
         active = np.flatnonzero(status == "")
-        step = -np.einsum("lij,lj->li", inverse[active], gradient[active])
-        slope = np.einsum("li,li->l", step, gradient[active])
+        step, slope = _newton_step(inverse[active], gradient[active])
+        # Updates lose positive definiteness to rounding: a step uphill promises nothing, and is no sign of a minimum.
+        uphill = ~(slope < 0)
+        lanes = active[uphill]
+        inverse[lanes], age[lanes] = _plain_inverse(gradient[lanes], 1.0), 1
+        step[uphill], slope[uphill] = _newton_step(inverse[lanes], gradient[lanes])
         least = decrement_tolerance(value[active]) if callable(decrement_tolerance) else decrement_tolerance
         near = -slope / 2 < least
         status[active[near]] = CONVERGED
@@ -221,6 +225,12 @@ def central_hessian(evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, ste
     above, below = np.moveaxis(gradients.reshape(count, 2, size, size), 1, 0)
     hessian = (above - below) / (2 * steps[:, :, None])
     return (hessian + np.swapaxes(hessian, 1, 2)) / 2
+
+
+def _newton_step(inverse: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [L, n] by approximate inverse Hessians [L, n, n], and the slopes [L] of the function along them."""
+    step = -np.einsum("lij,lj->li", inverse, gradient)
+    return step, np.einsum("li,li->l", step, gradient)
 
 
 def _plain_inverse(gradient: np.ndarray, length: float) -> np.ndarray:
