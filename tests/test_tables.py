@@ -4,7 +4,10 @@ import h5py
 import numpy as np
 import pytest
 from test_event_file import rows_of
+from test_two_ways_in import LABELS
 
+from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.tables import EventIds, TableFile, existing
 from evgen_jax.errors import DataError
 
@@ -141,3 +144,24 @@ def test_a_missing_compression_filter_is_no_damage(tmp_path):
         pytest.raises(DataError, match="is compressed with .*number 32015.*pip install hdf5plugin"),
     ):
         file.read("Pulses")
+
+
+def test_a_width_in_the_place_of_a_stop_time_is_told(tmp_path, loaded_detector):
+    """tableio books windows as pulses with the stop time in 'width'; a table with widths would exclude nothing, or all."""
+    modules = {"string": np.array([1, 1], "<i4"), "om": np.array([1, 2], "<u4")}
+    pulses = rows_of(np.array([0, 1]), **modules, time=np.array([900.0, 2100.0]), charge=np.ones(2))
+    data = {"pulse_key": "Pulses", "event_id_key": "Labels", "time_exclusions_key": "W"}
+    handler = DataHandlerSettings(data_settings=data, label_settings={"label_key": "Labels"})
+
+    def read(**columns):
+        with h5py.File(tmp_path / "f.hdf5", "w") as file:
+            file["Labels"] = rows_of(np.array([0, 1]), **{name: np.ones(2) for name in LABELS})
+            file["Pulses"], file["W"] = pulses, rows_of(np.array([0, 1]), **modules, **columns)
+        return read_event_file(tmp_path / "f.hdf5", handler, loaded_detector)
+
+    time, stop = np.array([1000.0, 2000.0]), np.array([1200.0, 2200.0])
+    assert read(time=time, width=stop).packed.dropped == read(start=time, stop=stop).packed.dropped == 1
+    with pytest.raises(DataError, match="'width' is before 'time', expected the time at which the window stops"):
+        read(time=time, width=stop - time)
+    with pytest.raises(DataError, match="has the columns .*begin, end; expected start and stop, or time and width"):
+        read(begin=time, end=stop)

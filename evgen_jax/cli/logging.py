@@ -1,9 +1,22 @@
 """How much the commands say."""
 
 import logging
+import sys
 
 QUIET, NORMAL, VERBOSE, DEBUG = -1, 0, 1, 2
 LEVELS = {QUIET: logging.ERROR, NORMAL: logging.WARNING, VERBOSE: logging.INFO, DEBUG: logging.DEBUG}
+
+
+class BesideBars(logging.Handler):
+    """Writes messages to standard error on lines of their own, above a bar that is being shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:  # as logging's own handlers do: a message that cannot be shown stops nothing
+            self.handleError(record)
 
 
 def set_verbosity(level: int) -> None:
@@ -15,9 +28,9 @@ def set_verbosity(level: int) -> None:
     """
     level = min(max(level, QUIET), DEBUG)
     detailed = "%(asctime)s %(name)s: %(message)s" if level >= DEBUG else "%(message)s"
-    logging.basicConfig(format="%(message)s")  # a handler, unless there is one
+    logging.basicConfig(handlers=[BesideBars()])  # unless there is one
     for handler in logging.getLogger().handlers:
-        if type(handler) is logging.StreamHandler:
+        if type(handler) in (logging.StreamHandler, BesideBars):
             handler.setFormatter(logging.Formatter(detailed))
     logging.getLogger().setLevel(logging.INFO if level >= DEBUG else LEVELS[min(level, NORMAL)])
     logging.getLogger("evgen_jax").setLevel(LEVELS[level])

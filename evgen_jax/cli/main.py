@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from evgen_jax.cli.commands import KEY, Group
+from evgen_jax.cli.fit_settings import check_model, data_and_fit
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
 from evgen_jax.errors import ConfigError, EvgenError
@@ -149,30 +150,6 @@ def simulate(config: tuple[str, ...], output_dir: str) -> None:
     _say(f"{len(files)} files in {output_dir}")
 
 
-def _data_and_fit(model: str, loaded, config: tuple[str, ...]):
-    """Sections of a configuration: the given one, or that which the model was trained with."""
-    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-    from evgen_jax.config.validate import load_config, validate
-
-    if config:
-        experiment = load_config(config)
-        return experiment.data_handler_settings, experiment.reconstruction_settings
-    stored = f"{model}/model.json"
-    return (
-        validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored),
-        validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored),
-    )
-
-
-def _check_model(model: str, files: str) -> None:
-    """Raises ConfigError where a file stands in the place of the model."""
-    if Path(model).is_file():
-        raise ConfigError(
-            f"{model}: is a file, where the directory of an exported model is expected. The model comes first: "
-            f"MODEL {files} -o ..."
-        )
-
-
 @cli.command()
 @click.argument("model", type=click.Path())
 @click.argument("files", nargs=-1, required=True)
@@ -202,14 +179,14 @@ def reconstruct(
     from evgen_jax.reconstruction.program import reconstruct_files
     from evgen_jax.reconstruction.workers import in_processes, load_models, make_recipe, on_cluster
 
-    _check_model(model, "FILES")
+    check_model(model, "FILES")
     if scheduler:
         need("distributed", "--scheduler")
         if workers > 1:
             raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
     directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
     loaded = load_models(directories)
-    handler, settings = _data_and_fit(model, loaded, config)
+    handler, settings = data_and_fit(model, loaded, config)
     if seed:
         settings = settings.model_copy(update={"seed": seed})
     if columns:
@@ -254,9 +231,9 @@ def show(
     from evgen_jax.reconstruction.workers import load_models
     from evgen_jax.report import report_file
 
-    _check_model(model, "FILE")
+    check_model(model, "FILE")
     loaded = load_models([model, *ensemble])
-    handler, settings = _data_and_fit(model, loaded, config)
+    handler, settings = data_and_fit(model, loaded, config)
     if seed:
         settings = settings.model_copy(update={"seed": seed})
     wanted = ReportSettings(scans, sky_map, posterior, dict(settings.priors), notice)

@@ -103,7 +103,8 @@ def arrival_times(
         title = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(event.charge[d]):.0f} PE"
         axis.set_title(title + (titles or {}).get(int(d), ""), fontsize=8)
         axis.set_xlim(start, stop)
-    axes[0, 0].legend(fontsize=8)
+    if axes[0, 0].get_legend_handles_labels()[0]:
+        axes[0, 0].legend(fontsize=8)
     figure.supxlabel("time (ns)", fontsize=9)
     figure.supylabel("charge per bin (PE)", fontsize=9)
     return save(figure, path, notice)
@@ -133,7 +134,8 @@ def light_yield(
     )
     right.axhline(0, color="0.5", lw=0.8)
     right.set(xlabel="distance from the middle of the light (m)", ylabel="(measured - expected) / sigma")
-    left.legend(fontsize=8)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(fontsize=8)
     return save(figure, path, notice)
 
 

@@ -71,7 +71,8 @@ def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, n
     if truth is not None:
         shift = np.degrees((truth[1] - azimuth[best] + np.pi) % (2 * np.pi) - np.pi) * np.sin(zenith[best])
         near.plot(shift, np.degrees(truth[0] - zenith[best]), "r*", label="truth")
-        near.legend(fontsize=8)
+        if near.get_legend_handles_labels()[0]:
+            near.legend(fontsize=8)
     near.set(xlim=(-reach, reach), ylim=(reach, -reach), xlabel="azimuth from the best, times sin(zenith) (deg)",
              ylabel="zenith from the best (deg)", aspect="equal")  # fmt: skip
     near.set_title(

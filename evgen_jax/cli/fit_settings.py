@@ -1,0 +1,57 @@
+"""The model that is given to a command, and how to read and fit with it."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evgen_jax.errors import ConfigError, EvgenError
+
+if TYPE_CHECKING:
+    from evgen_jax.config.records import ExperimentConfig
+    from evgen_jax.detector import Detector
+
+LOGGER = logging.getLogger("evgen_jax")
+
+
+def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config: tuple[str, ...]) -> None:
+    """Warns where -r names another detector than the model's: it says how to read and fit, not where modules are."""
+    from evgen_jax.detector import geometry_fingerprint
+    from evgen_jax.experiment import experiment_detector
+
+    geometry = experiment.detector_settings.get("geometry")
+    if "detector_settings" not in experiment.model_fields_set:
+        return
+    try:
+        named = experiment_detector(experiment)
+    except EvgenError:
+        return  # the table is of the machine of the training, and is not needed here
+    if geometry_fingerprint(named) != geometry_fingerprint(own):
+        LOGGER.warning(
+            "%s: detector_settings.geometry: '%s' is not the detector '%s' of the model, which counts.",
+            ", ".join(config), geometry, own.name,
+        )  # fmt: skip
+
+
+def data_and_fit(model: str, loaded, config: tuple[str, ...]):
+    """Sections of a configuration: the given one, or that which the model was trained with."""
+    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+    from evgen_jax.config.validate import load_config, validate
+
+    if config:
+        experiment = load_config(config)
+        _tell_other_detector(experiment, loaded.detector, config)
+        return experiment.data_handler_settings, experiment.reconstruction_settings
+    stored = f"{model}/model.json"
+    return (
+        validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored),
+        validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored),
+    )
+
+
+def check_model(model: str, files: str) -> None:
+    """Raises ConfigError where a file stands in the place of the model."""
+    if Path(model).is_file():
+        raise ConfigError(
+            f"{model}: is a file, where the directory of an exported model is expected. The model comes first: "
+            f"MODEL {files} -o ..."
+        )
