@@ -125,6 +125,13 @@ def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list
     if counts.max() > 1:
         string, om = unique[np.argmax(counts)]
         raise DetectorError(f"{path}: DOM (string {string}, om {om}) is given {counts.max()} times.")
+    if not np.any(values["usable"]):
+        raise DetectorError(f"{path}: 'usable' is 0 for all {len(rows)} modules; expected 1 for those that take part.")
+    places = np.stack([values[axis] for axis in "xyz"], axis=1)
+    if len(rows) > 1 and np.all(places == places[0]):
+        raise DetectorError(
+            f"{path}: all {len(rows)} modules are at one point ({', '.join(f'{v:g}' for v in places[0])})."
+        )
     return values
 
 

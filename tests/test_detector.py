@@ -36,6 +36,8 @@ def test_a_copy_of_the_embedded_table_knows_its_surface_modules(tmp_path):
     ("string,om,x,y,z\n1,1,0,nan,0", "line 2: 'y' is nan; expected a finite number"),
     ("string,om,x,y,z\n1,1,0,north,0", "line 2: 'y' must be a number, got 'north'"),
     ("string,om,x,y,z\n1,1,0,0", "line 2: 'z' must be a number, got 4 columns instead of 5"),
+    ("string,om,x,y,z,usable\n1,1,0,0,0,0\n1,2,0,0,9,0", "'usable' is 0 for all 2 modules"),
+    ("string,om,x,y,z\n1,1,0,5,0\n1,2,0,5,0", r"all 2 modules are at one point \(0, 5, 0\)"),
     ("string,om,x,y,z,usable\n1,1,0,0,0,2", "'usable' is 2; expected 0 or 1"),
     ("string,om,x,y,z,noise_rate\n1,1,0,0,0,500", "'noise_rate' is 500; expected a rate .* 500 Hz are 5e-7 per ns"),
     ("string,om,x,y,z,noise_rate\n1,1,0,0,0,-1e-7", "'noise_rate' is -1e-7"),
