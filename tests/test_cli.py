@@ -2,10 +2,15 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
@@ -396,6 +401,67 @@ def test_files_are_shared_by_processes_and_by_a_cluster(how, exported, three_fil
         rows = table["Variables"][:]
     assert sorted(set(rows["Run"])) == [1, 2, 3]
     assert len({(r["Run"], r["Event"]) for r in rows}) == len(rows) > 3
+
+
+def test_sigterm_ends_a_run_and_its_workers(exported, three_files, command, tmp_path):
+    """A definite exit code, a line that says how to go on, no process left."""
+    workers: list[int] = []
+
+    def disturb() -> None:
+        limit = time.monotonic() + 200
+        while len(workers) < 2 and time.monotonic() < limit:
+            workers[:] = [p.pid for p in multiprocessing.active_children() if p.pid]
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    code, _, err = command("-q", "reconstruct", exported / "exported", three_files / "*.hdf5", "-o", tmp_path / "f.csv",
+                           "--workers", "2")  # fmt: skip
+    thread.join()
+    assert code == 143, err
+    assert err == (
+        f"interrupted by SIGTERM. Finished files are kept in {tmp_path}/f.csv.parts: run the same command again to "
+        "continue.\n"
+    )
+    assert len(workers) == 2 and not multiprocessing.active_children()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_a_parent_that_is_killed():
+    script = """
+import multiprocessing, threading, time
+from functools import partial
+from pathlib import Path
+from evgen_jax.reconstruction.workers import Recipe, in_processes
+def tell():
+    while len(multiprocessing.active_children()) < 2:
+        time.sleep(0.05)
+    time.sleep(4)
+    print(*(p.pid for p in multiprocessing.active_children()), flush=True)
+threading.Thread(target=tell).start()
+list(in_processes(Recipe((), "", "", partial(time.sleep, 500)), 2, [(Path("a"), Path("b"))] * 2))
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as told:
+        workers = [int(pid) for pid in told.readline().split()]
+        parent.kill()
+        parent.wait()
+    limit = time.monotonic() + 20
+    while (left := [pid for pid in workers if _runs(pid)]) and time.monotonic() < limit:
+        time.sleep(0.05)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(workers) == 2 and not left
+
+
+def _runs(pid: int) -> bool:
+    try:  # the state of one that nobody has waited for yet is Z
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_worker_prepares_once_for_all_of_its_files(exported):

@@ -21,9 +21,9 @@ import pytest
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import Batch, Position
 from evgen_jax.errors import CheckpointError, DataError, EvgenError
+from evgen_jax.interruption import Interrupted, Interruption
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import Diverged, Divergence, refuse_not_finite
-from evgen_jax.training.interruption import Interrupted, Interruption
 from evgen_jax.training.lock import FILE, locked, set_run_aside
 from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter, read_metrics

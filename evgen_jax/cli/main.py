@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from evgen_jax.cli.commands import KEY, Group
+from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
 from evgen_jax.errors import ConfigError, EvgenError
+from evgen_jax.interruption import Interruption
 from evgen_jax.version import __version__
 
 configs = click.argument("config", nargs=-1, required=True, type=click.Path())
@@ -95,17 +96,12 @@ def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> N
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
     from evgen_jax.progress import is_quiet
-    from evgen_jax.training.interruption import Interrupted
     from evgen_jax.training.restore import manager_directory
     from evgen_jax.training.run import train as run
 
     with _naming(config):
         loaded = load_config(config)
-        try:
-            state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer)
-        except Interrupted as stop:
-            click.echo(str(stop), err=True)
-            sys.exit(stop.exit_code)
+        state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer)
     done, wanted = int(state.step), loaded.training_settings.num_training_iterations
     more = f", more than the {wanted} of num_training_iterations: nothing to do" if done > wanted else ""
     _say(f"{done} steps done{more}; the model is in {manager_directory(loaded)}")
@@ -283,7 +279,8 @@ def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | No
 def main(command: click.Command = cli) -> None:
     """Entry point: errors that a user can mend are one line and exit code 2."""
     try:
-        command(standalone_mode=False)
+        with Interruption():
+            command(standalone_mode=False)
     except EvgenError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -292,9 +289,10 @@ def main(command: click.Command = cli) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to continue", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        cause = error.__cause__ or error  # click hides one in the other
+        tell_interrupted(cause)
+        sys.exit(getattr(cause, "exit_code", 130))
     except OSError as error:
         click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
         sys.exit(2)

@@ -3,8 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from evgen_jax.data.batches import find_files
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
+from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
 from evgen_jax.progress import Bar, done
@@ -36,6 +37,8 @@ NOT_COMPUTED = {
 }
 Job = tuple[Path, Path]
 """A file with events and the name under which its rows are kept until all files are done."""
+Spread = Callable[[Sequence[Job]], Generator[str, None, None]]
+"""Does jobs elsewhere, see `workers`; yields why a file could not be read, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def reconstruct_files(
     handler: DataHandlerSettings,
     settings: ReconstructionSettings,
     progress: bool = False,
-    spread: Callable[[Sequence[Job]], Iterator[str]] | None = None,
+    spread: Spread | None = None,
 ) -> Summary:
     """Fits all events of the files and writes the table.
 
@@ -91,6 +94,7 @@ def reconstruct_files(
       ReconstructionError: the output exists or its ending is not known, an unfinished run of another model or with other settings lies there, or
         settings that do not fit the model.
       DataError: no file matches, or none can be read.
+      Interrupted: by SIGTERM or Ctrl-C; its text says where the finished files are kept.
     """
     output = Path(output)
     check_output(output)
@@ -112,17 +116,8 @@ def reconstruct_files(
     )
     jobs = [(path, parts / f"{number:06d}.hdf5") for number, path in enumerate(paths)]
     jobs = [job for job in jobs if not job[1].exists()]
-    lost = []
-    with Bar("fit", total=_count_events(jobs, handler)) if progress else nullcontext():
-        for (path, part), message in zip(jobs, spread(jobs) if spread else map(here, jobs), strict=True):
-            if message:
-                lost.append(message)
-                if len(paths) > 1:  # of one file the error says it
-                    LOGGER.warning("left out: %s", message)
-            else:
-                LOGGER.info("%s: fitted", path)
-                if spread:
-                    done(len(read_table(part)))
+    with told_when_interrupted(f"Finished files are kept in {parts}: run the same command again to continue."):
+        lost = _do(jobs, spread, here, handler, progress, len(paths) == 1)
     finished = sorted(parts.glob("*.hdf5"))
     if not finished:
         shutil.rmtree(parts)
@@ -144,6 +139,33 @@ def reconstruct_files(
     write_table(output, table, model, identity, labels, units)
     shutil.rmtree(parts)
     return Summary(fitted, not_converged, dark, failed, tuple(lost))
+
+
+def _do(
+    jobs: Sequence[Job],
+    spread: Spread | None,
+    here: "FileJobs",
+    handler: DataHandlerSettings,
+    progress: bool,
+    alone: bool,
+) -> list[str]:
+    """Does the jobs, here or elsewhere; returns one line per file that could not be read."""
+    lost = []
+    # Closed at once when this is interrupted: Python itself waits for other processes before it ends.
+    with (
+        closing(spread(jobs)) if spread else nullcontext(map(here, jobs)) as results,
+        Bar("fit", total=_count_events(jobs, handler)) if progress else nullcontext(),
+    ):
+        for (path, part), message in zip(jobs, results, strict=True):
+            if message:
+                lost.append(message)
+                if not alone:  # of one file the error says it
+                    LOGGER.warning("left out: %s", message)
+            else:
+                LOGGER.info("%s: fitted", path)
+                if spread:
+                    done(len(read_table(part)))
+    return lost
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import ConfigError
 from evgen_jax.experiment import build_model, open_stream
+from evgen_jax.interruption import Interruption
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
 from evgen_jax.training.divergence import Divergence
 from evgen_jax.training.history import changed_settings, record_start
-from evgen_jax.training.interruption import Interruption
 from evgen_jax.training.lock import locked, set_run_aside
 from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter, keep_metrics
