@@ -26,9 +26,8 @@ ONLY_IN = {
     "pickle": set(),
     "h5py": {
         "data/tables.py",
-        "data/writer.py",
+        "data/hdf5_output.py",
         "reconstruction/table_file.py",
-        "event_report.py",
     },
     "yaml": {"config/reader.py", "training/history.py"},
 }

@@ -294,5 +294,6 @@ def main(command: click.Command = cli) -> None:
         tell_interrupted(cause)
         sys.exit(getattr(cause, "exit_code", 130))
     except OSError as error:
-        click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(2)
