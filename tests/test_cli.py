@@ -489,6 +489,23 @@ def test_nobody_answers_at_the_scheduler(exported, three_files, command, tmp_pat
     code, _, err = command("reconstruct", exported / "exported", three_files / "0.hdf5", "-o", tmp_path / "f.hdf5",
                            "--scheduler", "tcp://127.0.0.1:1")  # fmt: skip
     assert code == 2 and "no Dask scheduler answers at tcp://127.0.0.1:1" in err
+    assert list(tmp_path.iterdir()) == []  # a run that never began
+
+
+def test_rows_stand_in_the_order_of_the_files_and_equal_ids_are_told(exported, experiment, command, tmp_path, caplog):
+    for name, numbers, run in (("a", (0, 1), 1), ("b", (2, 3), 2), ("c", (1, 2), 1)):
+        write_events(experiment, tmp_path / f"{name}.hdf5", numbers, run)
+    files = [tmp_path / "b.hdf5", tmp_path / "[ac].hdf5", tmp_path / "." / "b.hdf5"]
+    code, _, err = command("reconstruct", exported / "exported", *files, "-o", tmp_path / "fits.hdf5")
+    assert code == 0, err
+    with h5py.File(tmp_path / "fits.hdf5") as table:
+        rows = table["Variables"][:]
+    assert [(r["Run"], r["Event"]) for r in rows] == [(2, 2), (2, 3), (1, 0), (1, 1), (1, 1), (1, 2)]
+    told = [r.getMessage() for r in caplog.records if "in more than one file" in r.getMessage()]
+    assert len(told) == 1 and told[0].startswith("1 event ids (Run, Event, SubEvent, SubEventStream)")
+    caplog.clear()
+    command("reconstruct", exported / "exported", *files[:1], tmp_path / "a.hdf5", "-o", tmp_path / "other.hdf5")
+    assert "in more than one file" not in caplog.text
 
 
 def test_fits_from_pulses_with_goodness_of_fit(exported, experiment, command, tmp_path):

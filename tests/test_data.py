@@ -7,7 +7,7 @@ import pytest
 from conftest import full_disk
 
 from evgen_jax.config.validate import load_config
-from evgen_jax.data.batches import BatchStream, Position, find_files
+from evgen_jax.data.batches import BatchStream, Position, files_as_given, find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import ConfigError, DataError, TrafoError
@@ -152,6 +152,12 @@ def test_truncated_and_foreign_files(config, experiment, loaded_detector, tmp_pa
         read_event_file(path, config.data_handler_settings, loaded_detector)
     with pytest.raises(DataError, match="no file matches"):
         find_files(str(tmp_path / "nothing*"))
+    for name in "abc":
+        (tmp_path / name).touch()
+    given = [str(tmp_path / "c"), str(tmp_path / "[abc]"), str(tmp_path / "x" / ".." / "a")]
+    (tmp_path / "x").mkdir()
+    assert [path.name for path in files_as_given(given)] == ["c", "a", "b"]
+    assert [path.name for path in find_files(given)] == ["a", "b", "c"]
 
 
 def test_events_from_arrays(detector):

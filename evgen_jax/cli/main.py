@@ -196,13 +196,14 @@ def reconstruct(
     from evgen_jax.extras import need
     from evgen_jax.progress import is_quiet
     from evgen_jax.reconstruction.program import reconstruct_files
-    from evgen_jax.reconstruction.workers import in_processes, load_models, make_recipe, on_cluster
+    from evgen_jax.reconstruction.workers import check_scheduler, in_processes, load_models, make_recipe, on_cluster
 
     _check_model(model, "FILES")
     if scheduler:
         need("distributed", "--scheduler")
         if workers > 1:
             raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
+        check_scheduler(scheduler)
     directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
     loaded = load_models(directories)
     handler, settings = _data_and_fit(model, loaded, config)

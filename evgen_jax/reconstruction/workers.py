@@ -106,6 +106,11 @@ def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Generator[s
             yield future.result()
 
 
+def check_scheduler(address: str) -> None:
+    """Raises ReconstructionError as `on_cluster`, before anything is written."""
+    _client(address).close()
+
+
 def _client(address: str) -> Any:
     try:
         from distributed import Client
