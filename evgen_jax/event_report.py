@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import jax
 import numpy as np
 
+from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.files import write_whole
@@ -145,7 +145,7 @@ def _posterior(directory: Path, figures: list, model: Model, event: Event, best:
     prior = make_prior(model.parameter_names, priors)
     with stage("posterior"):
         found = make_posterior_sampler(model, prior, bounds=prior_limits(priors))(event, best, jax.random.key(0))
-    with h5py.File(directory / "posterior.hdf5", "w") as file:
+    with new_hdf5(directory / "posterior.hdf5") as file:
         file["hypothesis"], file["log_density"] = found.hypothesis, found.log_density
         file.attrs["parameter_names"] = list(model.parameter_names)
     figures.append(

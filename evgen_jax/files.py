@@ -10,11 +10,19 @@ from evgen_jax.errors import ConfigError
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A name to write a file under; it takes its place only if the writing ends well."""
+    """A name to write a file under; it takes its place only if the writing ends well.
+
+    Raises:
+      OSError: it does not, for want of room perhaps; it names the file, which Python's own does not.
+    """
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
 

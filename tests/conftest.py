@@ -5,6 +5,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Workers and sub-processes compile the same small programs: they share them on disk for the time of one run.
@@ -25,6 +27,18 @@ from evgen_jax.experiment import create_trafo
 from evgen_jax.simulation import simulate
 
 CONFIG = Path(__file__).parent / "small.yaml"
+
+
+@contextmanager
+def full_disk(free: int = 4096) -> Iterator[None]:
+    """No file can grow beyond this size, bytes: what is written ends with an error as on a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture

@@ -2,10 +2,15 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
@@ -398,6 +403,67 @@ def test_files_are_shared_by_processes_and_by_a_cluster(how, exported, three_fil
     assert len({(r["Run"], r["Event"]) for r in rows}) == len(rows) > 3
 
 
+def test_sigterm_ends_a_run_and_its_workers(exported, three_files, command, tmp_path):
+    """A definite exit code, a line that says how to go on, no process left."""
+    workers: list[int] = []
+
+    def disturb() -> None:
+        limit = time.monotonic() + 200
+        while len(workers) < 2 and time.monotonic() < limit:
+            workers[:] = [p.pid for p in multiprocessing.active_children() if p.pid]
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    code, _, err = command("-q", "reconstruct", exported / "exported", three_files / "*.hdf5", "-o", tmp_path / "f.csv",
+                           "--workers", "2")  # fmt: skip
+    thread.join()
+    assert code == 143, err
+    assert err == (
+        f"interrupted by SIGTERM. Finished files are kept in {tmp_path}/f.csv.parts: run the same command again to "
+        "continue.\n"
+    )
+    assert len(workers) == 2 and not multiprocessing.active_children()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_a_parent_that_is_killed():
+    script = """
+import multiprocessing, threading, time
+from functools import partial
+from pathlib import Path
+from evgen_jax.reconstruction.workers import Recipe, in_processes
+def tell():
+    while len(multiprocessing.active_children()) < 2:
+        time.sleep(0.05)
+    time.sleep(4)
+    print(*(p.pid for p in multiprocessing.active_children()), flush=True)
+threading.Thread(target=tell).start()
+list(in_processes(Recipe((), "", "", partial(time.sleep, 500)), 2, [(Path("a"), Path("b"))] * 2))
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as told:
+        workers = [int(pid) for pid in told.readline().split()]
+        parent.kill()
+        parent.wait()
+    limit = time.monotonic() + 20
+    while (left := [pid for pid in workers if _runs(pid)]) and time.monotonic() < limit:
+        time.sleep(0.05)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(workers) == 2 and not left
+
+
+def _runs(pid: int) -> bool:
+    try:  # the state of one that nobody has waited for yet is Z
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_worker_prepares_once_for_all_of_its_files(exported):
     """Every job brings a copy of the recipe; what was compiled for the first must serve the next."""
     from evgen_jax.config.records import ReconstructionSettings
@@ -423,6 +489,23 @@ def test_nobody_answers_at_the_scheduler(exported, three_files, command, tmp_pat
     code, _, err = command("reconstruct", exported / "exported", three_files / "0.hdf5", "-o", tmp_path / "f.hdf5",
                            "--scheduler", "tcp://127.0.0.1:1")  # fmt: skip
     assert code == 2 and "no Dask scheduler answers at tcp://127.0.0.1:1" in err
+    assert list(tmp_path.iterdir()) == []  # a run that never began
+
+
+def test_rows_stand_in_the_order_of_the_files_and_equal_ids_are_told(exported, experiment, command, tmp_path, caplog):
+    for name, numbers, run in (("a", (0, 1), 1), ("b", (2, 3), 2), ("c", (1, 2), 1)):
+        write_events(experiment, tmp_path / f"{name}.hdf5", numbers, run)
+    files = [tmp_path / "b.hdf5", tmp_path / "[ac].hdf5", tmp_path / "." / "b.hdf5"]
+    code, _, err = command("reconstruct", exported / "exported", *files, "-o", tmp_path / "fits.hdf5")
+    assert code == 0, err
+    with h5py.File(tmp_path / "fits.hdf5") as table:
+        rows = table["Variables"][:]
+    assert [(r["Run"], r["Event"]) for r in rows] == [(2, 2), (2, 3), (1, 0), (1, 1), (1, 1), (1, 2)]
+    told = [r.getMessage() for r in caplog.records if "in more than one file" in r.getMessage()]
+    assert len(told) == 1 and told[0].startswith("1 event ids (Run, Event, SubEvent, SubEventStream)")
+    caplog.clear()
+    command("reconstruct", exported / "exported", *files[:1], tmp_path / "a.hdf5", "-o", tmp_path / "other.hdf5")
+    assert "in more than one file" not in caplog.text
 
 
 def test_fits_from_pulses_with_goodness_of_fit(exported, experiment, command, tmp_path):

@@ -4,10 +4,12 @@ import h5py
 import jax
 import numpy as np
 import pytest
+from conftest import full_disk
 
 from evgen_jax.config.validate import load_config
-from evgen_jax.data.batches import BatchStream, Position, find_files
+from evgen_jax.data.batches import BatchStream, Position, files_as_given, find_files
 from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.writer import write_events
 from evgen_jax.errors import ConfigError, DataError, TrafoError
 from evgen_jax.event import Event
 from evgen_jax.experiment import open_stream
@@ -31,6 +33,18 @@ def test_written_files_are_read_back(experiment, config, loaded_detector):
     total = sum(file.event(i).charge.sum() for i in range(20))
     assert total == pytest.approx(rows["charge"].sum(), rel=1e-5)
     assert not file.event(3).usable[5] and file.event(3).usable.sum() == 107
+
+
+def test_a_full_disk_leaves_no_half_written_events(tmp_path):
+    rng, count = np.random.default_rng(1), 5000
+    pulses = {"event": np.zeros(count, int), "string": np.ones(count, int), "om": np.ones(count, int),
+              "time": rng.random(count), "charge": rng.random(count)}  # fmt: skip
+    with pytest.raises(OSError, match=r"File too large: .*events.hdf5'"), full_disk():
+        write_events(tmp_path / "events.hdf5", 1, 1, pulses, {}, pulse_key="pulses")
+    assert list(tmp_path.iterdir()) == []
+    write_events(tmp_path / "events.hdf5", 1, 1, pulses, {}, pulse_key="pulses")
+    with h5py.File(tmp_path / "events.hdf5") as file:
+        np.testing.assert_array_equal(file["pulses"]["time"], np.sort(pulses["time"]))
 
 
 @pytest.mark.parametrize("jobs", [0, 2])
@@ -138,6 +152,12 @@ def test_truncated_and_foreign_files(config, experiment, loaded_detector, tmp_pa
         read_event_file(path, config.data_handler_settings, loaded_detector)
     with pytest.raises(DataError, match="no file matches"):
         find_files(str(tmp_path / "nothing*"))
+    for name in "abc":
+        (tmp_path / name).touch()
+    given = [str(tmp_path / "c"), str(tmp_path / "[abc]"), str(tmp_path / "x" / ".." / "a")]
+    (tmp_path / "x").mkdir()
+    assert [path.name for path in files_as_given(given)] == ["c", "a", "b"]
+    assert [path.name for path in find_files(given)] == ["a", "b", "c"]
 
 
 def test_events_from_arrays(detector):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from conftest import full_disk
 
 from evgen_jax.config.records import ReconstructionSettings
 from evgen_jax.data.tables import TableFile
@@ -74,6 +75,17 @@ def test_a_table_of_any_width_comes_back(count, tmp_path):
         assert back["cov_sandwich_cascade_x_cascade_x"][0] == covariance.physical_sandwich[0, 0]
         assert {"cov_cascade_x_log_cascade_energy: m", "cov_cascade_x_cascade_zenith: m rad"} <= set(units)
         assert "cov_log_cascade_energy_log_cascade_energy: " in units
+
+
+@pytest.mark.parametrize("ending", ["hdf5", "csv", "parquet"])
+def test_a_full_disk_is_told_and_nothing_is_left(ending, tmp_path):
+    """h5py itself would end the process."""
+    names = (*NAMES, *(f"energy_loss_{i:04d}" for i in range(200)))
+    table, _ = rows_of(names, (False,) * len(names), (0,))
+    path = tmp_path / f"fits.{ending}"
+    with pytest.raises(OSError, match=r"File too large") as raised, full_disk():
+        write_table(path, table, SimpleNamespace(parameter_names=names), "identity")
+    assert raised.value.filename == str(path) and list(tmp_path.iterdir()) == []
 
 
 def test_parquet_and_csv_hold_the_same_numbers(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "evgen_jax"
 FLOORS = {
-    "constants": 0, "errors": 0, "files": 0, "version": 0, "progress": 0, "extras": 0, "main_guard": 0,
+    "constants": 0, "errors": 0, "files": 0, "version": 0, "progress": 0, "extras": 0, "main_guard": 0, "interruption": 0, "processes": 0,
     "numerics": 1, "geometry": 1, "acceptance": 1, "diffusion": 1, "muon": 1, "decoders": 1,
     "detector": 2, "detector_table": 2, "event": 2, "doors": 2, "measured": 2, "packing": 2, "time_anchor": 2, "trafo": 2, "config": 2, "layers": 2, "light_yield": 2,
     "sources": 3,
@@ -26,9 +26,8 @@ ONLY_IN = {
     "pickle": set(),
     "h5py": {
         "data/tables.py",
-        "data/writer.py",
+        "data/hdf5_output.py",
         "reconstruction/table_file.py",
-        "event_report.py",
     },
     "yaml": {"config/reader.py", "training/history.py"},
 }

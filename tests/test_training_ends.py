@@ -1,5 +1,6 @@
 """What may end a training, and what is on disk afterwards."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -21,9 +22,10 @@ import pytest
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import Batch, Position
 from evgen_jax.errors import CheckpointError, DataError, EvgenError
+from evgen_jax.interruption import Interrupted, Interruption
+from evgen_jax.training import run as training_run
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import Diverged, Divergence, refuse_not_finite
-from evgen_jax.training.interruption import Interrupted, Interruption
 from evgen_jax.training.lock import FILE, locked, set_run_aside
 from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter, read_metrics
@@ -282,6 +284,16 @@ def test_a_killed_reader_and_a_signal_end_the_command_in_order(experiment, tmp_p
     while multiprocessing.active_children() and time.monotonic() < limit:
         time.sleep(0.05)
     assert readers and not multiprocessing.active_children()
+
+
+def test_a_full_disk_is_told_with_the_directory(experiment, command, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as Python's writing says it, without a name
+
+    monkeypatch.setattr(training_run, "_train", full)
+    code, _, err = command("train", experiment / "config.yaml")
+    assert code == 2 and err.splitlines()[-1].startswith(f"error: {experiment}/training")
+    assert "cannot be written (No space left on device). The last complete checkpoint is kept" in err
 
 
 def test_errors_of_a_training_are_those_of_the_package():

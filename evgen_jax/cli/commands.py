@@ -2,12 +2,14 @@
 
 import logging
 import os
+import sys
 from typing import Any
 
 import click
 
 from evgen_jax.cli.logging import NORMAL, QUIET, set_verbosity
 from evgen_jax.errors import ConfigError
+from evgen_jax.interruption import Interrupted
 from evgen_jax.version import __version__
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -53,6 +55,12 @@ def check_platform() -> None:
         ) from None
 
 
+def tell_interrupted(stop: BaseException | None) -> None:
+    """One line on the error output: what ended the command and how it goes on."""
+    text = str(stop) if isinstance(stop, Interrupted) else "interrupted"
+    click.echo(text if ". " in text else f"{text}; run the same command again to continue", err=True)
+
+
 class Command(click.Command):
     """A command with -v and -q."""
 
@@ -68,7 +76,11 @@ class Command(click.Command):
 
             devices = ", ".join(f"{d.platform} {d.device_kind}" for d in jax.devices())
             LOGGER.info("evgen_jax %s, JAX %s on %s", __version__, jax.__version__, devices)
-        return super().invoke(context)
+        try:
+            return super().invoke(context)
+        except Interrupted as stop:
+            tell_interrupted(stop)
+            sys.exit(stop.exit_code)
 
 
 class Group(click.Group):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from evgen_jax.cli.commands import KEY, Group
+from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.fit_settings import check_model, data_and_fit
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
 from evgen_jax.errors import ConfigError, EvgenError
+from evgen_jax.interruption import Interruption
 from evgen_jax.version import __version__
 
 configs = click.argument("config", nargs=-1, required=True, type=click.Path())
@@ -96,17 +97,12 @@ def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> N
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
     from evgen_jax.progress import is_quiet
-    from evgen_jax.training.interruption import Interrupted
     from evgen_jax.training.restore import manager_directory
     from evgen_jax.training.run import train as run
 
     with _naming(config):
         loaded = load_config(config)
-        try:
-            state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer)
-        except Interrupted as stop:
-            click.echo(str(stop), err=True)
-            sys.exit(stop.exit_code)
+        state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer)
     done, wanted = int(state.step), loaded.training_settings.num_training_iterations
     more = f", more than the {wanted} of num_training_iterations: nothing to do" if done > wanted else ""
     _say(f"{done} steps done{more}; the model is in {manager_directory(loaded)}")
@@ -177,13 +173,14 @@ def reconstruct(
     from evgen_jax.extras import need
     from evgen_jax.progress import is_quiet
     from evgen_jax.reconstruction.program import reconstruct_files
-    from evgen_jax.reconstruction.workers import in_processes, load_models, make_recipe, on_cluster
+    from evgen_jax.reconstruction.workers import check_scheduler, in_processes, load_models, make_recipe, on_cluster
 
     check_model(model, "FILES")
     if scheduler:
         need("distributed", "--scheduler")
         if workers > 1:
             raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
+        check_scheduler(scheduler)
     directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
     loaded = load_models(directories)
     handler, settings = data_and_fit(model, loaded, config)
@@ -260,7 +257,8 @@ def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | No
 def main(command: click.Command = cli) -> None:
     """Entry point: errors that a user can mend are one line and exit code 2."""
     try:
-        command(standalone_mode=False)
+        with Interruption():
+            command(standalone_mode=False)
     except EvgenError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -269,9 +267,11 @@ def main(command: click.Command = cli) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to continue", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        cause = error.__cause__ or error  # click hides one in the other
+        tell_interrupted(cause)
+        sys.exit(getattr(cause, "exit_code", 130))
     except OSError as error:
-        click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(2)

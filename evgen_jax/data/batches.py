@@ -7,6 +7,7 @@ num_repetitions times and cut into batches. Every pass over the files has an ord
 
 import glob
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -54,13 +55,23 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
     Raises:
       DataError: a pattern without a match.
     """
-    found: set[Path] = set()
+    return sorted(files_as_given(patterns))
+
+
+def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
+    """Files in the order of the names or glob patterns, the matches of one pattern sorted, each file once.
+
+    Raises:
+      DataError: a pattern without a match.
+    """
+    found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = glob.glob(pattern, recursive=True)
+        matches = sorted(map(Path, glob.glob(pattern, recursive=True)))
         if not matches:
             raise DataError(f"input_data: no file matches '{pattern}'. Check the path.")
-        found.update(Path(m) for m in matches)
-    return sorted(found)
+        for path in matches:
+            found.setdefault(os.path.abspath(path), path)
+    return list(found.values())
 
 
 class BatchStream:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
+from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark
 from evgen_jax.detector import Detector, geometry_fingerprint
 
@@ -49,6 +49,9 @@ def write_events(
       dom_tables: table name -> (string, om) of DOMs that are listed in every event.
       detector: whose labels these are; its fingerprint is stored, so that the file is refused for another one.
       notice: provenance, stored in the file's attributes.
+
+    Raises:
+      OSError: it cannot be written, for want of room perhaps.
     """
     path = Path(path)
     order = np.lexsort((pulses["time"], pulses["om"], pulses["string"], pulses["event"]))
@@ -74,8 +77,7 @@ def write_events(
     for name, columns in tables.items():
         everything[name] = _rows(run, np.arange(num_events), {k: ("<f8", v) for k, v in columns.items()})
 
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["provenance"] = notice
         if detector is not None:
             file.attrs[FINGERPRINT], file.attrs[DETECTOR_NAME] = geometry_fingerprint(detector), detector.name
@@ -92,4 +94,3 @@ def write_events(
                 table.attrs["provenance"] = notice
                 index.create_dataset(dataset, data=entries)
             mark(file, name, list(datasets))
-    partial.replace(path)

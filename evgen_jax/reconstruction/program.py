@@ -3,18 +3,19 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-from evgen_jax.data.batches import find_files
+from evgen_jax.data.batches import files_as_given
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
+from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.model import Model
 from evgen_jax.model_directory import model_identity
 from evgen_jax.progress import Bar, done
@@ -22,7 +23,7 @@ from evgen_jax.reconstruction.covariance_columns import FEW, covariance_labels, 
 from evgen_jax.reconstruction.file_fit import covariance_places, make_file_fit
 from evgen_jax.reconstruction.prior_density import make_prior
 from evgen_jax.reconstruction.reference_columns import reference_units, with_reference_names
-from evgen_jax.reconstruction.table_file import check_output, read_table, write_table
+from evgen_jax.reconstruction.table_file import IDS, check_output, read_table, write_table
 from evgen_jax.reconstruction.usable_pulses import DARK
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -36,6 +37,8 @@ NOT_COMPUTED = {
 }
 Job = tuple[Path, Path]
 """A file with events and the name under which its rows are kept until all files are done."""
+Spread = Callable[[Sequence[Job]], Generator[str, None, None]]
+"""Does jobs elsewhere, see `workers`; yields why a file could not be read, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def reconstruct_files(
     handler: DataHandlerSettings,
     settings: ReconstructionSettings,
     progress: bool = False,
-    spread: Callable[[Sequence[Job]], Iterator[str]] | None = None,
+    spread: Spread | None = None,
 ) -> Summary:
     """Fits all events of the files and writes the table.
 
@@ -81,7 +84,7 @@ def reconstruct_files(
 
     Args:
       model: exported.
-      files: names or patterns.
+      files: names or patterns; rows stand in this order, those of the matches of one pattern sorted by name.
       output: .hdf5, .parquet (which needs pyarrow) or .csv, see `write_table`.
       handler, settings: sections of a configuration.
       progress: show a bar that counts events.
@@ -91,6 +94,7 @@ def reconstruct_files(
       ReconstructionError: the output exists or its ending is not known, an unfinished run of another model or with other settings lies there, or
         settings that do not fit the model.
       DataError: no file matches, or none can be read.
+      Interrupted: by SIGTERM or Ctrl-C; its text says where the finished files are kept.
     """
     output = Path(output)
     check_output(output)
@@ -99,7 +103,7 @@ def reconstruct_files(
         LOGGER.warning("reconstruction_settings: %s.", "; ".join(notes))
     # Settings that do not fit are told before anything is written.
     make_prior(model.parameter_names, settings.priors)
-    paths, here = find_files(list(files)), make_file_jobs(model, handler, settings)
+    paths, here = files_as_given(list(files)), make_file_jobs(model, handler, settings)
     identity, (log, free) = here.identity, covariance_places(model, settings)
     labels = covariance_labels(model.parameter_names, log, free)
     if output.suffix.lower() == ".csv" and len(labels) > FEW:
@@ -112,24 +116,16 @@ def reconstruct_files(
     )
     jobs = [(path, parts / f"{number:06d}.hdf5") for number, path in enumerate(paths)]
     jobs = [job for job in jobs if not job[1].exists()]
-    lost = []
-    with Bar("fit", total=_count_events(jobs, handler)) if progress else nullcontext():
-        for (path, part), message in zip(jobs, spread(jobs) if spread else map(here, jobs), strict=True):
-            if message:
-                lost.append(message)
-                if len(paths) > 1:  # of one file the error says it
-                    LOGGER.warning("left out: %s", message)
-            else:
-                LOGGER.info("%s: fitted", path)
-                if spread:
-                    done(len(read_table(part)))
+    with told_when_interrupted(f"Finished files are kept in {parts}: run the same command again to continue."):
+        lost = _do(jobs, spread, here, handler, progress, len(paths) == 1)
     finished = sorted(parts.glob("*.hdf5"))
     if not finished:
         shutil.rmtree(parts)
         raise DataError(
             lost[0] if len(paths) == 1 else f"none of the {len(lost)} files can be read; the first: {lost[0]}"
         )
-    table = np.concatenate([read_table(part) for part in finished])
+    tables = [read_table(part) for part in finished]
+    table = np.concatenate(tables)
     if len(table) == 0:
         shutil.rmtree(parts)
         raise DataError("the files hold no event.")
@@ -143,7 +139,35 @@ def reconstruct_files(
         units |= reference_units(model.parameter_names, log)
     write_table(output, table, model, identity, labels, units)
     shutil.rmtree(parts)
+    _tell_equal_ids(tables)
     return Summary(fitted, not_converged, dark, failed, tuple(lost))
+
+
+def _do(
+    jobs: Sequence[Job],
+    spread: Spread | None,
+    here: "FileJobs",
+    handler: DataHandlerSettings,
+    progress: bool,
+    alone: bool,
+) -> list[str]:
+    """Does the jobs, here or elsewhere; returns one line per file that could not be read."""
+    lost = []
+    # Closed at once when this is interrupted: Python itself waits for other processes before it ends.
+    with (
+        closing(spread(jobs)) if spread else nullcontext(map(here, jobs)) as results,
+        Bar("fit", total=_count_events(jobs, handler)) if progress else nullcontext(),
+    ):
+        for (path, part), message in zip(jobs, results, strict=True):
+            if message:
+                lost.append(message)
+                if not alone:  # of one file the error says it
+                    LOGGER.warning("left out: %s", message)
+            else:
+                LOGGER.info("%s: fitted", path)
+                if spread:
+                    done(len(read_table(part)))
+    return lost
 
 
 @dataclass(frozen=True)
@@ -168,6 +192,19 @@ class FileJobs:
 def make_file_jobs(model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings) -> FileJobs:
     """Raises ReconstructionError for settings that do not fit the model."""
     return FileJobs(model, model_identity(model), make_file_fit(model, handler, settings))
+
+
+def _tell_equal_ids(tables: Sequence[np.ndarray]) -> None:
+    """Warns of events that their ids do not tell apart, because several files [one table each] have the same ones."""
+    own = [np.unique(np.stack([table[name] for name in IDS], axis=1), axis=0) for table in tables]
+    _, counts = np.unique(np.concatenate(own), axis=0, return_counts=True)
+    if equal := int(np.sum(counts > 1)):
+        LOGGER.warning(
+            "%d event ids (%s) occur in more than one file: the table tells their events apart by the order of rows alone, "
+            "which is that of the files. Fit the files into tables of their own to join them by id.",
+            equal,
+            ", ".join(IDS),
+        )
 
 
 def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | None:

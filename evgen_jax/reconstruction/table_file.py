@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark, read_rows
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.files import replaced, write_whole
@@ -75,6 +76,9 @@ def write_table(
       model, identity: what was fitted, and its identity (`model_directory.model_identity`).
       labels: rows and columns of the covariances.
       units: of columns whose name does not tell it; {column: unit}.
+
+    Raises:
+      OSError: it cannot be written, for want of room perhaps; nothing is left of it.
     """
     known = units or {}
     own = {name: known.get(name, unit_of(name)) for name in table.dtype.names or ()}
@@ -85,15 +89,16 @@ def write_table(
         attributes |= {"covariance_parameters": list(labels), "covariance_order": ORDER}
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = path.suffix.lower()
-    if ending == ".csv":
-        write_whole(notes_beside(path), json.dumps({**attributes, "units": own}, indent=1) + "\n")
+    if ending in HDF5_ENDINGS:
+        _write_hdf5(path, table, attributes, own)
+        return
     with replaced(path) as partial:
         if ending == ".parquet":
             _write_parquet(partial, table, {**attributes, "units": [f"{n}: {u}" for n, u in own.items()]})
-        elif ending == ".csv":
-            _write_csv(partial, table)
         else:
-            _write_hdf5(partial, table, attributes, own)
+            _write_csv(partial, table)
+            # Last, so that a full disk leaves none of the two behind.
+            write_whole(notes_beside(path), json.dumps({**attributes, "units": own}, indent=1) + "\n")
 
 
 def read_table(path: Path) -> np.ndarray:
@@ -108,7 +113,7 @@ def read_table(path: Path) -> np.ndarray:
 
 def _write_hdf5(path: Path, table: np.ndarray, attributes: dict, units: dict[str, str]) -> None:
     many = len(attributes["parameter_names"]) > MANY_NAMES
-    with h5py.File(path, "w", libver="v110" if many else None) as file:
+    with new_hdf5(path, libver="v110" if many else None) as file:
         datasets = divide(TABLE, table, IDS)
         for name, rows in datasets.items():
             data = file.create_dataset(name, data=rows)

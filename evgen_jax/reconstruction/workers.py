@@ -1,8 +1,7 @@
 """Files spread over several processes of this machine or over a cluster."""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.main_guard import check_guarded
 from evgen_jax.model import Model, make_ensemble
 from evgen_jax.model_directory import load_model, members
+from evgen_jax.processes import make_pool, stop_pool
 from evgen_jax.reconstruction.program import FileJobs, Job, make_file_jobs
 
 
@@ -67,26 +67,28 @@ def _prepared(recipe: Recipe) -> FileJobs:
     )
 
 
-def in_processes(recipe: Recipe, workers: int, jobs: Sequence[Job]) -> Iterator[str]:
-    """Does the jobs in `workers` processes of this machine.
+def in_processes(recipe: Recipe, workers: int, jobs: Sequence[Job]) -> Generator[str, None, None]:
+    """Does the jobs in `workers` processes of this machine, which end with this one or when the generator is closed.
 
     Raises:
       ConfigError: a script calls this without `if __name__ == "__main__":`.
       ReconstructionError: a process was ended by something else.
     """
     check_guarded("fitting with several workers", "fit with one")
-    # A forked process would inherit JAX's threads in an unknown state.
-    with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from pool.map(partial(run_job, recipe), jobs)
-        except BrokenProcessPool:
-            raise ReconstructionError(
-                "--workers: a process was ended from outside, for want of memory perhaps. Finished files are kept: run the "
-                "same command again, with fewer workers if it was memory."
-            ) from None
+    pool = make_pool(min(workers, max(len(jobs), 1)))
+    try:
+        yield from pool.map(partial(run_job, recipe), jobs)
+    except BrokenProcessPool:
+        time.sleep(0.5)  # a batch system that ends all processes may end these before its signal arrives here
+        raise ReconstructionError(
+            "--workers: a process was ended from outside, for want of memory perhaps. Finished files are kept: run the "
+            "same command again, with fewer workers if it was memory."
+        ) from None
+    finally:
+        stop_pool(pool)
 
 
-def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Iterator[str]:
+def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Generator[str, None, None]:
     """Does the jobs on the workers of a Dask scheduler, which see the same file system.
 
     Args:
@@ -102,6 +104,11 @@ def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Iterator[st
         futures = [client.submit(run_job, recipe, job, pure=False) for job in absolute]
         for future in futures:
             yield future.result()
+
+
+def check_scheduler(address: str) -> None:
+    """Raises ReconstructionError as `on_cluster`, before anything is written."""
+    _client(address).close()
 
 
 def _client(address: str) -> Any:

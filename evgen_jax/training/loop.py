@@ -11,10 +11,10 @@ from tqdm import tqdm
 from evgen_jax.data.batches import Batch
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import CheckpointError, DataError, EvgenError
+from evgen_jax.interruption import Interrupted, Interruption
 from evgen_jax.progress import pace
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import Diverged, Divergence
-from evgen_jax.training.interruption import Interrupted, Interruption
 from evgen_jax.training.metrics import MetricWriter
 from evgen_jax.training.step import TrainState
 from evgen_jax.training.validation import ValidationSet

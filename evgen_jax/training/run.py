@@ -1,6 +1,8 @@
 """The training program: data in, checkpoints and a loss curve out; run again, it continues where it stopped."""
 
+import errno
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,15 @@ import numpy as np
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.experiment import build_model, open_stream
+from evgen_jax.interruption import Interruption
 from evgen_jax.model import Model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
 from evgen_jax.training.divergence import Divergence
 from evgen_jax.training.history import changed_settings, record_start
-from evgen_jax.training.interruption import Interruption
 from evgen_jax.training.lock import locked, set_run_aside
 from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter, keep_metrics
@@ -30,6 +32,7 @@ from evgen_jax.training.step import TrainState, init_state, make_loss_terms, mak
 from evgen_jax.training.validation import read_validation_set
 
 LOGGER = logging.getLogger("evgen_jax")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def train(
@@ -49,8 +52,16 @@ def train(
       Interrupted: by SIGTERM or Ctrl-C, likewise (in the main thread).
     """
     directory = manager_directory(config)
-    with Interruption() as interruption, locked(directory):
-        return _train(config, directory, progress, step, fresh_optimizer, interruption)
+    try:
+        with Interruption() as interruption, locked(directory):
+            return _train(config, directory, progress, step, fresh_optimizer, interruption)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise CheckpointError(
+            f"{directory}: cannot be written ({os.strerror(error.errno)}). The last complete checkpoint is kept: make room and "
+            "run the same command again to continue."
+        ) from None
 
 
 def _train(

@@ -1,13 +1,15 @@
-"""SIGTERM and Ctrl-C: a training ends between two steps, with its state saved."""
+"""SIGTERM and Ctrl-C: a command ends in order, a training between two steps with its state saved."""
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training that was told to end; its text is one line for the user.
+    """A program that was told to end; its text is one line for the user.
 
     Attributes:
       exit_code: what a shell expects: 143 after SIGTERM, 130 after Ctrl-C.
@@ -23,7 +25,7 @@ class Interruption:
 
     At first they raise `Interrupted` at once. After `defer` they are remembered until `check`: a step, a line of metrics
     or a checkpoint is never cut in two, however often the signal comes. Outside of the main thread, and for signals
-    that the caller handles or ignores himself, nothing is changed.
+    that the caller handles or ignores himself, nothing is changed. One inside of another has precedence.
     """
 
     def __init__(self) -> None:
@@ -35,7 +37,8 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
             for number, handler in usual.items():
-                if signal.getsignal(number) == handler:
+                present = signal.getsignal(number)
+                if present == handler or isinstance(getattr(present, "__self__", None), Interruption):
                     self._earlier[number] = signal.signal(number, self._handle)
         return self
 
@@ -57,3 +60,13 @@ class Interruption:
         """Raises `Interrupted` if a signal came."""
         if self._received is not None:
             raise Interrupted(self._received)
+
+
+@contextmanager
+def told_when_interrupted(text: str) -> Iterator[None]:
+    """Adds to the line for the user what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
+        raise Interrupted(number, f"interrupted by {signal.Signals(number).name}. {text}") from None

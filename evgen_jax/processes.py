@@ -1,0 +1,47 @@
+"""Processes that work for this one, and end with it whatever ends it."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+from typing import Any
+
+
+def make_pool(count: int) -> ProcessPoolExecutor:
+    """Up to `count` processes, which are started by need; end them with `stop_pool`."""
+    # Spawned, not forked: a forked copy of a process that runs JAX may hang.
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def stop_pool(pool: ProcessPoolExecutor) -> None:
+    """Stops the processes, also those in the middle of their work."""
+    # The pool itself waits for a process that hangs in a file system, and for ever for the rest of a result that one
+    # was sending when it was killed: the end of its pipe must be seen.
+    processes, results = pool_processes(pool), getattr(pool, "_result_queue", None)
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(timeout=1)
+    if results is not None:
+        results._writer.close()
+
+
+def pool_processes(pool: ProcessPoolExecutor | None) -> list[Any]:
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
+def _begin() -> None:
+    # Ctrl-C reaches every process of a terminal; the parent ends the others itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """Ends this process with its parent, which may be killed without a chance to say so."""
+    wait([sentinel])
+    os._exit(1)
