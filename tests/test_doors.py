@@ -7,7 +7,8 @@ import pytest
 
 import evgen_jax as eg
 from evgen_jax.analytic_model import analytic_model
-from evgen_jax.errors import DataError, EvgenError, HypothesisError, ReconstructionError
+from evgen_jax.doors import check_variables
+from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
 from evgen_jax.event import stack_events
 from evgen_jax.model import make_dom_expectation, make_ensemble, make_loss_parts, make_sampler
 from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
@@ -137,3 +138,104 @@ def test_a_list_of_numbers_is_a_hypothesis(model):
     log_likelihood = eg.make_log_likelihood(model)
     as_list = jax.eval_shape(lambda *h: log_likelihood(model.variables, list(h), EVENT), *H)
     assert as_list.shape == ()
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (None, "variables: expected .* got a NoneType.*model.variables"),
+    ({}, "variables: expected weights named cascade, noise, 'cascade' is missing"),
+    ({"cascade": {}}, "'noise' is missing"),
+    (5, "variables: expected a dictionary of weights, got a"),
+])  # fmt: skip
+def test_variables_of_another_model_are_told(wrong, message, model):
+    both, times = make_ensemble([model, model]), jnp.linspace(9e3, 1e4, 3)
+    for call in (
+        lambda: eg.make_log_likelihood(model)(wrong, H, EVENT),
+        lambda: jax.eval_shape(eg.make_log_likelihood(model), wrong, H, EVENT),
+        lambda: make_loss_parts(model)(wrong, H, EVENT),
+        lambda: make_dom_expectation(model)(wrong, H, times),
+        lambda: make_sampler(model)(wrong, jax.random.key(0), H),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            call()
+    for of_one in (wrong, model.variables):
+        with pytest.raises(ConfigError, match="variables: expected the weights of 2 models, got a"):
+            eg.make_log_likelihood(both)(of_one, H, EVENT)
+
+
+def test_weights_have_the_shapes_of_the_models_own():
+    own = {"params": {"a": np.ones((2, 3))}, "members": (np.ones(1), np.ones(2))}
+    check_variables({**own, "dropout": {"key": 1}}, own)
+    jax.vmap(lambda v: check_variables(v, own))(jax.tree.map(lambda a: a[None], own))
+    with pytest.raises(ConfigError, match=r"expected weights of shape \(2, 3\) at 'params/a', got \(3, 2\)"):
+        check_variables({**own, "params": {"a": np.ones((3, 2))}}, own)
+    with pytest.raises(ConfigError, match=r"shape \(2,\) at 'members/1', got \(\)"):
+        check_variables({**own, "members": [np.ones(1), 2.0]}, own)
+
+
+@pytest.mark.parametrize("wrong", ["m2", None, 5, EVENT])
+def test_what_is_no_model_is_told(wrong):
+    for make in (
+        eg.make_log_likelihood,
+        make_loss_parts,
+        make_dom_expectation,
+        make_sampler,
+        lambda m: make_ensemble([m]),
+    ):
+        with pytest.raises(ConfigError, match="expected a Model, got .*load_model"):
+            make(wrong)
+
+
+def test_losses_readouts_and_sizes_are_told_when_a_function_is_made(model):
+    for make in (eg.make_log_likelihood, make_loss_parts):
+        with pytest.raises(ConfigError, match="loss: expected a Loss, or None for the model's own, got 'foo'"):
+            make(model, loss="foo")
+    for readout in ((20000, 0), (np.nan, 0), (0, np.inf), 5, (1,), (0, 1, 2), "ab", ("a", "b"), None, [[0, 1], [2]]):
+        for make in (make_dom_expectation, make_sampler):
+            with pytest.raises(ConfigError, match=r"readout: expected \(start, stop\) in ns, .* got"):
+                make(model, readout=readout)
+    for size in (-1, 0, 1.5, None, True):
+        with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
+            make_sampler(model, max_photoelectrons=size)
+    with pytest.raises(ConfigError, match="expected a list of models"):
+        make_ensemble(model)
+
+
+def test_a_readout_may_be_traced(model):
+    times = jnp.linspace(9e3, 1e4, 3)
+    found = jax.eval_shape(lambda r: make_dom_expectation(model, r)(model.variables, H, times), jnp.array([0.0, 2e4]))
+    assert found.pdf.shape == (108, 3)
+    ends = jax.eval_shape(lambda r: make_dom_expectation(model, (0.0, r))(model.variables, H, times), jnp.array(2e4))
+    assert ends.pdf.shape == (108, 3)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ([], "expected at least one event, got none"),
+    (EVENT, r"expected a list of events, got one Event \(of it: \[event\]\)"),
+    (None, "expected a list of events, got None"),
+    ([EVENT, 3], "expected single events, got 3"),
+    ([MANY], r"expected single events, got a batch of shape \(2,\)"),
+    ([EVENT, empty_event(60)], "the events have 60 and 108 DOMs; expected events of one detector"),
+])  # fmt: skip
+def test_events_that_cannot_be_stacked_are_told(wrong, message):
+    with pytest.raises(DataError, match=message):
+        stack_events(wrong)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"detector": None}, "detector must be a Detector, got None"),
+    ({"detector": "detector.csv"}, "detector must be a Detector, got 'detector.csv'.*load_detector"),
+    ({"charge": [1 + 2j]}, "charge must be real numbers"),
+    ({"time": np.array([1 + 0j])}, "time must be real numbers"),
+    ({"string": [1j]}, "string must be real numbers"),
+    ({"readout": ("a", "b")}, "readout must be real numbers"),
+    ({"readout": 5}, r"readout must be \(start, stop\) in ns, got 5"),
+    ({"window_buffer": "wide"}, "window_buffer must be real numbers, got 'wide'"),
+    ({"window_buffer": np.inf}, "window_buffer must be a number >= 0, ns, got inf"),
+    ({"window_buffer": [1, 2]}, "window_buffer must be a number >= 0"),
+    ({"excluded_doms": 5}, r"excluded_doms must be rows \(string, om\), got 5"),
+    ({"excluded_windows": None}, r"excluded_windows must be rows .*, got None"),
+])  # fmt: skip
+def test_wrong_pulses_are_told(change, message, model):
+    pulses = {"charge": [1.0], "time": [1.0], "string": [1], "om": [1], "detector": model.detector}
+    with pytest.raises(DataError, match=f"Event.from_pulses: {message}"):
+        eg.Event.from_pulses(**(pulses | change))
