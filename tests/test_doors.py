@@ -19,10 +19,11 @@ from evgen_jax.reconstruction.global_search import global_search
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.profile import scan_profile
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.sky_map import make_sky_map
+from evgen_jax.reconstruction.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.starts import make_starts
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.sources.linen_source import empty_event
@@ -239,3 +240,138 @@ def test_wrong_pulses_are_told(change, message, model):
     pulses = {"charge": [1.0], "time": [1.0], "string": [1], "om": [1], "detector": model.detector}
     with pytest.raises(DataError, match=f"Event.from_pulses: {message}"):
         eg.Event.from_pulses(**(pulses | change))
+
+
+def test_fits_tell_settings_that_cannot_be(model):
+    for settings, message in (
+        ({"max_iterations": 0}, "max_iterations: expected a whole number >= 1, got 0"),
+        ({"max_iterations": 1.5}, "max_iterations: expected a whole number >= 1, got 1.5"),
+        ({"gradient_tolerance": np.nan}, "gradient_tolerance: expected a finite number > 0, got nan"),
+        ({"gradient_tolerance": 0}, "gradient_tolerance: expected a finite number > 0, got 0"),
+        ({"gradient_tolerance": "small"}, "gradient_tolerance: expected a finite number > 0, got 'small'"),
+        (
+            {"optimizer_settings": {"max_iterations": 1, "foo": 2}},
+            "optimizer_settings.foo: 'batched' does not know it; it takes",
+        ),
+        ({"optimizer_settings": {"max_iteration": 1}}, "Did you mean 'max_iterations'"),
+        ({"optimizer_settings": {"max_iterations": 0}}, "max_iterations: expected"),
+        ({"optimizer_settings": 5}, "optimizer_settings: expected a mapping"),
+        ({"optimizer_settings": 5, "method": "BFGS"}, "optimizer_settings: expected a mapping"),
+        ({"bounds": {"cascade_x": 5}}, r"bounds.cascade_x: expected \(low, high\), got 5"),
+        ({"bounds": {"cascade_x": (1, 2, 3)}}, r"bounds.cascade_x: expected \(low, high\)"),
+        ({"bounds": {"cascade_x": ("a", "b")}}, r"bounds.cascade_x: expected \(low, high\)"),
+        ({"bounds": {"cascade_x": (0, np.inf)}}, "bounds.cascade_x: expected two finite ends"),
+        ({"bounds": ["cascade_x"]}, r"bounds: expected \{parameter: \(low, high\)\}"),
+        ({"free": ["cascade_x"]}, r"minimize_parameter_dict: expected \{parameter"),
+        ({"free": {"cascade_x": "no"}}, "minimize_parameter_dict.cascade_x: expected True or False, got 'no'"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_fitter(model, **settings)
+    for name in ("cascade_energy", "cascade_x"):
+        make_coordinates(model, bounds={name: (0.0, np.inf) if name == "cascade_energy" else (-np.inf, np.inf)})
+    for seeds in (np.zeros((1, 0, 7)), np.zeros((1, 0, 6))):
+        with pytest.raises(ReconstructionError, match="expected seeds"):
+            eg.reconstruct(model, [EVENT], seeds)
+
+
+def test_settings_of_batched_fits_act(model):
+    event = eg.Event.from_pulses([1.0, 2.0], [9e3, 9.1e3], [1, 1], [1, 2], detector=model.detector, readout=(0.0, 2e4))
+    (fit,) = eg.reconstruct(model, [event], H[None], covariance=False, optimizer_settings={"max_iterations": 1})
+    (same,) = make_fitter(model, max_iterations=1)([event], H[None])
+    assert fit.diagnostics.evaluations == same.diagnostics.evaluations
+
+
+@pytest.mark.parametrize("grid, message", [
+    (5, r"grid: expected \{parameter: values\}, got 5"),
+    ([1.0, 2.0], "grid: expected"),
+    ([], "grid: expected"),
+    ({"cascade_x": 5}, "grid.cascade_x: expected a list of finite values, at least one, got 5"),
+    ({"cascade_x": []}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": [0.0, np.nan]}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": [[0.0], [1.0, 2.0]]}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": ["a"]}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": [1j]}, "grid.cascade_x: expected a list of finite values"),
+    ({}, "takes one or two parameters, got 0"),
+])  # fmt: skip
+def test_grids_that_are_none_are_told(grid, message, model):
+    with pytest.raises(ReconstructionError, match=message):
+        scan_profile(model, EVENT, H, grid)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"count": -2}, "count: expected a whole number >= 0, got -2"),
+    ({"count": 1.5}, "count: expected a whole number >= 0, got 1.5"),
+    ({"rng": 3}, r"rng: expected np.random.default_rng\(number\), got 3"),
+    ({"spreads": 5}, r"seed_spreads: expected \{parameter: width\}, got 5"),
+    ({"spreads": {"cascade_x": "wide"}}, "seed_spreads.cascade_x: expected a finite width >= 0, got 'wide'"),
+    ({"spreads": {"cascade_x": np.inf}}, "seed_spreads.cascade_x: expected a finite width >= 0, got inf"),
+    ({"seeds": "text"}, r"expected seeds \[E, S, 7\] of numbers"),
+])  # fmt: skip
+def test_smearing_that_cannot_be_is_told(change, message, model):
+    arguments = {"seeds": H[None, None], "names": model.parameter_names, "count": 1, "rng": np.random.default_rng(0)}
+    with pytest.raises(ReconstructionError, match=message):
+        smear(**(arguments | change))
+
+
+@pytest.mark.parametrize("settings, message", [
+    ("abc", r"priors: expected \{parameter: .*, got 'abc'"),
+    (None, "priors: expected"),
+    ({"cascade_x": 5}, "priors.cascade_x: expected .*'distribution'.*, got 5"),
+    ({"cascade_x": {"distribution": ["normal"]}}, "priors.cascade_x.distribution: expected one of"),
+    ({"cascade_x": {"distribution": "normal", "mean": np.nan, "sigma": 1}}, "priors.cascade_x.mean: expected a finite number, got nan"),
+    ({"cascade_x": {"distribution": "uniform", "low": 0, "high": "b"}}, "priors.cascade_x.high: expected a finite number, got 'b'"),
+    ({"cascade_x": {"distribution": "uniform", "low": 0, "high": np.inf}}, "priors.cascade_x.high: expected a finite number, got inf"),
+])  # fmt: skip
+def test_priors_that_are_none_are_told(settings, message, model):
+    with pytest.raises(ReconstructionError, match=message):
+        make_prior(model.parameter_names, settings)
+    if not isinstance(settings, dict) or settings["cascade_x"] == 5:
+        with pytest.raises(ReconstructionError, match=message):
+            prior_limits(settings)
+
+
+@pytest.mark.parametrize("fit", [fit_kent, fit_von_mises_fisher])
+@pytest.mark.parametrize("zenith, azimuth, message", [
+    ([1.0, np.nan, 1.2], [0.1, 0.2, 0.3], "expected finite zeniths and azimuths, got 1 of 3 that are not"),
+    ([1.0, 1.1, 1.2], [0.1, np.inf, np.nan], "got 2 of 3 that are not"),
+    ([1.0, 1.1, 1.2], [0.1], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(1,\)"),
+    ([1.0, 1.1, 1.2], [0.1, 0.2], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(2,\)"),
+    ([1.0, "a"], [0.1, 0.2], "got something else than real numbers"),
+    ([1.0, 1j], [0.1, 0.2], "got something else than real numbers"),
+    ([], [], "at least two different directions"),
+])  # fmt: skip
+def test_directions_that_cannot_be_fitted_are_told(fit, zenith, azimuth, message):
+    with pytest.raises(ReconstructionError, match=message):
+        fit(zenith, azimuth)
+
+
+def test_a_goodness_of_fit_needs_samples(model):
+    for number in (0, -1, 2.5, None):
+        with pytest.raises(ReconstructionError, match="num_samples: expected a whole number >= 1, got"):
+            make_goodness_of_fit(model, num_samples=number)
+    with pytest.raises(ReconstructionError, match="seed: expected a whole number >= 0, got None"):
+        make_goodness_of_fit(model)(EVENT, H, None)
+
+
+@pytest.mark.parametrize("wrong", ["m2", None, 5])
+def test_fits_of_what_is_no_model_are_told(wrong):
+    for call in (
+        make_fitter,
+        make_goodness_of_fit,
+        lambda m: eg.reconstruct(m, [EVENT], H[None]),
+        lambda m: scan_profile(m, EVENT, H, {"cascade_x": [1.0]}),
+        lambda m: eg.save_model(m, "nowhere"),
+    ):
+        with pytest.raises(ConfigError, match="expected a Model, got"):
+            call(wrong)
+
+
+def test_paths_that_are_none_are_told(model):
+    for wrong in (None, 5, model):
+        with pytest.raises(EvgenError, match="expected the directory of a model, got"):
+            eg.load_model(wrong)
+        with pytest.raises(EvgenError, match="expected the directory of a model, got"):
+            eg.save_model(model, wrong)
+    for wrong in (5, ["detector.csv"]):
+        with pytest.raises(EvgenError, match="expected the path of a detector table, got"):
+            eg.load_detector(wrong)
