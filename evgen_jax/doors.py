@@ -118,6 +118,12 @@ def check_positive(value: Any, what: str, error: type[EvgenError]) -> None:
         raise error(f"{what}: expected a finite number > 0, got {shown(value)}.")
 
 
+def check_not_negative(value: Any, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a finite number of at least 0."""
+    if not is_number(value) or not 0 <= value < np.inf:
+        raise error(f"{what}: expected a finite number >= 0, got {shown(value)}.")
+
+
 def check_mapping(value: Any, what: str, form: str, error: type[EvgenError]) -> None:
     """Raises the error unless a value is a mapping.
 

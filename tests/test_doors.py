@@ -375,3 +375,50 @@ def test_paths_that_are_none_are_told(model):
     for wrong in (5, ["detector.csv"]):
         with pytest.raises(EvgenError, match="expected the path of a detector table, got"):
             eg.load_detector(wrong)
+
+
+def test_numbers_that_cannot_be_are_told(model):
+    fitter = make_fitter(model)
+    starts, evaluator = make_starts(model, fitter.evaluator), fitter.evaluator
+    for call, message in (
+        (lambda: unfold_energies(model, H, EVENT, smoothness=-1.0), "smoothness: expected a finite number >= 0, got -1.0"),
+        (lambda: unfold_energies(model, H, EVENT, pulse_width=np.nan), "pulse_width: expected a finite number >= 0"),
+        (lambda: unfold_energies(model, H, EVENT, refreshes=-1), "refreshes: expected a whole number >= 0, got -1"),
+        (lambda: unfold_energies(model, H, EVENT, chunk=0), "chunk: expected a whole number >= 1, got 0"),
+        (lambda: eg.approximate(model, EVENT, H, "fine"), "accuracy and reach are numbers that must be above 0, got 'fine'"),
+        (lambda: eg.approximate(model, EVENT, H, 0.5, seed=-1), "seed: expected a whole number >= 0"),
+        (lambda: find_clusters(EVENT, model.detector, -1), "count: expected a whole number >= 0, got -1"),
+        (lambda: find_clusters(EVENT, model.detector, 1, radius=np.nan), "radius: expected a finite number >= 0, got nan"),
+        (lambda: starts([EVENT], 0), "count: expected a whole number >= 1, got 0"),
+        (lambda: fit_without_seeds(fitter, [EVENT], num_starts=0), "num_starts: expected a whole number >= 1, got 0"),
+        (lambda: refit_directions(fitter, [EVENT], [], rounds=1), "expected one fit per event, got 0 fits for 1 events"),
+        (lambda: refit_directions(fitter, [], [], num_directions=0), "num_directions: expected a whole number >= 1"),
+        (lambda: global_search(evaluator, EVENT, H, population=0), "population: expected a whole number >= 1, got 0"),
+        (lambda: global_search(evaluator, EVENT, H, tolerance=np.nan), "tolerance: expected a finite number >= 0, got nan"),
+        (lambda: global_search(evaluator, EVENT, H, spreads={"cascade_q": 1}), "seed_spreads: 'cascade_q' is no parameter"),
+    ):  # fmt: skip
+        with pytest.raises(ReconstructionError, match=message):
+            call()
+
+
+def test_numbers_of_maps_and_chains_that_cannot_be_are_told(model):
+    pytest.importorskip("blackjax")
+    pytest.importorskip("astropy_healpix")
+    for settings, message in (
+        ({"first_order": -1}, "first_order: expected a whole number >= 0, got -1"),
+        ({"last_order": 30}, "last_order: expected at most 29, got 30"),
+        ({"first_order": 4, "last_order": 3}, r"last_order: expected at least first_order \(4\), got 3"),
+        ({"resolved": 0}, "resolved: expected a whole number >= 1"),
+        ({"max_divided": 0}, "max_divided: expected a whole number >= 1"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_sky_map(model, **settings)
+    prior = make_prior(model.parameter_names, {})
+    for given, message in (
+        ({"num_samples": 0}, "num_samples: expected a whole number >= 1, got 0"),
+        ({"num_warmup": -1}, "num_warmup: expected a whole number >= 0"),
+        ({"num_chains": 0}, "num_chains: expected a whole number >= 1, got 0"),
+        ({"log_prior": None}, "log_prior: expected a function as `make_prior` makes it, got None"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_posterior_sampler(model, **({"log_prior": prior} | given))

@@ -1,6 +1,7 @@
 """Seeds of fits: smeared copies of given ones, on the sphere where they are directions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,21 +40,13 @@ def smear(
     if not isinstance(rng, np.random.Generator):
         raise ReconstructionError(f"rng: expected np.random.default_rng(number), got {shown(rng)}.")
     if spreads is not None:
-        check_mapping(spreads, "seed_spreads", "{parameter: width}", ReconstructionError)
+        check_spreads(spreads, names)
     try:
         seeds = np.asarray(seeds, np.float64)
     except (TypeError, ValueError):
         raise ReconstructionError(f"expected seeds [E, S, {len(names)}] of numbers, got {shown(seeds)}.") from None
     if np.ndim(seeds) != 3 or np.shape(seeds)[2] != len(names):
         raise ReconstructionError(f"expected seeds [E, S, {len(names)}], got shape {np.shape(seeds)}.")
-    for name, width in (spreads or {}).items():
-        if name not in names:
-            raise ReconstructionError(
-                f"seed_spreads: '{name}' is no parameter of the model; it has {', '.join(names)}."
-                + suggestion(name, names)
-            )
-        if not is_number(width) or not 0 <= width < np.inf:
-            raise ReconstructionError(f"seed_spreads.{name}: expected a finite width >= 0, got {shown(width)}.")
     copies = np.repeat(np.asarray(seeds, np.float64), count, axis=1)
     pairs = direction_pairs(names)
     for i, name in enumerate(names):
@@ -70,3 +63,16 @@ def smear(
         moved = origin + width * rng.normal(size=origin.shape)
         copies[..., zenith], copies[..., azimuth] = angles(moved)
     return np.concatenate([seeds, copies], axis=1)
+
+
+def check_spreads(spreads: Any, names: Sequence[str]) -> None:
+    """Raises ReconstructionError unless they are {parameter: width}, see `smear`."""
+    check_mapping(spreads, "seed_spreads", "{parameter: width}", ReconstructionError)
+    for name, width in spreads.items():
+        if name not in names:
+            raise ReconstructionError(
+                f"seed_spreads: '{name}' is no parameter of the model; it has {', '.join(names)}."
+                + suggestion(name, names)
+            )
+        if not is_number(width) or not 0 <= width < np.inf:
+            raise ReconstructionError(f"seed_spreads.{name}: expected a finite width >= 0, got {shown(width)}.")
