@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evgen_jax.doors import check_event, check_hypothesis
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.doors import check_event, check_hypothesis, check_whole, is_number
+from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.event import Event, bucket
 from evgen_jax.light_yield import LightYield
 from evgen_jax.likelihood import Loss
@@ -130,8 +130,11 @@ def approximate(
     check_event(event, model.detector)
     check_hypothesis(hypothesis, model.parameter_names)
     hypothesis = np.asarray(hypothesis, np.float64)
-    if not (accuracy > 0 and reach > 0):
-        raise ReconstructionError(f"accuracy and reach must be above 0, got {accuracy} and {reach}.")
+    if not (is_number(accuracy) and is_number(reach) and accuracy > 0 and 0 < reach < np.inf):
+        raise ReconstructionError(
+            f"accuracy and reach are numbers that must be above 0, got {shown(accuracy)} and {shown(reach)}."
+        )
+    check_whole(seed, 0, "seed", ReconstructionError)
     steps = np.random.default_rng(seed).normal(size=(NUM_TRIALS + 1, len(hypothesis))).clip(-2, 2)
     drawn = hypothesis + reach * steps * step_sizes(model, hypothesis)
     drawn = np.where(_energies(model), np.maximum(drawn, 0), drawn)

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -15,7 +16,7 @@ from flax import struct
 from jax import Array
 
 from evgen_jax.detector_table import DetectorTable, LabelRange, read_detector_table, write_detector_table
-from evgen_jax.errors import DetectorError
+from evgen_jax.errors import DetectorError, shown
 from evgen_jax.parameters import kind_of
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -130,6 +131,10 @@ def load_detector(path: str | Path | None = None) -> Detector:
     if path is None or str(path) == EMBEDDED:
         with resources.as_file(resources.files("evgen_jax") / "tables" / f"{EMBEDDED}.csv") as embedded:
             return _from_table(read_detector_table(Path(embedded)), EMBEDDED)
+    if not isinstance(path, str | os.PathLike):
+        raise DetectorError(
+            f"expected the path of a detector table, got {shown(path)}. Give a CSV file or '{EMBEDDED}'."
+        )
     path = Path(path)
     if not path.is_file():
         raise DetectorError(f"{path}: no such detector table. Give a CSV file or '{EMBEDDED}'.")

@@ -1,12 +1,17 @@
-"""What public functions check of their arguments: shapes, which are known when a function is traced, and free when it runs."""
+"""What public functions check of their arguments: shapes, which are known when a function is traced, and free when it runs.
 
-from collections.abc import Sequence
+Values are checked where they are numbers; traced ones pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
+import jax
 import numpy as np
 
 from evgen_jax.detector import Detector
-from evgen_jax.errors import DataError, HypothesisError
+from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, shown
 from evgen_jax.event import Event
 
 
@@ -54,6 +59,89 @@ def check_times(times: Any) -> None:
     """Raises DataError unless it is a list of times [T], ns."""
     if len(_shape(times)) != 1:
         raise DataError(f"expected times [T] in ns, got shape {_shape(times)}.")
+
+
+def check_readout(readout: Any) -> None:
+    """Raises ConfigError unless it is a window (start, stop) in ns; traced ends pass."""
+    if _shape(readout) == (2,):
+        try:
+            start, stop = (0.0 if isinstance(end, jax.core.Tracer) else float(end) for end in readout)
+        except (TypeError, ValueError):
+            pass
+        else:
+            if any(isinstance(end, jax.core.Tracer) for end in readout):
+                return
+            if np.isfinite([start, stop]).all() and start <= stop:
+                return
+    raise ConfigError(
+        f"readout: expected (start, stop) in ns, finite and start <= stop, got {shown(readout)}. "
+        "Of an event it is `event.readout`."
+    )
+
+
+def check_variables(variables: Any, own: Any) -> None:
+    """Raises ConfigError unless weights have the names and shapes of the model's own; what is further there passes."""
+    if fault := _fault(variables, own):
+        raise ConfigError(f"variables: {fault}. Give `model.variables`, or weights of the same model.")
+
+
+def _fault(given: Any, own: Any, path: str = "") -> str:
+    where = f" at '{path}'" if path else ""
+    if isinstance(own, Mapping):
+        if not isinstance(given, Mapping):
+            return f"expected a dictionary of weights{where}, got {_kind(given)}" if own or given is None else ""
+        if missing := [name for name in own if name not in given]:
+            return f"expected weights named {', '.join(map(str, own))}{where}, '{missing[0]}' is missing"
+        faults = (_fault(given[name], part, f"{path}/{name}".strip("/")) for name, part in own.items())
+        return next(filter(None, faults), "")
+    if isinstance(own, tuple | list):
+        if not isinstance(given, tuple | list) or len(given) != len(own):
+            return f"expected the weights of {len(own)} models{where}, got {_kind(given)}"
+        faults = (
+            _fault(one, part, f"{path}/{i}".strip("/")) for i, (one, part) in enumerate(zip(given, own, strict=True))
+        )
+        return next(filter(None, faults), "")
+    if hasattr(own, "shape") and _shape(given) != tuple(own.shape):
+        return f"expected weights of shape {tuple(own.shape)}{where}, got {_shape(given)}"
+    return ""
+
+
+def check_whole(value: Any, least: int, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise error(f"{what}: expected a whole number >= {least}, got {shown(value)}.")
+
+
+def check_positive(value: Any, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a finite number above 0."""
+    if not is_number(value) or not 0 < value < np.inf:
+        raise error(f"{what}: expected a finite number > 0, got {shown(value)}.")
+
+
+def check_not_negative(value: Any, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a finite number of at least 0."""
+    if not is_number(value) or not 0 <= value < np.inf:
+        raise error(f"{what}: expected a finite number >= 0, got {shown(value)}.")
+
+
+def check_mapping(value: Any, what: str, form: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a mapping.
+
+    Args:
+      value: what was given.
+      what: names it.
+      form: what is expected, such as '{parameter: (low, high)}'.
+      error: of the function that was called.
+    """
+    if not isinstance(value, Mapping):
+        raise error(f"{what}: expected {form}, got {shown(value)}.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one real number, NaN and infinity among them."""
+    if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer) and value.ndim == 0:
+        value = value.item()
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _shape(values: Any) -> tuple:

@@ -42,8 +42,8 @@ class ReconstructionError(EvgenError):
 
 
 def shown(value: Any) -> str:
-    """A given value as messages show it: its beginning, where it is long."""
-    text = repr(value)
+    """A given value as messages show it: on one line, and its beginning where it is long."""
+    text = repr(value).replace("\n", " ")
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 

@@ -1,6 +1,6 @@
 """One measured event as padded arrays. Built on the host with numpy; a batch is the same with a leading axis B."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +9,7 @@ from flax import struct
 from jax import Array
 
 from evgen_jax.detector import Detector
-from evgen_jax.errors import DataError
+from evgen_jax.errors import DataError, shown
 
 SMALLEST_BUCKET = 64
 
@@ -93,6 +93,11 @@ class Event(struct.PyTreeNode):
         # Packing builds on this file.
         from evgen_jax.packing import build_event
 
+        if not isinstance(detector, Detector):
+            raise DataError(
+                f"Event.from_pulses: detector must be a Detector, got {shown(detector)}. Give `model.detector` or "
+                "`load_detector(path)`."
+            )
         charges, times = _numbers("charge", charge), _numbers("time", time)
         strings, oms = _numbers("string", string), _numbers("om", om)
         if not charges.shape == times.shape == strings.shape == oms.shape or charges.ndim != 1:
@@ -109,10 +114,11 @@ class Event(struct.PyTreeNode):
         windows = _rows("excluded_windows", excluded_windows, 4, "(string, om, start, stop)")
         window_dom = _known_doms(detector, *windows[:, :2].T)
         windows, window_dom = windows[window_dom >= 0, 2:], window_dom[window_dom >= 0]
-        if readout is not None and np.shape(readout) != (2,):
+        if readout is not None and _numbers("readout", readout).shape != (2,):
             raise DataError(f"Event.from_pulses: readout must be (start, stop) in ns, got {readout!r}.")
-        if not window_buffer >= 0:
-            raise DataError(f"Event.from_pulses: window_buffer must be >= 0 ns, got {window_buffer}.")
+        buffer = _numbers("window_buffer", window_buffer)
+        if buffer.shape != () or not 0 <= buffer < np.inf:
+            raise DataError(f"Event.from_pulses: window_buffer must be a number >= 0, ns, got {shown(window_buffer)}.")
         return build_event(
             charges, times, dom, num_doms=detector.num_doms, readout=readout, usable=usable, windows=windows,
             window_dom=window_dom, window_buffer=window_buffer, discard_excluded=discard_excluded,
@@ -122,13 +128,17 @@ class Event(struct.PyTreeNode):
 def _numbers(name: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError
         return array if array.dtype.kind in "iub" else array.astype(np.float64)
     except (ValueError, TypeError):
-        raise DataError(f"Event.from_pulses: {name} must be numbers, got {values!r:.80}.") from None
+        raise DataError(f"Event.from_pulses: {name} must be real numbers, got {shown(values)}.") from None
 
 
 def _rows(name: str, values: Any, width: int, form: str) -> np.ndarray:
-    array = _numbers(name, list(values)).astype(np.float64)
+    array = _numbers(name, list(values) if isinstance(values, Iterable) else values).astype(np.float64)
+    if array.ndim == 0:
+        raise DataError(f"Event.from_pulses: {name} must be rows {form}, got {shown(values)}.")
     if array.size == 0:
         return np.zeros((0, width))
     if array.ndim != 2 or array.shape[1] != width:
@@ -172,7 +182,27 @@ def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
     Args:
       events: of one detector.
       factor: of the padded lengths, see `bucket`; a larger one gives fewer shapes to compile for.
+
+    Raises:
+      DataError: no list of single events, none at all, or events of different detectors.
     """
+    if isinstance(events, Event) or not isinstance(events, Sequence):
+        one = "one Event (of it: [event])" if isinstance(events, Event) else shown(events)
+        raise DataError(f"stack_events: expected a list of events, got {one}.")
+    if not events:
+        raise DataError("stack_events: expected at least one event, got none.")
+    for event in events:
+        if not isinstance(event, Event) or np.ndim(event.charge) != 1:
+            given = f"a batch of shape {np.shape(event.charge)[:-1]}" if isinstance(event, Event) else shown(event)
+            raise DataError(f"stack_events: expected single events, got {given} among them.")
+    sizes = sorted({event.charge.shape[0] for event in events})
+    if len(sizes) > 1:
+        raise DataError(
+            f"stack_events: the events have {' and '.join(map(str, sizes))} DOMs; expected events of one detector. Stack "
+            "those of each detector by themselves."
+        )
+    if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
+        raise DataError(f"stack_events: factor must be a whole number >= 2, got {shown(factor)}.")
     size_p = bucket(max(e.pulses.charge.shape[0] for e in events), factor=factor)
     size_m = bucket(max(e.active.shape[0] for e in events), factor=factor)
     size_w = max(e.windows.start.shape[0] for e in events)

@@ -12,8 +12,8 @@ from jax import Array
 
 from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.detector import Detector
-from evgen_jax.doors import check_event, check_hypothesis, check_times
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.doors import check_event, check_hypothesis, check_readout, check_times, check_variables, check_whole
+from evgen_jax.errors import ConfigError, shown, suggestion
 from evgen_jax.event import Event, Pulses, Windows
 from evgen_jax.likelihood import DEFAULT_LOSS, Loss, LossParts, floored, pulse_cdf, pulse_pdf
 from evgen_jax.sources.source import Source, Variables
@@ -81,9 +81,13 @@ def make_ensemble(models: Sequence[Model]) -> Ensemble:
     Raises:
       ConfigError: no model, or different parameters or detectors.
     """
+    if not isinstance(models, Sequence):
+        raise ConfigError(f"an ensemble: expected a list of models, got {shown(models)}.")
     if not models:
         raise ConfigError("an ensemble needs at least one model, got none.")
     first = models[0]
+    for model in models:
+        check_model(model)
     for number, model in enumerate(models):
         if model.parameter_names != first.parameter_names:
             raise ConfigError(
@@ -105,12 +109,15 @@ def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variabl
       model, loss: as in `make_log_likelihood`.
 
     Raises:
-      HypothesisError, DataError: when the result is called (or traced): as `make_log_likelihood`.
+      ConfigError, HypothesisError, DataError: as `make_log_likelihood`.
     """
+    check_model(model)
+    _check_loss(loss)
     if isinstance(model, Ensemble):
         members = [make_loss_parts(member, loss) for member in model.members]
 
         def mean_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
+            check_variables(variables, model.variables)
             parts = [f(v, hypothesis, event) for f, v in zip(members, variables, strict=True)]
             return jax.tree.map(lambda *terms: sum(terms) / len(terms), *parts)
 
@@ -118,6 +125,7 @@ def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variabl
     source, detector, terms = model.source, model.detector, loss or model.loss
 
     def loss_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
+        check_variables(variables, model.variables)
         check_hypothesis(hypothesis, source.parameter_names)
         check_event(event, detector)
         hypothesis = jnp.asarray(hypothesis)
@@ -143,9 +151,12 @@ def make_log_likelihood(
       priors: whether the log of the loss's priors is added.
 
     Raises:
+      ConfigError: something else than a model or a loss, or when the result is called with weights of another model.
       HypothesisError: when the result is called (or traced) with another number of parameters.
       DataError: when it is called with something else than one event of the model's detector.
     """
+    check_model(model)
+    _check_loss(loss)
     parts, names, terms = make_loss_parts(model, loss), model.parameter_names, loss or model.loss
 
     def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
@@ -177,12 +188,14 @@ def make_dom_expectation(
       readout: readout window in ns, which noise needs.
 
     Raises:
-      ConfigError: for an ensemble.
+      ConfigError: for an ensemble, a readout that is no window, or when the result is called with weights of another model.
       HypothesisError, DataError: when the result is called (or traced) with other shapes.
     """
     check_no_ensemble(model)
+    check_readout(readout)
 
     def of_hypothesis(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
+        check_variables(variables, model.variables)
         check_hypothesis(hypothesis, model.parameter_names)
         check_times(times)
         hypothesis, times = jnp.asarray(hypothesis), jnp.asarray(times)
@@ -208,8 +221,20 @@ def dom_expectation(
     return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
 
 
+def check_model(model: Any) -> None:
+    """Raises ConfigError unless it is a model."""
+    if not isinstance(model, Model):
+        raise ConfigError(f"expected a Model, got {shown(model)}. Load one with `load_model(directory)`.")
+
+
+def _check_loss(loss: Any) -> None:
+    if loss is not None and not isinstance(loss, Loss):
+        raise ConfigError(f"loss: expected a Loss, or None for the model's own, got {shown(loss)}.")
+
+
 def check_no_ensemble(model: Model) -> None:
-    """Raises ConfigError for an ensemble, whose members have light of their own each."""
+    """Raises ConfigError for an ensemble, whose members have light of their own each, or for no model at all."""
+    check_model(model)
     if isinstance(model, Ensemble):
         raise ConfigError("an ensemble has no light of its own; take one of its members (`ensemble.members`).")
 
@@ -247,13 +272,17 @@ def make_sampler(
       max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
 
     Raises:
-      ConfigError: for an ensemble.
+      ConfigError: for an ensemble, a readout that is no window, no place for photoelectrons, or when the result is called
+        with weights of another model.
       HypothesisError: when the result is called (or traced) with another number of parameters.
     """
     check_no_ensemble(model)
+    check_readout(readout)
+    check_whole(max_photoelectrons, 1, "max_photoelectrons", ConfigError)
     source, detector, num_doms = model.source, model.detector, model.detector.num_doms
 
     def sampler(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:
+        check_variables(variables, model.variables)
         check_hypothesis(hypothesis, model.parameter_names)
         hypothesis = jnp.asarray(hypothesis)
         key_count, key_time = jax.random.split(key)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,8 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.detector import load_detector
-from evgen_jax.errors import ModelDirectoryError, suggestion
-from evgen_jax.model import Model
+from evgen_jax.errors import ModelDirectoryError, shown, suggestion
+from evgen_jax.model import Model, check_model
 from evgen_jax.multi_sources.multi_source import MultiSource
 from evgen_jax.trafo import load_trafo
 from evgen_jax.version import __version__
@@ -43,9 +44,11 @@ def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]
       history: training steps, for the record.
 
     Raises:
+      ConfigError: no model.
       ModelDirectoryError: the directory exists or cannot be written.
     """
-    directory = Path(directory)
+    check_model(model)
+    directory = _as_path(directory)
     if directory.exists():
         raise ModelDirectoryError(f"{directory}: exists already. Give another name or remove it first.")
     partial = directory.with_name(directory.name + ".partial")
@@ -129,7 +132,7 @@ def load_model(directory: str | Path) -> Model:
     Raises:
       ModelDirectoryError: missing, damaged (a file is named) or written by a newer version.
     """
-    directory = Path(directory)
+    directory = _as_path(directory)
     _verify(directory)
     try:
         content = json.loads((directory / SETTINGS).read_text())
@@ -226,6 +229,12 @@ def _what_it_is(directory: Path) -> str:
         names = ", ".join(p.name for p in members(directory))
         return f"is an ensemble, which evgen-jax reconstruct fits as a whole; single models in it: {names}."
     return f"is no model directory ({CHECKSUMS} is missing), which evgen-jax export CONFIG -o DIR writes."
+
+
+def _as_path(directory: Any) -> Path:
+    if not isinstance(directory, str | os.PathLike):
+        raise ModelDirectoryError(f"expected the directory of a model, got {shown(directory)}. Give its path.")
+    return Path(directory)
 
 
 def _verify(directory: Path) -> None:

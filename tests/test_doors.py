@@ -7,7 +7,8 @@ import pytest
 
 import evgen_jax as eg
 from evgen_jax.analytic_model import analytic_model
-from evgen_jax.errors import DataError, EvgenError, HypothesisError, ReconstructionError
+from evgen_jax.doors import check_variables
+from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
 from evgen_jax.event import stack_events
 from evgen_jax.model import make_dom_expectation, make_ensemble, make_loss_parts, make_sampler
 from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
@@ -18,10 +19,11 @@ from evgen_jax.reconstruction.global_search import global_search
 from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior
+from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.profile import scan_profile
 from evgen_jax.reconstruction.seeds import smear
 from evgen_jax.reconstruction.sky_map import make_sky_map
+from evgen_jax.reconstruction.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.starts import make_starts
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.sources.linen_source import empty_event
@@ -137,3 +139,286 @@ def test_a_list_of_numbers_is_a_hypothesis(model):
     log_likelihood = eg.make_log_likelihood(model)
     as_list = jax.eval_shape(lambda *h: log_likelihood(model.variables, list(h), EVENT), *H)
     assert as_list.shape == ()
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (None, "variables: expected .* got a NoneType.*model.variables"),
+    ({}, "variables: expected weights named cascade, noise, 'cascade' is missing"),
+    ({"cascade": {}}, "'noise' is missing"),
+    (5, "variables: expected a dictionary of weights, got a"),
+])  # fmt: skip
+def test_variables_of_another_model_are_told(wrong, message, model):
+    both, times = make_ensemble([model, model]), jnp.linspace(9e3, 1e4, 3)
+    for call in (
+        lambda: eg.make_log_likelihood(model)(wrong, H, EVENT),
+        lambda: jax.eval_shape(eg.make_log_likelihood(model), wrong, H, EVENT),
+        lambda: make_loss_parts(model)(wrong, H, EVENT),
+        lambda: make_dom_expectation(model)(wrong, H, times),
+        lambda: make_sampler(model)(wrong, jax.random.key(0), H),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            call()
+    for of_one in (wrong, model.variables):
+        with pytest.raises(ConfigError, match="variables: expected the weights of 2 models, got a"):
+            eg.make_log_likelihood(both)(of_one, H, EVENT)
+
+
+def test_weights_have_the_shapes_of_the_models_own():
+    own = {"params": {"a": np.ones((2, 3))}, "members": (np.ones(1), np.ones(2))}
+    check_variables({**own, "dropout": {"key": 1}}, own)
+    jax.vmap(lambda v: check_variables(v, own))(jax.tree.map(lambda a: a[None], own))
+    with pytest.raises(ConfigError, match=r"expected weights of shape \(2, 3\) at 'params/a', got \(3, 2\)"):
+        check_variables({**own, "params": {"a": np.ones((3, 2))}}, own)
+    with pytest.raises(ConfigError, match=r"shape \(2,\) at 'members/1', got \(\)"):
+        check_variables({**own, "members": [np.ones(1), 2.0]}, own)
+
+
+@pytest.mark.parametrize("wrong", ["m2", None, 5, EVENT])
+def test_what_is_no_model_is_told(wrong):
+    for make in (
+        eg.make_log_likelihood,
+        make_loss_parts,
+        make_dom_expectation,
+        make_sampler,
+        lambda m: make_ensemble([m]),
+    ):
+        with pytest.raises(ConfigError, match="expected a Model, got .*load_model"):
+            make(wrong)
+
+
+def test_losses_readouts_and_sizes_are_told_when_a_function_is_made(model):
+    for make in (eg.make_log_likelihood, make_loss_parts):
+        with pytest.raises(ConfigError, match="loss: expected a Loss, or None for the model's own, got 'foo'"):
+            make(model, loss="foo")
+    for readout in ((20000, 0), (np.nan, 0), (0, np.inf), 5, (1,), (0, 1, 2), "ab", ("a", "b"), None, [[0, 1], [2]]):
+        for make in (make_dom_expectation, make_sampler):
+            with pytest.raises(ConfigError, match=r"readout: expected \(start, stop\) in ns, .* got"):
+                make(model, readout=readout)
+    for size in (-1, 0, 1.5, None, True):
+        with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
+            make_sampler(model, max_photoelectrons=size)
+    with pytest.raises(ConfigError, match="expected a list of models"):
+        make_ensemble(model)
+
+
+def test_a_readout_may_be_traced(model):
+    times = jnp.linspace(9e3, 1e4, 3)
+    found = jax.eval_shape(lambda r: make_dom_expectation(model, r)(model.variables, H, times), jnp.array([0.0, 2e4]))
+    assert found.pdf.shape == (108, 3)
+    ends = jax.eval_shape(lambda r: make_dom_expectation(model, (0.0, r))(model.variables, H, times), jnp.array(2e4))
+    assert ends.pdf.shape == (108, 3)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ([], "expected at least one event, got none"),
+    (EVENT, r"expected a list of events, got one Event \(of it: \[event\]\)"),
+    (None, "expected a list of events, got None"),
+    ([EVENT, 3], "expected single events, got 3"),
+    ([MANY], r"expected single events, got a batch of shape \(2,\)"),
+    ([EVENT, empty_event(60)], "the events have 60 and 108 DOMs; expected events of one detector"),
+])  # fmt: skip
+def test_events_that_cannot_be_stacked_are_told(wrong, message):
+    with pytest.raises(DataError, match=message):
+        stack_events(wrong)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"detector": None}, "detector must be a Detector, got None"),
+    ({"detector": "detector.csv"}, "detector must be a Detector, got 'detector.csv'.*load_detector"),
+    ({"charge": [1 + 2j]}, "charge must be real numbers"),
+    ({"time": np.array([1 + 0j])}, "time must be real numbers"),
+    ({"string": [1j]}, "string must be real numbers"),
+    ({"readout": ("a", "b")}, "readout must be real numbers"),
+    ({"readout": 5}, r"readout must be \(start, stop\) in ns, got 5"),
+    ({"window_buffer": "wide"}, "window_buffer must be real numbers, got 'wide'"),
+    ({"window_buffer": np.inf}, "window_buffer must be a number >= 0, ns, got inf"),
+    ({"window_buffer": [1, 2]}, "window_buffer must be a number >= 0"),
+    ({"excluded_doms": 5}, r"excluded_doms must be rows \(string, om\), got 5"),
+    ({"excluded_windows": None}, r"excluded_windows must be rows .*, got None"),
+])  # fmt: skip
+def test_wrong_pulses_are_told(change, message, model):
+    pulses = {"charge": [1.0], "time": [1.0], "string": [1], "om": [1], "detector": model.detector}
+    with pytest.raises(DataError, match=f"Event.from_pulses: {message}"):
+        eg.Event.from_pulses(**(pulses | change))
+
+
+def test_fits_tell_settings_that_cannot_be(model):
+    for settings, message in (
+        ({"max_iterations": 0}, "max_iterations: expected a whole number >= 1, got 0"),
+        ({"max_iterations": 1.5}, "max_iterations: expected a whole number >= 1, got 1.5"),
+        ({"gradient_tolerance": np.nan}, "gradient_tolerance: expected a finite number > 0, got nan"),
+        ({"gradient_tolerance": 0}, "gradient_tolerance: expected a finite number > 0, got 0"),
+        ({"gradient_tolerance": "small"}, "gradient_tolerance: expected a finite number > 0, got 'small'"),
+        (
+            {"optimizer_settings": {"max_iterations": 1, "foo": 2}},
+            "optimizer_settings.foo: 'batched' does not know it; it takes",
+        ),
+        ({"optimizer_settings": {"max_iteration": 1}}, "Did you mean 'max_iterations'"),
+        ({"optimizer_settings": {"max_iterations": 0}}, "max_iterations: expected"),
+        ({"optimizer_settings": 5}, "optimizer_settings: expected a mapping"),
+        ({"optimizer_settings": 5, "method": "BFGS"}, "optimizer_settings: expected a mapping"),
+        ({"bounds": {"cascade_x": 5}}, r"bounds.cascade_x: expected \(low, high\), got 5"),
+        ({"bounds": {"cascade_x": (1, 2, 3)}}, r"bounds.cascade_x: expected \(low, high\)"),
+        ({"bounds": {"cascade_x": ("a", "b")}}, r"bounds.cascade_x: expected \(low, high\)"),
+        ({"bounds": {"cascade_x": (0, np.inf)}}, "bounds.cascade_x: expected two finite ends"),
+        ({"bounds": ["cascade_x"]}, r"bounds: expected \{parameter: \(low, high\)\}"),
+        ({"free": ["cascade_x"]}, r"minimize_parameter_dict: expected \{parameter"),
+        ({"free": {"cascade_x": "no"}}, "minimize_parameter_dict.cascade_x: expected True or False, got 'no'"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_fitter(model, **settings)
+    for name in ("cascade_energy", "cascade_x"):
+        make_coordinates(model, bounds={name: (0.0, np.inf) if name == "cascade_energy" else (-np.inf, np.inf)})
+    for seeds in (np.zeros((1, 0, 7)), np.zeros((1, 0, 6))):
+        with pytest.raises(ReconstructionError, match="expected seeds"):
+            eg.reconstruct(model, [EVENT], seeds)
+
+
+def test_settings_of_batched_fits_act(model):
+    event = eg.Event.from_pulses([1.0, 2.0], [9e3, 9.1e3], [1, 1], [1, 2], detector=model.detector, readout=(0.0, 2e4))
+    (fit,) = eg.reconstruct(model, [event], H[None], covariance=False, optimizer_settings={"max_iterations": 1})
+    (same,) = make_fitter(model, max_iterations=1)([event], H[None])
+    assert fit.diagnostics.evaluations == same.diagnostics.evaluations
+
+
+@pytest.mark.parametrize("grid, message", [
+    (5, r"grid: expected \{parameter: values\}, got 5"),
+    ([1.0, 2.0], "grid: expected"),
+    ([], "grid: expected"),
+    ({"cascade_x": 5}, "grid.cascade_x: expected a list of finite values, at least one, got 5"),
+    ({"cascade_x": []}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": [0.0, np.nan]}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": [[0.0], [1.0, 2.0]]}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": ["a"]}, "grid.cascade_x: expected a list of finite values"),
+    ({"cascade_x": [1j]}, "grid.cascade_x: expected a list of finite values"),
+    ({}, "takes one or two parameters, got 0"),
+])  # fmt: skip
+def test_grids_that_are_none_are_told(grid, message, model):
+    with pytest.raises(ReconstructionError, match=message):
+        scan_profile(model, EVENT, H, grid)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"count": -2}, "count: expected a whole number >= 0, got -2"),
+    ({"count": 1.5}, "count: expected a whole number >= 0, got 1.5"),
+    ({"rng": 3}, r"rng: expected np.random.default_rng\(number\), got 3"),
+    ({"spreads": 5}, r"seed_spreads: expected \{parameter: width\}, got 5"),
+    ({"spreads": {"cascade_x": "wide"}}, "seed_spreads.cascade_x: expected a finite width >= 0, got 'wide'"),
+    ({"spreads": {"cascade_x": np.inf}}, "seed_spreads.cascade_x: expected a finite width >= 0, got inf"),
+    ({"seeds": "text"}, r"expected seeds \[E, S, 7\] of numbers"),
+])  # fmt: skip
+def test_smearing_that_cannot_be_is_told(change, message, model):
+    arguments = {"seeds": H[None, None], "names": model.parameter_names, "count": 1, "rng": np.random.default_rng(0)}
+    with pytest.raises(ReconstructionError, match=message):
+        smear(**(arguments | change))
+
+
+@pytest.mark.parametrize("settings, message", [
+    ("abc", r"priors: expected \{parameter: .*, got 'abc'"),
+    (None, "priors: expected"),
+    ({"cascade_x": 5}, "priors.cascade_x: expected .*'distribution'.*, got 5"),
+    ({"cascade_x": {"distribution": ["normal"]}}, "priors.cascade_x.distribution: expected one of"),
+    ({"cascade_x": {"distribution": "normal", "mean": np.nan, "sigma": 1}}, "priors.cascade_x.mean: expected a finite number, got nan"),
+    ({"cascade_x": {"distribution": "uniform", "low": 0, "high": "b"}}, "priors.cascade_x.high: expected a finite number, got 'b'"),
+    ({"cascade_x": {"distribution": "uniform", "low": 0, "high": np.inf}}, "priors.cascade_x.high: expected a finite number, got inf"),
+])  # fmt: skip
+def test_priors_that_are_none_are_told(settings, message, model):
+    with pytest.raises(ReconstructionError, match=message):
+        make_prior(model.parameter_names, settings)
+    if not isinstance(settings, dict) or settings["cascade_x"] == 5:
+        with pytest.raises(ReconstructionError, match=message):
+            prior_limits(settings)
+
+
+@pytest.mark.parametrize("fit", [fit_kent, fit_von_mises_fisher])
+@pytest.mark.parametrize("zenith, azimuth, message", [
+    ([1.0, np.nan, 1.2], [0.1, 0.2, 0.3], "expected finite zeniths and azimuths, got 1 of 3 that are not"),
+    ([1.0, 1.1, 1.2], [0.1, np.inf, np.nan], "got 2 of 3 that are not"),
+    ([1.0, 1.1, 1.2], [0.1], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(1,\)"),
+    ([1.0, 1.1, 1.2], [0.1, 0.2], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(2,\)"),
+    ([1.0, "a"], [0.1, 0.2], "got something else than real numbers"),
+    ([1.0, 1j], [0.1, 0.2], "got something else than real numbers"),
+    ([], [], "at least two different directions"),
+])  # fmt: skip
+def test_directions_that_cannot_be_fitted_are_told(fit, zenith, azimuth, message):
+    with pytest.raises(ReconstructionError, match=message):
+        fit(zenith, azimuth)
+
+
+def test_a_goodness_of_fit_needs_samples(model):
+    for number in (0, -1, 2.5, None):
+        with pytest.raises(ReconstructionError, match="num_samples: expected a whole number >= 1, got"):
+            make_goodness_of_fit(model, num_samples=number)
+    with pytest.raises(ReconstructionError, match="seed: expected a whole number >= 0, got None"):
+        make_goodness_of_fit(model)(EVENT, H, None)
+
+
+@pytest.mark.parametrize("wrong", ["m2", None, 5])
+def test_fits_of_what_is_no_model_are_told(wrong):
+    for call in (
+        make_fitter,
+        make_goodness_of_fit,
+        lambda m: eg.reconstruct(m, [EVENT], H[None]),
+        lambda m: scan_profile(m, EVENT, H, {"cascade_x": [1.0]}),
+        lambda m: eg.save_model(m, "nowhere"),
+    ):
+        with pytest.raises(ConfigError, match="expected a Model, got"):
+            call(wrong)
+
+
+def test_paths_that_are_none_are_told(model):
+    for wrong in (None, 5, model):
+        with pytest.raises(EvgenError, match="expected the directory of a model, got"):
+            eg.load_model(wrong)
+        with pytest.raises(EvgenError, match="expected the directory of a model, got"):
+            eg.save_model(model, wrong)
+    for wrong in (5, ["detector.csv"]):
+        with pytest.raises(EvgenError, match="expected the path of a detector table, got"):
+            eg.load_detector(wrong)
+
+
+def test_numbers_that_cannot_be_are_told(model):
+    fitter = make_fitter(model)
+    starts, evaluator = make_starts(model, fitter.evaluator), fitter.evaluator
+    for call, message in (
+        (lambda: unfold_energies(model, H, EVENT, smoothness=-1.0), "smoothness: expected a finite number >= 0, got -1.0"),
+        (lambda: unfold_energies(model, H, EVENT, pulse_width=np.nan), "pulse_width: expected a finite number >= 0"),
+        (lambda: unfold_energies(model, H, EVENT, refreshes=-1), "refreshes: expected a whole number >= 0, got -1"),
+        (lambda: unfold_energies(model, H, EVENT, chunk=0), "chunk: expected a whole number >= 1, got 0"),
+        (lambda: eg.approximate(model, EVENT, H, "fine"), "accuracy and reach are numbers that must be above 0, got 'fine'"),
+        (lambda: eg.approximate(model, EVENT, H, 0.5, seed=-1), "seed: expected a whole number >= 0"),
+        (lambda: find_clusters(EVENT, model.detector, -1), "count: expected a whole number >= 0, got -1"),
+        (lambda: find_clusters(EVENT, model.detector, 1, radius=np.nan), "radius: expected a finite number >= 0, got nan"),
+        (lambda: starts([EVENT], 0), "count: expected a whole number >= 1, got 0"),
+        (lambda: fit_without_seeds(fitter, [EVENT], num_starts=0), "num_starts: expected a whole number >= 1, got 0"),
+        (lambda: refit_directions(fitter, [EVENT], [], rounds=1), "expected one fit per event, got 0 fits for 1 events"),
+        (lambda: refit_directions(fitter, [], [], num_directions=0), "num_directions: expected a whole number >= 1"),
+        (lambda: global_search(evaluator, EVENT, H, population=0), "population: expected a whole number >= 1, got 0"),
+        (lambda: global_search(evaluator, EVENT, H, tolerance=np.nan), "tolerance: expected a finite number >= 0, got nan"),
+        (lambda: global_search(evaluator, EVENT, H, spreads={"cascade_q": 1}), "seed_spreads: 'cascade_q' is no parameter"),
+    ):  # fmt: skip
+        with pytest.raises(ReconstructionError, match=message):
+            call()
+
+
+def test_numbers_of_maps_and_chains_that_cannot_be_are_told(model):
+    pytest.importorskip("blackjax")
+    pytest.importorskip("astropy_healpix")
+    for settings, message in (
+        ({"first_order": -1}, "first_order: expected a whole number >= 0, got -1"),
+        ({"last_order": 30}, "last_order: expected at most 29, got 30"),
+        ({"first_order": 4, "last_order": 3}, r"last_order: expected at least first_order \(4\), got 3"),
+        ({"resolved": 0}, "resolved: expected a whole number >= 1"),
+        ({"max_divided": 0}, "max_divided: expected a whole number >= 1"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_sky_map(model, **settings)
+    prior = make_prior(model.parameter_names, {})
+    for given, message in (
+        ({"num_samples": 0}, "num_samples: expected a whole number >= 1, got 0"),
+        ({"num_warmup": -1}, "num_warmup: expected a whole number >= 0"),
+        ({"num_chains": 0}, "num_chains: expected a whole number >= 1, got 0"),
+        ({"log_prior": None}, "log_prior: expected a function as `make_prior` makes it, got None"),
+    ):
+        with pytest.raises(ReconstructionError, match=message):
+            make_posterior_sampler(model, **({"log_prior": prior} | given))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evgen_jax.detector import Detector
-from evgen_jax.doors import check_event, check_hypothesis
+from evgen_jax.doors import check_event, check_hypothesis, check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -58,6 +58,14 @@ def find_clusters(
       DataError: an event of another detector.
     """
     check_event(event, detector)
+    check_whole(count, 0, "count", ReconstructionError)
+    for what, value in (
+        ("radius", radius),
+        ("min_distance", min_distance),
+        ("min_charge", min_charge),
+        ("min_doms", min_doms),
+    ):
+        check_not_negative(value, what, ReconstructionError)
     doms, charge, first = first_pulses(event)
     position = np.asarray(detector.position, np.float64)[doms]
     distance = np.linalg.norm(position[:, None] - position[None], axis=2)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.doors import check_mapping, is_number
+from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.geometry import sphere_point
 from evgen_jax.model import Model
 from evgen_jax.trafo import Trafo
@@ -156,12 +157,17 @@ def make_coordinates(
     pairs = [pair for pair in direction_pairs(names) if flags[list(pair)].all()]
     scalars = [i for i in np.flatnonzero(flags) if not any(i in pair for pair in pairs)]
     low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
-    for name, (first, last) in (bounds or {}).items():
+    if bounds is not None:
+        check_mapping(bounds, "bounds", "{parameter: (low, high)}", ReconstructionError)
+    for name, ends in (bounds or {}).items():
         if name not in names:
             raise ReconstructionError(
                 f"bounds: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
             )
         i = names.index(name)
+        if np.shape(ends) != (2,) or not all(is_number(end) for end in ends):
+            raise ReconstructionError(f"bounds.{name}: expected (low, high), got {shown(ends)}.")
+        first, last = ends
         if not first < last:
             raise ReconstructionError(f"bounds.{name}: expected low < high, got [{first:g}, {last:g}].")
         if any(i in pair for pair in pairs):
@@ -171,6 +177,11 @@ def make_coordinates(
             )
         if model.trafo.log[i] and first < 0:
             raise ReconstructionError(f"bounds.{name}: is fitted as ln(1 + p); expected low >= 0, got {first:g}.")
+        if np.isfinite(first) != np.isfinite(last) and not (model.trafo.log[i] and first == 0):
+            raise ReconstructionError(
+                f"bounds.{name}: expected two finite ends, got [{first:g}, {last:g}]; there are no bounds to one side. Give "
+                "a far end."
+            )
         edges = np.log1p([first, last]) if model.trafo.log[i] else np.array([first, last])
         low[i], high[i] = (edges - model.trafo.mean[i]) / model.trafo.scale()[i]
     return Coordinates(
@@ -185,12 +196,16 @@ def free_flags(model: Model, free: Mapping[str, bool] | None = None, default: bo
       ReconstructionError: an unknown name (with the nearest match), or nothing left to fit.
     """
     names = model.parameter_names
-    for name in free or {}:
+    if free is not None:
+        check_mapping(free, "minimize_parameter_dict", "{parameter: whether it is fitted}", ReconstructionError)
+    for name, flag in (free or {}).items():
         if name not in names:
             raise ReconstructionError(
                 f"minimize_parameter_dict: '{name}' is no parameter of the model; it has {', '.join(names)}."
                 + suggestion(name, names)
             )
+        if not isinstance(flag, bool | np.bool_ | int) or flag not in (0, 1):
+            raise ReconstructionError(f"minimize_parameter_dict.{name}: expected True or False, got {shown(flag)}.")
     flags = np.array([(free or {}).get(name, default) for name in names])
     if not flags.any():
         raise ReconstructionError("no parameter is free; nothing to fit.")

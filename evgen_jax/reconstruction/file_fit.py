@@ -82,7 +82,7 @@ def make_configured_fitter(model: Model, settings: ReconstructionSettings) -> Fi
                        "'batched'.", settings.reco_optimizer_interface)  # fmt: skip
     return make_fitter(
         model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value, method=method,
-        bounds=settings.parameter_boundaries, optimizer_settings=scipy_settings,
+        bounds=settings.parameter_boundaries, optimizer_settings=None if method == "batched" else scipy_settings,
         covariance=with_covariance(settings),
         gradient_tolerance=settings.gradient_tolerance, max_iterations=settings.max_iterations,
         in_trafo_space=settings.minimize_in_trafo_space,

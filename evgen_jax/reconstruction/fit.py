@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from evgen_jax.config.scipy_settings import checked_scipy_settings
-from evgen_jax.doors import check_events
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.doors import check_events, check_mapping, check_positive, check_whole
+from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_log_likelihood, make_loss_parts
+from evgen_jax.model import Model, check_model, make_log_likelihood, make_loss_parts
 from evgen_jax.reconstruction.capped_density import with_capped_density
 from evgen_jax.reconstruction.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.covariance import (
@@ -106,16 +106,26 @@ def make_fitter(
       covariance: compute uncertainties as well.
       gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
       max_iterations: of a batched fit.
-      optimizer_settings: further keyword arguments of scipy.optimize.minimize.
+      optimizer_settings: further keyword arguments of scipy.optimize.minimize; of 'batched' gradient_tolerance and
+        max_iterations, which override those above.
       in_trafo_space: fit normalised parameters (else those in physical units).
       log_likelihood: another function (variables, hypothesis, event) than the model's own; sandwich covariances are
         NaN then.
 
     Raises:
-      ReconstructionError: an unknown method, parameter name or bound.
+      ConfigError: no model.
+      ReconstructionError: an unknown method, parameter name or setting, or a bound, tolerance or number that cannot be.
     """
+    check_model(model)
     if method not in METHODS:
         raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
+    if optimizer_settings is not None:
+        check_mapping(optimizer_settings, "optimizer_settings", "a mapping {name: value}", ReconstructionError)
+        if method == "batched":
+            settings |= _checked_batched_settings(optimizer_settings, settings)
+    check_positive(settings["gradient_tolerance"], "gradient_tolerance", ReconstructionError)
+    check_whole(settings["max_iterations"], 1, "max_iterations", ReconstructionError)
     if not in_trafo_space:
         names = model.parameter_names
         plain = Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names), 0.0)
@@ -123,7 +133,6 @@ def make_fitter(
     coordinates = make_coordinates(model, free, default_free, bounds)
     evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
     precise = limited = smooth = None
-    settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
     if log_likelihood is None:
         own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
         rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
@@ -146,6 +155,16 @@ def make_fitter(
     return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
 
 
+def _checked_batched_settings(settings: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in settings:
+        if name not in known:
+            raise ReconstructionError(
+                f"optimizer_settings.{name}: 'batched' does not know it; it takes {' and '.join(known)}."
+                + suggestion(name, known)
+            )
+    return settings
+
+
 def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
     check_events(events, model.detector)
     try:
@@ -161,6 +180,8 @@ def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> 
             f"expected seeds of shape ({expected[0]}, {expected[1]}), or with an axis of several seeds between, for "
             f"{expected[0]} events and the parameters {', '.join(model.parameter_names)}, got {np.shape(seeds)}."
         )
+    if seeds.shape[1] == 0:
+        raise ReconstructionError(f"expected seeds [E, S, H] with at least one per event, got shape {seeds.shape}.")
     return seeds
 
 

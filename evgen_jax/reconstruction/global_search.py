@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import optimize
 
-from evgen_jax.doors import check_hypothesis
+from evgen_jax.doors import check_hypothesis, check_not_negative, check_whole
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.parameters import kind_of
 from evgen_jax.reconstruction.evaluator import Evaluator, shape_of, stacked
+from evgen_jax.reconstruction.seeds import check_spreads
 
 REACH = 3.0
 """Spreads of a seed that are searched to either side."""
@@ -40,10 +42,17 @@ def global_search(
 
     Raises:
       HypothesisError: a seed of another number of parameters.
+      ReconstructionError: a number or a width that cannot be.
     """
     coordinates = evaluator.coordinates
     names, scale = coordinates.trafo.parameter_names, coordinates.trafo.scale()
     check_hypothesis(seed, names, "a seed")
+    for what, number in (("population", population), ("max_generations", max_generations)):
+        check_whole(number, 1, what, ReconstructionError)
+    check_whole(random_seed, 0, "random_seed", ReconstructionError)
+    check_not_negative(tolerance, "tolerance", ReconstructionError)
+    if spreads is not None:
+        check_spreads(spreads, names)
     anchor = np.asarray(seed, np.float64)[None]
     batch, start = stacked([event], shape_of(event), 1), evaluator.start(anchor)[0]
     half = []

@@ -7,10 +7,10 @@ from functools import partial
 import jax
 import numpy as np
 
-from evgen_jax.doors import check_event, check_hypothesis
+from evgen_jax.doors import check_event, check_hypothesis, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
-from evgen_jax.model import Ensemble, Model, make_loss_parts
+from evgen_jax.model import Ensemble, Model, check_model, make_loss_parts
 from evgen_jax.reconstruction.evaluator import batches, each_lane
 from evgen_jax.reconstruction.fit import Fitter, make_fitter
 from evgen_jax.simulation import EventSampler, split_events
@@ -63,9 +63,12 @@ def make_goodness_of_fit(
       fit: made by `make_fitter`; default one that fits all parameters.
 
     Raises:
-      ReconstructionError: hypotheses of another shape, or a best fit that is not finite.
+      ConfigError: no model.
+      ReconstructionError: no sample, hypotheses of another shape, or a best fit that is not finite.
       HypothesisError, DataError: a best fit or an event of another model.
     """
+    check_model(model)
+    check_whole(num_samples, 1, "num_samples", ReconstructionError)
     fitter = fit or make_fitter(model)
     evaluator = fitter.evaluator
     parts = make_loss_parts(model)
@@ -89,6 +92,7 @@ def make_goodness_of_fit(
     ) -> GoodnessOfFit:
         check_event(event, model.detector)
         check_hypothesis(best, model.parameter_names, "a best fit")
+        check_whole(seed, 0, "seed", ReconstructionError)
         best = np.asarray(best, np.float64)
         if not np.all(np.isfinite(best)):
             raise ReconstructionError("the best fit is not finite; a failed fit has no goodness.")

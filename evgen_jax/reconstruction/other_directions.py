@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.doors import check_events
+from evgen_jax.doors import check_events, check_whole
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, batches
@@ -92,6 +93,10 @@ def refit_directions(
       ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
     """
     check_events(events, fitter.model.detector)
+    check_whole(num_directions, 1, "num_directions", ReconstructionError)
+    check_whole(rounds, 0, "rounds", ReconstructionError)
+    if len(fits) != len(events):
+        raise ReconstructionError(f"expected one fit per event, got {len(fits)} fits for {len(events)} events.")
     shape, best = Shape(fitter.model, None), list(fits)
     bright = [i for i, f in enumerate(fits) if fitter.limited and not f.failed and is_bright(events[i])]
     if bright:
@@ -205,6 +210,9 @@ def fit_without_seeds(
       ReconstructionError: as `make_starts`.
     """
     check_events(events, fitter.model.detector)
+    check_whole(num_starts, 1, "num_starts", ReconstructionError)
+    check_whole(num_directions, 1, "num_directions", ReconstructionError)
+    check_whole(rounds, 0, "rounds", ReconstructionError)
     shape, results = Shape(fitter.model, None), dict[int, FitResult]()
     bright = [i for i, event in enumerate(events) if fitter.limited and is_bright(event)]
     others = [i for i in range(len(events)) if i not in bright]

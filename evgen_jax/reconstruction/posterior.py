@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.doors import check_event, check_hypothesis
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.model import Model, check_model, make_log_likelihood
 from evgen_jax.reconstruction.coordinates import make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
@@ -96,8 +96,15 @@ def make_posterior_sampler(
         raise ReconstructionError(
             "sampling needs blackjax. Install it with: pip install 'evgen_jax[posterior]'."
         ) from None
+    check_model(model)
     if method not in METHODS:
         raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    for what, number, least in (("num_warmup", num_warmup, 0), ("num_samples", num_samples, 1)):
+        check_whole(number, least, what, ReconstructionError)
+    if num_chains is not None:
+        check_whole(num_chains, 1, "num_chains", ReconstructionError)
+    if not callable(log_prior):
+        raise ReconstructionError(f"log_prior: expected a function as `make_prior` makes it, got {shown(log_prior)}.")
     chains = num_chains or (4 if method == "nuts" else 32)
     if method == "ensemble" and (chains % FOLDS or chains < 2 * FOLDS):
         raise ReconstructionError(f"num_chains: an ensemble takes a multiple of {FOLDS}, 8 at least, got {chains}.")

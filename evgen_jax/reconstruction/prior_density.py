@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.doors import check_mapping, is_number
+from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.event import Event
 from evgen_jax.model import Model
 from evgen_jax.numerics import sum_dtype
@@ -42,6 +43,7 @@ def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) 
       ReconstructionError: unknown parameter or distribution, missing, further or impossible numbers.
     """
     parts = []
+    _check_settings(settings)
     for name, given in settings.items():
         if name not in names:
             raise ReconstructionError(
@@ -49,13 +51,16 @@ def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) 
             )
         numbers = dict(given)
         kind = numbers.pop("distribution", None)
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ReconstructionError(f"priors.{name}.distribution: expected one of {', '.join(KINDS)}, got {kind!r}.")
         if set(numbers) != set(KINDS[kind]):
             raise ReconstructionError(
                 f"priors.{name}: '{kind}' takes {', '.join(KINDS[kind]) or 'no numbers'}, got "
                 f"{', '.join(numbers) or 'none'}."
             )
+        for key, number in numbers.items():
+            if not is_number(number) or not np.isfinite(number):
+                raise ReconstructionError(f"priors.{name}.{key}: expected a finite number, got {shown(number)}.")
         parts.append(_one(names, name, kind, numbers))
 
     def log_prior(hypothesis: Array) -> Array:
@@ -74,12 +79,23 @@ def prior_limits(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[f
 
     Args:
       settings: as `make_prior` takes them.
+
+    Raises:
+      ReconstructionError: no such mapping.
     """
+    _check_settings(settings)
     return {
         name: (float(own["low"]), float(own["high"]))
         for name, own in settings.items()
         if {"low", "high"} <= set(own) and not name.endswith(("zenith", "azimuth"))
     }
+
+
+def _check_settings(settings: Any) -> None:
+    form = "{'distribution': name, ...its numbers}"
+    check_mapping(settings, "priors", f"{{parameter: {form}}}", ReconstructionError)
+    for name, given in settings.items():
+        check_mapping(given, f"priors.{name}", form, ReconstructionError)
 
 
 def _one(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float]) -> LogPrior:

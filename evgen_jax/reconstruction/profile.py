@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from evgen_jax.doors import check_event, check_hypothesis
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.doors import check_event, check_hypothesis, check_mapping
+from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.event import Event
-from evgen_jax.model import Model
+from evgen_jax.model import Model, check_model
 from evgen_jax.reconstruction.evaluator import LogLikelihood
 from evgen_jax.reconstruction.refit import Refit, make_refit
 
@@ -53,6 +53,16 @@ class Profile:
         return ends[0], ends[1]
 
 
+def _grid_of(name: str, given: Sequence[float]) -> np.ndarray:
+    try:
+        values = np.asarray(given)
+        if values.dtype.kind in "iuf" and values.ndim == 1 and len(values) and np.isfinite(values).all():
+            return values.astype(np.float64)
+    except ValueError:  # lists of different lengths
+        pass
+    raise ReconstructionError(f"grid.{name}: expected a list of finite values, at least one, got {shown(given)}.")
+
+
 def scan_profile(
     model: Model,
     event: Event,
@@ -76,15 +86,18 @@ def scan_profile(
       refit: of an earlier call for the same parameters, which saves the compilation.
 
     Raises:
-      ReconstructionError: an unknown name, or a number of parameters that is neither one nor two.
+      ConfigError: no model.
+      ReconstructionError: an unknown name, a grid that is none, or a number of parameters that is neither one nor two.
       HypothesisError, DataError: a best fit or an event of another model.
     """
+    check_model(model)
     check_event(event, model.detector)
     check_hypothesis(best, model.parameter_names, "a best fit")
+    check_mapping(grid, "grid", "{parameter: values}", ReconstructionError)
     names = tuple(grid)
     if len(names) not in (1, 2):
         raise ReconstructionError(f"a scan takes one or two parameters, got {len(names)} ({', '.join(names)}).")
-    values = tuple(np.asarray(grid[name], np.float64) for name in names)
+    values = tuple(_grid_of(name, grid[name]) for name in names)
     refit = refit or make_refit(model, names, free=free, bounds=bounds, log_likelihood=log_likelihood)
     places = [model.index(name) for name in names]
     best = np.asarray(best, np.float64)

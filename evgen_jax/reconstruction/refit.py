@@ -6,9 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
+from evgen_jax.doors import check_mapping, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
-from evgen_jax.model import Model, make_log_likelihood
+from evgen_jax.model import Model, check_model, make_log_likelihood
 from evgen_jax.reconstruction.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.evaluator import Evaluator, LogLikelihood, shape_of, stacked
@@ -66,8 +67,14 @@ def make_refit(
       max_iterations: per start.
 
     Raises:
-      ReconstructionError: an unknown name.
+      ConfigError: no model.
+      ReconstructionError: an unknown name, or a number of iterations below 1.
     """
+    check_model(model)
+    check_whole(max_iterations, 1, "max_iterations", ReconstructionError)
+    for what, given, form in (("free", free, "whether it is fitted"), ("bounds", bounds, "(low, high)")):
+        if given is not None:
+            check_mapping(given, what, f"{{parameter: {form}}}", ReconstructionError)
     names = model.parameter_names
     flags = free_flags(model, {**(free or {}), **dict.fromkeys(held, False)}) if len(held) < len(names) else None
     function = log_likelihood or make_log_likelihood(model)

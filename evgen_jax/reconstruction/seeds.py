@@ -1,10 +1,12 @@
 """Seeds of fits: smeared copies of given ones, on the sphere where they are directions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.doors import check_mapping, check_whole, is_number
+from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.parameters import kind_of
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.sphere import angles, unit_vectors
@@ -31,18 +33,20 @@ def smear(
       [E, S (1 + count), H]; the given ones first.
 
     Raises:
-      ReconstructionError: a width for an unknown parameter, or one below 0, or seeds of another shape.
+      ReconstructionError: a width for an unknown parameter, or one that is no number >= 0, seeds of another shape, a number
+        of copies below 0, or no generator.
     """
+    check_whole(count, 0, "count", ReconstructionError)
+    if not isinstance(rng, np.random.Generator):
+        raise ReconstructionError(f"rng: expected np.random.default_rng(number), got {shown(rng)}.")
+    if spreads is not None:
+        check_spreads(spreads, names)
+    try:
+        seeds = np.asarray(seeds, np.float64)
+    except (TypeError, ValueError):
+        raise ReconstructionError(f"expected seeds [E, S, {len(names)}] of numbers, got {shown(seeds)}.") from None
     if np.ndim(seeds) != 3 or np.shape(seeds)[2] != len(names):
         raise ReconstructionError(f"expected seeds [E, S, {len(names)}], got shape {np.shape(seeds)}.")
-    for name, width in (spreads or {}).items():
-        if name not in names:
-            raise ReconstructionError(
-                f"seed_spreads: '{name}' is no parameter of the model; it has {', '.join(names)}."
-                + suggestion(name, names)
-            )
-        if not width >= 0:
-            raise ReconstructionError(f"seed_spreads.{name}: expected a width >= 0, got {width}.")
     copies = np.repeat(np.asarray(seeds, np.float64), count, axis=1)
     pairs = direction_pairs(names)
     for i, name in enumerate(names):
@@ -59,3 +63,16 @@ def smear(
         moved = origin + width * rng.normal(size=origin.shape)
         copies[..., zenith], copies[..., azimuth] = angles(moved)
     return np.concatenate([seeds, copies], axis=1)
+
+
+def check_spreads(spreads: Any, names: Sequence[str]) -> None:
+    """Raises ReconstructionError unless they are {parameter: width}, see `smear`."""
+    check_mapping(spreads, "seed_spreads", "{parameter: width}", ReconstructionError)
+    for name, width in spreads.items():
+        if name not in names:
+            raise ReconstructionError(
+                f"seed_spreads: '{name}' is no parameter of the model; it has {', '.join(names)}."
+                + suggestion(name, names)
+            )
+        if not is_number(width) or not 0 <= width < np.inf:
+            raise ReconstructionError(f"seed_spreads.{name}: expected a finite width >= 0, got {shown(width)}.")

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from evgen_jax.doors import check_event, check_hypothesis
+from evgen_jax.doors import check_event, check_hypothesis, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
-from evgen_jax.model import Model
+from evgen_jax.model import Model, check_model
 from evgen_jax.reconstruction.coordinates import direction_pairs
 from evgen_jax.reconstruction.evaluator import LogLikelihood
 from evgen_jax.reconstruction.refit import Refit, make_refit
 from evgen_jax.reconstruction.sphere import angle_between, angles, unit_vectors
 
+FINEST = 29
+"""Largest order of a pixel that 64 bits hold."""
 INTERESTING = 20.0
 """Pixels with 2 (best - log-likelihood) below this are divided: far beyond the 99.9 % contour (13.8)."""
 WAVES = 6
@@ -143,10 +145,20 @@ def make_sky_map(
       refit: instead of the one made from the model.
 
     Raises:
-      ReconstructionError: no direction in the hypothesis, or astropy-healpix is not installed.
+      ConfigError: no model.
+      ReconstructionError: orders or numbers that cannot be, no direction in the hypothesis, or astropy-healpix is not installed.
       HypothesisError, DataError: when the result is called with a best fit or an event of another model.
     """
     _check_healpix()
+    check_model(model)
+    for what, number in (("first_order", first_order), ("last_order", last_order)):
+        check_whole(number, 0, what, ReconstructionError)
+        if number > FINEST:
+            raise ReconstructionError(f"{what}: expected at most {FINEST}, got {number}.")
+    if last_order < first_order:
+        raise ReconstructionError(f"last_order: expected at least first_order ({first_order}), got {last_order}.")
+    for what, number in (("resolved", resolved), ("max_divided", max_divided)):
+        check_whole(number, 1, what, ReconstructionError)
     pairs = {model.parameter_names[z]: (z, a) for z, a in direction_pairs(model.parameter_names)}
     if not pairs:
         raise ReconstructionError(f"the hypothesis has no direction to map: {', '.join(model.parameter_names)}.")

@@ -123,7 +123,7 @@ def fit_von_mises_fisher(zenith: np.ndarray, azimuth: np.ndarray) -> VonMisesFis
     """Maximum-likelihood fit to directions [S], rad.
 
     Raises:
-      ReconstructionError: fewer than two different directions.
+      ReconstructionError: fewer than two different directions, or lists of different lengths or with NaN.
     """
     vectors = _checked(zenith, azimuth)
     mean = vectors.mean(axis=0)
@@ -138,7 +138,7 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
     """Axes from moments (Kent 1982), concentrations by maximum likelihood with the exact normalisation.
 
     Raises:
-      ReconstructionError: fewer than two different directions.
+      ReconstructionError: fewer than two different directions, or lists of different lengths or with NaN.
     """
     vectors = _checked(zenith, azimuth)
     mean = vectors.mean(axis=0)
@@ -170,7 +170,25 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
 
 
 def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    vectors = unit_vectors(np.asarray(zenith, np.float64), np.asarray(azimuth, np.float64))
+    try:
+        zenith, azimuth = np.asarray(zenith), np.asarray(azimuth)
+        if zenith.dtype.kind == "c" or azimuth.dtype.kind == "c":
+            raise TypeError
+        zenith, azimuth = zenith.astype(np.float64), azimuth.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ReconstructionError(
+            "expected zeniths and azimuths in rad, got something else than real numbers."
+        ) from None
+    if zenith.shape != azimuth.shape:
+        raise ReconstructionError(
+            f"expected as many zeniths as azimuths, got shapes {zenith.shape} and {azimuth.shape}. Give one of each per "
+            "direction."
+        )
+    if wrong := int(np.sum(~np.isfinite(zenith) | ~np.isfinite(azimuth))):
+        raise ReconstructionError(
+            f"expected finite zeniths and azimuths, got {wrong} of {zenith.size} that are not. Leave these directions out."
+        )
+    vectors = unit_vectors(zenith, azimuth)
     if vectors.ndim != 2 or len(vectors) < 2 or 1 - np.linalg.norm(vectors.mean(axis=0)) < NEARLY_A_POINT:
         raise ReconstructionError(
             f"expected zeniths and azimuths of at least two different directions, got shapes {np.shape(zenith)} and "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from evgen_jax import constants
-from evgen_jax.doors import check_events, check_hypothesis
+from evgen_jax.doors import check_events, check_hypothesis, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.model import Model
@@ -47,6 +47,7 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
         check_events(events, model.detector)
+        check_whole(count, 1, "count", ReconstructionError)
         if base is not None:
             check_hypothesis(base, model.parameter_names, "a base")
         seeds = np.empty((len(events), count, len(model.parameter_names)))

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from evgen_jax.detector import Detector
-from evgen_jax.doors import check_event, check_hypothesis
+from evgen_jax.doors import check_event, check_hypothesis, check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.event import Event
 from evgen_jax.light_yield import LightYield
@@ -89,7 +89,7 @@ def unfold_energies(
       chunk: cascades evaluated together.
 
     Raises:
-      ReconstructionError: no energies to unfold, a hypothesis that is not finite, or an event without usable pulses.
+      ReconstructionError: a setting that cannot be, no energies to unfold, a hypothesis that is not finite, or an event without usable pulses.
       HypothesisError, DataError: a hypothesis or an event of another model.
       ConfigError: for an ensemble.
     """
@@ -97,6 +97,10 @@ def unfold_energies(
     check_no_ensemble(model)
     check_event(event, model.detector)
     check_hypothesis(hypothesis, model.parameter_names)
+    check_not_negative(smoothness, "smoothness", ReconstructionError)
+    check_not_negative(pulse_width, "pulse_width", ReconstructionError)
+    check_whole(refreshes, 0, "refreshes", ReconstructionError)
+    check_whole(chunk, 1, "chunk", ReconstructionError)
     hypothesis = np.array(hypothesis, np.float64)
     if not np.all(np.isfinite(hypothesis)):
         raise ReconstructionError(
