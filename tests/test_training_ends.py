@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import full_disk
 
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import Batch, Position
@@ -298,3 +299,12 @@ def test_a_full_disk_is_told_with_the_directory(experiment, command, monkeypatch
 
 def test_errors_of_a_training_are_those_of_the_package():
     assert issubclass(Diverged, EvgenError) and Interrupted(signal.SIGTERM).exit_code == 143
+
+
+def test_metrics_on_a_full_disk_raise(tmp_path):
+    """And do not wait for a thread that writes them and has died of it."""
+    writer = MetricWriter(tmp_path, 0)
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        for step in range(100):
+            writer.write("train", step, **{f"value_{i}": 1.0 for i in range(50)})
+    writer.close()

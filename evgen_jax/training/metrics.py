@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.summary import scalar
 
 from evgen_jax.files import write_whole
 
@@ -22,15 +25,18 @@ class MetricWriter:
         kept = [line for line in read_metrics(directory) if line["step"] <= first_step]
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
-        self._board = SummaryWriter(str(directory / "tensorboard"))
+        (directory / "tensorboard").mkdir(parents=True, exist_ok=True)
+        # Written here and not in tensorboardX's thread: where that dies of a full disk, a run would wait for it for ever.
+        self._board = EventsWriter(str(directory / "tensorboard" / "events"))
 
     def write(self, kind: str, step: int, **values: float) -> None:
         self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
         for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)
+            self._board.write_event(Event(wall_time=time.time(), step=step, summary=scalar(f"{kind}/{name}", value)))
 
     def flush(self) -> None:
         self._file.flush()
+        self._board.flush()
 
     def close(self) -> None:
         self._file.close()
