@@ -20,11 +20,15 @@ def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> N
     """Options of a command add to those of the group before it."""
     if not value:
         return
-    meta = context.find_root().meta
     level = QUIET if parameter.name == "quiet" else int(value)
-    if level * meta.get(KEY, NORMAL) < 0:
+    if level * context.find_root().meta.get(KEY, NORMAL) < 0:
         raise click.UsageError("-v says more, -q says less; give one of them.", context)
-    meta[KEY] = level
+    choose_verbosity(context, level)
+
+
+def choose_verbosity(context: click.Context, level: int) -> None:
+    """Sets how much is said, here and in the processes that a command starts later."""
+    context.find_root().meta[KEY] = level
     set_verbosity(level)
 
 

@@ -18,7 +18,6 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
     from evgen_jax.detector import geometry_fingerprint
     from evgen_jax.experiment import experiment_detector
 
-    geometry = experiment.detector_settings.get("geometry")
     if "detector_settings" not in experiment.model_fields_set:
         return
     try:
@@ -28,7 +27,7 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
     if geometry_fingerprint(named) != geometry_fingerprint(own):
         LOGGER.warning(
             "%s: detector_settings.geometry: '%s' is not the detector '%s' of the model, which counts.",
-            ", ".join(config), geometry, own.name,
+            ", ".join(config), experiment.detector_settings.get("geometry"), own.name,
         )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import click
 
-from evgen_jax.cli.commands import KEY
-from evgen_jax.cli.logging import DEBUG, NORMAL, VERBOSE, set_verbosity
+from evgen_jax.cli.commands import choose_verbosity
+from evgen_jax.cli.logging import DEBUG, NORMAL, VERBOSE
 from evgen_jax.errors import ConfigError
 
 
@@ -32,9 +32,7 @@ def limit_threads(number: int) -> None:
 def _set_level(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     """The last of -v, -q and --log_level counts."""
     if value:
-        level = {"DEBUG": DEBUG, "INFO": VERBOSE, "WARNING": NORMAL}[value.upper()]
-        context.find_root().meta[KEY] = level
-        set_verbosity(level)
+        choose_verbosity(context, {"DEBUG": DEBUG, "INFO": VERBOSE, "WARNING": NORMAL}[value.upper()])
 
 
 def log_level(function: Callable) -> Callable:
