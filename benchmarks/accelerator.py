@@ -17,10 +17,10 @@ from common import NETWORKS, build_network, machine
 from toy_events import cascades, load
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
-from evgen_jax.event import Event, stack_events
-from evgen_jax.multi_sources.multi_source import with_precision
-from evgen_jax.simulation import EventSampler
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.light.superposition import with_precision
+from evgen_jax.measurement.event import Event, stack_events
+from evgen_jax.simulation.simulate import EventSampler
 
 
 def values_and_gradients(model: eg.Model, events: Event, truth: np.ndarray, device: Any, dtype: type):

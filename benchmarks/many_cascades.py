@@ -15,10 +15,10 @@ import numpy as np
 from common import HYPOTHESIS, build_network, floor_seconds, machine, network_flops, peak_memory
 
 from evgen_jax import Event, Model, approximate, make_log_likelihood, make_sampler
-from evgen_jax.multi_sources.finite_track import finite_track
-from evgen_jax.multi_sources.independent import independent_multi_source
-from evgen_jax.packing import build_event
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.sources.composite.finite_track import finite_track
+from evgen_jax.sources.composite.independent import independent_multi_source
 
 ENERGY = 2e3
 """GeV, of all losses together: some thousand pulses with fresh weights."""

@@ -20,10 +20,10 @@ from reconstruction import timed, toy
 from scipy import optimize
 
 import evgen_jax as eg
-from evgen_jax.model import make_log_likelihood
-from evgen_jax.reconstruction.evaluator import batches, shape_of, stacked
-from evgen_jax.reconstruction.fit import Fitter, make_fitter
-from evgen_jax.reconstruction.seeds import smear
+from evgen_jax.model.model import make_log_likelihood
+from evgen_jax.reconstruction.fit.evaluator import batches, shape_of, stacked
+from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
+from evgen_jax.reconstruction.starts.smear import smear
 
 SMEARED = {
     "15 m, 12 deg": {"x": 15.0, "y": 15.0, "z": 15.0, "zenith": np.radians(12), "energy": 0.3, "time": 30.0},

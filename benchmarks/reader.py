@@ -17,7 +17,7 @@ from evgen_jax.data.batches import BatchStream
 from evgen_jax.data.labels import CASCADE
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.data.writer import write_events
-from evgen_jax.detector import load_detector
+from evgen_jax.measurement.detector import load_detector
 from evgen_jax.training.step import init_state, make_train_step
 
 EVENTS, FILES, PULSES, BATCH = 2000, 4, 762, 32

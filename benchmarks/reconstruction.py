@@ -15,12 +15,12 @@ from common import machine
 from toy_events import cascades, draw, load, smeared
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
-from evgen_jax.reconstruction.evaluator import grouped_by_shape
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.merged_pulses import merge_pulses
-from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
-from evgen_jax.reconstruction.sky_map import make_sky_map
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.measurement.merging import merge_pulses
+from evgen_jax.reconstruction.fit.evaluator import grouped_by_shape
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
+from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 
 PULSE_WIDTH, PULSE_GROWTH = 1.0, 0.1
 """Pulses of a DOM closer than this (ns), and a share of the time since its first, are merged where minima are compared."""

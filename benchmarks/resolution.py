@@ -17,12 +17,12 @@ from common import machine
 from toy_events import cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
-from evgen_jax.model import make_loss_parts
-from evgen_jax.reconstruction.covariance import make_score_products
-from evgen_jax.reconstruction.evaluator import batches, each_lane
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.merged_pulses import merge_pulses
-from evgen_jax.reconstruction.other_directions import refit_directions
+from evgen_jax.measurement.merging import merge_pulses
+from evgen_jax.model.model import make_loss_parts
+from evgen_jax.reconstruction.fit.covariance import make_score_products
+from evgen_jax.reconstruction.fit.evaluator import batches, each_lane
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.starts.directions import refit_directions
 
 DRAWS, ENOUGH = (2, 12), 20_000
 """Events per truth for its Fisher information: as many as have `ENOUGH` pulses together, within these limits."""

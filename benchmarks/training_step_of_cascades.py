@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import optax
 from common import batch_of, build_network, machine, synthetic_event
 
-from evgen_jax.model import Model
-from evgen_jax.multi_sources.starting import starting_cascades
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.model.model import Model
+from evgen_jax.sources.composite.starting import starting_cascades
 from evgen_jax.training.step import init_state, make_train_step
 
 BATCH, PULSES = 32, 762

@@ -12,12 +12,12 @@ import jax
 import numpy as np
 from common import machine, peak_memory
 
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.detector import load_detector
-from evgen_jax.hypotheses import draw_hypotheses
+from evgen_jax.measurement.detector import load_detector
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.simulation import EventSampler
+from evgen_jax.simulation.draw import draw_hypotheses
+from evgen_jax.simulation.simulate import EventSampler
 
 READOUT = (0.0, 20000.0)
 LENGTH = 1000.0

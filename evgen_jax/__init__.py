@@ -2,16 +2,16 @@
 
 from flax.linen import compact
 
-from evgen_jax.approximation import Approximation, approximate
+from evgen_jax.approximation.approximate import Approximation, approximate
+from evgen_jax.building.directory import load_model, save_model
 from evgen_jax.building.zoo import register_source
-from evgen_jax.detector import Detector, load_detector
 from evgen_jax.errors import EvgenError
-from evgen_jax.event import Event, stack_events
-from evgen_jax.light_yield import LightYield
-from evgen_jax.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
-from evgen_jax.model_directory import load_model, save_model
-from evgen_jax.reconstruction.fit import reconstruct
-from evgen_jax.reconstruction.result import FitResult
+from evgen_jax.light.light_yield import LightYield
+from evgen_jax.measurement.detector import Detector, load_detector
+from evgen_jax.measurement.event import Event, stack_events
+from evgen_jax.model.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
+from evgen_jax.reconstruction.fit.fit import reconstruct
+from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.sources.linen_source import LinenSource
 from evgen_jax.version import __version__
 

@@ -18,15 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 import yaml
 
-from evgen_jax.analytic_model import analytic_counterpart, analytic_model
+from evgen_jax.building.analytic import analytic_counterpart, analytic_model
+from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.building.model import build_source
+from evgen_jax.cli.demo import train_on_simulation
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders.spline import rational_quadratic_spline
-from evgen_jax.demo import train_on_simulation
-from evgen_jax.experiment import build_model, open_stream
-from evgen_jax.likelihood_gap import likelihood_gap
-from evgen_jax.parameters import kind_of
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.simulation.likelihood_gap import likelihood_gap
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.run import manager_directory

@@ -19,12 +19,12 @@ from evgen_jax.cli.reference_options import log_level, num_threads, reco_config_
 @num_threads
 def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None) -> None:
     """Fit the test files of CONFIG with the model as it is trained so far."""
+    from evgen_jax.building.experiment import iterator
     from evgen_jax.config.validate import load_members
     from evgen_jax.errors import ConfigError
-    from evgen_jax.experiment import iterator
-    from evgen_jax.export import with_fit_of
-    from evgen_jax.model import make_ensemble
-    from evgen_jax.reconstruction.program import reconstruct_files
+    from evgen_jax.model.model import make_ensemble
+    from evgen_jax.reconstruction.run.program import reconstruct_files
+    from evgen_jax.training.export import with_fit_of
     from evgen_jax.training.restore import trained_model
 
     members = load_members(config)

@@ -10,16 +10,16 @@ import numpy as np
 import optax
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
-from evgen_jax.hypotheses import draw_hypotheses
-from evgen_jax.layers import NetworkShape
-from evgen_jax.multi_sources.independent import independent_multi_source
-from evgen_jax.simulation import EventSampler
-from evgen_jax.sources.cascade import PARAMETERS, CascadeGeometry
-from evgen_jax.sources.learned import LearnedOptions, LearnedSource
-from evgen_jax.sources.noise import NoiseSource
-from evgen_jax.trafo import fit_trafo
+from evgen_jax.hypothesis.trafo import fit_trafo
+from evgen_jax.simulation.draw import draw_hypotheses
+from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.sources.composite.independent import independent_multi_source
+from evgen_jax.sources.learned.cascade import PARAMETERS, CascadeGeometry
+from evgen_jax.sources.learned.learned import LearnedOptions, LearnedSource
+from evgen_jax.sources.learned.network import NetworkShape
+from evgen_jax.sources.learned.noise import NoiseSource
 from evgen_jax.training.step import init_state, make_train_step
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 1000

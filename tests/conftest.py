@@ -20,11 +20,11 @@ import jax
 import numpy as np
 import pytest
 
+from evgen_jax.building.experiment import create_trafo
 from evgen_jax.cli.main import main
 from evgen_jax.config.validate import load_config
-from evgen_jax.detector import Detector, load_detector
-from evgen_jax.experiment import create_trafo
-from evgen_jax.simulation import simulate
+from evgen_jax.measurement.detector import Detector, load_detector
+from evgen_jax.simulation.simulate import simulate
 
 CONFIG = Path(__file__).parent / "small.yaml"
 

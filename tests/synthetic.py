@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evgen_jax.geometry import sphere_point
-from evgen_jax.light_yield import LightYield
-from evgen_jax.likelihood import Loss, LossTerm
-from evgen_jax.model import Model
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.light_yield import LightYield
+from evgen_jax.model.likelihood import Loss, LossTerm
+from evgen_jax.model.model import Model
+from evgen_jax.physics.geometry import sphere_point
 
 MEAN = np.array([10.0, -20.0, 30.0, 1.0, 4.0, 999.0, 9900.0])
 WIDTH = np.array([2.0, 3.0, 4.0, np.nan, np.nan, 0.1, 5.0])

@@ -7,16 +7,16 @@ import pytest
 from zoo import ANALYTIC, CASCADE, NOISE, section
 
 import evgen_jax as eg
-from evgen_jax.approximation import step_sizes
+from evgen_jax.approximation.approximate import step_sizes
+from evgen_jax.approximation.grouped import group_cascades, group_sources, merge
+from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import HypothesisError, ReconstructionError
-from evgen_jax.model import Model, make_log_likelihood
-from evgen_jax.multi_sources.grouped import group_cascades, group_sources, merge
-from evgen_jax.multi_sources.near_and_far import NearAndFar, choose_doms, part_of_variables
-from evgen_jax.packing import build_event
-from evgen_jax.parameters import kind_of
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.model.model import Model, make_log_likelihood
 
 NUMBER = 200
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import evgen_jax as eg
+from evgen_jax.building.experiment import build_model
 from evgen_jax.config.validate import load_config
-from evgen_jax.experiment import build_model
 from evgen_jax.sources.linen_source import empty_event
 
 

@@ -156,9 +156,9 @@ def test_wrong_arguments(command, exported, tmp_path):
 
 def test_a_training_run_serves_as_load_dir(exported, command, tmp_path, caplog):
     """The latest checkpoint, whole or a part; as the model of a command it is told how to export it."""
+    from evgen_jax.building.directory import load_model
+    from evgen_jax.building.experiment import load_part
     from evgen_jax.errors import EvgenError
-    from evgen_jax.experiment import load_part
-    from evgen_jax.model_directory import load_model
 
     run, part = exported / "training", load_model(exported / "exported" / "cascade")
     for path in (run / "cascade", run / "models_0000" / "cascade", exported / "exported" / "models_0000" / "cascade"):
@@ -218,10 +218,10 @@ print(logging.getLogger("evgen_jax").level, sum("XLAEigen" in name for name in n
 
 def test_several_configurations_are_exported_as_an_ensemble(exported, command, tmp_path):
     """And loaded as one; -r brings other settings of the fit."""
+    from evgen_jax.building.directory import load_model
     from evgen_jax.errors import EvgenError
-    from evgen_jax.model import Ensemble
-    from evgen_jax.model_directory import load_model
-    from evgen_jax.reconstruction.workers import load_models
+    from evgen_jax.model.model import Ensemble
+    from evgen_jax.reconstruction.run.workers import load_models
 
     first, second = exported / "config.yaml", tmp_path / "second.yaml"
     shutil.copytree(exported / "training", tmp_path / "training")
@@ -434,7 +434,7 @@ def test_workers_end_with_a_parent_that_is_killed():
 import multiprocessing, threading, time
 from functools import partial
 from pathlib import Path
-from evgen_jax.reconstruction.workers import Recipe, in_processes
+from evgen_jax.reconstruction.run.workers import Recipe, in_processes
 def tell():
     while len(multiprocessing.active_children()) < 2:
         time.sleep(0.05)

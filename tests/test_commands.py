@@ -12,10 +12,10 @@ from evgen_jax import extras, main_guard, progress
 from evgen_jax.cli.logging import DEBUG, NORMAL, QUIET, VERBOSE, set_verbosity
 from evgen_jax.cli.main import cli
 from evgen_jax.errors import ConfigError
-from evgen_jax.event_report import ReportSettings
 from evgen_jax.files import check_writable
 from evgen_jax.progress import Bar, counted_blocks, done, is_quiet, stage
-from evgen_jax.report import report_file
+from evgen_jax.report.file import report_file
+from evgen_jax.report.page import ReportSettings
 
 ARGUMENTS = {
     "create-trafo": ["x.yaml"], "train": ["x.yaml"], "export": ["x.yaml", "-o", "d"], "simulate": ["x.yaml", "-o", "d"],

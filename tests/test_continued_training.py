@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
+from evgen_jax.building.directory import load_model
+from evgen_jax.building.experiment import build_model
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import CheckpointError
-from evgen_jax.experiment import build_model
-from evgen_jax.model_directory import load_model
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer

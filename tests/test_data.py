@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from conftest import full_disk
 
+from evgen_jax.building.experiment import open_stream
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import BatchStream, Position, files_as_given, find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import ConfigError, DataError, TrafoError
-from evgen_jax.event import Event
-from evgen_jax.experiment import open_stream
-from evgen_jax.trafo import fit_trafo, load_trafo
+from evgen_jax.hypothesis.trafo import fit_trafo, load_trafo
+from evgen_jax.measurement.event import Event
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from evgen_jax.detector import EMBEDDED_FINGERPRINT, fingerprint, load_detector
 from evgen_jax.errors import DetectorError
+from evgen_jax.measurement.detector import EMBEDDED_FINGERPRINT, fingerprint, load_detector
 
 
 def test_the_embedded_table():

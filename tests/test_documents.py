@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import evgen_jax as eg
+from evgen_jax.building.directory import save_model
+from evgen_jax.building.experiment import build_model
 from evgen_jax.cli.main import cli
 from evgen_jax.config.validate import load_config
-from evgen_jax.experiment import build_model
-from evgen_jax.model_directory import save_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

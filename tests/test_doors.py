@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
-from evgen_jax.doors import check_variables
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
-from evgen_jax.event import stack_events
-from evgen_jax.model import make_dom_expectation, make_ensemble, make_loss_parts, make_sampler
-from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
-from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.evaluator import Evaluator
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.global_search import global_search
-from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
-from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
-from evgen_jax.reconstruction.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.prior_density import make_prior, prior_limits
-from evgen_jax.reconstruction.profile import scan_profile
-from evgen_jax.reconstruction.seeds import smear
-from evgen_jax.reconstruction.sky_map import make_sky_map
-from evgen_jax.reconstruction.sphere import fit_kent, fit_von_mises_fisher
-from evgen_jax.reconstruction.starts import make_starts
+from evgen_jax.measurement.event import stack_events
+from evgen_jax.model.doors import check_variables
+from evgen_jax.model.model import make_dom_expectation, make_ensemble, make_loss_parts, make_sampler
+from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
+from evgen_jax.reconstruction.fit.coordinates import make_coordinates
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
+from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
+from evgen_jax.reconstruction.starts.global_search import global_search
+from evgen_jax.reconstruction.starts.pulses import make_starts
+from evgen_jax.reconstruction.starts.smear import smear
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
+from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
+from evgen_jax.reconstruction.uncertainty.profile import scan_profile
+from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.sources.linen_source import empty_event
 

@@ -10,18 +10,18 @@ from synthetic import lamp_model
 
 import evgen_jax as eg
 from evgen_jax.errors import ConfigError
-from evgen_jax.model import make_ensemble
-from evgen_jax.packing import build_event
-from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
-from evgen_jax.reconstruction.posterior import posterior_density
-from evgen_jax.reconstruction.prior_density import make_prior
-from evgen_jax.reconstruction.profile import scan_profile
-from evgen_jax.reconstruction.sampling_space import SamplingSpace
-from evgen_jax.reconstruction.sky_map import make_sky_map
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.model.model import make_ensemble
+from evgen_jax.reconstruction.fit.coordinates import make_coordinates
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.uncertainty.posterior import posterior_density
+from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
+from evgen_jax.reconstruction.uncertainty.profile import scan_profile
+from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace
+from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.simulation import EventSampler
+from evgen_jax.simulation.simulate import EventSampler
 
 BEST = np.array([1.5, 1.0, 0.9, 2.0])
 FREE = {"Absorption": False}

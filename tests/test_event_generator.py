@@ -13,19 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evgen_jax.analytic_model import analytic_counterpart
+from evgen_jax.building.analytic import analytic_counterpart
+from evgen_jax.building.directory import save_model
+from evgen_jax.building.experiment import create_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, label_names
-from evgen_jax.detector import load_detector
-from evgen_jax.experiment import create_trafo
-from evgen_jax.model import Model
-from evgen_jax.model_directory import save_model
-from evgen_jax.parameters import kind_of
-from evgen_jax.simulation import simulate
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import load_detector
+from evgen_jax.model.model import Model
+from evgen_jax.simulation.simulate import simulate
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.run import manager_directory, train

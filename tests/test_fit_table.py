@@ -14,13 +14,13 @@ from evgen_jax.data.tables import TableFile
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import DataError, ReconstructionError
-from evgen_jax.reconstruction.covariance import Covariance
-from evgen_jax.reconstruction.covariance_columns import FEW, covariance_labels, covariance_units, unpack_covariance
-from evgen_jax.reconstruction.file_fit import covariance_places
-from evgen_jax.reconstruction.reference_columns import reference_units, with_reference_names
-from evgen_jax.reconstruction.result import Diagnostics, FitResult
-from evgen_jax.reconstruction.table import fill
-from evgen_jax.reconstruction.table_file import check_output, notes_beside, read_table, write_table
+from evgen_jax.reconstruction.fit.covariance import Covariance
+from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labels, covariance_units, unpack_covariance
+from evgen_jax.reconstruction.run.file_fit import covariance_places
+from evgen_jax.reconstruction.run.reference_columns import reference_units, with_reference_names
+from evgen_jax.reconstruction.run.table import fill
+from evgen_jax.reconstruction.run.table_file import check_output, notes_beside, read_table, write_table
 
 NAMES = ("cascade_x", "cascade_zenith", "cascade_azimuth", "cascade_energy")
 LOG = (False, False, False, True)

@@ -5,8 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evgen_jax.acceptance import angular_acceptance
-from evgen_jax.geometry import flight_direction, opening_angle, origin_angles, shift_to_shower_maximum, shower_maximum
+from evgen_jax.physics.acceptance import angular_acceptance
+from evgen_jax.physics.geometry import (
+    flight_direction,
+    opening_angle,
+    origin_angles,
+    shift_to_shower_maximum,
+    shower_maximum,
+)
 
 pytestmark = pytest.mark.usefixtures("x64")
 

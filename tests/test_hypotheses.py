@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 from conftest import write_config
 
-from evgen_jax import simulation
-from evgen_jax.analytic_model import analytic_counterpart, analytic_model
+from evgen_jax.building.analytic import analytic_counterpart, analytic_model
+from evgen_jax.building.experiment import create_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError, DataError
-from evgen_jax.experiment import create_trafo
-from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges, smeared_seeds
-from evgen_jax.muon import IONISATION, RADIATION, energy_after
-from evgen_jax.parameters import column_names
-from evgen_jax.plots.event import expectation
-from evgen_jax.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
+from evgen_jax.hypothesis.parameters import column_names
+from evgen_jax.hypothesis.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
+from evgen_jax.hypothesis.time_anchor import counted_from_readout
+from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.simulation import EventSampler, simulate
-from evgen_jax.time_anchor import counted_from_readout
+from evgen_jax.report.plots.event import expectation
+from evgen_jax.simulation import simulate as simulation
+from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
+from evgen_jax.simulation.simulate import EventSampler, simulate
 from evgen_jax.training.run import train
 
 TRACK = tuple(f"track_{p}" for p in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth"))

@@ -8,6 +8,7 @@ import pytest
 from zoo import CASCADE, CHARGE, NOISE, TIME, TRACK, section
 
 from evgen_jax.building.decoders import build_decoder
+from evgen_jax.building.directory import load_model
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source
 from evgen_jax.config import records
@@ -15,8 +16,7 @@ from evgen_jax.config.keys import ACTS, KEYS, WHEN_FITTED, check_keys
 from evgen_jax.config.records import DecoderSettings, ExperimentConfig, LossSettings, ModelSettings, Record
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError
-from evgen_jax.model_directory import load_model
-from evgen_jax.reconstruction.program import NOT_COMPUTED
+from evgen_jax.reconstruction.run.program import NOT_COMPUTED
 
 ALL = [c for c in vars(records).values() if isinstance(c, type) and issubclass(c, Record) and c is not Record]
 BASE = {

@@ -8,17 +8,17 @@ import pytest
 from scipy.integrate import quad
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.building.experiment import build_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders import FAMILIES, Decoder
-from evgen_jax.experiment import build_model
-from evgen_jax.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
-from evgen_jax.multi_sources.independent import independent_multi_source
-from evgen_jax.packing import build_event
-from evgen_jax.sources.analytic import AnalyticCascadeSource
-from evgen_jax.sources.noise import NoiseSource
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.model.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
+from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource
+from evgen_jax.sources.composite.independent import independent_multi_source
+from evgen_jax.sources.learned.noise import NoiseSource
 
 HYPOTHESIS = np.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0], np.float32)
 
@@ -114,7 +114,7 @@ def test_more_padding_and_another_order_of_pulses_change_nothing(model, oracle):
     event = simulated(oracle, windows=3)
     function = jax.jit(eg.make_log_likelihood(model))
     value = function(model.variables, HYPOTHESIS, event)
-    from evgen_jax.event import repad
+    from evgen_jax.measurement.event import repad
 
     longer = repad(event, event.pulses.charge.shape[0] * 2, event.active.shape[0] * 2, event.windows.start.shape[0] * 2)
     np.testing.assert_allclose(function(model.variables, HYPOTHESIS, longer), value, rtol=1e-6)
@@ -175,7 +175,7 @@ def test_exclusion_windows_are_exact_for_a_sum_of_sources(oracle, x64):
     for w in range(2):
         d = int(event.active[event.windows.slot[w]])
         low, high = float(event.windows.start[w]), float(event.windows.stop[w])
-        from evgen_jax.model import _probe
+        from evgen_jax.model.model import _probe
 
         probe = _probe(108, jnp.zeros(108), (0.0, 20000.0))
 

@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from evgen_jax.analytic_model import analytic_model
-from evgen_jax.model import make_log_likelihood, make_loss_parts
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.limited_charge import is_bright, make_limited_log_likelihood, with_fewer_pulses
-from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
-from evgen_jax.simulation import EventSampler
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.model.model import make_log_likelihood, make_loss_parts
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.fit.limited_charge import is_bright, make_limited_log_likelihood, with_fewer_pulses
+from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
+from evgen_jax.simulation.simulate import EventSampler
 
 BRIGHT = np.array([[114.0, 3.0, -66.0, 1.1, 2.0, 3e3, 9900.0]])
 DIM = np.array([[60.0, 50.0, -20.0, 1.1, 2.0, 1e3, 9900.0]])

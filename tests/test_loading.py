@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from zoo import CASCADE, NOISE, section
 
+from evgen_jax.building.directory import load_model, save_model
+from evgen_jax.building.experiment import build_model, create_trafo, experiment_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ConfigError, EvgenError, TrafoError
-from evgen_jax.experiment import build_model, create_trafo, experiment_trafo
-from evgen_jax.model import Model
-from evgen_jax.model_directory import load_model, save_model
-from evgen_jax.trafo import Trafo, load_trafo, same_roles
+from evgen_jax.hypothesis.trafo import Trafo, load_trafo, same_roles
+from evgen_jax.model.model import Model
 
 ALONE = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
 AS_PART = tuple(f"cascade_{name}" for name in ALONE)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import CONFIG
 
+from evgen_jax.building.experiment import hypothesis_names
 from evgen_jax.building.learned import identity_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
@@ -15,10 +16,9 @@ from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, time_columns
 from evgen_jax.errors import EvgenError
-from evgen_jax.experiment import hypothesis_names
-from evgen_jax.hypotheses import parameter_ranges
-from evgen_jax.model import Model
-from evgen_jax.reconstruction.file_fit import make_configured_fitter, make_seed_reader
+from evgen_jax.model.model import Model
+from evgen_jax.reconstruction.run.file_fit import make_configured_fitter, make_seed_reader
+from evgen_jax.simulation.draw import parameter_ranges
 from evgen_jax.training.optimizer import build_optimizer
 
 ODD = (

@@ -41,7 +41,7 @@ import runpy, jax, evgen_jax as eg
 runpy.run_path({str(own)!r})
 from evgen_jax.building.model import build_source
 from evgen_jax.config.validate import load_config
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
 config = load_config({str(config)!r})
 source, _ = build_source(config.model_settings)
 detector = eg.load_detector({str(tmp_path / "detector.csv")!r})

@@ -11,20 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evgen_jax.acceptance import ACCEPTANCES
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import DecoderSettings, ModelSettings
-from evgen_jax.constants import CHARGE_FLOOR
 from evgen_jax.decoders import FAMILIES, Decoder
-from evgen_jax.detector import load_detector
-from evgen_jax.event import repad
-from evgen_jax.geometry import shower_maximum
-from evgen_jax.likelihood import TERMS, TermOptions, floored, log_charge_probability, pulse_cdf, pulse_pdf
-from evgen_jax.packing import build_event
-from evgen_jax.sources.noise import NoiseSource
-from evgen_jax.sources.track import PARAMETERS
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import load_detector
+from evgen_jax.measurement.event import repad
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.model.likelihood import TERMS, TermOptions, floored, log_charge_probability, pulse_cdf, pulse_pdf
+from evgen_jax.physics.acceptance import ACCEPTANCES
+from evgen_jax.physics.constants import CHARGE_FLOOR
+from evgen_jax.physics.geometry import shower_maximum
+from evgen_jax.sources.learned.noise import NoiseSource
+from evgen_jax.sources.learned.track import PARAMETERS
 
 COMPACT = Path(__file__).parent / "reference"
 COMPLETE = Path(__file__).parent.parent.parent / "shared" / "reference"

@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 from zoo import learned
 
-from evgen_jax.acceptance import BASELINE, acceptance_table, angular_acceptance, tabulated_acceptance
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ClassSettings, ModelSettings
 from evgen_jax.decoders import FAMILIES, Decoder, ValueRange
 from evgen_jax.decoders.negative_binomial import log_probability
-from evgen_jax.detector import load_detector
 from evgen_jax.errors import ConfigError
-from evgen_jax.geometry import flight_direction, opening_angle, origin_angles, shift_to_shower_maximum, shower_maximum
+from evgen_jax.measurement.detector import load_detector
 from evgen_jax.numerics import safe_log
+from evgen_jax.physics.acceptance import BASELINE, acceptance_table, angular_acceptance, tabulated_acceptance
+from evgen_jax.physics.geometry import (
+    flight_direction,
+    opening_angle,
+    origin_angles,
+    shift_to_shower_maximum,
+    shower_maximum,
+)
 from evgen_jax.sources.linen_source import empty_event
 from evgen_jax.training.schedules import build_schedule
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
-from evgen_jax.model import make_log_likelihood
-from evgen_jax.reconstruction.capped_density import LARGEST, capped
-from evgen_jax.reconstruction.fit import make_fitter
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.model.model import make_log_likelihood
+from evgen_jax.reconstruction.fit.capped_density import LARGEST, capped
+from evgen_jax.reconstruction.fit.fit import make_fitter
 
 
 def test_densities_stay_below_the_largest_and_small_ones_are_as_they_are():

@@ -7,14 +7,14 @@ import h5py
 import numpy as np
 import pytest
 
+from evgen_jax.building.experiment import create_trafo, open_stream, trafo_iterator
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.errors import ConfigError, DataError
-from evgen_jax.experiment import create_trafo, open_stream, trafo_iterator
-from evgen_jax.simulation import simulate
-from evgen_jax.simulation_record import check_record, tell_dark_events, tell_far_ranges
-from evgen_jax.trafo import load_trafo, read_origin
+from evgen_jax.hypothesis.trafo import load_trafo, read_origin
+from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
+from evgen_jax.simulation.simulate import simulate
 from evgen_jax.training.data_check import check_data
 from evgen_jax.training.validation import read_validation_set
 

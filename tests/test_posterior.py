@@ -7,17 +7,17 @@ import pytest
 from scipy import stats
 from synthetic import KAPPA, MEAN, WIDTH, around_a_direction, lamp_model
 
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.event_report import posterior_notes
-from evgen_jax.model import make_log_likelihood
-from evgen_jax.packing import build_event
-from evgen_jax.priors import GaussianPrior
-from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.posterior import Posterior, make_posterior_sampler, posterior_density
-from evgen_jax.reconstruction.prior_density import make_prior, prior_limits, prior_of_loss
-from evgen_jax.reconstruction.sampling_space import SamplingSpace, make_log_posterior
-from evgen_jax.reconstruction.sphere import fit_von_mises_fisher, unit_vectors
+from evgen_jax.hypothesis.priors import GaussianPrior
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.model.model import make_log_likelihood
+from evgen_jax.physics.sphere import fit_von_mises_fisher, unit_vectors
+from evgen_jax.reconstruction.fit.coordinates import make_coordinates
+from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler, posterior_density
+from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits, prior_of_loss
+from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace, make_log_posterior
+from evgen_jax.report.page import posterior_notes
 from evgen_jax.sources.linen_source import empty_event
 
 PRIORS = {

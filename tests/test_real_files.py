@@ -10,9 +10,9 @@ import pytest
 
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.detector import load_detector
-from evgen_jax.reconstruction.covariance import to_physical
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import load_detector
+from evgen_jax.reconstruction.fit.covariance import to_physical
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason="needs the experiment's files")]

@@ -9,24 +9,24 @@ import pytest
 from conftest import write_config
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.building.experiment import build_model
 from evgen_jax.building.losses import build_loss
 from evgen_jax.config.records import LossSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.experiment import build_model
-from evgen_jax.geometry import flight_direction
-from evgen_jax.model import make_log_likelihood, make_loss_parts
-from evgen_jax.multi_sources.multi_source import with_precision
+from evgen_jax.light.superposition import with_precision
+from evgen_jax.model.model import make_log_likelihood, make_loss_parts
+from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction import evaluator as evaluator_module
 from evgen_jax.reconstruction import minimiser
 from evgen_jax.reconstruction import precise_where_lit as precise_module
-from evgen_jax.reconstruction.coordinates import make_coordinates
-from evgen_jax.reconstruction.covariance import covariance_of, inverse_of_hessian, to_physical
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.minimiser import CONVERGED, LEFT_BEHIND, LIMIT, NOT_FINITE, minimise
-from evgen_jax.reconstruction.seeds import smear
-from evgen_jax.simulation import EventSampler
+from evgen_jax.reconstruction.fit.coordinates import make_coordinates
+from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.fit.minimiser import CONVERGED, LEFT_BEHIND, LIMIT, NOT_FINITE, minimise
+from evgen_jax.reconstruction.starts.smear import smear
+from evgen_jax.simulation.simulate import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2000.0, 10050.0],

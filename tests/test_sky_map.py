@@ -6,13 +6,9 @@ import pytest
 from scipy import stats
 from synthetic import KAPPA, MEAN, PULL, WIDTH, around_a_direction
 
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.reconstruction.profile import scan_profile
-from evgen_jax.reconstruction.refit import FAR, make_refit
-from evgen_jax.reconstruction.sky_file import write_sky_map
-from evgen_jax.reconstruction.sky_map import make_sky_map
-from evgen_jax.reconstruction.sphere import (
+from evgen_jax.physics.sphere import (
     Kent,
     VonMisesFisher,
     angle_between,
@@ -21,6 +17,10 @@ from evgen_jax.reconstruction.sphere import (
     fit_von_mises_fisher,
     unit_vectors,
 )
+from evgen_jax.reconstruction.fit.refit import FAR, make_refit
+from evgen_jax.reconstruction.uncertainty.profile import scan_profile
+from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
+from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 from evgen_jax.sources.linen_source import empty_event
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from evgen_jax.reconstruction.sphere import Kent, angles, fit_kent, fit_von_mises_fisher, log_kent_norm, unit_vectors
+from evgen_jax.physics.sphere import Kent, angles, fit_kent, fit_von_mises_fisher, log_kent_norm, unit_vectors
 
 CENTRE = unit_vectors(0.7, 1.0)
 LONG = np.cross(CENTRE, [0.3, 0.5, 0.8]) / np.linalg.norm(np.cross(CENTRE, [0.3, 0.5, 0.8]))

@@ -6,22 +6,22 @@ import jax
 import numpy as np
 import pytest
 
-from evgen_jax.analytic_model import analytic_model
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
-from evgen_jax.event_report import ReportSettings, report_event
-from evgen_jax.model import make_dom_expectation, make_ensemble
-from evgen_jax.packing import build_event
-from evgen_jax.reconstruction.clusters import cluster_seed, find_clusters
-from evgen_jax.reconstruction.file_fit import _far_away
-from evgen_jax.reconstruction.fit import make_fitter
-from evgen_jax.reconstruction.global_search import global_search
-from evgen_jax.reconstruction.goodness_of_fit import make_goodness_of_fit
-from evgen_jax.reconstruction.other_directions import fit_without_seeds, refit_directions
-from evgen_jax.reconstruction.sphere import angle_between, unit_vectors
-from evgen_jax.reconstruction.starts import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
-from evgen_jax.reconstruction.usable_pulses import is_dark, usable_pulses
-from evgen_jax.simulation import EventSampler
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
+from evgen_jax.model.model import make_dom_expectation, make_ensemble
+from evgen_jax.physics.sphere import angle_between, unit_vectors
+from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.run.file_fit import _far_away
+from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
+from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
+from evgen_jax.reconstruction.starts.global_search import global_search
+from evgen_jax.reconstruction.starts.pulses import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.report.page import ReportSettings, report_event
+from evgen_jax.simulation.simulate import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2500.0, 10050.0]])
@@ -146,7 +146,7 @@ def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_
     log_likelihood = make_fitter(ensemble).evaluator
     alone = fitter.evaluator
     start = alone.start(TRUTH)
-    from evgen_jax.reconstruction.evaluator import shape_of, stacked
+    from evgen_jax.reconstruction.fit.evaluator import shape_of, stacked
 
     batch, which = stacked(events, max(shape_of(e) for e in events), 64), np.arange(2)
     np.testing.assert_allclose(

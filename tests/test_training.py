@@ -16,16 +16,16 @@ import numpy as np
 import optax
 import pytest
 
+from evgen_jax.building.directory import load_model
+from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.config.records import ClassSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import CheckpointError, ConfigError, DataError
-from evgen_jax.experiment import build_model, open_stream
-from evgen_jax.export import export_model
-from evgen_jax.model_directory import load_model
+from evgen_jax.light.source import with_dropout_keys
 from evgen_jax.sources.linen_source import empty_event
-from evgen_jax.sources.source import with_dropout_keys
 from evgen_jax.training import history
 from evgen_jax.training.checkpoints import Checkpoints
+from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.restore import manager_directory, trained_model
@@ -202,7 +202,7 @@ def test_exported_model_and_its_part_equal_the_trained_ones(experiment, tmp_path
     block = "model_class: 'egenerator.model.source.cascade.default.DefaultCascadeModel',"
     (tmp_path / "reuse").mkdir()
     reuse = config_for(experiment, tmp_path / "reuse", (block, f"load_dir: {directory}/cascade, {block}"))
-    from evgen_jax.experiment import build_model
+    from evgen_jax.building.experiment import build_model
 
     reused = build_model(reuse)
     for a, b in zip(
@@ -226,7 +226,7 @@ def test_pmap_equals_one_device_on_the_joined_batch(experiment, count):
     code = f"""
 import jax, numpy as np, optax
 from evgen_jax.config.validate import load_config
-from evgen_jax.experiment import build_model, open_stream
+from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.training.parallel import AXIS, data_parallel
 from evgen_jax.training.step import init_state, make_train_step
 assert jax.local_device_count() == {count}

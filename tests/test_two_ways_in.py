@@ -11,11 +11,11 @@ from evgen_jax.data.batches import make_batch
 from evgen_jax.data.detector_match import compare_with_detector, scatter_of_light
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.writer import write_events
-from evgen_jax.detector import LabelRange, load_detector
 from evgen_jax.errors import DataError
-from evgen_jax.event import Event
-from evgen_jax.measured import Measured, with_merged_windows, without_pulses_in_windows
-from evgen_jax.reconstruction.goodness_of_fit import without_unusable_pulses
+from evgen_jax.measurement.detector import LabelRange, load_detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.measured import Measured, with_merged_windows, without_pulses_in_windows
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import without_unusable_pulses
 
 LABELS = ("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t")
 EVENTS = 12

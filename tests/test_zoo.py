@@ -26,20 +26,20 @@ from zoo import (
 )
 
 import evgen_jax as eg
+from evgen_jax.approximation.near_and_far import part_of_detector
+from evgen_jax.building.directory import load_model, save_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.detector import load_detector
 from evgen_jax.errors import ConfigError
-from evgen_jax.geometry import flight_direction, origin_angles
-from evgen_jax.model_directory import load_model, save_model
-from evgen_jax.multi_sources.edge import inside
-from evgen_jax.multi_sources.multi_source import MultiSource, suitable_chunk, sum_of_copies
-from evgen_jax.multi_sources.near_and_far import part_of_detector
-from evgen_jax.packing import build_event
-from evgen_jax.parameters import kind_of
-from evgen_jax.sources.cascade import PARAMETERS as CASCADE_PARAMETERS
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.superposition import MultiSource, suitable_chunk, sum_of_copies
+from evgen_jax.measurement.detector import load_detector
+from evgen_jax.measurement.packing import build_event
+from evgen_jax.physics.geometry import flight_direction, origin_angles
+from evgen_jax.sources.composite.edge import inside
+from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE_PARAMETERS
 from evgen_jax.sources.linen_source import empty_event
-from evgen_jax.trafo import Trafo
 
 LOSSES = [{"config": {"loss_function_name": "unbinned_pulse_time_mpe_llh"}},
           {"config": {"loss_function_name": "dom_charge_pdf"}}]  # fmt: skip

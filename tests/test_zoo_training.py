@@ -8,13 +8,13 @@ import pytest
 from zoo import CASCADE, ZOO, section
 
 import evgen_jax as eg
-from evgen_jax.analytic_model import analytic_counterpart, analytic_model
+from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.hypotheses import draw_hypotheses, parameter_ranges
-from evgen_jax.parameters import kind_of
-from evgen_jax.simulation import EventSampler
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
+from evgen_jax.simulation.simulate import EventSampler
 from evgen_jax.training.step import init_state, make_train_step
 
 SECTIONS = {

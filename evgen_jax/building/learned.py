@@ -8,12 +8,12 @@ from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys,
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
-from evgen_jax.layers import NetworkShape, check_activation
-from evgen_jax.sources.cascade import CascadeGeometry
-from evgen_jax.sources.learned import Geometry, LearnedOptions, LearnedSource, check_learned
-from evgen_jax.sources.source import Source
-from evgen_jax.sources.track import SphereTrackGeometry
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
+from evgen_jax.sources.learned.cascade import CascadeGeometry
+from evgen_jax.sources.learned.learned import Geometry, LearnedOptions, LearnedSource, check_learned
+from evgen_jax.sources.learned.network import NetworkShape, check_activation
+from evgen_jax.sources.learned.track import SphereTrackGeometry
 
 OPTIONS = {f.name: f.default for f in fields(LearnedOptions) if f.name != "additional_parameter_names"}
 NETWORK_KEYS = (

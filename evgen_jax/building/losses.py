@@ -5,8 +5,8 @@ from evgen_jax.config.keys import check_keys
 from evgen_jax.config.records import LossConfig, LossSettings, PriorConfig
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError
-from evgen_jax.likelihood import TERMS, Loss, LossTerm, TermOptions
-from evgen_jax.priors import snowstorm_priors
+from evgen_jax.hypothesis.priors import snowstorm_priors
+from evgen_jax.model.likelihood import TERMS, Loss, LossTerm, TermOptions
 
 OPTIONS = {
     "add_normalization_term": (

@@ -12,12 +12,12 @@ from evgen_jax.building.checks import known_class, only_keys, precision_of_a_par
 from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
 from evgen_jax.config.records import ModelSettings, TrafoSettings
 from evgen_jax.config.validate import validate
-from evgen_jax.detector import Detector
 from evgen_jax.errors import ConfigError, EvgenError, TrafoError, suggestion
-from evgen_jax.model import Model
-from evgen_jax.multi_sources.multi_source import MultiSource
-from evgen_jax.sources.source import Source, Variables
-from evgen_jax.trafo import TRAFO_FILE, Trafo, load_trafo
+from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, load_trafo
+from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.model.model import Model
 
 ModelLoader = Callable[[str], Model]
 ROOT = "model_settings"

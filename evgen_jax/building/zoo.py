@@ -10,16 +10,16 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.errors import ConfigError, suggestion
-from evgen_jax.multi_sources.finite_track import finite_track
-from evgen_jax.multi_sources.independent import independent_multi_source
-from evgen_jax.multi_sources.multi_source import MultiSource
-from evgen_jax.multi_sources.segments import analytic_sphere_track
-from evgen_jax.multi_sources.sphere_track import track_with_cascades, track_with_equidistant_cascades
-from evgen_jax.multi_sources.starting import starting_cascades
-from evgen_jax.sources.analytic import ICE_PARAMETERS, AnalyticCascadeSource, AnalyticSegmentSource
-from evgen_jax.sources.noise import NoiseSource
-from evgen_jax.sources.source import Source
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.sources.analytic.point_source import ICE_PARAMETERS, AnalyticCascadeSource, AnalyticSegmentSource
+from evgen_jax.sources.composite.finite_track import finite_track
+from evgen_jax.sources.composite.independent import independent_multi_source
+from evgen_jax.sources.composite.segments import analytic_sphere_track
+from evgen_jax.sources.composite.sphere_track import track_with_cascades, track_with_equidistant_cascades
+from evgen_jax.sources.composite.starting import starting_cascades
+from evgen_jax.sources.learned.noise import NoiseSource
 
 SourceBuilder = Callable[[ModelSettings, Trafo | None, ModelSettings, str], Source]
 """(section, normalisation of its parameters or None, section whose decoders it inherits, key path) -> source."""

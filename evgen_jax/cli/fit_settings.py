@@ -8,15 +8,15 @@ from evgen_jax.errors import ConfigError, EvgenError
 
 if TYPE_CHECKING:
     from evgen_jax.config.records import ExperimentConfig
-    from evgen_jax.detector import Detector
+    from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 
 
 def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config: tuple[str, ...]) -> None:
     """Warns where -r names another detector than the model's: it says how to read and fit, not where modules are."""
-    from evgen_jax.detector import geometry_fingerprint
-    from evgen_jax.experiment import experiment_detector
+    from evgen_jax.building.experiment import experiment_detector
+    from evgen_jax.measurement.detector import geometry_fingerprint
 
     if "detector_settings" not in experiment.model_fields_set:
         return

@@ -80,8 +80,8 @@ def _prepare_worker(verbosity: int, sources: tuple[str, ...]) -> None:
 @num_threads
 def create_trafo(config: tuple[str, ...]) -> None:
     """Fit the data transformation of CONFIG and save it."""
+    from evgen_jax.building.experiment import create_trafo as run
     from evgen_jax.config.validate import load_config
-    from evgen_jax.experiment import create_trafo as run
 
     with _naming(config):
         _say(f"wrote {run(load_config(config), _bar('file', 'trafo'), _say)}")
@@ -118,7 +118,7 @@ def train(config: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> N
 def export(config: tuple[str, ...], output_dir: str, step: int | None, reco_config_file: str | None) -> None:
     """Write the trained model of CONFIG as a directory that loads on its own; of several configurations, an ensemble."""
     from evgen_jax.config.validate import load_members
-    from evgen_jax.export import export_ensemble, export_model, with_fit_of
+    from evgen_jax.training.export import export_ensemble, export_model, with_fit_of
 
     with _naming(config):
         members = load_members(config)
@@ -139,7 +139,7 @@ def export(config: tuple[str, ...], output_dir: str, step: int | None, reco_conf
 def simulate(config: tuple[str, ...], output_dir: str) -> None:
     """Simulate events with the analytic sources, or a trained model, into HDF5 tables."""
     from evgen_jax.config.validate import load_config
-    from evgen_jax.simulation import simulate as run
+    from evgen_jax.simulation.simulate import simulate as run
 
     with _naming(config):
         files = run(load_config(config), output_dir, _bar("file", "simulate"))
@@ -172,8 +172,8 @@ def reconstruct(
     """Fit the events in FILES with the exported MODEL and write a table."""
     from evgen_jax.extras import need
     from evgen_jax.progress import is_quiet
-    from evgen_jax.reconstruction.program import reconstruct_files
-    from evgen_jax.reconstruction.workers import check_scheduler, in_processes, load_models, make_recipe, on_cluster
+    from evgen_jax.reconstruction.run.program import reconstruct_files
+    from evgen_jax.reconstruction.run.workers import check_scheduler, in_processes, load_models, make_recipe, on_cluster
 
     check_model(model, "FILES")
     if scheduler:
@@ -223,10 +223,10 @@ def show(
     numbers: tuple[int, ...], scans: tuple[str, ...], sky_map: bool, posterior: bool, notice: str,
 ) -> None:  # fmt: skip
     """Fit single events of FILE and draw them: light against pulses, residuals, scans, sky map, posterior."""
-    from evgen_jax.event_report import ReportSettings
     from evgen_jax.progress import counted
-    from evgen_jax.reconstruction.workers import load_models
-    from evgen_jax.report import report_file
+    from evgen_jax.reconstruction.run.workers import load_models
+    from evgen_jax.report.file import report_file
+    from evgen_jax.report.page import ReportSettings
 
     check_model(model, "FILE")
     loaded = load_models([model, *ensemble])
@@ -249,7 +249,7 @@ def show(
 @num_threads
 def demo(output_dir: str, steps: int | None, config: Path | None, fits: int | None) -> None:
     """Simulate, train, export, fit and plot with an embedded example: minutes on a laptop."""
-    from evgen_jax.demo import NUM_FITS, run_demo
+    from evgen_jax.cli.demo import NUM_FITS, run_demo
 
     _say(run_demo(Path(output_dir), steps, config, fits or NUM_FITS))
 

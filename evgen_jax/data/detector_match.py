@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.data.event_file import EventFile
-from evgen_jax.detector import Detector
+from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 FEWEST_MODULES, FEWEST_EVENTS = 5, 10

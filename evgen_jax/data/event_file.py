@@ -12,12 +12,12 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.tables import EventIds, TableFile, existing
-from evgen_jax.detector import Detector, geometry_fingerprint
 from evgen_jax.errors import DataError
-from evgen_jax.event import Event
-from evgen_jax.measured import Measured, faults, without_events
-from evgen_jax.packing import PackedEvents, pack_events, pad_events
-from evgen_jax.time_anchor import anchor_of
+from evgen_jax.hypothesis.time_anchor import anchor_of
+from evgen_jax.measurement.detector import Detector, geometry_fingerprint
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.measured import Measured, faults, without_events
+from evgen_jax.measurement.packing import PackedEvents, pack_events, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {

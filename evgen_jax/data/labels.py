@@ -5,8 +5,8 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.tables import EventIds, TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
-from evgen_jax.measured import LARGEST
-from evgen_jax.time_anchor import time_places
+from evgen_jax.hypothesis.time_anchor import time_places
+from evgen_jax.measurement.measured import LARGEST
 
 CASCADE = (
     "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t",

@@ -7,9 +7,9 @@ import numpy as np
 
 from evgen_jax.data.batches import dark_events
 from evgen_jax.data.event_file import EventFile
-from evgen_jax.detector import Detector
-from evgen_jax.parameters import kind_of, unit_of
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.parameters import kind_of, unit_of
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import Detector
 
 POSITIONS = ("x", "y", "z")
 TIMES = ("time", "entry_t")

@@ -8,7 +8,7 @@ import numpy as np
 from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark
-from evgen_jax.detector import Detector, geometry_fingerprint
+from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 
 TOY_NOTICE = (
     "physics-motivated toy; not IceCube simulation; homogeneous in x,y; no tilt, no birefringence, "

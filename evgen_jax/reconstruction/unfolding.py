@@ -16,20 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import linalg, optimize
 
-from evgen_jax.detector import Detector
-from evgen_jax.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.approximation.grouped import is_cascade
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.event import Event
-from evgen_jax.light_yield import LightYield
-from evgen_jax.likelihood import floored
-from evgen_jax.model import Model, check_no_ensemble
-from evgen_jax.multi_sources.grouped import is_cascade
-from evgen_jax.multi_sources.multi_source import MultiSource
-from evgen_jax.reconstruction.merged_pulses import merge_pulses
-from evgen_jax.reconstruction.usable_pulses import usable_pulses
-from evgen_jax.sources.cascade import PARAMETERS as CASCADE
-from evgen_jax.sources.source import Source, Variables
-from evgen_jax.time_anchor import counted_from_readout, shifted_times
+from evgen_jax.hypothesis.time_anchor import counted_from_readout, shifted_times
+from evgen_jax.light.light_yield import LightYield
+from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.merging import merge_pulses
+from evgen_jax.measurement.usable_pulses import usable_pulses
+from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.likelihood import floored
+from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 
 SMALLEST_ENERGY = 1.0
 """Light per GeV is computed at this energy, GeV, for segments that are darker."""

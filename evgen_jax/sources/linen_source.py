@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.detector import Detector
-from evgen_jax.event import Event
-from evgen_jax.light_yield import LightYield
-from evgen_jax.packing import build_event
-from evgen_jax.sources.source import Variables
+from evgen_jax.light.light_yield import LightYield
+from evgen_jax.light.source import Variables
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import build_event
 
 
 class LinenSource(nn.Module):

@@ -8,10 +8,10 @@ import jax
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
+from evgen_jax.building.directory import architecture_difference
 from evgen_jax.errors import CheckpointError
 from evgen_jax.files import free_name
-from evgen_jax.model_directory import architecture_difference
-from evgen_jax.sources.source import Variables
+from evgen_jax.light.source import Variables
 from evgen_jax.training.step import TrainState
 
 

@@ -5,14 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from evgen_jax.building.experiment import build_model
 from evgen_jax.config.reader import read_yaml_file
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.config.validate import validate
-from evgen_jax.detector import fingerprint
 from evgen_jax.errors import CheckpointError
-from evgen_jax.experiment import build_model
-from evgen_jax.model import Model
-from evgen_jax.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import fingerprint
+from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import refuse_not_finite
 from evgen_jax.training.history import read_history

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from evgen_jax.building.experiment import TRAFO_FILE, build_model
 from evgen_jax.config.records import ExperimentConfig, TrainingSettings
-from evgen_jax.detector import fingerprint
 from evgen_jax.errors import CheckpointError
-from evgen_jax.experiment import TRAFO_FILE, build_model
-from evgen_jax.model import Model
+from evgen_jax.measurement.detector import fingerprint
+from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints, OtherOptimizer
 from evgen_jax.training.divergence import refuse_not_finite
 from evgen_jax.training.history import changed_settings

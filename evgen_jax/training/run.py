@@ -10,14 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import CheckpointError, ConfigError
-from evgen_jax.experiment import build_model, open_stream
 from evgen_jax.interruption import Interruption
-from evgen_jax.model import Model
-from evgen_jax.multi_sources.multi_source import MultiSource
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
 from evgen_jax.training.divergence import Divergence

@@ -9,10 +9,10 @@ import optax
 from flax import struct
 from jax import Array
 
-from evgen_jax.event import Event
-from evgen_jax.likelihood import Loss
-from evgen_jax.model import Model
-from evgen_jax.sources.source import Variables, with_dropout_keys
+from evgen_jax.light.source import Variables, with_dropout_keys
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.likelihood import Loss
+from evgen_jax.model.model import Model
 
 
 class TrainState(struct.PyTreeNode):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from evgen_jax.building.experiment import iterator
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Batch, event_name, find_files, make_batch
 from evgen_jax.data.event_file import EventFile, read_event_file
-from evgen_jax.detector import Detector
 from evgen_jax.errors import DataError
-from evgen_jax.experiment import iterator
-from evgen_jax.sources.source import Variables
+from evgen_jax.light.source import Variables
+from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 SEED = 1

@@ -1,0 +1,245 @@
+"""Hypotheses of many cascades, evaluated approximately with a stated error of the log-likelihood."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evgen_jax.approximation.grouped import group_sources, largest_base
+from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
+from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.light.light_yield import LightYield
+from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.superposition import with_chunk
+from evgen_jax.measurement.event import Event, bucket
+from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
+from evgen_jax.model.likelihood import Loss
+from evgen_jax.model.model import Model, check_no_ensemble
+
+LOGGER = logging.getLogger("evgen_jax")
+LADDER = (16, 64, 256)
+"""Numbers of merged cascades that are tried."""
+LARGEST_FACTOR = 3.0
+"""Correction factors outside 1 / 3 to 3 are cut: they would not hold away from their hypothesis."""
+SAFETY = 0.5
+"""Share of the accuracy that the sum of all |errors| at DOMs that are not exact may use up."""
+NEAR_CHUNK = 64
+"""Cascades evaluated together at few DOMs: arrays as large as those of few cascades at all DOMs."""
+Far = tuple[Source, Variables]
+"""A source with merged cascades and its variables."""
+NUM_TRIALS = 2
+"""Hypotheses from which DOMs are chosen; one more checks the result."""
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """A cheaper likelihood of one event near one hypothesis.
+
+    Attributes:
+      model: use it like any model, with its own `variables`. Its arrays keep their shapes while the three sizes stay, so
+        nothing is compiled again.
+      hypothesis: [H], where it was made, and where it is exact but for cut factors.
+      num_groups: merged cascades per base; 0: the exact model, nothing is approximated.
+      num_near: DOMs at which every cascade is evaluated.
+      error: difference to the exact log-likelihood at the hypothesis that checked it.
+      reach: how far that was away, in units of `step_sizes`.
+    """
+
+    model: Model
+    hypothesis: np.ndarray
+    num_groups: int
+    num_near: int
+    error: float
+    reach: float
+
+    def holds(self, hypothesis: np.ndarray) -> bool:
+        """Whether a hypothesis lies within the distance over which the error was measured; else make a new one."""
+        if self.num_groups == 0:
+            return True
+        step = np.abs(np.asarray(hypothesis, np.float64) - self.hypothesis) / step_sizes(self.model, self.hypothesis)
+        return bool(np.all(step <= 2 * self.reach))
+
+
+def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+    """Typical distance [H] of a seed from the best fit, in physical units.
+
+    Energies: their relative spread times the larger of the energy and the mean energy of the hypothesis.
+    """
+    facts = [kind_of(name) for name in model.parameter_names]
+    energies = _energies(model)
+    mean = float(np.mean(np.abs(hypothesis[energies]))) if energies.any() else 1.0
+    sizes = []
+    for kind, std, value in zip(facts, model.trafo.std, hypothesis, strict=True):
+        if kind is None:
+            sizes.append(0.1 * std)
+        elif kind[1].draw == "log":
+            sizes.append(kind[1].spread * max(abs(float(value)), mean, 1e-3))
+        else:
+            sizes.append(kind[1].spread or 0.05 * (kind[1].high - kind[1].low))
+    return np.array(sizes)
+
+
+def _energies(model: Model) -> np.ndarray:
+    kinds = [kind_of(name) for name in model.parameter_names]
+    return np.array([kind is not None and kind[1].draw == "log" for kind in kinds])
+
+
+def approximate(
+    model: Model,
+    event: Event,
+    hypothesis: np.ndarray,
+    accuracy: float,
+    *,
+    reach: float = 0.02,
+    previous: Approximation | None = None,
+    seed: int = 0,
+) -> Approximation:
+    """Merges neighbouring cascades as far as the log-likelihood of an event allows.
+
+    All cascades are evaluated exactly at the DOMs that need it; elsewhere groups of cascades are evaluated as one, and
+    corrected, DOM by DOM and pulse by pulse, by the ratio to the exact light at `hypothesis`. Near DOMs are chosen such
+    that the sum of the |errors| of all others stays below half of `accuracy` at two hypotheses drawn around this one; at
+    a third one the whole is checked. Groups, DOMs and factors stay fixed until the next call, so that the likelihood is
+    smooth in between; at a new call near the old one it changes by less than `accuracy`.
+
+    Args:
+      model: of many cascades; other sources are left exact.
+      event: one event.
+      hypothesis: [H], physical units.
+      accuracy: largest change of the event's log-likelihood.
+      reach: distance of the drawn hypotheses in units of `step_sizes` (standard deviation).
+      previous: an approximation of the same model and event: its groups and DOMs are kept where they are still good,
+        which also costs less.
+      seed: of the drawn hypotheses.
+
+    Returns:
+      An approximation; where none is cheaper than the exact model, that one (with a warning).
+
+    Raises:
+      ReconstructionError: accuracy or reach not above 0.
+      HypothesisError, DataError: a hypothesis or an event of another model.
+      ConfigError: for an ensemble.
+    """
+    check_no_ensemble(model)
+    check_event(event, model.detector)
+    check_hypothesis(hypothesis, model.parameter_names)
+    hypothesis = np.asarray(hypothesis, np.float64)
+    if not (is_number(accuracy) and is_number(reach) and accuracy > 0 and 0 < reach < np.inf):
+        raise ReconstructionError(
+            f"accuracy and reach are numbers that must be above 0, got {shown(accuracy)} and {shown(reach)}."
+        )
+    check_whole(seed, 0, "seed", ReconstructionError)
+    steps = np.random.default_rng(seed).normal(size=(NUM_TRIALS + 1, len(hypothesis))).clip(-2, 2)
+    drawn = hypothesis + reach * steps * step_sizes(model, hypothesis)
+    drawn = np.where(_energies(model), np.maximum(drawn, 0), drawn)
+    with jax.enable_x64(True):
+        task = _Task(model, jax.tree.map(jnp.asarray, event), hypothesis, drawn)
+        if previous is not None and previous.num_groups:
+            kept = task.again(previous, reach)
+            if kept.error <= accuracy:
+                return kept
+        for number, doms, far in task.candidates(SAFETY * accuracy):
+            found = task.build(number, doms, far, reach)
+            if found.error <= accuracy:
+                return found
+    LOGGER.warning("no cheaper sum of %d cascades keeps the log-likelihood to %g; the exact one is used",
+                   task.largest, accuracy)  # fmt: skip
+    return Approximation(model, hypothesis, 0, 0, 0.0, reach)
+
+
+class _Task:
+    """One event, one hypothesis, and the exact answers with which approximations are compared."""
+
+    def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
+        self.model, self.event, self.hypothesis = model, event, hypothesis
+        self.trials, self.check = drawn[:-1], drawn[-1]
+        self.largest = largest_base(model.source, jnp.asarray(hypothesis), model.detector)
+        self.light = self._light(model.source, model.variables)
+        self._exact: dict[bytes, np.ndarray] = {}
+
+    def _light(self, source: Source, variables: Variables) -> LightYield:
+        return _functions(source, self.model.loss)[0](
+            variables, jnp.asarray(self.hypothesis), self.event, self.model.detector
+        )
+
+    def _losses(self, source: Source, variables: Variables, hypothesis: np.ndarray) -> np.ndarray:
+        """Loss of every DOM, then of the whole event [D + 1]."""
+        loss = _functions(source, self.model.loss)[1]
+        return np.asarray(loss(variables, jnp.asarray(hypothesis), self.event, self.model.detector))
+
+    def exact(self, hypothesis: np.ndarray) -> np.ndarray:
+        key = hypothesis.tobytes()
+        if key not in self._exact:
+            self._exact[key] = self._losses(self.model.source, self.model.variables, hypothesis)
+        return self._exact[key]
+
+    def candidates(self, accuracy: float) -> Sequence[tuple[int, np.ndarray, Far]]:
+        """Numbers of groups, the DOMs that must then be exact, and the grouped source; the cheapest first."""
+        num_doms = self.model.detector.num_doms
+        found: list[tuple[float, int, np.ndarray, Far]] = []
+        for number in (n for n in LADDER if 2 * n <= self.largest):
+            if found and number >= min(entry[0] for entry in found):
+                break  # already the groups alone cost more
+            far = group_sources(
+                self.model.source, self.model.variables, jnp.asarray(self.hypothesis), self.model.detector, number
+            )
+            whole = self._joined(far, np.zeros(0, int))
+            errors = np.max([np.abs(self._losses(*whole, p) - self.exact(p))[:-1] for p in self.trials], axis=0)
+            order = np.argsort(-errors)
+            rest = np.cumsum(errors[order][::-1])[::-1]
+            doms = order[: int(np.sum(rest > accuracy))]
+            found.append((number + self.largest * _near_size(len(doms)) / num_doms, number, doms, far))
+        cheap = sorted((f for f in found if f[0] < self.largest / 2), key=lambda f: f[0])
+        return [entry[1:] for entry in cheap]
+
+    def _joined(self, far: Far, doms: np.ndarray) -> tuple[Source, Any]:
+        merged = self._light(*far)
+        factor = jax.tree.map(partial(_ratio, self.light.charge.dtype), self.light, merged)
+        chosen = choose_doms(self.event, doms, _near_size(len(doms)))
+        near = part_of_variables(self.model.source, self.model.variables, self.model.detector, chosen["doms"])
+        variables = {"near": near, "far": far[1], "factor": factor, "chosen": chosen}
+        return NearAndFar(with_chunk(self.model.source, NEAR_CHUNK), far[0]), variables
+
+    def build(self, number: int, doms: np.ndarray, far: Far, reach: float) -> Approximation:
+        source, variables = self._joined(far, doms)
+        error = abs(float((self._losses(source, variables, self.check) - self.exact(self.check))[-1]))
+        model = replace(self.model, source=source, variables=variables)
+        return Approximation(model, self.hypothesis, number, len(variables["chosen"]["doms"]), error, reach)
+
+    def again(self, previous: Approximation, reach: float) -> Approximation:
+        """The same groups and DOMs with factors of the new hypothesis."""
+        source, variables = previous.model.source, previous.model.variables
+        doms = np.asarray(variables["chosen"]["doms"])
+        doms = doms[doms < self.model.detector.num_doms]
+        return self.build(previous.num_groups, doms, (source.far, variables["far"]), reach)  # type: ignore[attr-defined]
+
+
+def _near_size(count: int) -> int:
+    return bucket(count, smallest=32)
+
+
+def _ratio(dtype: Any, exact: jax.Array, merged: jax.Array) -> jax.Array:
+    positive = merged > 0
+    ratio = jnp.where(positive, exact / jnp.where(positive, merged, 1), 1)
+    return jnp.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR).astype(dtype)
+
+
+@lru_cache(maxsize=32)
+def _functions(source: Source, loss: Loss):
+    """Light and losses of a source, compiled once for all hypotheses and events of a bucket."""
+
+    def light(variables, hypothesis, event, detector):
+        return source.light_yield(variables, hypothesis, event, detector, loss.needs_cumulative)
+
+    def losses(variables, hypothesis, event, detector):
+        parts = loss.parts(light(variables, hypothesis, event, detector), event)
+        per_dom = parts.per_dom(event).astype(parts.total().dtype)
+        return jnp.concatenate([per_dom, parts.total()[None]])
+
+    return jax.jit(light), jax.jit(losses)

@@ -1,0 +1,264 @@
+"""Models on disk: a directory of text files and plain arrays. Loading one never executes code from it."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from evgen_jax.building.losses import build_loss
+from evgen_jax.building.model import build_source, init_variables
+from evgen_jax.config.records import LossSettings, ModelSettings
+from evgen_jax.config.validate import validate
+from evgen_jax.errors import ModelDirectoryError, shown, suggestion
+from evgen_jax.hypothesis.trafo import load_trafo
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import load_detector
+from evgen_jax.model.model import Model, check_model
+from evgen_jax.version import __version__
+
+FORMAT = 1
+KEPT_SETTINGS = (
+    "unique_name", "model_settings", "loss_module_settings", "data_handler_settings", "reconstruction_settings",
+)  # fmt: skip
+SETTINGS, WEIGHTS, TRAFO, DETECTOR, CHECKSUMS = (
+    "model.json", "weights.npz", "trafo.json", "detector.csv", "checksums.json",
+)  # fmt: skip
+
+
+def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]] | None = None) -> Path:
+    """Writes a model directory: settings, weights, transformation, detector, history, checksums.
+
+    The parts of a multi-source become sub-directories, each a model of its own.
+
+    Args:
+      model: its `settings` must hold the sections model_settings and loss_module_settings.
+      directory: must not exist; it appears under its name only when complete.
+      history: training steps, for the record.
+
+    Raises:
+      ConfigError: no model.
+      ModelDirectoryError: the directory exists or cannot be written.
+    """
+    check_model(model)
+    directory = _as_path(directory)
+    if directory.exists():
+        raise ModelDirectoryError(f"{directory}: exists already. Give another name or remove it first.")
+    partial = directory.with_name(directory.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write(model, partial, history or [])
+        partial.rename(directory)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise ModelDirectoryError(f"{directory}: cannot be written ({error}).") from None
+    return directory
+
+
+def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None:
+    settings = {k: v for k, v in model.settings.items() if k in KEPT_SETTINGS}
+    versions = {"evgen_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}
+    content = {
+        "format": FORMAT, "parameter_names": model.parameter_names, "versions": versions, "settings": settings,
+        "training_history": history,
+    }  # fmt: skip
+    (directory / SETTINGS).write_text(json.dumps(content, indent=1) + "\n")
+    model.trafo.save(directory / TRAFO)
+    model.detector.to_csv(directory / DETECTOR)
+    # A multi-source that is one class of the zoo, not composed in the configuration, is saved as one.
+    if isinstance(model.source, MultiSource) and settings["model_settings"].get("multi_source_bases"):
+        for name, base in model.source.bases:
+            (directory / name).mkdir()
+            _write(_part(model, name, base), directory / name, history)
+    else:
+        arrays: dict[str, Any] = {
+            "/".join(k): np.asarray(v) for k, v in flatten_dict(_as_dict(model.variables)).items()
+        }
+        np.savez(directory / WEIGHTS, **arrays)
+    files = sorted(p for p in directory.rglob("*") if p.is_file())
+    sums = {str(p.relative_to(directory)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    (directory / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")
+
+
+def part_of(model: Model, path: Sequence[str], where: str) -> Model:
+    """A part of a model as a model of its own.
+
+    Args:
+      model: a multi-source.
+      path: names of bases, from the outermost: ('track', 'cascade').
+      where: what the model was loaded from, for messages.
+
+    Raises:
+      ModelDirectoryError: it has no such part; those that it has are listed.
+    """
+    for name in path:
+        bases = dict(model.source.bases) if isinstance(model.source, MultiSource) else {}
+        if name not in bases or not model.settings["model_settings"].get("multi_source_bases"):
+            raise ModelDirectoryError(
+                f"{where}: has no part '{name}'; parts: {', '.join(bases) or 'none'}." + suggestion(name, bases)
+            )
+        model = _part(model, name, bases[name])
+    return model
+
+
+def _part(model: Model, name: str, base: Any) -> Model:
+    """A base of a multi-source as a model of its own."""
+    assert isinstance(model.source, MultiSource)
+    trafo = getattr(base, "trafo", None) or model.source.expand.base_trafos(model.trafo)[name]
+    section = dict(model.settings["model_settings"])
+    own = dict(section["multi_source_bases"][name])
+    own["data_trafo_settings"] = None  # its transformation comes along
+    for key in ("decoder_settings", "decoder_charge_settings"):
+        own[key] = own.get(key) or section.get(key)
+    settings = {**model.settings, "model_settings": own}
+    return Model(base, model.variables[name], trafo, model.detector, model.loss, settings)
+
+
+def _as_dict(tree: Any) -> Any:
+    return {k: _as_dict(v) for k, v in tree.items()} if isinstance(tree, Mapping) else tree
+
+
+def load_model(directory: str | Path) -> Model:
+    """Loads a model, or a part of one, from its directory.
+
+    Raises:
+      ModelDirectoryError: missing, damaged (a file is named) or written by a newer version.
+    """
+    directory = _as_path(directory)
+    _verify(directory)
+    try:
+        content = json.loads((directory / SETTINGS).read_text())
+        if content["format"] > FORMAT:
+            raise ModelDirectoryError(
+                f"{directory}: written by evgen_jax {content['versions']['evgen_jax']}, newer than this one "
+                f"({__version__}). Update evgen_jax."
+            )
+        trafo = load_trafo(directory / TRAFO)
+        detector = jax.tree.map(jnp.asarray, load_detector(directory / DETECTOR))
+        where = str(directory / SETTINGS)
+        section = validate(ModelSettings, content["settings"]["model_settings"], where)
+        losses = content["settings"]["loss_module_settings"]
+        losses = losses if isinstance(losses, list) else [losses]
+        loss = build_loss(tuple(validate(LossSettings, entry, where) for entry in losses))
+        if section.multi_source_bases:
+            # Parts carry their own weights and transformation.
+            parts = {k: ModelSettings(load_dir=str(directory / k)) for k in section.multi_source_bases}
+            source, variables = build_source(
+                section.model_copy(update={"multi_source_bases": parts}), trafo, load_model
+            )
+            return Model(source, variables, trafo, detector, loss, content["settings"])
+        with np.load(directory / WEIGHTS, allow_pickle=False) as file:
+            arrays = {tuple(k.split("/")): file[k] for k in file.files}
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ModelDirectoryError(f"{directory}: is no model of this version ({error!r}).") from None
+
+    source, _ = build_source(section, trafo)
+    shapes = jax.eval_shape(lambda: init_variables(source, None, jax.random.key(0), detector))
+    variables = _fit_weights(directory / WEIGHTS, arrays, shapes)
+    return Model(source, variables, trafo, detector, loss, content["settings"])
+
+
+def _fit_weights(path: Path, arrays: dict[tuple[str, ...], np.ndarray], shapes: Any) -> Any:
+    expected = flatten_dict(_as_dict(shapes))
+    difference = architecture_difference(
+        {"/".join(k): v.shape for k, v in expected.items()}, {"/".join(k): v.shape for k, v in arrays.items()}
+    )
+    if difference:
+        raise ModelDirectoryError(f"{path}: does not fit the model built from its settings.\n{difference}")
+    tree = unflatten_dict({k: jnp.asarray(v) for k, v in arrays.items()})
+    return _with_empty(tree, shapes)
+
+
+def _with_empty(tree: Any, like: Any) -> Any:
+    """Restores branches without arrays, which a list of arrays does not show."""
+    if not isinstance(like, Mapping):
+        return tree
+    return {k: _with_empty(tree.get(k, {}), v) for k, v in like.items()}
+
+
+def architecture_difference(model: Mapping[str, tuple], stored: Mapping[str, tuple]) -> str:
+    """Lists arrays that differ between a model and what is on disk, both sides; empty if they agree."""
+    lines = [f"  in the model, not on disk:   - {k} {v}" for k, v in sorted(model.items()) if stored.get(k) != v]
+    lines += [f"  on disk, not in the model:   + {k} {v}" for k, v in sorted(stored.items()) if model.get(k) != v]
+    return "\n".join(lines)
+
+
+def is_model(directory: Path) -> bool:
+    """Whether a directory looks like one that `save_model` wrote."""
+    return (directory / CHECKSUMS).is_file()
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory looks like that of a training."""
+    return (directory / "training_steps.json").is_file() and (directory / "checkpoints").is_dir()
+
+
+def members(directory: Path) -> list[Path]:
+    """The models of an exported ensemble, in order; empty if it is none."""
+    return sorted(p for p in directory.glob("models_[0-9][0-9][0-9][0-9]") if is_model(p))
+
+
+def _what_it_is(directory: Path) -> str:
+    """What stands in place of a model, and what to do about it."""
+    if directory.is_file():
+        return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
+    if not directory.exists():
+        beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
+        return "does not exist; expected a model directory." + suggestion(directory.name, beside)
+    if is_run(directory):
+        configurations = sorted(directory.glob("config_[0-9]*.yaml"))
+        config = configurations[-1] if configurations else "CONFIG"
+        return (
+            f"is a training run, not an exported model. Export it with: evgen-jax export {config} -o DIR; as load_dir of a "
+            "configuration it serves as it is."
+        )
+    if (directory / "configuration.yaml").is_file():
+        return (
+            "was written by Event-Generator: weights of TensorFlow and pickles, which are not read. Train its configuration "
+            "here with: evgen-jax train CONFIG"
+        )
+    if members(directory):
+        names = ", ".join(p.name for p in members(directory))
+        return f"is an ensemble, which evgen-jax reconstruct fits as a whole; single models in it: {names}."
+    return f"is no model directory ({CHECKSUMS} is missing), which evgen-jax export CONFIG -o DIR writes."
+
+
+def _as_path(directory: Any) -> Path:
+    if not isinstance(directory, str | os.PathLike):
+        raise ModelDirectoryError(f"expected the directory of a model, got {shown(directory)}. Give its path.")
+    return Path(directory)
+
+
+def _verify(directory: Path) -> None:
+    if not is_model(directory):
+        raise ModelDirectoryError(f"{directory}: {_what_it_is(directory)}")
+    try:
+        sums = json.loads((directory / CHECKSUMS).read_text())
+        items = list(sums.items())
+    except (ValueError, AttributeError):
+        raise ModelDirectoryError(f"{directory / CHECKSUMS}: is damaged. Export the model again.") from None
+    for name in (SETTINGS, TRAFO, DETECTOR):
+        if name not in sums:
+            raise ModelDirectoryError(f"{directory / CHECKSUMS}: does not list {name}. Export the model again.")
+    for name, expected in items:
+        path = directory / name
+        if not path.is_file():
+            raise ModelDirectoryError(f"{path}: is missing. Export or copy the model again.")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise ModelDirectoryError(f"{path}: was changed or damaged since the export. Export or copy it again.")
+
+
+def model_identity(model: Model) -> str:
+    """A short name of weights, settings and normalisation; equal for equal models."""
+    digest = hashlib.sha256(json.dumps([model.settings, model.trafo.as_plain()], sort_keys=True, default=str).encode())
+    for leaf in jax.tree.leaves(model.variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,70 @@
+"""Times of any size: counted from the begin of the readout where float32 would not hold them. Only differences matter."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.measurement.event import Event
+
+LARGE_TIME = 1e5
+"""ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
+
+
+def anchor_of(begin: np.ndarray) -> np.ndarray:
+    """Where times are counted from, ns, for readouts that begin at `begin` (any shape): 0 for small ones."""
+    return np.where(np.abs(begin) >= LARGE_TIME, begin, 0.0)
+
+
+def time_places(names: Sequence[str]) -> tuple[int, ...] | None:
+    """Places of the parameters that are times; None if the name of one tells nothing: it may be a time, too."""
+    kinds = [kind_of(name) for name in names]
+    if None in kinds:
+        return None
+    return tuple(i for i, kind in enumerate(kinds) if kind is not None and kind[0] in ("time", "entry_t"))
+
+
+def shifted_times(names: Sequence[str], hypotheses: np.ndarray, by: float) -> np.ndarray:
+    """Hypotheses [..., H] with `by` ns added to every time, float64.
+
+    Raises:
+      DataError: a parameter of which the name does not tell whether it is a time, and a shift that is not 0.
+    """
+    moved = np.array(hypotheses, np.float64)
+    if by == 0:
+        return moved
+    places = time_places(names)
+    if places is None:
+        unknown = [name for name in names if kind_of(name) is None]
+        raise DataError(
+            f"the readout begins at {abs(by):g} ns, which float32 does not hold; times are counted from there, but the names of the "
+            f"parameters {', '.join(unknown[:5])} do not tell whether they are times. Give times names that end with _time, or "
+            "subtract the begin of the readout from all times of the event."
+        )
+    moved[..., places] += by
+    return moved
+
+
+def counted_from_readout(names: Sequence[str], hypothesis: np.ndarray, event: Event) -> tuple[np.ndarray, Event, float]:
+    """A hypothesis [H] and an event with small times, and what was subtracted, ns; unchanged where times are small.
+
+    Raises:
+      DataError: as `shifted_times`.
+    """
+    anchor = float(anchor_of(np.asarray(event.readout, np.float64)[0]))
+    moved = shifted_times(names, hypothesis, -anchor)
+    if anchor == 0:
+        return moved, event, anchor
+
+    def less(times: jax.Array) -> np.ndarray:
+        return np.asarray(times, np.float64) - anchor
+
+    pulses, windows = event.pulses, event.windows
+    event = event.replace(
+        readout=less(event.readout),
+        pulses=pulses.replace(time=less(pulses.time)),
+        windows=windows.replace(start=less(windows.start), stop=less(windows.stop)),
+    )
+    return moved, event, anchor

@@ -1,0 +1,1 @@
+"""How likely is an event?"""

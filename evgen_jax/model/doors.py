@@ -1,0 +1,159 @@
+"""What public functions check of their arguments: shapes, which are known when a function is traced, and free when it runs.
+
+Values are checked where they are numbers; traced ones pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import jax
+import numpy as np
+
+from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, shown
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+
+
+def check_hypothesis(hypothesis: Any, names: Sequence[str], what: str = "a hypothesis") -> None:
+    """Raises HypothesisError unless there is one number per parameter."""
+    shape = _shape(hypothesis)
+    if shape == (len(names),):
+        return
+    advice = ""
+    if len(shape) == 2 and shape[1] == len(names):
+        advice = " Many at once: jax.vmap, or one after the other."
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    given = "numbers of different lengths" if shape == (None,) else f"shape {shape}"
+    raise HypothesisError(f"expected {what} of {len(names)} parameters ({shown}), got {given}.{advice}")
+
+
+def check_event(event: Any, detector: Detector) -> None:
+    """Raises DataError unless it is one event with as many DOMs as the detector."""
+    if not isinstance(event, Event):
+        raise DataError(
+            f"expected one Event, got {_kind(event)}. Events are made by `Event.from_pulses`; many at once: jax.vmap."
+        )
+    shape = np.shape(event.charge)
+    if len(shape) != 1:
+        raise DataError(f"expected one event, got a batch of shape {shape[:-1]}. Many at once: jax.vmap.")
+    if shape[0] != detector.num_doms:
+        raise DataError(
+            f"the event has {shape[0]} DOMs, the detector '{detector.name}' of the model {detector.num_doms}: it was made "
+            "for another detector. Make it with `Event.from_pulses(..., detector=model.detector)`."
+        )
+
+
+def check_events(events: Any, detector: Detector) -> None:
+    """Raises DataError unless it is a sequence of events of the detector."""
+    if isinstance(events, Event):
+        given = "one Event" if np.ndim(events.charge) == 1 else "a batch"
+        raise DataError(f"expected a list of events, got {given}. Of one event it is [event].")
+    if not isinstance(events, Sequence):
+        raise DataError(f"expected a list of events, got {_kind(events)}.")
+    for event in events:
+        check_event(event, detector)
+
+
+def check_times(times: Any) -> None:
+    """Raises DataError unless it is a list of times [T], ns."""
+    if len(_shape(times)) != 1:
+        raise DataError(f"expected times [T] in ns, got shape {_shape(times)}.")
+
+
+def check_readout(readout: Any) -> None:
+    """Raises ConfigError unless it is a window (start, stop) in ns; traced ends pass."""
+    if _shape(readout) == (2,):
+        try:
+            start, stop = (0.0 if isinstance(end, jax.core.Tracer) else float(end) for end in readout)
+        except (TypeError, ValueError):
+            pass
+        else:
+            if any(isinstance(end, jax.core.Tracer) for end in readout):
+                return
+            if np.isfinite([start, stop]).all() and start <= stop:
+                return
+    raise ConfigError(
+        f"readout: expected (start, stop) in ns, finite and start <= stop, got {shown(readout)}. "
+        "Of an event it is `event.readout`."
+    )
+
+
+def check_variables(variables: Any, own: Any) -> None:
+    """Raises ConfigError unless weights have the names and shapes of the model's own; what is further there passes."""
+    if fault := _fault(variables, own):
+        raise ConfigError(f"variables: {fault}. Give `model.variables`, or weights of the same model.")
+
+
+def _fault(given: Any, own: Any, path: str = "") -> str:
+    where = f" at '{path}'" if path else ""
+    if isinstance(own, Mapping):
+        if not isinstance(given, Mapping):
+            return f"expected a dictionary of weights{where}, got {_kind(given)}" if own or given is None else ""
+        if missing := [name for name in own if name not in given]:
+            return f"expected weights named {', '.join(map(str, own))}{where}, '{missing[0]}' is missing"
+        faults = (_fault(given[name], part, f"{path}/{name}".strip("/")) for name, part in own.items())
+        return next(filter(None, faults), "")
+    if isinstance(own, tuple | list):
+        if not isinstance(given, tuple | list) or len(given) != len(own):
+            return f"expected the weights of {len(own)} models{where}, got {_kind(given)}"
+        faults = (
+            _fault(one, part, f"{path}/{i}".strip("/")) for i, (one, part) in enumerate(zip(given, own, strict=True))
+        )
+        return next(filter(None, faults), "")
+    if hasattr(own, "shape") and _shape(given) != tuple(own.shape):
+        return f"expected weights of shape {tuple(own.shape)}{where}, got {_shape(given)}"
+    return ""
+
+
+def check_whole(value: Any, least: int, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise error(f"{what}: expected a whole number >= {least}, got {shown(value)}.")
+
+
+def check_positive(value: Any, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a finite number above 0."""
+    if not is_number(value) or not 0 < value < np.inf:
+        raise error(f"{what}: expected a finite number > 0, got {shown(value)}.")
+
+
+def check_not_negative(value: Any, what: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a finite number of at least 0."""
+    if not is_number(value) or not 0 <= value < np.inf:
+        raise error(f"{what}: expected a finite number >= 0, got {shown(value)}.")
+
+
+def check_mapping(value: Any, what: str, form: str, error: type[EvgenError]) -> None:
+    """Raises the error unless a value is a mapping.
+
+    Args:
+      value: what was given.
+      what: names it.
+      form: what is expected, such as '{parameter: (low, high)}'.
+      error: of the function that was called.
+    """
+    if not isinstance(value, Mapping):
+        raise error(f"{what}: expected {form}, got {shown(value)}.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one real number, NaN and infinity among them."""
+    if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer) and value.ndim == 0:
+        value = value.item()
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _shape(values: Any) -> tuple:
+    """Of an array, a number or nested lists, which may hold traced values; (None,) if their lengths differ."""
+    if isinstance(values, list | tuple):
+        inner = {_shape(value) for value in values}
+        if len(inner) > 1 or (None,) in inner:
+            return (None,)
+        return (len(values), *(inner.pop() if inner else ()))
+    return tuple(np.shape(values)) if not hasattr(values, "shape") else tuple(values.shape)
+
+
+def _kind(value: Any) -> str:
+    kind = type(value).__name__
+    return f"a {kind} of {len(value)}" if isinstance(value, list | tuple) else f"a {kind}"

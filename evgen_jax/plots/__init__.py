@@ -1,5 +1,0 @@
-"""Figures. The only folder that imports matplotlib."""
-
-from evgen_jax.plots.overview import figures
-
-__all__ = ["figures"]

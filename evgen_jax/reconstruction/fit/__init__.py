@@ -1,0 +1,1 @@
+"""The likeliest hypothesis of an event, and its covariance."""

@@ -1,0 +1,212 @@
+"""The coordinates of a fit: normalised parameters, directions on the sphere, smooth bounds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.errors import ReconstructionError, shown, suggestion
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.model.doors import check_mapping, is_number
+from evgen_jax.model.model import Model
+from evgen_jax.physics.geometry import sphere_point
+
+EDGE = 0.1
+"""Width of the bend, in ln(1 + p), with which logged parameters stay above 0."""
+POLE = 1e-4
+"""Anchors are kept this far from the poles, rad: in float32 the derivatives nearer to them are inexact."""
+INSIDE = 1 - 1e-6
+"""A bounded parameter starts at most this share of the way from the middle to a bound."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Maps unknowns [n] of a fit to hypotheses [H], and back at an anchor.
+
+    A direction (zenith and azimuth, both free) is a point of the plane that touches the sphere at the anchor's
+    direction, laid on the sphere along great circles: no pole, no wrap. Other parameters are normalised by the
+    transformation; logged ones stay above 0 and bounded ones within their bounds by smooth maps. Parameters that are not
+    free keep the anchor's values exactly.
+
+    Attributes:
+      trafo: normalisation of all parameters.
+      scalars: places of free parameters that are no part of a free direction.
+      directions: (zenith, azimuth) places of free directions; their two unknowns follow the scalars.
+      low, high: bounds in normalised units, one per scalar; infinite where there is none.
+    """
+
+    trafo: Trafo
+    scalars: tuple[int, ...]
+    directions: tuple[tuple[int, int], ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n."""
+        return len(self.scalars) + 2 * len(self.directions)
+
+    @property
+    def free(self) -> np.ndarray:
+        """Places of all free parameters, in the order of the hypothesis."""
+        return np.array(sorted([*self.scalars, *(i for pair in self.directions for i in pair)]))
+
+    def _bounded(self) -> np.ndarray:
+        return np.isfinite(self.low) & np.isfinite(self.high)
+
+    def _logged(self) -> np.ndarray:
+        return np.asarray(self.trafo.log)[list(self.scalars)] & ~self._bounded()
+
+    def start(self, anchor: Array) -> Array:
+        """Unknowns [n] of the anchor [H] itself, physical units."""
+        t = self.trafo.transform(jnp.asarray(anchor))[jnp.asarray(self.scalars, int)]
+        if self._bounded().any():
+            middle, half = self._middle_and_half(t.dtype)
+            share = jnp.clip((t - middle) / half, -INSIDE, INSIDE)
+            t = jnp.where(self._bounded(), middle + half * jnp.arctanh(share), t)
+        if self._logged().any():
+            mean, scale = self._scale(t.dtype)
+            y = jnp.maximum(t * scale + mean, 1e-12) / EDGE
+            # The inverse of softplus.
+            t = jnp.where(self._logged(), (EDGE * (y + jnp.log(-jnp.expm1(-y))) - mean) / scale, t)
+        return jnp.concatenate([t, jnp.zeros(2 * len(self.directions), t.dtype)])
+
+    def hypothesis(self, unknown: Array, anchor: Array) -> Array:
+        """Hypothesis [H] in physical units from unknowns [n] around the anchor [H]."""
+        anchor = jnp.asarray(anchor)
+        count = len(self.scalars)
+        t = unknown[:count]
+        if self._logged().any():
+            mean, scale = self._scale(t.dtype)
+            y = EDGE * jnp.logaddexp(jnp.where(self._logged(), t * scale + mean, 0) / EDGE, 0.0)
+            t = jnp.where(self._logged(), (y - mean) / scale, t)
+        if self._bounded().any():
+            middle, half = self._middle_and_half(t.dtype)
+            t = jnp.where(self._bounded(), middle + half * jnp.tanh((t - middle) / half), t)
+        full = self.trafo.transform(anchor)
+        places = jnp.asarray(self.scalars, int)
+        result = anchor.at[places].set(self.trafo.inverse(full.at[places].set(t))[places])
+        for k, (zenith, azimuth) in enumerate(self.directions):
+            plane = unknown[count + 2 * k : count + 2 * k + 2] * float(self.trafo.scale()[zenith])
+            angles = _on_sphere(anchor[zenith], anchor[azimuth], plane)
+            result = result.at[zenith].set(angles[0]).at[azimuth].set(angles[1])
+        return result
+
+    def _scale(self, dtype) -> tuple[Array, Array]:
+        places = list(self.scalars)
+        return jnp.asarray(np.asarray(self.trafo.mean)[places], dtype), jnp.asarray(self.trafo.scale()[places], dtype)
+
+    def _middle_and_half(self, dtype) -> tuple[Array, Array]:
+        bounded = self._bounded()
+        low, high = np.where(bounded, self.low, -1.0), np.where(bounded, self.high, 1.0)
+        return jnp.asarray((low + high) / 2, dtype), jnp.asarray((high - low) / 2, dtype)
+
+
+def tangent_axes(zenith: Array, azimuth: Array) -> tuple[Array, Array, Array]:
+    """Unit vectors [3]: to where the particle comes from, of growing zenith, of growing azimuth there."""
+    origin = sphere_point(zenith, azimuth)
+    south = jnp.stack([jnp.cos(zenith) * jnp.cos(azimuth), jnp.cos(zenith) * jnp.sin(azimuth), -jnp.sin(zenith)])
+    east = jnp.stack([-jnp.sin(azimuth), jnp.cos(azimuth), jnp.zeros_like(azimuth)])
+    return origin, south, east
+
+
+def _on_sphere(zenith: Array, azimuth: Array, plane: Array) -> tuple[Array, Array]:
+    """Angles of the point at `plane` [2], rad, in the tangent plane of a direction, along a great circle."""
+    # Exactly at a pole the angles have no derivative; 0.006 degrees beside it they have.
+    origin, south, east = tangent_axes(jnp.clip(zenith, POLE, np.pi - POLE), azimuth)
+    square = jnp.sum(plane**2)
+    tiny = square < 1e-16
+    length = jnp.sqrt(jnp.where(tiny, 1.0, square))
+    # Series near 0, so that all derivatives there are finite.
+    sine = jnp.where(tiny, 1 - square / 6, jnp.sin(length) / length)
+    cosine = jnp.where(tiny, 1 - square / 2, jnp.cos(length))
+    x, y, z = cosine * origin + sine * (plane[0] * south + plane[1] * east)
+    return jnp.arctan2(jnp.sqrt(x**2 + y**2 + 1e-24), z), jnp.mod(jnp.arctan2(y, x), 2 * jnp.pi)
+
+
+def direction_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Places of zenith and azimuth of every direction among the parameters."""
+    pairs = []
+    for i, name in enumerate(names):
+        if name.endswith("zenith") and name.removesuffix("zenith") + "azimuth" in names:
+            pairs.append((i, list(names).index(name.removesuffix("zenith") + "azimuth")))
+    return pairs
+
+
+def make_coordinates(
+    model: Model,
+    free: Mapping[str, bool] | None = None,
+    default_free: bool = True,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> Coordinates:
+    """The coordinates in which a model is fitted.
+
+    Args:
+      model: gives names and normalisation.
+      free: {parameter: whether it is fitted}; others as `default_free`.
+      bounds: {parameter: (low, high)} in physical units; fits stay inside.
+
+    Raises:
+      ReconstructionError: an unknown name (with the nearest match), bounds of wrong order or of a direction, or nothing
+        left to fit.
+    """
+    names = model.parameter_names
+    flags = free_flags(model, free, default_free)
+    pairs = [pair for pair in direction_pairs(names) if flags[list(pair)].all()]
+    scalars = [i for i in np.flatnonzero(flags) if not any(i in pair for pair in pairs)]
+    low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
+    if bounds is not None:
+        check_mapping(bounds, "bounds", "{parameter: (low, high)}", ReconstructionError)
+    for name, ends in (bounds or {}).items():
+        if name not in names:
+            raise ReconstructionError(
+                f"bounds: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
+            )
+        i = names.index(name)
+        if np.shape(ends) != (2,) or not all(is_number(end) for end in ends):
+            raise ReconstructionError(f"bounds.{name}: expected (low, high), got {shown(ends)}.")
+        first, last = ends
+        if not first < last:
+            raise ReconstructionError(f"bounds.{name}: expected low < high, got [{first:g}, {last:g}].")
+        if any(i in pair for pair in pairs):
+            raise ReconstructionError(
+                f"bounds.{name}: directions are fitted on the whole sphere and take no bounds; fix one of the two angles "
+                "or leave the bound out."
+            )
+        if model.trafo.log[i] and first < 0:
+            raise ReconstructionError(f"bounds.{name}: is fitted as ln(1 + p); expected low >= 0, got {first:g}.")
+        if np.isfinite(first) != np.isfinite(last) and not (model.trafo.log[i] and first == 0):
+            raise ReconstructionError(
+                f"bounds.{name}: expected two finite ends, got [{first:g}, {last:g}]; there are no bounds to one side. Give "
+                "a far end."
+            )
+        edges = np.log1p([first, last]) if model.trafo.log[i] else np.array([first, last])
+        low[i], high[i] = (edges - model.trafo.mean[i]) / model.trafo.scale()[i]
+    return Coordinates(
+        model.trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars])
+    )
+
+
+def free_flags(model: Model, free: Mapping[str, bool] | None = None, default: bool = True) -> np.ndarray:
+    """Which parameters are fitted [H]; `free` overrides the default by name.
+
+    Raises:
+      ReconstructionError: an unknown name (with the nearest match), or nothing left to fit.
+    """
+    names = model.parameter_names
+    if free is not None:
+        check_mapping(free, "minimize_parameter_dict", "{parameter: whether it is fitted}", ReconstructionError)
+    for name, flag in (free or {}).items():
+        if name not in names:
+            raise ReconstructionError(
+                f"minimize_parameter_dict: '{name}' is no parameter of the model; it has {', '.join(names)}."
+                + suggestion(name, names)
+            )
+        if not isinstance(flag, bool | np.bool_ | int) or flag not in (0, 1):
+            raise ReconstructionError(f"minimize_parameter_dict.{name}: expected True or False, got {shown(flag)}.")
+    flags = np.array([(free or {}).get(name, default) for name in names])
+    if not flags.any():
+        raise ReconstructionError("no parameter is free; nothing to fit.")
+    return flags

@@ -1,0 +1,128 @@
+"""Uncertainties at the best fit: Hessian and sandwich, in normalised and in physical units, and on the sphere."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.likelihood import LossParts
+from evgen_jax.reconstruction.fit.coordinates import Coordinates
+
+Terms = Callable[[Any, Array, Event], LossParts]
+"""(variables, hypothesis [H], event) -> terms of the loss."""
+FLATTEST = 1e-10
+"""Curvatures below this share of the largest one count as not positive."""
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """Uncertainties of one fit; rows and columns are the free parameters in the order of the hypothesis.
+
+    Attributes:
+      free: places of the free parameters.
+      hessian, sandwich: [F, F], of normalised parameters (logged ones in ln(1 + p)). The sandwich is H^-1 J H^-1 with
+        the squared gradients J of single pulses, DOMs and events; it holds up better where the model is wrong.
+      physical, physical_sandwich: [F, F], the same times the widths of the normalisation: in units of the parameters,
+        logged ones still in ln(1 + p).
+      angular: width on the sphere, rad, circularised: it holds 39 % of the probability; NaN without a free direction.
+      angular_sandwich: the same from the sandwich.
+      repaired: the Hessian was not positive definite, and its negative or flat curvatures were replaced.
+    """
+
+    free: np.ndarray
+    hessian: np.ndarray
+    sandwich: np.ndarray
+    physical: np.ndarray
+    physical_sandwich: np.ndarray
+    angular: float
+    angular_sandwich: float
+    repaired: bool
+
+
+def to_physical(covariance: np.ndarray, trafo: Trafo, free: np.ndarray | None = None) -> np.ndarray:
+    """D cov D with the widths D of the normalisation; logged parameters stay in ln(1 + p)."""
+    scale = trafo.scale() if free is None else trafo.scale()[free]
+    return covariance * np.outer(scale, scale)
+
+
+def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Inverse of a Hessian [n, n], and whether it had to be made positive definite first.
+
+    Negative curvatures count with their absolute value, flat ones as `FLATTEST` of the largest.
+    """
+    if not np.all(np.isfinite(hessian)):
+        return np.full_like(hessian, np.nan), True
+    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    largest = max(float(np.max(np.abs(values))), 1e-300)
+    repaired = bool(np.any(values < FLATTEST * largest))
+    values = np.maximum(np.abs(values), FLATTEST * largest)
+    return (vectors / values) @ vectors.T, repaired
+
+
+def root_of(matrix: np.ndarray) -> np.ndarray:
+    """R [n, n] with R R^T = matrix [n, n], which is positive semidefinite but for rounding; NaN if it is not finite."""
+    if not np.all(np.isfinite(matrix)):
+        return np.full_like(matrix, np.nan)
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
+    """Pure function (variables, unknown [n], anchor [H], event) -> J [n, n], sum of g g^T over all terms of the loss.
+
+    Terms: every pulse (times), every DOM (charges), every event (total charges), as the loss has them.
+    """
+
+    def single(variables: Any, unknown: Array, anchor: Array, event: Event) -> tuple[Array, Array, Array]:
+        parts = terms(variables, coordinates.hypothesis(unknown, anchor), event)
+        return parts.pulse, parts.dom, jnp.atleast_1d(parts.event)
+
+    def products(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
+        gradients = jax.jacfwd(single, argnums=1)(variables, unknown, anchor, event)
+        wide = [g.astype(unknown.dtype) for g in gradients]
+        return sum((g.T @ g for g in wide), jnp.zeros((unknown.shape[0],) * 2, unknown.dtype))
+
+    return products
+
+
+def make_to_normalised(coordinates: Coordinates) -> Callable[[Array, Array], Array]:
+    """Pure function (unknown [n], anchor [H]) -> derivative [F, n] of the normalised free parameters."""
+    free = jnp.asarray(coordinates.free)
+
+    def normalised(unknown: Array, anchor: Array) -> Array:
+        return coordinates.trafo.transform(coordinates.hypothesis(unknown, anchor))[free]
+
+    return jax.jacfwd(normalised)
+
+
+def covariance_of(
+    hessian: np.ndarray, products: np.ndarray, derivative: np.ndarray, coordinates: Coordinates
+) -> Covariance:
+    """Puts the uncertainties of one fit together.
+
+    Args:
+      hessian, products: [n, n], H and J by the unknowns of the fit.
+      derivative: [F, n], see `make_to_normalised`.
+      coordinates: of the fit; their anchor is the fit itself.
+    """
+    inverse, repaired = inverse_of_hessian(hessian)
+    # As products of roots: where some curvature is next to none, rounding would make variances negative.
+    roots = root_of(inverse), inverse @ root_of(products)
+    free, trafo = coordinates.free, coordinates.trafo
+    normalised, normalised_sandwich = ((derivative @ r) @ (derivative @ r).T for r in roots)
+    angular = angular_sandwich = float("nan")
+    # The direction of the particle itself comes last among those of a hypothesis (a track's entry point comes first).
+    if coordinates.directions:
+        first = len(coordinates.scalars) + 2 * (len(coordinates.directions) - 1)
+        width = trafo.scale()[coordinates.directions[-1][0]]
+        angular, angular_sandwich = (float(width * np.sqrt(np.sum(r[first : first + 2] ** 2) / 2)) for r in roots)
+    return Covariance(
+        free, normalised, normalised_sandwich, to_physical(normalised, trafo, free),
+        to_physical(normalised_sandwich, trafo, free), angular, angular_sandwich, repaired,
+    )  # fmt: skip

@@ -1,0 +1,207 @@
+"""Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.measurement.event import Event, bucket, repad
+from evgen_jax.progress import stage
+from evgen_jax.reconstruction.fit.coordinates import Coordinates
+from evgen_jax.reconstruction.fit.minimiser import Evaluate
+
+LOGGER = logging.getLogger("evgen_jax")
+LogLikelihood = Callable[[Any, Array, Event], Array]
+"""(variables, hypothesis [H], event) -> scalar."""
+BUCKET_FACTOR, MANY_PULSES = 4, 4096
+"""Padded lengths grow by this factor: few programs to compile, at most four times the pulses. Beyond this number they
+double: there evaluations cost more than another program."""
+LANES = 64
+"""Problems per call; a program is compiled for this many and runs as many as there are."""
+
+
+FEWEST, MOST_THREADS = 4, 8
+"""Problems per thread at least, and threads at most."""
+
+
+def lanes_together() -> int:
+    """Problems that are evaluated side by side: one after the other fits a processor's cache best."""
+    return 1 if jax.default_backend() == "cpu" else 32
+
+
+def threads_together(count: int) -> int:
+    """Threads that share `count` problems: the operations of one problem are too small to keep all cores busy."""
+    if jax.default_backend() != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(cores, count // FEWEST, MOST_THREADS), 1)
+
+
+class Evaluator:
+    """-log L and its derivatives by the unknowns of a fit.
+
+    Args:
+      log_likelihood: any function of (variables, hypothesis, event).
+      coordinates: of the fit.
+      variables: handed through.
+
+    Attributes:
+      compile_seconds: spent on programs for new shapes so far.
+    """
+
+    def __init__(self, log_likelihood: LogLikelihood, coordinates: Coordinates, variables: Any):
+        self.coordinates, self._variables = coordinates, variables
+        self._compiled: set = set()
+        self.compile_seconds = 0.0
+
+        def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
+            return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
+
+        self._value = jax.jit(partial(each_lane, loss))
+        self._gradient = jax.jit(partial(each_lane, jax.value_and_grad(loss, argnums=1)))
+        self._hessian = jax.jit(partial(each_lane, jax.jacfwd(jax.grad(loss, argnums=1), argnums=1)))
+        self._start = jax.jit(jax.vmap(coordinates.start))
+        self._hypothesis = jax.jit(jax.vmap(coordinates.hypothesis))
+
+    def start(self, anchors: np.ndarray) -> np.ndarray:
+        """Unknowns [L, n] of hypotheses [L, H]."""
+        with jax.enable_x64(True):
+            return np.array(self._start(jnp.asarray(anchors, jnp.float64)))
+
+    def hypothesis(self, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Hypotheses [L, H] of unknowns [L, n]."""
+        with jax.enable_x64(True):
+            return np.array(self._hypothesis(jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
+
+    def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Values [L] of events[which]: a third of the time of `gradient`, and a program of its own."""
+        return self.run(self._value, events, which, unknown, anchors)
+
+    def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
+        """Values [L] and gradients [L, n] of events[which]."""
+        return self.run(self._gradient, events, which, unknown, anchors)
+
+    def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Evaluate:
+        """Values and gradients of L problems, fits of events[which] around anchors [L, H], as `minimise` takes them."""
+
+        def evaluate(lanes: np.ndarray, unknown: np.ndarray):
+            return self.gradient(events, which[lanes], unknown, anchors[lanes])
+
+        return evaluate
+
+    def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Exact Hessians [L, n, n]."""
+        return self.run(self._hessian, events, which, unknown, anchors)
+
+    def run(
+        self, function: Callable, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
+    ) -> Any:
+        """Results of a function made by `each_lane`, for any number of lanes."""
+        threads = threads_together(len(which))
+        size = min(-(-len(which) // threads), LANES)
+
+        def part(first: int, most: int = size) -> Any:
+            count = min(most, len(which) - first)
+            fill = np.resize(np.arange(first, first + count), LANES)
+            # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
+            with jax.enable_x64(True):
+                out = function(
+                    self._variables, jnp.asarray(unknown[fill], jnp.float64), jnp.asarray(anchors[fill], jnp.float64),
+                    events, jnp.asarray(which[fill], jnp.int32), jnp.asarray(count, jnp.int32),
+                )  # fmt: skip
+                return jax.tree.map(lambda a: np.asarray(a, np.float64)[:count], out)
+
+        # The first call compiles, which threads would do once each.
+        key = (function, tuple(a.shape for a in jax.tree.leaves(events)))
+        if key not in self._compiled:
+            begin = time.perf_counter()
+            with stage("compiling"):
+                part(0, 1)
+            spent = time.perf_counter() - begin
+            self.compile_seconds += spent
+            LOGGER.info("compiled a program for %d pulses per event in %.1f s", key[1][2][-1], spent)
+            self._compiled.add(key)
+        with ThreadPoolExecutor(threads) as pool:
+            parts = pool.map(part, range(0, len(which), size))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def each_lane(function, variables, unknown, anchors, events, which, count):
+    """A function of (variables, unknown [n], anchor [H], event) for the first `count` lanes; the others cost nothing.
+
+    Args:
+      function: returns an array or a tuple of arrays.
+      unknown, anchors, which: [L, n], [L, H] and [L], the last the place of the event among `events`.
+      count: lanes that are evaluated; results of the others are zero.
+    """
+    size = lanes_together()
+
+    def one(lane):
+        event = jax.tree.map(lambda a: a[which[lane]], events)
+        return function(variables, unknown[lane], anchors[lane], event)
+
+    def body(block, out):
+        lanes = block * size + jnp.arange(size, dtype=jnp.int32)
+        values = jax.tree.map(lambda a: a[None], one(lanes[0])) if size == 1 else jax.vmap(one)(lanes)
+        return jax.tree.map(lambda o, v: o.at[lanes].set(v.astype(o.dtype)), out, values)
+
+    shapes = jax.eval_shape(one, jnp.zeros((), jnp.int32))
+    out = jax.tree.map(lambda s: jnp.zeros((len(which), *s.shape), jnp.float64), shapes)
+    return jax.lax.fori_loop(0, (count + size - 1) // size, body, out)
+
+
+def shape_of(event: Event) -> tuple[int, int, int]:
+    """Padded lengths (pulses, active DOMs, windows) of an event within its bucket.
+
+    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a shape.
+    """
+    count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
+    pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
+    num_doms = event.charge.shape[0]
+    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // 4, num_doms), 1)
+    active = bucket(count, factor=BUCKET_FACTOR)
+    windows = int(np.sum(np.asarray(event.windows.mask)))
+    return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
+
+
+def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list[int]]:
+    """Places of the events that share padded lengths."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for i, event in enumerate(events):
+        groups.setdefault(shape_of(event), []).append(i)
+    return groups
+
+
+def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[int], Event]]:
+    """Places of up to `most` events that share a padded shape, and these events as a batch; every event once."""
+    for shape, places in grouped_by_shape(events).items():
+        for first in range(0, len(places), most):
+            own = places[first : first + most]
+            yield own, stacked([events[i] for i in own], shape, LANES)
+
+
+def stacked(events: Sequence[Event], shape: tuple[int, int, int], lanes: int) -> Event:
+    """Events of one shape as a batch of `lanes` on the device; places that are left repeat the first one."""
+    padded = [_fitted(event, shape) for event in events]
+    rows = padded + [padded[0]] * (lanes - len(padded))
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
+
+
+def _fitted(event: Event, shape: tuple[int, int, int]) -> Event:
+    """The event with exactly these padded lengths."""
+    event = jax.tree.map(np.asarray, event)
+    cut = event.replace(
+        pulses=jax.tree.map(lambda a: a[: shape[0]], event.pulses),
+        active=event.active[: shape[1]],
+        windows=jax.tree.map(lambda a: a[: shape[2]], event.windows),
+    )
+    return repad(cut, *shape)

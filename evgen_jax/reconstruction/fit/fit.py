@@ -1,0 +1,303 @@
+"""Maximum-likelihood fits: many events at once, or one at a time with SciPy, behind one interface."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evgen_jax.approximation.precise_where_lit import precise_where_lit
+from evgen_jax.config.scipy_settings import checked_scipy_settings
+from evgen_jax.errors import ReconstructionError, suggestion
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_events, check_mapping, check_positive, check_whole
+from evgen_jax.model.model import Model, check_model, make_log_likelihood, make_loss_parts
+from evgen_jax.reconstruction.fit.capped_density import with_capped_density
+from evgen_jax.reconstruction.fit.coordinates import Coordinates, make_coordinates
+from evgen_jax.reconstruction.fit.covariance import (
+    Covariance,
+    Terms,
+    covariance_of,
+    make_score_products,
+    make_to_normalised,
+)
+from evgen_jax.reconstruction.fit.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
+from evgen_jax.reconstruction.fit.limited_charge import make_limited_log_likelihood
+from evgen_jax.reconstruction.fit.minimiser import CONVERGED, NOT_FINITE, central_hessian
+from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.fit.search import DECREMENT, STALLED, Search, batched_search, scipy_search
+
+METHODS = ("batched", "BFGS", "L-BFGS-B")
+GRADIENT_TOLERANCE = 1e-2
+DIFFERENCE, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE = 0.05, 1e-6, 2e-3
+"""Hessians are differences over this share of a parameter's width, as the score products tell it; limits in normalised units."""
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """A function (events, seeds [E, H] or [E, S, H], to_beat=None) -> one FitResult per event; made by `make_fitter`.
+
+    With log-likelihoods `to_beat` [E] of earlier fits, fits that will not be better end early and have no covariance.
+
+    Attributes:
+      model: what is fitted.
+      evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
+      precise: the same in float64 where there is light; None for a log-likelihood that is not the model's own.
+      limited: fits of limited charges, where searches in bright events begin (see `limited_charge`); None likewise.
+      smooth: the same under a largest density of arrival times, where searches begin (see `capped_density`); None likewise.
+    """
+
+    model: Model
+    evaluator: Evaluator
+    precise: Evaluator | None
+    search: Search
+    uncertainty: "_Uncertainty | None"
+    limited: "Fitter | None"
+    smooth: Evaluator | None = None
+
+    def __call__(
+        self, events: Sequence[Event], seeds: np.ndarray, to_beat: np.ndarray | None = None
+    ) -> list[FitResult]:
+        seeds = _checked_seeds(self.model, events, seeds)
+        if to_beat is None:
+            to_beat = np.full(len(events), -np.inf)
+        results: dict[int, FitResult] = {}
+        per_call = max(LANES // seeds.shape[1], 1)
+        for own, batch in batches(events, per_call):
+            found = _fit_batch(self, batch, seeds[own], to_beat[own])
+            results |= dict(zip(own, found, strict=True))
+        return [results[i] for i in range(len(events))]
+
+    @property
+    def compile_seconds(self) -> float:
+        """Spent on compilation so far."""
+        parts = (self.evaluator, self.precise, self.limited, self.smooth)
+        return sum(part.compile_seconds for part in parts if part is not None)
+
+
+def make_fitter(
+    model: Model,
+    free: Mapping[str, bool] | None = None,
+    default_free: bool = True,
+    *,
+    method: str = "batched",
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    covariance: bool = False,
+    gradient_tolerance: float = GRADIENT_TOLERANCE,
+    max_iterations: int = 200,
+    optimizer_settings: Mapping[str, Any] | None = None,
+    in_trafo_space: bool = True,
+    log_likelihood: LogLikelihood | None = None,
+) -> Fitter:
+    """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
+
+    Compiled once per padded shape of event, whatever their number.
+
+    Args:
+      model: what to fit.
+      free, default_free, bounds: see `make_coordinates`.
+      method: 'batched' (all events together, a single seed searched twice, see `batched_search`), or SciPy's 'BFGS' or
+        'L-BFGS-B' one after the other.
+      covariance: compute uncertainties as well.
+      gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
+      max_iterations: of a batched fit.
+      optimizer_settings: further keyword arguments of scipy.optimize.minimize; of 'batched' gradient_tolerance and
+        max_iterations, which override those above.
+      in_trafo_space: fit normalised parameters (else those in physical units).
+      log_likelihood: another function (variables, hypothesis, event) than the model's own; sandwich covariances are
+        NaN then.
+
+    Raises:
+      ConfigError: no model.
+      ReconstructionError: an unknown method, parameter name or setting, or a bound, tolerance or number that cannot be.
+    """
+    check_model(model)
+    if method not in METHODS:
+        raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
+    if optimizer_settings is not None:
+        check_mapping(optimizer_settings, "optimizer_settings", "a mapping {name: value}", ReconstructionError)
+        if method == "batched":
+            settings |= _checked_batched_settings(optimizer_settings, settings)
+    check_positive(settings["gradient_tolerance"], "gradient_tolerance", ReconstructionError)
+    check_whole(settings["max_iterations"], 1, "max_iterations", ReconstructionError)
+    if not in_trafo_space:
+        names = model.parameter_names
+        plain = Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names), 0.0)
+        model = replace(model, trafo=plain)
+    coordinates = make_coordinates(model, free, default_free, bounds)
+    evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
+    precise = limited = smooth = None
+    if log_likelihood is None:
+        own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
+        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
+        limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
+    if log_likelihood is None:
+        wide = precise_where_lit(model)
+        precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
+        smooth = Evaluator(make_log_likelihood(with_capped_density(model)), coordinates, model.variables)
+    if method == "batched":
+        search = batched_search(evaluator, precise, settings, smooth)
+    else:
+        try:
+            arguments = checked_scipy_settings({**(optimizer_settings or {}), "method": method})
+        except ValueError as error:
+            raise ReconstructionError(f"optimizer_settings{error}") from None
+        search = scipy_search(precise or evaluator, arguments)
+    terms = None if log_likelihood else make_loss_parts(model)
+    uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
+
+    return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
+
+
+def _checked_batched_settings(settings: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in settings:
+        if name not in known:
+            raise ReconstructionError(
+                f"optimizer_settings.{name}: 'batched' does not know it; it takes {' and '.join(known)}."
+                + suggestion(name, known)
+            )
+    return settings
+
+
+def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
+    check_events(events, model.detector)
+    try:
+        seeds = np.asarray(seeds, np.float64)
+    except (TypeError, ValueError):
+        raise ReconstructionError(
+            "expected seeds as an array of numbers [E, H] or [E, S, H], got a list that is none."
+        ) from None
+    seeds = seeds[:, None, :] if seeds.ndim == 2 else seeds
+    expected = (len(events), len(model.parameter_names))
+    if seeds.ndim != 3 or (seeds.shape[0], seeds.shape[2]) != expected:
+        raise ReconstructionError(
+            f"expected seeds of shape ({expected[0]}, {expected[1]}), or with an axis of several seeds between, for "
+            f"{expected[0]} events and the parameters {', '.join(model.parameter_names)}, got {np.shape(seeds)}."
+        )
+    if seeds.shape[1] == 0:
+        raise ReconstructionError(f"expected seeds [E, S, H] with at least one per event, got shape {seeds.shape}.")
+    return seeds
+
+
+def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndarray) -> list[FitResult]:
+    """Fits events of one shape from seeds [E, S, H]."""
+    begin, compiling = time.perf_counter(), fitter.compile_seconds
+    evaluator = fitter.evaluator
+    num_events, num_seeds, _ = seeds.shape
+    competing = num_seeds > 1 or np.any(np.isfinite(to_beat))
+    anchors = seeds.reshape(num_events * num_seeds, -1)
+    which = np.repeat(np.arange(num_events), num_seeds)
+    usable = np.all(np.isfinite(anchors), axis=1)
+    safe = np.where(usable[:, None], anchors, np.nan)
+    start = evaluator.start(safe)
+    minima = fitter.search(batch, which, start, safe, to_beat=-to_beat if competing else None)
+    hypotheses = evaluator.hypothesis(minima.x, safe)
+    ranked = np.where(np.isfinite(minima.value) & usable, minima.value, np.inf).reshape(num_events, num_seeds)
+    best = np.argmin(ranked, axis=1) + np.arange(num_events) * num_seeds
+    covariances: list[Covariance | None] = [None] * num_events
+    if fitter.uncertainty is not None:
+        wanted = np.isfinite(ranked.min(axis=1)) & (-ranked.min(axis=1) > to_beat)
+        covariances = fitter.uncertainty(batch, hypotheses[best], wanted)
+    share = (time.perf_counter() - begin - fitter.compile_seconds + compiling) / num_events
+    evaluations = minima.evaluations.reshape(num_events, num_seeds).sum(axis=1)
+    results = []
+    for event, lane in enumerate(best):
+        status = str(minima.status[lane]) if usable[lane] else "the seed is not finite"
+        fine = np.isfinite(ranked[event].min())
+        fixed = np.setdiff1d(np.arange(anchors.shape[1]), evaluator.coordinates.free)
+        hypothesis = hypotheses[lane] if fine else np.full(anchors.shape[1], np.nan)
+        hypothesis[fixed] = anchors[lane][fixed]  # exactly as given
+        if status == NOT_FINITE:
+            status = "the log-likelihood at the seed is not finite"
+        results.append(FitResult(
+            hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane]), covariances[event],
+            Diagnostics(status == CONVERGED, status, float(np.max(np.abs(minima.gradient[lane]))),
+                        int(evaluations[event]), share, int(lane - event * num_seeds)),
+        ))  # fmt: skip
+    return results
+
+
+class _Uncertainty:
+    """Covariances of a batch at its best fits."""
+
+    def __init__(self, terms: Terms | None, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
+        self._evaluator, self._precise, self._coordinates = evaluator, precise, coordinates
+        self._products = jax.jit(partial(each_lane, make_score_products(terms, coordinates))) if terms else None
+        self._derivative = jax.jit(make_to_normalised(coordinates))
+
+    def __call__(self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray) -> list[Covariance | None]:
+        """Of the wanted ones among the best fits [E, H]; None for the others."""
+        evaluator = self._evaluator
+        which = np.flatnonzero(wanted)
+        found: list[Covariance | None] = [None] * len(wanted)
+        if len(which) == 0:
+            return found
+        hypotheses = hypotheses[which]
+        # Anchored at the fit, where the plane of directions touches the sphere.
+        unknown = evaluator.start(hypotheses)
+        products = np.full((*unknown.shape, unknown.shape[1]), np.nan)
+        if self._products is not None:
+            products = evaluator.run(self._products, batch, which, unknown, hypotheses)
+        hessian = self._hessian(batch, which, unknown, hypotheses, np.einsum("lii->li", products))
+        with jax.enable_x64(True):
+            for i, place in enumerate(which):
+                derivative = np.asarray(self._derivative(jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i])))
+                found[place] = covariance_of(hessian[i], products[i], derivative, self._coordinates)
+        return found
+
+    def _hessian(
+        self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray, information: np.ndarray
+    ) -> np.ndarray:
+        if self._precise is None:
+            return self._evaluator.hessian(batch, which, unknown, anchors)
+        # The search has compiled this program already: an exact Hessian is another one, 20 s of compilation. And derivatives
+        # of a gamma distribution function by its shape have no derivatives of their own.
+        evaluate = self._precise.problems(batch, which, anchors)
+        widths = 1 / np.sqrt(np.maximum(np.nan_to_num(information), np.finfo(float).tiny))
+        steps = np.clip(DIFFERENCE * widths, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE)
+        return central_hessian(evaluate, np.arange(len(which)), unknown, steps)
+
+
+def reconstruct(
+    model: Model,
+    events: Sequence[Event],
+    seeds: np.ndarray,
+    *,
+    free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    method: str = "batched",
+    covariance: bool = True,
+    optimizer_settings: Mapping[str, Any] | None = None,
+    progress: Callable = lambda items: items,
+) -> list[FitResult]:
+    """Fits events, many at once, with their uncertainties.
+
+    An event that cannot be fitted has a log-likelihood of NaN and says why in its diagnostics; the others go on.
+
+    Args:
+      model: what to fit.
+      events: from one detector.
+      seeds: [E, H], or [E, S, H] for several per event of which the best fit counts; physical units.
+      free: {parameter: whether to fit it}, default all.
+      bounds: {parameter: (low, high)}, physical units.
+      method, covariance, optimizer_settings: see `make_fitter`.
+      progress: wraps the list of blocks of events.
+
+    Raises:
+      ReconstructionError: shapes that do not fit, or an unknown name or method.
+    """
+    fit = make_fitter(
+        model, free, method=method, bounds=bounds, covariance=covariance, optimizer_settings=optimizer_settings
+    )
+    seeds = _checked_seeds(model, events, seeds)
+    order = [i for places in grouped_by_shape(events).values() for i in places]
+    results: dict[int, FitResult] = {}
+    for block in progress([order[i : i + LANES] for i in range(0, len(order), LANES)]):
+        results |= dict(zip(block, fit([events[i] for i in block], seeds[block]), strict=True))
+    return [results[i] for i in range(len(events))]

@@ -1,0 +1,107 @@
+"""Many fits of one event with some parameters held: the engine of scans and sky maps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_mapping, check_whole
+from evgen_jax.model.model import Model, check_model, make_log_likelihood
+from evgen_jax.reconstruction.fit.coordinates import free_flags, make_coordinates
+from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian, minimise
+
+PRECISION = 1e-2
+"""Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
+FAR, SHARE = 20.0, 0.02
+"""Fits more than `FAR` below a log-likelihood to compare with also end where less than this share of what lies beyond is
+to be gained."""
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Fits [L] of one event.
+
+    Attributes:
+      hypothesis: [L, H], the held parameters as given.
+      log_likelihood: [L], NaN where it is not finite at the start.
+      evaluations: [L], of value and gradient.
+    """
+
+    hypothesis: np.ndarray
+    log_likelihood: np.ndarray
+    evaluations: np.ndarray
+
+
+class Refit(Protocol):
+    """(event, starts [L, H], log-likelihood to compare with, -inf for none) -> fits [L]."""
+
+    def __call__(self, event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits: ...
+
+
+def make_refit(
+    model: Model,
+    held: Sequence[str],
+    *,
+    free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    log_likelihood: LogLikelihood | None = None,
+    max_iterations: int = 100,
+) -> Refit:
+    """A function (event, starts [L, H]) that fits all parameters but the held ones, all starts together.
+
+    The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful of
+    evaluations. Log-likelihoods are exact to about `PRECISION`; those far below the log-likelihood that they are
+    compared with, if one is given, need not be.
+
+    Args:
+      model: what to fit.
+      held: parameters that keep the values of the starts.
+      free: {parameter: whether it is fitted}, default all.
+      bounds: {parameter: (low, high)}, physical units; not for held ones.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own.
+      max_iterations: per start.
+
+    Raises:
+      ConfigError: no model.
+      ReconstructionError: an unknown name, or a number of iterations below 1.
+    """
+    check_model(model)
+    check_whole(max_iterations, 1, "max_iterations", ReconstructionError)
+    for what, given, form in (("free", free, "whether it is fitted"), ("bounds", bounds, "(low, high)")):
+        if given is not None:
+            check_mapping(given, what, f"{{parameter: {form}}}", ReconstructionError)
+    names = model.parameter_names
+    flags = free_flags(model, {**(free or {}), **dict.fromkeys(held, False)}) if len(held) < len(names) else None
+    function = log_likelihood or make_log_likelihood(model)
+    if flags is None or not flags.any():
+        raise ReconstructionError(f"no parameter is left to fit when {', '.join(held)} are held.")
+    kept = {name: limits for name, limits in (bounds or {}).items() if name not in held}
+    coordinates = make_coordinates(model, dict(zip(names, map(bool, flags), strict=True)), bounds=kept)
+    evaluator = Evaluator(function, coordinates, model.variables)
+
+    def refit(event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits:
+        def tolerance(value: np.ndarray) -> np.ndarray:
+            return np.maximum(PRECISION, SHARE * (value + compared - FAR))
+
+        anchors = np.array(starts, np.float64)
+        batch, which = stacked([event], shape_of(event), 1), np.zeros(len(anchors), int)
+        unknown = evaluator.start(anchors)
+
+        evaluate, lane = evaluator.problems(batch, which, anchors), np.zeros(1, int)
+        first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1], DIFFERENCE)[0]
+        inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
+        minima = minimise(
+            evaluate, unknown, inverse=inverse, decrement_tolerance=tolerance,
+            max_iterations=max_iterations,
+        )  # fmt: skip
+        hypothesis = evaluator.hypothesis(minima.x, anchors)
+        fixed = np.flatnonzero(~flags)
+        hypothesis[:, fixed] = anchors[:, fixed]  # exactly as given
+        return Refits(hypothesis, np.where(np.isfinite(minima.value), -minima.value, np.nan), minima.evaluations)
+
+    return refit

@@ -1,0 +1,50 @@
+"""What a fit gives back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evgen_jax.reconstruction.fit.covariance import Covariance
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How a fit went.
+
+    Attributes:
+      converged: whether the minimiser says so.
+      message: why it stopped.
+      gradient_norm: largest component of the gradient in normalised units at the fit.
+      evaluations: of value and gradient, all seeds together.
+      runtime: s, without compilation; the share of one event where many are fitted together.
+      best_seed: which of the event's seeds led to the fit.
+    """
+
+    converged: bool
+    message: str
+    gradient_norm: float
+    evaluations: int
+    runtime: float
+    best_seed: int = 0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """One fitted event.
+
+    Attributes:
+      hypothesis: [H], physical units; parameters that were not free are those of the seed.
+      log_likelihood, log_likelihood_seed: at the fit and at its seed.
+      covariance: None if not asked for or if the fit failed.
+      diagnostics: how the fit went.
+    """
+
+    hypothesis: np.ndarray
+    log_likelihood: float
+    log_likelihood_seed: float
+    covariance: Covariance | None
+    diagnostics: Diagnostics
+
+    @property
+    def failed(self) -> bool:
+        return not np.isfinite(self.log_likelihood)

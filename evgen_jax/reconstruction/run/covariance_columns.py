@@ -1,0 +1,74 @@
+"""Covariances in a table: a column per element for few parameters, one column of packed upper triangles for many."""
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.reconstruction.fit.covariance import Covariance
+
+FEW = 15
+"""Free parameters up to which every element is a column of its own, `cov_<a>_<b>` and `cov_sandwich_<a>_<b>`."""
+NAMED, PACKED = ("cov", "cov_sandwich"), ("covariance", "covariance_sandwich")
+"""How the names of such columns begin; columns of packed upper triangles."""
+ORDER = "upper triangle, row by row, as numpy.triu_indices has it; logged parameters in ln(1 + p)"
+
+
+def covariance_labels(names: Sequence[str], log: Sequence[bool], free: Sequence[int]) -> tuple[str, ...]:
+    """Names of the rows and columns of a covariance: those of the free parameters, `log_` before those in ln(1 + p)."""
+    return tuple(f"log_{names[i]}" if log[i] else names[i] for i in free)
+
+
+def covariance_columns(labels: Sequence[str]) -> list[tuple]:
+    """(name, numpy type[, shape]) of the columns of both covariances, Hessian and sandwich."""
+    if not labels:
+        return []
+    if len(labels) > FEW:
+        return [(name, "<f8", (len(labels) * (len(labels) + 1) // 2,)) for name in PACKED]
+    return [(name, "<f8") for start in NAMED for name in _element_names(start, labels)]
+
+
+def covariance_units(labels: Sequence[str]) -> dict[str, str]:
+    """Units of these columns by name; logged parameters have none."""
+    if len(labels) > FEW:
+        return dict.fromkeys(PACKED, ORDER)
+    own = {label: "" if label.startswith("log_") else unit_of(label) for label in labels}
+    units = [" ".join(filter(None, (own[a], own[b]))) for a, b in combinations_with_replacement(labels, 2)]
+    return {name: unit for start in NAMED for name, unit in zip(_element_names(start, labels), units, strict=True)}
+
+
+def put_covariance(row: np.void, covariance: Covariance, labels: Sequence[str]) -> None:
+    """Writes both covariances into a row; they are those of the free parameters, in units of the parameters."""
+    upper = np.triu_indices(len(labels))
+    values = (covariance.physical[upper], covariance.physical_sandwich[upper])
+    if len(labels) > FEW:
+        for name, packed in zip(PACKED, values, strict=True):
+            row[name] = packed
+        return
+    for start, packed in zip(NAMED, values, strict=True):
+        for name, value in zip(_element_names(start, labels), packed, strict=True):
+            row[name] = value
+
+
+def covariance_element(table: np.ndarray, labels: Sequence[str], first: str, second: str) -> np.ndarray:
+    """One element [E] of the Hessian's covariance, of two labels in their order."""
+    i, j = labels.index(first), labels.index(second)
+    if len(labels) <= FEW:
+        return table[f"cov_{first}_{second}"]
+    return table[PACKED[0]][:, i * len(labels) - i * (i - 1) // 2 + j - i]
+
+
+def unpack_covariance(packed: np.ndarray) -> np.ndarray:
+    """Symmetric matrices [..., n, n] of packed upper triangles [..., n (n + 1) / 2], as a table of fits holds them."""
+    packed = np.asarray(packed)
+    size = int(np.sqrt(2 * packed.shape[-1] + 0.25) - 0.5)
+    matrix = np.empty((*packed.shape[:-1], size, size), packed.dtype)
+    i, j = np.triu_indices(size)
+    matrix[..., i, j] = packed
+    matrix[..., j, i] = packed
+    return matrix
+
+
+def _element_names(start: str, labels: Sequence[str]) -> list[str]:
+    return [f"{start}_{a}_{b}" for a, b in combinations_with_replacement(labels, 2)]

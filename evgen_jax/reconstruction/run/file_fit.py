@@ -1,0 +1,240 @@
+"""Fits the events of one file: events and seeds in, rows of the table out."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.data.detector_match import compare_with_detector
+from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.errors import DataError, ReconstructionError
+from evgen_jax.hypothesis.parameters import column_names
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.usable_pulses import DARK, is_dark
+from evgen_jax.model.model import Model
+from evgen_jax.progress import done
+from evgen_jax.reconstruction.fit.coordinates import free_flags
+from evgen_jax.reconstruction.fit.evaluator import LANES, batches, grouped_by_shape
+from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
+from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.run.table import fill
+from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
+from evgen_jax.reconstruction.starts.smear import smear
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
+
+LOGGER = logging.getLogger("evgen_jax")
+FROM_PULSES = "pulses"
+"""Instead of a seed table: starts are found from the pulses."""
+SEARCHED_TOGETHER = 8
+"""Events that are searched from many directions together: enough problems for all threads, and few minutes."""
+FAR_AWAY = 2000.0
+"""A vertex that lies farther outside the box of the modules, m, is no seed."""
+
+
+def make_file_fit(
+    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
+) -> Callable[[Path], np.ndarray]:
+    """A function file -> rows of the table, one per event.
+
+    Seeds come from the tables `settings.seed`, from the labels if it is 'x_parameters', or are found from the pulses if it
+    is 'pulses'.
+
+    Raises:
+      ReconstructionError: settings that do not fit the model.
+    """
+    fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
+    goodness = make_goodness_of_fit(model, fit=fit) if settings.calculate_goodness_of_fit else None
+
+    def file_fit(path: Path) -> np.ndarray:
+        file, seeds = read(path)
+        return _rows(model, fit, file, seeds, settings, goodness)
+
+    return file_fit
+
+
+def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
+    """Columns of the seed table in hypothesis order."""
+    given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
+    if given:
+        columns: list[str] = []
+        for entry in given:
+            columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
+    else:
+        columns = list(column_names(model.parameter_names))
+    if len(columns) != len(model.parameter_names):
+        raise ReconstructionError(
+            f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "
+            f"{len(model.parameter_names)} parameters {', '.join(model.parameter_names)}."
+        )
+    return tuple(columns)
+
+
+def make_configured_fitter(model: Model, settings: ReconstructionSettings) -> Fitter:
+    scipy_settings = dict(settings.scipy_optimizer_settings)
+    method = "batched"
+    if settings.reco_optimizer_interface.lower() == "scipy":
+        method = scipy_settings.pop("method", "BFGS")
+    elif settings.reco_optimizer_interface != "batched":
+        LOGGER.warning("reconstruction_settings.reco_optimizer_interface: '%s' is not there; events are fitted with "
+                       "'batched'.", settings.reco_optimizer_interface)  # fmt: skip
+    return make_fitter(
+        model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value, method=method,
+        bounds=settings.parameter_boundaries, optimizer_settings=None if method == "batched" else scipy_settings,
+        covariance=with_covariance(settings),
+        gradient_tolerance=settings.gradient_tolerance, max_iterations=settings.max_iterations,
+        in_trafo_space=settings.minimize_in_trafo_space,
+    )  # fmt: skip
+
+
+def with_covariance(settings: ReconstructionSettings) -> bool:
+    return settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty
+
+
+def covariance_places(model: Model, settings: ReconstructionSettings) -> tuple[tuple[bool, ...], tuple[int, ...]]:
+    """Which parameters are fitted as ln(1 + p), and the places of those with a covariance, if one is calculated."""
+    log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameter_names)
+    if not with_covariance(settings):
+        return log, ()
+    flags = free_flags(model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value)
+    return log, tuple(int(i) for i in np.flatnonzero(flags))
+
+
+def fit_as_configured(
+    fit: Fitter, events: Sequence[Event], seeds: np.ndarray, settings: ReconstructionSettings
+) -> list[FitResult]:
+    """Fits events from seeds [E, S, H], or from their pulses, and from other directions if that is asked for."""
+    if settings.seed == FROM_PULSES:
+        return fit_without_seeds(fit, events)
+    fits = fit(events, seeds)
+    return refit_directions(fit, events, fits) if settings.refit_directions else fits
+
+
+def make_seed_reader(
+    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
+) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
+    """A function file -> (events, seeds [E, S, H]).
+
+    Labels are read where they are seeds, and where the table has columns of the truth: there a file may lack them.
+    """
+    names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
+    if FROM_PULSES in names and len(names) > 1:
+        raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
+    tables = tuple(n for n in names if n not in ("x_parameters", FROM_PULSES))
+    columns = seed_columns(model, settings, handler) if tables else ()
+    defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
+    missing = settings.seed_missing_value
+    if missing is None:
+        missing = handler.misc_settings.missing_value
+    if missing is not None:
+        defaults = {c: defaults.get(c, missing) for c in columns}
+
+    def read(path: Path) -> tuple[EventFile, np.ndarray]:
+        given = partial(
+            read_event_file,
+            path,
+            handler,
+            model.detector,
+            seed_names=tables,
+            seed_columns=columns,
+            seed_defaults=defaults,
+        )
+        if settings.column_names == "reference" and "x_parameters" not in names:
+            try:
+                file = given(labels=True, need_labels=False)
+            except DataError as error:
+                file = given(labels=False)
+                LOGGER.warning("columns of the truth stay empty: %s", error)
+        else:
+            file = given(labels="x_parameters" in names)
+        if file.notes():
+            LOGGER.warning("%s", file.notes())
+        compare_with_detector(file, model.detector)
+        if names == (FROM_PULSES,):
+            return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
+        sets = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
+        seeds = np.stack([np.asarray(g, np.float64) for g in sets], axis=1)
+        if settings.num_random_seeds:
+            # Of a file its own random numbers, whatever was read before.
+            rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
+            seeds = smear(seeds, model.parameter_names, settings.num_random_seeds, rng, settings.seed_spreads)
+        return file, seeds
+
+    return read
+
+
+def _rows(
+    model: Model, fit: Fitter, file: EventFile, seeds: np.ndarray, settings: ReconstructionSettings, goodness
+) -> np.ndarray:
+    """Fits the events of one file."""
+    seedless = settings.seed == FROM_PULSES
+    events = {i: file.event(i) for i in file.good}
+    results: list[FitResult | str] = [f"failed: {file.faults.get(i, '')}" for i in range(len(file))]
+    far = _far_away(model, seeds)
+    for i, event in events.items():
+        results[i] = ""
+        if is_dark(event):
+            results[i] = DARK
+        elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
+            results[i] = "failed: the seed is missing or not finite"
+        elif far[i].all():
+            results[i] = f"failed: the seed lies more than {FAR_AWAY:g} m outside the detector"
+    chosen = [i for i, result in enumerate(results) if result == ""]
+    usable, found = np.where(far[..., None], np.nan, seeds), {}
+    done(len(file) - len(chosen))
+    for block in _blocks(events, chosen, seeds.shape[1], settings):
+        fits = fit_as_configured(fit, [events[i] for i in block], usable[block], settings)
+        for i, result in zip(block, fits, strict=True):
+            results[i] = result
+            if goodness is not None and not result.failed:
+                found[i] = goodness(events[i], result.hypothesis, settings.random_seed + i)
+        done(len(block))
+    truth = _truth(fit, file, events) if settings.column_names == "reference" else None
+    log, free = covariance_places(model, settings)
+    table = fill(model.parameter_names, log, file.ids, seeds, results, free, truth)
+    for i, own in found.items():
+        table["goodness_of_fit"][i], table["goodness_of_fit_two_sided"][i] = own.p_value, own.p_value_two_sided
+    # Back to the coordinates of the files.
+    names = model.parameter_names
+    for name, origin in zip(names, model.detector.relative_to_origin(names, np.zeros(len(names)), +1), strict=True):
+        for column in {name, f"{name}_seed", f"{name}_true"} & set(table.dtype.names or ()):
+            table[column] += origin
+    return table
+
+
+def _blocks(
+    events: Mapping[int, Event], chosen: Sequence[int], num_seeds: int, settings: ReconstructionSettings
+) -> Iterator[list[int]]:
+    """Places of the chosen events, of one shape each, in blocks that are fitted together: as many as a call takes."""
+    searched = settings.seed == FROM_PULSES or settings.refit_directions
+    size = SEARCHED_TOGETHER if searched else max(LANES // num_seeds, 1)
+    for places in grouped_by_shape([events[i] for i in chosen]).values():
+        for first in range(0, len(places), size):
+            yield [chosen[i] for i in places[first : first + size]]
+
+
+def _truth(fit: Fitter, file: EventFile, events: Mapping[int, Event]) -> tuple[np.ndarray, np.ndarray]:
+    """True parameters [E, H] and the log-likelihood there [E]; NaN without labels of the model's parameters."""
+    shape = (len(file), len(fit.model.parameter_names))
+    if file.labels is None or np.shape(file.labels) != shape:
+        return np.full(shape, np.nan), np.full(len(file), np.nan)
+    truth, value, numbers = np.asarray(file.labels, np.float64), np.full(len(file), np.nan), list(events)
+    evaluator = fit.precise or fit.evaluator
+    for places, batch in batches([events[i] for i in numbers]):
+        own = [numbers[k] for k in places]
+        unknown = evaluator.start(truth[own])
+        value[own] = -evaluator.gradient(batch, np.arange(len(own)), unknown, truth[own])[0]
+    return truth, np.where(np.isfinite(value), value, np.nan)
+
+
+def _far_away(model: Model, seeds: np.ndarray) -> np.ndarray:
+    """Which seeds [E, S] have a vertex far outside of the detector."""
+    low, high = np.asarray(model.detector.box, np.float64)
+    far = np.zeros(seeds.shape[:2], bool)
+    for i, name in enumerate(model.parameter_names):
+        for axis, letter in enumerate("xyz"):
+            if name == letter or name.endswith(f"_{letter}"):
+                far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
+    return far

@@ -1,0 +1,63 @@
+"""Event-Generator's column names: the same name for the same quantity, and our own name for every other one.
+
+Its `<parameter>_unc` of a logged parameter is the width of ln(1 + p). Its columns that are not written: `circular_unc` (a
+fit to profile scans with n - 2 degrees of freedom; ours is `angular_unc`), `event_p_value_*` (of events drawn otherwise; ours is
+`goodness_of_fit`), and all that it takes from the minimiser's inverse Hessian (`*_fit`), which is no uncertainty.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.reconstruction.fit.coordinates import direction_pairs
+from evgen_jax.reconstruction.run.covariance_columns import covariance_element
+
+LOSSES = {
+    "log_likelihood": "loss_reco", "log_likelihood_seed": "loss_seed", "log_likelihood_true": "loss_true",
+}  # fmt: skip
+ENDINGS = {"": "_reco", "_seed": "_seed", "_unc": "_unc", "_unc_sandwich": "_unc_sandwhich", "_true": ""}
+DIRECTION = "cov_zenith_azimuth"
+
+
+def with_reference_names(
+    table: np.ndarray, names: Sequence[str], log: Sequence[bool], labels: Sequence[str] = ()
+) -> np.ndarray:
+    """The same rows under the column names of Event-Generator's tables; losses are minus the log-likelihoods.
+
+    Args:
+      table: rows as `table.fill` makes them.
+      names, log: parameters, and which of them are fitted as ln(1 + p).
+      labels: of the covariances in the table (`covariance_columns.covariance_labels`), if there are any.
+    """
+    new = {f"{n}{ending}": f"{n}{other}" for n in names for ending, other in ENDINGS.items()} | LOSSES
+    renamed = table.copy()
+    for column in LOSSES:
+        if column in (table.dtype.names or ()):
+            renamed[column] *= -1
+    for name, logged in zip(names, log, strict=True):
+        if logged:
+            for ending in ("_unc", "_unc_sandwich"):
+                renamed[f"{name}{ending}"] /= 1 + table[name]
+    renamed.dtype.names = tuple(new.get(n, n) for n in table.dtype.names or ())
+    pair = _direction(names)
+    if pair is None or not set(pair) <= set(labels) or DIRECTION in renamed.dtype.names:
+        return renamed
+    more = np.empty(len(table), [*((n, renamed.dtype[n]) for n in renamed.dtype.names), (DIRECTION, "<f8")])
+    for column in renamed.dtype.names:
+        more[column] = renamed[column]
+    more[DIRECTION] = covariance_element(table, labels, *pair)
+    return more
+
+
+def reference_units(names: Sequence[str], log: Sequence[bool]) -> dict[str, str]:
+    """Units of the columns whose name alone does not tell."""
+    logged = [name for name, flag in zip(names, log, strict=True) if flag]
+    widths = {f"{name}{ending}": "" for name in logged for ending in ("_unc", "_unc_sandwhich")}
+    return {**widths, **{name: unit_of(name) for name in names}, DIRECTION: "rad rad"}
+
+
+def _direction(names: Sequence[str]) -> tuple[str, str] | None:
+    """The zenith and azimuth of the particle, which come last among the directions of a hypothesis."""
+    pairs = direction_pairs(names)
+    return (names[pairs[-1][0]], names[pairs[-1][1]]) if pairs else None

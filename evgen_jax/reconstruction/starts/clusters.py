@@ -1,0 +1,133 @@
+"""Seeds of hypotheses with several cascades: clusters of light within the event."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.model import Model
+from evgen_jax.physics.sphere import angles
+from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time
+
+PER_GEV = 0.1
+"""Photoelectrons per GeV, roughly, in a detector like IceCube; only ratios of seeds depend on it."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of light, brightest first.
+
+    Attributes:
+      position: [N, 3], charge-weighted, m.
+      time: [N], ns, when light left them.
+      charge: [N], of the DOMs around, PE.
+      zenith, azimuth: where something that flies through them in the order of their times comes from; NaN for one.
+    """
+
+    position: np.ndarray
+    time: np.ndarray
+    charge: np.ndarray
+    zenith: float
+    azimuth: float
+
+
+def find_clusters(
+    event: Event,
+    detector: Detector,
+    count: int,
+    *,
+    radius: float = 125.0,
+    min_distance: float = 150.0,
+    min_charge: float = 3.0,
+    min_doms: int = 3,
+) -> Clusters:
+    """Up to `count` clusters of charge.
+
+    Every hit DOM is a candidate with the charge within `radius` of it; candidates are taken by falling charge where they
+    are `min_distance` or more from all that are taken.
+
+    Args:
+      event, detector: what was measured, where.
+      radius, min_distance: m.
+      min_charge, min_doms: PE and hit DOMs that make a cluster.
+
+    Raises:
+      DataError: an event of another detector.
+    """
+    check_event(event, detector)
+    check_whole(count, 0, "count", ReconstructionError)
+    for what, value in (
+        ("radius", radius),
+        ("min_distance", min_distance),
+        ("min_charge", min_charge),
+        ("min_doms", min_doms),
+    ):
+        check_not_negative(value, what, ReconstructionError)
+    doms, charge, first = first_pulses(event)
+    position = np.asarray(detector.position, np.float64)[doms]
+    distance = np.linalg.norm(position[:, None] - position[None], axis=2)
+    near = distance < radius
+    total = near @ charge
+    centres = (near * charge) @ position / np.maximum(total, 1e-12)[:, None]
+    taken: list[int] = []
+    for i in np.argsort(-total, kind="stable"):
+        if len(taken) == count or total[i] < min_charge:
+            break
+        if near[i].sum() >= min_doms and all(np.linalg.norm(centres[i] - centres[j]) >= min_distance for j in taken):
+            taken.append(int(i))
+    times = np.array([vertex_time(position[near[i]], charge[near[i]], first[near[i]], centres[i]) for i in taken])
+    points = centres[taken]
+    zenith = azimuth = float("nan")
+    if len(taken) > 1:
+        middle = points - points.mean(axis=0)
+        axis = np.linalg.svd(middle, full_matrices=False)[2][0]
+        forward = axis if (middle @ axis) @ (times - times.mean()) >= 0 else -axis
+        theta, phi = angles(-forward)
+        zenith, azimuth = float(theta), float(phi)
+    return Clusters(points.reshape(-1, 3), times, total[taken], zenith, azimuth)
+
+
+def cascade_prefixes(names: tuple[str, ...]) -> list[str]:
+    """What stands before x, y, z, energy and time of each cascade of a hypothesis."""
+    found = [n.removesuffix("x") for n in names if n == "x" or n.endswith("_x")]
+    return [p for p in found if all(f"{p}{n}" in names for n in ("y", "z", "zenith", "azimuth", "energy", "time"))]
+
+
+def cluster_seed(model: Model, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
+    """A seed [H] for a hypothesis of several cascades: one cluster each, the brightest first.
+
+    Cascades without a cluster stay at the brightest one with a tenth of its energy; directions are those of the line
+    through the clusters.
+
+    Args:
+      model: a hypothesis with parameters <name>_x ... <name>_time of every cascade.
+      event: what was measured.
+      base: [H], values of all other parameters; default the means of the normalisation.
+      settings: of `find_clusters`.
+
+    Raises:
+      ReconstructionError: no such cascade, or no cluster of light.
+    """
+    if base is not None:
+        check_hypothesis(base, model.parameter_names, "a base")
+    prefixes = cascade_prefixes(model.parameter_names)
+    if not prefixes:
+        raise ReconstructionError(
+            f"the hypothesis has no cascades to put at clusters; its parameters are {', '.join(model.parameter_names[:12])}."
+        )
+    clusters = find_clusters(event, model.detector, len(prefixes), **settings)  # type: ignore[arg-type]
+    if len(clusters.charge) == 0:
+        raise ReconstructionError("the event has no cluster of light; nothing can be seeded.")
+    seed = np.array(model.trafo.centre() if base is None else base, np.float64)
+    for number, prefix in enumerate(prefixes):
+        k = number if number < len(clusters.charge) else 0
+        energy = clusters.charge[k] / PER_GEV * (1.0 if k == number else 0.1)
+        values = dict(zip("xyz", clusters.position[k], strict=True)) | {"time": clusters.time[k], "energy": energy}
+        if np.isfinite(clusters.zenith):
+            values |= {"zenith": clusters.zenith, "azimuth": clusters.azimuth}
+        for name, value in values.items():
+            seed[model.index(f"{prefix}{name}")] = value
+    return seed

@@ -1,0 +1,79 @@
+"""A global search around a seed for hard cases: differential evolution, whole populations evaluated at once."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import optimize
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_hypothesis, check_not_negative, check_whole
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, shape_of, stacked
+from evgen_jax.reconstruction.starts.smear import check_spreads
+
+REACH = 3.0
+"""Spreads of a seed that are searched to either side."""
+
+
+def global_search(
+    evaluator: Evaluator,
+    event: Event,
+    seed: np.ndarray,
+    *,
+    spreads: Mapping[str, float] | None = None,
+    population: int = 60,
+    max_generations: int = 100,
+    tolerance: float = 0.1,
+    random_seed: int = 42,
+) -> np.ndarray:
+    """The best hypothesis [H] found in a box around a seed; fit from there (Storn & Price, J. Global Optim. 11, 341 (1997)).
+
+    Directions are searched on the whole sphere, logged and bounded parameters in the coordinates of the fit.
+
+    Args:
+      evaluator: of the fit (`make_fitter(...).evaluator`), whose free parameters are searched.
+      event: what was measured.
+      seed: [H], physical units; kept if nothing better is found.
+      spreads: {parameter: width} of the seed as in `smear`; the box reaches three of them.
+      population, max_generations: hypotheses per generation, and at most how many generations.
+      tolerance: spread of the log-likelihoods within a population at which the search ends.
+      random_seed: of the search.
+
+    Raises:
+      HypothesisError: a seed of another number of parameters.
+      ReconstructionError: a number or a width that cannot be.
+    """
+    coordinates = evaluator.coordinates
+    names, scale = coordinates.trafo.parameter_names, coordinates.trafo.scale()
+    check_hypothesis(seed, names, "a seed")
+    for what, number in (("population", population), ("max_generations", max_generations)):
+        check_whole(number, 1, what, ReconstructionError)
+    check_whole(random_seed, 0, "random_seed", ReconstructionError)
+    check_not_negative(tolerance, "tolerance", ReconstructionError)
+    if spreads is not None:
+        check_spreads(spreads, names)
+    anchor = np.asarray(seed, np.float64)[None]
+    batch, start = stacked([event], shape_of(event), 1), evaluator.start(anchor)[0]
+    half = []
+    for i in coordinates.scalars:
+        kind = kind_of(names[i])
+        width = (spreads or {}).get(names[i], kind[1].spread if kind else 0.0)
+        logged_width = kind is not None and kind[1].draw == "log"
+        # Widths of energies are those of their logarithm, whether the fit uses it or not.
+        physical = width * (1.0 if coordinates.trafo.log[i] else anchor[0, i]) if logged_width else width
+        half.append(REACH * max(physical, 1e-3 * scale[i]) / scale[i])
+    for zenith, _ in coordinates.directions:
+        half += [np.pi / scale[zenith]] * 2
+    box = [(c - h, c + h) for c, h in zip(start, half, strict=True)]
+
+    def loss(x: np.ndarray) -> np.ndarray:
+        rows = x.T if x.ndim == 2 else x[None]
+        value, _ = evaluator.gradient(batch, np.zeros(len(rows), int), rows, np.repeat(anchor, len(rows), 0))
+        return np.where(np.isfinite(value), value, 1e300)
+
+    result = optimize.differential_evolution(
+        loss, box, x0=start, popsize=max(population // len(box), 1), maxiter=max_generations, tol=0, atol=tolerance,
+        polish=False, vectorized=True, updating="deferred", init="sobol", rng=np.random.default_rng(random_seed),
+    )  # fmt: skip
+    return evaluator.hypothesis(result.x[None], anchor)[0]

@@ -1,0 +1,196 @@
+"""Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import charge_quantiles
+from evgen_jax.measurement.usable_pulses import usable_pulses
+from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
+from evgen_jax.model.model import Model
+from evgen_jax.physics import constants
+from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
+from evgen_jax.reconstruction.fit.coordinates import direction_pairs
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
+
+NUM_DIRECTIONS = 24
+ENERGIES = np.geomspace(10.0, 1e7, 13)
+EARLY = 0.2
+"""Share of the charge that may seem earlier than light from the vertex: noise, and vertices that are a bit off."""
+BEFORE = 0.02
+"""Share of a DOM's charge that its first light may come after: a DOM of many photoelectrons has noise before it, too."""
+APART = 0.35
+"""rad: starts of one vertex whose directions are nearer than this count as one."""
+
+
+def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
+    """A function (events, count, base=None) -> seeds [E, count, H], best first, for hypotheses of one cascade or track.
+
+    Three vertices (charge-weighted in two ways, brightest DOM) with the time at which light from there explains the first
+    pulses, the best of 13 energies, 24 directions over the sky, all by the log-likelihood: 111 evaluations per event.
+    Further parameters keep the values of `base` [H] (default: the means of the normalisation), as do those that the fit
+    does not free.
+
+    Args:
+      model: gives names and detector.
+      evaluator: of the fit (`make_fitter(...).evaluator`).
+      sphere_radius: m, of an entering track's sphere; default that of the model's source, or one that holds
+        all modules.
+
+    Raises:
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
+    """
+    shape = Shape(model, sphere_radius)
+
+    def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
+        check_events(events, model.detector)
+        check_whole(count, 1, "count", ReconstructionError)
+        if base is not None:
+            check_hypothesis(base, model.parameter_names, "a base")
+        seeds = np.empty((len(events), count, len(model.parameter_names)))
+        for own, batch in batches(events):
+            seeds[own] = _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base)
+        return seeds
+
+    return starts
+
+
+class Shape:
+    """How vertex, time, direction and energy become a hypothesis."""
+
+    def __init__(self, model: Model, sphere_radius: float | None):
+        names = model.parameter_names
+        pairs = direction_pairs(names)
+        self.model, self.names = model, names
+        self.prefix = names[pairs[-1][0]].removesuffix("zenith") if pairs else ""
+        wanted = [f"{self.prefix}{n}" for n in ("x", "y", "z", "zenith", "azimuth", "energy", "time")]
+        track = [f"{self.prefix}{n}" for n in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy")]
+        self.is_track = not set(wanted) <= set(names)
+        if len(pairs) != (2 if self.is_track else 1) or (self.is_track and not set(track) <= set(names)):
+            raise ReconstructionError(
+                "starts without a seed are found for hypotheses of one cascade or one entering track; the parameters are "
+                f"{', '.join(names[:12])}. Give seeds instead."
+            )
+        self.place = {n: names.index(f"{self.prefix}{n}") for n in
+                      (("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+                       if self.is_track else ("x", "y", "z", "zenith", "azimuth", "energy", "time"))}  # fmt: skip
+        self.radius = sphere_radius or _sphere_radius(model)
+
+    def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
+        """[C, H] of vertices [C, 3], times [C], unit vectors to the origin [C, 3] and energies [C]."""
+        rows = np.tile(base, (len(vertex), 1))
+        zenith, azimuth = angles(direction)
+        values = {"zenith": zenith, "azimuth": azimuth}
+        if self.is_track:
+            # Back along the flight to where the sphere is entered.
+            along = np.sum(vertex * direction, axis=1)
+            inside = np.maximum(self.radius**2 - np.sum(vertex**2, axis=1) + along**2, 0.0)
+            back = np.maximum(np.sqrt(inside) - along, 0.0)
+            entry = vertex + back[:, None] * direction
+            values["entry_zenith"], values["entry_azimuth"] = angles(entry)
+            values["entry_t"], values["entry_energy"] = time - back / constants.SPEED_OF_LIGHT, energy
+        else:
+            values |= {"x": vertex[:, 0], "y": vertex[:, 1], "z": vertex[:, 2], "time": time, "energy": energy}
+        for name, value in values.items():
+            rows[:, self.place[name]] = value
+        return rows
+
+
+def _sphere_radius(model: Model) -> float:
+    """Of the first source in the tree that has one; else the sphere around the origin that holds all modules."""
+    waiting: list[Any] = [model.source]
+    while waiting:
+        source = waiting.pop()
+        owners: tuple[Any, ...] = (source, getattr(source, "geometry", None), getattr(source, "expand", None))
+        for owner in owners:
+            if hasattr(owner, "sphere_radius"):
+                return float(owner.sphere_radius)
+        waiting += [base for _, base in getattr(source, "bases", ())]
+    return float(np.max(np.linalg.norm(np.asarray(model.detector.position, np.float64), axis=1)))
+
+
+def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """DOMs with a usable pulse [M], their charges and the times of their first pulses, noise before bright light left out."""
+    good, slot = usable_pulses(event), np.asarray(event.pulses.slot)
+    dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
+    dom, time = dom[good], np.asarray(event.pulses.time, np.float64)[good]
+    # Pulses of an event are sorted by DOM and time; its own quantiles count unusable ones too.
+    begins = np.ones(len(dom), bool)
+    begins[1:] = dom[1:] != dom[:-1]
+    charge, quantile = charge_quantiles(np.asarray(event.pulses.charge, np.float64)[good], begins)
+    lit, first = quantile > BEFORE, np.full(len(charge), np.inf)
+    np.minimum.at(first, (np.cumsum(begins) - 1)[lit], time[lit])
+    return dom[begins], charge, first
+
+
+def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, vertex: np.ndarray) -> float:
+    """When light must have left a vertex [3] to reach DOMs [M, 3] at their first pulses."""
+    residual = first - np.linalg.norm(position - vertex, axis=1) / constants.SPEED_OF_LIGHT_IN_ICE
+    order = np.argsort(residual)
+    share = np.cumsum(charge[order]) / charge.sum()
+    return float(residual[order][np.searchsorted(share, EARLY)])
+
+
+def spread_directions(count: int) -> np.ndarray:
+    """Unit vectors [count, 3], evenly over the sphere (Fibonacci lattice)."""
+    k = np.arange(count) + 0.5
+    return unit_vectors(np.arccos(1 - 2 * k / count), np.pi * (1 + 5**0.5) * k)
+
+
+def _scan_pulses(
+    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
+) -> np.ndarray:
+    names = shape.names
+    if base is None:
+        base = shape.model.trafo.centre()
+    sky = spread_directions(NUM_DIRECTIONS)
+    up = np.array([[0.0, 0.0, 1.0]])
+    vertices, times, event_of = [], [], []
+    for number, event in enumerate(events):
+        doms, charge, first = first_pulses(event)
+        if len(doms) == 0:
+            continue
+        position = np.asarray(shape.model.detector.position, np.float64)[doms]
+        for vertex in (np.average(position, axis=0, weights=charge), position[np.argmax(charge)],
+                       np.average(position, axis=0, weights=np.sqrt(charge))):  # fmt: skip
+            vertices.append(vertex)
+            times.append(vertex_time(position, charge, first, vertex))
+            event_of.append(number)
+    seeds = np.full((len(events), count, len(names)), np.nan)
+    if not vertices:
+        return seeds
+    points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
+
+    size = len(ENERGIES)
+    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.repeat(up, size * len(points), axis=0),
+                            np.tile(ENERGIES, len(points)))  # fmt: skip
+    value = values_at(evaluator, batch, np.repeat(own, size), rows)
+    energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
+    size = NUM_DIRECTIONS
+    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.tile(sky, (len(points), 1)),
+                            np.repeat(energy, size))  # fmt: skip
+    which, directions = np.repeat(own, size), np.tile(sky, (len(points), 1))
+    value = values_at(evaluator, batch, which, rows)
+    for number in range(len(events)):
+        mine = which == number
+        seeds[number] = best_apart(rows[mine], value[mine], directions[mine], count)
+    return seeds
+
+
+def values_at(evaluator: Evaluator, batch: Event, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    value = evaluator.value(batch, which, evaluator.start(rows), rows)
+    return np.where(np.isfinite(value), value, np.inf)
+
+
+def best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:
+    """The best rows [count, H] whose directions lie apart, repeated if there are fewer; NaN if none is finite."""
+    chosen: list[int] = []
+    for i in np.argsort(value):
+        if len(chosen) == count or not np.isfinite(value[i]):
+            break
+        if all(angle_between(directions[i], directions[j]) > APART for j in chosen):
+            chosen.append(int(i))
+    return rows[np.resize(chosen, count)] if chosen else np.full((count, rows.shape[1]), np.nan)

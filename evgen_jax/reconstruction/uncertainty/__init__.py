@@ -1,0 +1,1 @@
+"""How far from the fit the truth may be."""

@@ -1,0 +1,223 @@
+"""Samples of the posterior by blackjax: NUTS, or an ensemble of chains that learn from each other (MEADS)."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.model import Model, check_model, make_log_likelihood
+from evgen_jax.physics.sphere import unit_vectors
+from evgen_jax.reconstruction.fit.coordinates import make_coordinates
+from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian
+from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
+from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace, make_log_posterior
+
+LOGGER = logging.getLogger("evgen_jax")
+METHODS = ("nuts", "ensemble")
+FOLDS = 4
+"""Of an ensemble: chains of one fold learn from those of the others."""
+HALVINGS = 10
+"""A start that the prior excludes is drawn nearer to the best fit, half the way each time."""
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Samples of C chains, S each; states that were kept because a proposal was rejected count again.
+
+    Attributes:
+      hypothesis: [C, S, H], physical units.
+      log_density: [C, S], of likelihood and prior by the fit's unknowns, of directions by steradian.
+      acceptance: [C], mean acceptance probability.
+      divergences: trajectories that ran away; more than a few mean that a region was not reached.
+      r_hat: split R-hat of the free scalars, then of three components per direction: below 1.01 where the chains agree.
+      effective_samples: in the same order, independent samples that they are worth.
+    """
+
+    hypothesis: np.ndarray
+    log_density: np.ndarray
+    acceptance: np.ndarray
+    divergences: int
+    r_hat: np.ndarray
+    effective_samples: np.ndarray
+
+    @property
+    def samples(self) -> np.ndarray:
+        """All chains behind each other [C S, H]."""
+        return self.hypothesis.reshape(-1, self.hypothesis.shape[-1])
+
+
+def make_posterior_sampler(
+    model: Model,
+    log_prior: LogPrior,
+    *,
+    method: str = "nuts",
+    num_chains: int | None = None,
+    num_warmup: int = 200,
+    num_samples: int = 500,
+    free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    log_likelihood: LogLikelihood | None = None,
+) -> Callable[[Event, np.ndarray, Array], Posterior]:
+    """A function (event, best fit [H], key) -> Posterior; compiled once per padded shape of event.
+
+    Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix, inside
+    the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
+
+    The priors are those of `log_prior` and no others: those of the model's loss, which a fit holds, do not count (a warning
+    names them; add `prior_of_loss(model)` where they are wanted).
+
+    Args:
+      model: what to sample; parameters that are not free keep the values of the best fit.
+      log_prior: see `make_prior`.
+      method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
+      num_chains: run side by side; default 4, of an ensemble 32.
+      num_warmup, num_samples: steps per chain.
+      free, bounds: as in `make_fitter`.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own without priors.
+
+    Raises:
+      ReconstructionError: an unknown method or name, a number of chains that does not fit, or blackjax is not installed.
+      HypothesisError, DataError: when the result is called with a best fit or an event of another model.
+    """
+    try:
+        import blackjax
+    except ImportError:
+        raise ReconstructionError(
+            "sampling needs blackjax. Install it with: pip install 'evgen_jax[posterior]'."
+        ) from None
+    check_model(model)
+    if method not in METHODS:
+        raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    for what, number, least in (("num_warmup", num_warmup, 0), ("num_samples", num_samples, 1)):
+        check_whole(number, least, what, ReconstructionError)
+    if num_chains is not None:
+        check_whole(num_chains, 1, "num_chains", ReconstructionError)
+    if not callable(log_prior):
+        raise ReconstructionError(f"log_prior: expected a function as `make_prior` makes it, got {shown(log_prior)}.")
+    chains = num_chains or (4 if method == "nuts" else 32)
+    if method == "ensemble" and (chains % FOLDS or chains < 2 * FOLDS):
+        raise ReconstructionError(f"num_chains: an ensemble takes a multiple of {FOLDS}, 8 at least, got {chains}.")
+    coordinates = make_coordinates(model, free, bounds=bounds)
+    # The fit's own, with the priors of the loss: its Hessian is a first guess of widths.
+    evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
+    space = SamplingSpace(coordinates)
+    log_posterior = posterior_density(model, log_prior, space, log_likelihood)
+    # Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
+    chains_of = partial(
+        _nuts if method == "nuts" else _ensemble, blackjax, log_posterior, chains, num_warmup, num_samples
+    )
+
+    @jax.jit
+    def run(variables: Any, place: Array, anchor: Array, event: Event, width: Array, key: Array):
+        places, density, info = chains_of(variables, place, anchor, event, width, key)
+        each = lambda function: jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)  # noqa: E731
+        density = density - each(space.log_length_density)
+        return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+
+    def sample(event: Event, best: np.ndarray, key: Array) -> Posterior:
+        check_event(event, model.detector)
+        check_hypothesis(best, model.parameter_names, "a best fit")
+        anchor = np.array(best, np.float64)[None]
+        batch, which = stacked([event], shape_of(event), 1), np.zeros(1, int)
+        unknown = evaluator.start(anchor)
+        evaluate = evaluator.problems(batch, which, anchor)
+        value, gradient = evaluate(which, unknown)
+        if not np.isfinite(value[0]):
+            raise ReconstructionError("the log-likelihood at the best fit is not finite; nothing can be sampled there.")
+        inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient, DIFFERENCE)[0])
+        with jax.enable_x64(True):
+            one = jax.tree.map(lambda a: a[0], batch)
+            out = run(model.variables, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,
+                      jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse))), key)  # fmt: skip
+            hypothesis, density, acceptance, divergent = jax.tree.map(np.asarray, out)
+            if not np.isfinite(density).all():
+                raise ReconstructionError(
+                    "the prior is 0 at the best fit and around it, where chains would start. Widen the priors, or give "
+                    "their limits as bounds, prior_limits(...)."
+                )
+            scalars = hypothesis[..., np.array(coordinates.scalars, int)]
+            vectors = [unit_vectors(hypothesis[..., i], hypothesis[..., k]) for i, k in coordinates.directions]
+            compared = jnp.asarray(np.concatenate([scalars, *vectors], axis=-1))
+            r_hat, effective = np.asarray(blackjax.rhat(compared)), np.asarray(blackjax.ess(compared))
+        return Posterior(hypothesis, density, acceptance, int(divergent.sum()), r_hat, effective)
+
+    return sample
+
+
+def posterior_density(
+    model: Model, log_prior: LogPrior, space: SamplingSpace, log_likelihood: LogLikelihood | None = None
+) -> Callable[[Any, Array, Array, Event], Array]:
+    """What is sampled, see `make_log_posterior`: the likelihood without the priors of the loss, times the given prior."""
+    left_out = () if log_likelihood else parameters_of_loss_priors(model)
+    if left_out:
+        LOGGER.warning("the loss has priors of %s, which the posterior does not: it has those that it is given.",
+                       ", ".join(left_out))  # fmt: skip
+    return make_log_posterior(log_likelihood or make_log_likelihood(model, priors=False), log_prior, space)
+
+
+def _target(log_posterior, variables, place, anchor, event, width):
+    def density(z: Array) -> Array:
+        value = log_posterior(variables, place + width @ z, anchor, event)
+        return jnp.where(jnp.isfinite(value), value, -jnp.inf)
+
+    return density
+
+
+def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array:
+    """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
+    drawn = jax.random.normal(key, place.shape, place.dtype)
+    candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
+    inside = jnp.isfinite(jax.lax.map(density, candidates))
+    return candidates[jnp.argmax(inside)]
+
+
+def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, place, anchor, event,
+          width, key):  # fmt: skip
+    density = _target(log_posterior, variables, place, anchor, event, width)
+    # Few unknowns, tightly coupled (vertex, time and direction): the whole matrix costs nothing and shortens the paths.
+    adaptation = blackjax.window_adaptation(blackjax.nuts, density, is_mass_matrix_diagonal=False)
+
+    def chain(key: Array):
+        key_start, key_warmup, key_run = jax.random.split(key, 3)
+        start = _start(density, key_start, place)
+        (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
+        step = blackjax.nuts(density, **parameters).step
+        return _run(step, state, jax.random.split(key_run, samples))
+
+    states, info = jax.vmap(chain)(jax.random.split(key, chains))
+    return place + states.position @ width.T, states.logdensity, info
+
+
+def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, place, anchor, event,
+              width, key):  # fmt: skip
+    density = _target(log_posterior, variables, place, anchor, event, width)
+    key_start, key_warmup, key_run = jax.random.split(key, 3)
+    start = jax.vmap(lambda k: _start(density, k, place))(jax.random.split(key_start, chains))
+    adaptation = blackjax.meads_adaptation(density, chains)
+    (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
+    step = blackjax.ghmc(density, **parameters).step
+
+    def chain(state: Any, key: Array):
+        return _run(step, state, jax.random.split(key, samples))
+
+    states, info = jax.vmap(chain)(state, jax.random.split(key_run, chains))
+    return place + states.position @ width.T, states.logdensity, info
+
+
+def _run(step: Callable, state: Any, keys: Array) -> tuple[Any, Any]:
+    def one(state: Any, key: Array):
+        state, info = step(key, state)
+        return state, (state, info)
+
+    return jax.lax.scan(one, state, keys)[1]

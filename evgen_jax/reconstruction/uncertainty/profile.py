@@ -1,0 +1,119 @@
+"""Profile scans: the best log-likelihood as a function of one or two parameters, all others fitted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping
+from evgen_jax.model.model import Model, check_model
+from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
+from evgen_jax.reconstruction.fit.refit import Refit, make_refit
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A scan on a grid.
+
+    Attributes:
+      names: of the one or two scanned parameters.
+      values: their grid, one array per parameter, physical units.
+      log_likelihood: one axis per scanned parameter.
+      hypothesis: the same with a last axis H, the fits.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+    log_likelihood: np.ndarray
+    hypothesis: np.ndarray
+
+    def delta(self) -> np.ndarray:
+        """2 (best log-likelihood - log-likelihood), which Wilks' theorem compares with a chi-square."""
+        return 2 * (np.nanmax(self.log_likelihood) - self.log_likelihood)
+
+    def interval(self, probability: float = 0.6827) -> tuple[float, float]:
+        """Ends of the confidence interval of a scan in one parameter, interpolated; infinite where the scan ends first."""
+        if len(self.names) != 1:
+            raise ReconstructionError(f"an interval needs a scan in one parameter, this one has {len(self.names)}.")
+        level, delta, grid = stats.chi2.ppf(probability, 1), self.delta(), self.values[0]
+        best = int(np.nanargmin(delta))
+        ends = []
+        for side, outer in ((slice(best, None, -1), -np.inf), (slice(best, None), np.inf)):
+            own, x = delta[side], grid[side]
+            above = np.flatnonzero(own > level)
+            if len(above) == 0:
+                ends.append(outer)
+                continue
+            k = above[0]
+            share = (np.sqrt(level) - np.sqrt(own[k - 1])) / (np.sqrt(own[k]) - np.sqrt(own[k - 1]))
+            ends.append(float(x[k - 1] + share * (x[k] - x[k - 1])))
+        return ends[0], ends[1]
+
+
+def _grid_of(name: str, given: Sequence[float]) -> np.ndarray:
+    try:
+        values = np.asarray(given)
+        if values.dtype.kind in "iuf" and values.ndim == 1 and len(values) and np.isfinite(values).all():
+            return values.astype(np.float64)
+    except ValueError:  # lists of different lengths
+        pass
+    raise ReconstructionError(f"grid.{name}: expected a list of finite values, at least one, got {shown(given)}.")
+
+
+def scan_profile(
+    model: Model,
+    event: Event,
+    best: np.ndarray,
+    grid: Mapping[str, Sequence[float]],
+    *,
+    free: Mapping[str, bool] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    log_likelihood: LogLikelihood | None = None,
+    refit: Refit | None = None,
+) -> Profile:
+    """Scans one or two parameters; at every point of the grid all others are fitted.
+
+    Points are fitted ring by ring from the one nearest to the best fit outwards, each from its nearest fitted neighbour.
+
+    Args:
+      model, free, bounds, log_likelihood: see `make_refit`.
+      event: what was measured.
+      best: [H], the best fit.
+      grid: {parameter: values}, one or two parameters.
+      refit: of an earlier call for the same parameters, which saves the compilation.
+
+    Raises:
+      ConfigError: no model.
+      ReconstructionError: an unknown name, a grid that is none, or a number of parameters that is neither one nor two.
+      HypothesisError, DataError: a best fit or an event of another model.
+    """
+    check_model(model)
+    check_event(event, model.detector)
+    check_hypothesis(best, model.parameter_names, "a best fit")
+    check_mapping(grid, "grid", "{parameter: values}", ReconstructionError)
+    names = tuple(grid)
+    if len(names) not in (1, 2):
+        raise ReconstructionError(f"a scan takes one or two parameters, got {len(names)} ({', '.join(names)}).")
+    values = tuple(_grid_of(name, grid[name]) for name in names)
+    refit = refit or make_refit(model, names, free=free, bounds=bounds, log_likelihood=log_likelihood)
+    places = [model.index(name) for name in names]
+    best = np.asarray(best, np.float64)
+    shape = tuple(len(v) for v in values)
+    centre = [int(np.argmin(np.abs(v - best[i]))) for v, i in zip(values, places, strict=True)]
+    points = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1).reshape(-1, len(shape))
+    ring = np.max(np.abs(points - centre), axis=1)
+    fits = np.tile(best, (*shape, 1))
+    log_likelihood_at = np.full(shape, np.nan)
+    for distance in range(int(ring.max()) + 1):
+        own = points[ring == distance]
+        # The neighbour one step nearer to the centre is fitted already.
+        inner = own - np.sign(own - centre)
+        starts = fits[tuple(inner.T)].copy()
+        for k, (place, grid_values) in enumerate(zip(places, values, strict=True)):
+            starts[:, place] = grid_values[own[:, k]]
+        done = refit(event, starts)
+        fits[tuple(own.T)], log_likelihood_at[tuple(own.T)] = done.hypothesis, done.log_likelihood
+    return Profile(names, values, log_likelihood_at, fits)

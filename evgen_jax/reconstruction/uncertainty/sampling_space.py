@@ -1,0 +1,114 @@
+"""The space in which a posterior is sampled: scalars as in a fit, directions as vectors whose length means nothing.
+
+In the tangent plane of a fit the point opposite to its anchor is a circle that no chain crosses. A vector of R^3 has neither
+that nor a pole nor a wrap, however wide a posterior is on the sphere.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.measurement.event import Event
+from evgen_jax.reconstruction.fit.coordinates import Coordinates, tangent_axes
+from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
+from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior
+
+SPREAD = 0.2
+"""Of the logarithm of a vector's length: near 1, where steps on the sphere have one size. With 0.3 some trajectories diverge."""
+
+
+@dataclass(frozen=True)
+class SamplingSpace:
+    """Maps places [m] of a sampler to hypotheses [H] around an anchor; m = n unknowns of a fit + one per direction.
+
+    The unknowns keep their order: scalars, then two per direction, which here are steps from the anchor's unit vector along
+    its tangents; behind them, for every direction, the step along the vector itself.
+
+    Attributes:
+      coordinates: of the fit.
+    """
+
+    coordinates: Coordinates
+
+    @property
+    def size(self) -> int:
+        """m."""
+        return self.coordinates.size + len(self.coordinates.directions)
+
+    def place(self, unknown: np.ndarray) -> np.ndarray:
+        """Place [m] of the unknowns [n] of a fit, for directions at the anchor."""
+        return np.concatenate([unknown, np.zeros(len(self.coordinates.directions))])
+
+    def hypothesis(self, place: Array, anchor: Array) -> Array:
+        """Hypothesis [H] in physical units."""
+        result = self.coordinates.hypothesis(self._scalars(place), anchor)
+        for (zenith, azimuth), vector in zip(self.coordinates.directions, self._vectors(place, anchor), strict=True):
+            x, y, z = vector
+            result = result.at[zenith].set(jnp.arctan2(jnp.sqrt(x**2 + y**2 + 1e-24), z))
+            result = result.at[azimuth].set(jnp.mod(jnp.arctan2(y, x), 2 * jnp.pi))
+        return result
+
+    def log_volume(self, place: Array, anchor: Array, hypothesis: Array) -> Array:
+        """What turns a log density by physical parameters, at the hypothesis of a place, into one by unknowns and steradian."""
+        scalars = jnp.asarray(self.coordinates.scalars, int)
+        step = jnp.zeros(self.coordinates.size, place.dtype).at[: len(scalars)].set(1.0)
+        # Every scalar depends on its own unknown alone.
+        _, slopes = jax.jvp(lambda u: self.coordinates.hypothesis(u, anchor), (self._scalars(place),), (step,))
+        total = jnp.sum(jnp.log(jnp.abs(slopes[scalars])))
+        for zenith, _ in self.coordinates.directions:
+            total -= jnp.log(jnp.maximum(jnp.sin(hypothesis[zenith]), SMALLEST_SINE))
+        return total
+
+    def log_length_density(self, place: Array, anchor: Array) -> Array:
+        """Log density of the vectors' lengths r, which turns one by steradian into one by volume of R^3: normal in ln r."""
+        total = jnp.zeros((), place.dtype)
+        for vector in self._vectors(place, anchor):
+            log_length = jnp.log(jnp.sum(vector**2)) / 2
+            total += -0.5 * (log_length / SPREAD) ** 2 - 3 * log_length - float(np.log(SPREAD * np.sqrt(2 * np.pi)))
+        return total
+
+    def covariance(self, unknowns: np.ndarray) -> np.ndarray:
+        """[m, m] of a covariance [n, n] of the fit's unknowns; directions at most a radian wide."""
+        n, count = self.coordinates.size, len(self.coordinates.scalars)
+        widest = np.full(n, np.inf)
+        for k, (zenith, _) in enumerate(self.coordinates.directions):
+            widest[count + 2 * k : count + 2 * k + 2] = 1 / self.coordinates.trafo.scale()[zenith]
+        shrink = np.minimum(1.0, widest / np.sqrt(np.diag(unknowns)))
+        full = SPREAD**2 * np.eye(self.size)
+        full[:n, :n] = unknowns * np.outer(shrink, shrink)
+        return full
+
+    def _scalars(self, place: Array) -> Array:
+        """Unknowns [n] of a fit with the same scalars, directions at the anchor."""
+        count = len(self.coordinates.scalars)
+        return jnp.zeros(self.coordinates.size, place.dtype).at[:count].set(place[:count])
+
+    def _vectors(self, place: Array, anchor: Array) -> list[Array]:
+        n, count, vectors = self.coordinates.size, len(self.coordinates.scalars), []
+        for k, (zenith, azimuth) in enumerate(self.coordinates.directions):
+            plane = place[count + 2 * k : count + 2 * k + 2] * float(self.coordinates.trafo.scale()[zenith])
+            origin, south, east = tangent_axes(anchor[zenith], anchor[azimuth])
+            vectors.append((1 + place[n + k]) * origin + plane[0] * south + plane[1] * east)
+        return vectors
+
+
+def make_log_posterior(
+    log_likelihood: LogLikelihood, log_prior: LogPrior, space: SamplingSpace
+) -> Callable[[Any, Array, Array, Event], Array]:
+    """Pure function (variables, place [m], anchor [H], event) -> log density by the places of a sampler.
+
+    That is likelihood times prior, by the scalars' unknowns and by steradian, times the density of the vectors' lengths:
+    samples, mapped to hypotheses, are samples of the posterior whatever coordinates were used.
+    """
+
+    def log_posterior(variables: Any, place: Array, anchor: Array, event: Event) -> Array:
+        hypothesis = space.hypothesis(place, anchor)
+        density = log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)
+        return density + space.log_volume(place, anchor, hypothesis) + space.log_length_density(place, anchor)
+
+    return log_posterior

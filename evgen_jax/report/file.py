@@ -1,0 +1,71 @@
+"""Reports of single events of a file: reads, fits, draws."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.errors import DataError, ReconstructionError
+from evgen_jax.extras import need
+from evgen_jax.files import check_writable
+from evgen_jax.measurement.usable_pulses import DARK, is_dark
+from evgen_jax.model.model import Model
+from evgen_jax.progress import stage
+from evgen_jax.reconstruction.run.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
+from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
+from evgen_jax.report.page import ReportSettings, report_event
+
+
+def report_file(
+    model: Model,
+    file: str | Path,
+    directory: Path,
+    handler: DataHandlerSettings,
+    settings: ReconstructionSettings,
+    numbers: Sequence[int],
+    wanted: ReportSettings,
+) -> Iterator[Path]:
+    """Fits some events of a file and writes a folder `run_RRRRRR_event_EEEEEE` for each; yields the pages.
+
+    Args:
+      model: exported.
+      file: with events and, unless `settings.seed` is 'pulses', seeds.
+      directory: of the folders.
+      handler, settings: sections of a configuration.
+      numbers: places of the events in the file.
+      wanted: see `ReportSettings`.
+
+    Raises:
+      DataError: the file cannot be read, or has fewer events.
+      ReconstructionError: as `report_event`, or a posterior without priors.
+      ConfigError: a package is not installed, or nothing can be written into the directory.
+    """
+    # What is missing or unknown is told before anything is computed.
+    check_writable(directory, f"-o {directory}")
+    for name in wanted.scans:
+        model.index(name)
+    if wanted.sky_map:
+        need("astropy_healpix", "--sky-map")
+        need("astropy", "--sky-map")
+    if wanted.posterior:
+        need("blackjax", "--posterior")
+        need("corner", "--posterior")
+    if wanted.posterior and not wanted.priors:
+        zenith = next((n for n in model.parameter_names if n.endswith("zenith")), model.parameter_names[0])
+        raise ReconstructionError(
+            "--posterior: a posterior needs priors, none is implied. State them under reconstruction_settings.priors of "
+            f"--config, such as {{{zenith}: {{distribution: isotropic}}}}."
+        )
+    make_prior(model.parameter_names, wanted.priors or {})
+    fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
+    found, seeds = read(Path(file))
+    for number in numbers:
+        if number >= len(found):
+            raise DataError(f"{file}: --event {number}: the file has {len(found)} events, counted from 0.")
+        event = found.event(number)
+        if is_dark(event):
+            raise DataError(f"{file}: --event {number} has {DARK}; there is nothing to show.")
+        with stage("fit"):
+            (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
+        run, own, *rest = (int(i) for i in found.ids[number])
+        name = f"run_{run:06d}_event_{own:06d}" + "".join(f"_{i}" for i in rest if i)
+        yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted)

@@ -1,0 +1,172 @@
+"""Figures of one event: light against pulses at single DOMs, charges and their residuals, where and when it shone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evgen_jax.hypothesis.time_anchor import counted_from_readout
+from evgen_jax.light.source import Source
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.model import DomExpectation, Model, check_no_ensemble, dom_expectation
+from evgen_jax.physics.geometry import flight_direction
+from evgen_jax.reconstruction.fit.coordinates import direction_pairs
+from evgen_jax.report.plots.canvas import TOY, plt, save
+
+BINS = 40
+TIMES = 200
+
+
+def expectation(
+    model: Model, event: Event, hypothesis: np.ndarray, span: tuple[float, float] | None = None
+) -> DomExpectation:
+    """What the model expects at all DOMs and `TIMES` times in a span, ns (default: the readout window)."""
+    check_no_ensemble(model)
+    start, stop = span or (float(event.readout[0]), float(event.readout[1]))
+    function = _compiled(model.source)
+    hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
+    times = jnp.linspace(start - anchor, stop - anchor, TIMES, dtype=jnp.float32)
+    readout = jnp.asarray(event.readout, jnp.float32)
+    return function(model.variables, jnp.asarray(hypothesis, jnp.float32), times, model.detector, readout)
+
+
+@lru_cache(maxsize=8)
+def _compiled(source: Source) -> Callable[..., DomExpectation]:
+    return jax.jit(partial(dom_expectation, source))
+
+
+def time_range(event: Event, doms: np.ndarray, share: float = 0.9, least: float = 1000.0) -> tuple[float, float]:
+    """From shortly before the first pulse at these DOMs to where `share` of their charge has come; ns."""
+    pulses = event.pulses
+    at = np.isin(np.asarray(event.active)[np.asarray(pulses.slot)], doms) & np.asarray(pulses.mask)
+    if not at.any():
+        return float(event.readout[0]), float(event.readout[1])
+    time, charge = np.asarray(pulses.time)[at], np.asarray(pulses.charge)[at]
+    order = np.argsort(time)
+    late = time[order][np.searchsorted(np.cumsum(charge[order]), share * charge.sum())]
+    start = float(time.min()) - 50
+    return start, max(float(late), start + least)
+
+
+def brightest_doms(event: Event, count: int) -> np.ndarray:
+    charge = np.where(np.asarray(event.usable), np.asarray(event.charge), 0)
+    order = np.argsort(-charge, kind="stable")[:count]
+    return order[charge[order] > 0]
+
+
+def arrival_times(
+    path: Path,
+    models: Mapping[str, Model],
+    event: Event,
+    hypothesis: np.ndarray,
+    count: int = 9,
+    doms: Sequence[int] | None = None,
+    titles: Mapping[int, str] | None = None,
+    notice: str = TOY,
+) -> Path:
+    """Pulses and expected light against time, one panel per DOM.
+
+    Args:
+      path: of the figure.
+      models: {label: model}.
+      event, hypothesis: what was measured, and the [H] that the light is expected for.
+      count: brightest DOMs to draw; or `doms` themselves, with `titles` behind their names.
+      notice: in the corner of the figure.
+    """
+    chosen = brightest_doms(event, count) if doms is None else np.asarray(doms, int)
+    pulses, detector = event.pulses, next(iter(models.values())).detector
+    dom = np.asarray(event.active)[np.asarray(pulses.slot)]
+    start, stop = time_range(event, chosen)
+    times, width = np.linspace(start, stop, TIMES), (stop - start) / BINS
+    views = {name: expectation(model, event, hypothesis, (start, stop)) for name, model in models.items()}
+    columns = 3
+    rows = max(-(-len(chosen) // columns), 1)
+    figure, axes = plt.subplots(rows, columns, figsize=(10, 2.6 * rows + 0.3), sharex=True, squeeze=False,
+                                constrained_layout=True)  # fmt: skip
+    windows = np.flatnonzero(np.asarray(event.windows.mask))
+    for axis in axes.flat[len(chosen) :]:
+        axis.set_axis_off()
+    for axis, d in zip(axes.flat, chosen, strict=False):
+        own = np.asarray(pulses.mask) & (dom == d)
+        axis.hist(np.asarray(pulses.time)[own], weights=np.asarray(pulses.charge)[own], bins=BINS, range=(start, stop),
+                  color="0.8")  # fmt: skip
+        for name, view in views.items():
+            axis.plot(times, width * np.asarray(view.charge)[d] * np.asarray(view.pdf)[d], label=name, lw=1.2)
+        for w in windows:
+            if np.asarray(event.active)[np.asarray(event.windows.slot)[w]] == d:
+                axis.axvspan(float(event.windows.start[w]), float(event.windows.stop[w]), color="C3", alpha=0.2)
+        title = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(event.charge[d]):.0f} PE"
+        axis.set_title(title + (titles or {}).get(int(d), ""), fontsize=8)
+        axis.set_xlim(start, stop)
+    if axes[0, 0].get_legend_handles_labels()[0]:
+        axes[0, 0].legend(fontsize=8)
+    figure.supxlabel("time (ns)", fontsize=9)
+    figure.supylabel("charge per bin (PE)", fontsize=9)
+    return save(figure, path, notice)
+
+
+def light_yield(
+    path: Path, views: Mapping[str, DomExpectation], event: Event, detector: Detector, notice: str = TOY
+) -> Path:
+    """Expected against measured charges of DOMs, and the pulls against the distance from where the light is."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), constrained_layout=True)
+    usable = np.asarray(event.usable)
+    charge = np.asarray(event.charge)
+    hit = (charge > 0) & usable
+    position = np.asarray(detector.position)
+    centre = np.average(position[hit], axis=0, weights=charge[hit]) if hit.any() else np.zeros(3)
+    distance = np.linalg.norm(position - centre, axis=1)
+    for name, view in views.items():
+        expected, variance = np.asarray(view.charge), np.asarray(view.variance)
+        left.plot(charge[hit], expected[hit], ".", ms=3, alpha=0.6, label=name)
+        bright = usable & (expected > 0.5)
+        pull = (charge - expected) / np.sqrt(np.maximum(variance, 1e-9))
+        right.plot(distance[bright], pull[bright], ".", ms=3, alpha=0.6, label=name)
+    low, high = 0.5, 1.5 * max(float(charge.max()), 1.0)
+    left.plot([low, high], [low, high], color="0.5", lw=0.8)
+    left.set(
+        xscale="log", yscale="log", xlabel="measured charge (PE)", ylabel="expected charge (PE)", ylim=(1e-3, high)
+    )
+    right.axhline(0, color="0.5", lw=0.8)
+    right.set(xlabel="distance from the middle of the light (m)", ylabel="(measured - expected) / sigma")
+    if left.get_legend_handles_labels()[0]:
+        left.legend(fontsize=8)
+    return save(figure, path, notice)
+
+
+def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray, notice: str = TOY) -> Path:
+    """The hit DOMs from three sides: size by charge, colour by first pulse; vertices and directions of the hypothesis."""
+    position, pulses = np.asarray(model.detector.position), event.pulses
+    mask = np.asarray(pulses.mask)
+    dom = np.asarray(event.active)[np.asarray(pulses.slot)][mask]
+    first = np.full(len(position), np.inf)
+    np.minimum.at(first, dom, np.asarray(pulses.time)[mask])
+    hit = np.flatnonzero(np.isfinite(first))
+    size = 4 + 60 * np.sqrt(np.asarray(event.charge)[hit] / max(float(np.max(event.charge)), 1e-9))
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), constrained_layout=True)
+    names = model.parameter_names
+    arrows = []
+    for zenith, azimuth in direction_pairs(names):
+        prefix = names[zenith].removesuffix("zenith")
+        if all(f"{prefix}{c}" in names for c in "xyz"):
+            vertex = np.array([hypothesis[model.index(f"{prefix}{c}")] for c in "xyz"])
+            arrows.append((vertex, np.asarray(flight_direction(hypothesis[zenith], hypothesis[azimuth]))))
+    length = 0.2 * float(np.ptp(position, axis=0).max())
+    shown: Any = None
+    for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
+        axis.plot(position[:, i], position[:, j], ",", color="0.7")
+        shown = axis.scatter(
+            position[hit, i], position[hit, j], s=size, c=first[hit], cmap="rainbow_r", alpha=0.7, lw=0
+        )
+        for vertex, flight in arrows:
+            axis.annotate("", xy=(vertex[i] + length * flight[i], vertex[j] + length * flight[j]),
+                          xytext=(vertex[i], vertex[j]), arrowprops={"arrowstyle": "->", "lw": 1.5})  # fmt: skip
+            axis.plot(vertex[i], vertex[j], "k*", ms=9)
+        axis.set(xlabel=f"{'xyz'[i]} (m)", ylabel=f"{'xyz'[j]} (m)", aspect="equal")
+    figure.colorbar(shown, ax=axes, label="first pulse (ns)", shrink=0.8)
+    return save(figure, path, notice)

@@ -1,0 +1,67 @@
+"""Figures of a training run: loss curve, light of an event at its brightest DOMs, errors of the fits."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.ticker
+import numpy as np
+
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.model import Model
+from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.report.plots.canvas import plt, save
+from evgen_jax.report.plots.event import arrival_times, expectation, light_yield
+
+
+def figures(
+    directory: Path,
+    model: Model,
+    oracle: Model,
+    events: Sequence[Event],
+    truth: np.ndarray,
+    fits: Mapping[str, Sequence[FitResult]],
+    metrics: Sequence[dict],
+) -> None:
+    """Writes loss.png, arrival_times.png, light_yield.png and errors.png."""
+    directory.mkdir(parents=True, exist_ok=True)
+    loss_curve(directory / "loss.png", metrics)
+    brightest = int(np.argsort([e.charge.sum() for e in events])[len(events) // 2])
+    models = {"trained": model, "true": oracle}
+    arrival_times(directory / "arrival_times.png", models, events[brightest], truth[brightest], 6)
+    views = {name: expectation(m, events[brightest], truth[brightest]) for name, m in models.items()}
+    light_yield(directory / "light_yield.png", views, events[brightest], model.detector)
+    errors(directory / "errors.png", fits, truth)
+
+
+def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
+    """Training and validation loss per photoelectron against the step, each with its running median."""
+    figure, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
+    for kind, color in (("training", "C0"), ("validation", "C1")):
+        rows = [m for m in metrics if m["kind"] == kind]
+        step, loss = np.array([m["step"] for m in rows]), np.array([m["loss_per_pe"] for m in rows])
+        axis.plot(step, loss, ".", ms=2, alpha=0.4, color=color)
+        if len(loss) >= 9:
+            window = max(9, len(loss) // 25)
+            windows = np.lib.stride_tricks.sliding_window_view(loss, window)
+            axis.plot(step[window // 2 :][: len(windows)], np.median(windows, axis=1), color=color, label=kind)
+    axis.set(xlabel="training step", ylabel="loss per photoelectron")
+    axis.legend()
+    save(figure, path)
+
+
+def errors(path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarray) -> None:
+    """Cumulative distributions of the vertex and energy errors of the fits."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), constrained_layout=True)
+    for name, results in fits.items():
+        fitted = np.stack([r.hypothesis for r in results])
+        vertex = np.sort(np.linalg.norm(fitted[:, :3] - truth[:, :3], axis=1))
+        energy = np.sort(np.abs(np.log(np.maximum(fitted[:, 5], 1e-3) / truth[:, 5])))
+        share = (np.arange(len(results)) + 1) / len(results)
+        axes[0].step(vertex, share, where="post", label=name)
+        axes[1].step(energy, share, where="post", label=name)
+    axes[0].set(xlabel="vertex error (m)", ylabel="share of events", xscale="log")
+    axes[1].set(xlabel="|ln(E / E_true)|", xscale="log")
+    for axis in axes:
+        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axes[0].legend()
+    save(figure, path)

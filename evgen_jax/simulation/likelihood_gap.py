@@ -1,0 +1,44 @@
+"""How far a trained model's likelihood stays behind the true one, on simulated events."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evgen_jax.building.experiment import open_stream
+from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.model.model import Model, make_log_likelihood
+from evgen_jax.progress import Bar
+
+
+def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tuple[float, float]:
+    """Mean over the test events of log L(true likelihood) - log L(trained model), both at the true hypothesis.
+
+    Args:
+      config: its test iterator names the events.
+      model: trained; its likelihood terms are used for both.
+      truth: the model that simulated the events.
+
+    Returns:
+      The gap and the mean number of pulses, per event.
+    """
+    truth = replace(truth, loss=model.loss)
+    total, count, pulses = 0.0, 0, 0
+    own, best = jax.jit(_summed(model)), jax.jit(_summed(truth))
+    stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector))
+    with jax.enable_x64(True), Bar("likelihood gap") as bar:
+        for batch in stream:
+            arguments = (batch.labels, batch.events)
+            total += float(best(truth.variables, *arguments)) - float(own(model.variables, *arguments))
+            count, pulses = count + len(batch.labels), pulses + int(batch.events.pulses.mask.sum())
+            bar.update(len(batch.labels))
+    return total / count, pulses / count
+
+
+def _summed(model: Model):
+    """Log-likelihood summed over a batch, one event after the other."""
+    log_likelihood = make_log_likelihood(model)
+    return lambda variables, hypotheses, events: jnp.sum(
+        jax.lax.map(lambda pair: log_likelihood(variables, *pair), (hypotheses, events))
+    )

@@ -1,0 +1,200 @@
+"""The analytic sources of the toy simulator: zoo members without weights whose likelihood is exactly known.
+
+A physics-motivated toy, not IceCube simulation: homogeneous in x and y; no tilt, no birefringence, no hole-ice columns.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
+from evgen_jax.decoders.smeared_gamma import PIECES
+from evgen_jax.light.light_yield import LightYield, at_active
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.numerics import safe_norm
+from evgen_jax.physics import constants
+from evgen_jax.physics.acceptance import angular_acceptance
+from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, PHOTONS_PER_GEV, diffusion_density
+from evgen_jax.physics.geometry import flight_direction, shift_to_shower_maximum
+from evgen_jax.physics.ice import ice_along_path
+from evgen_jax.physics.muon import bare_photons_per_metre, mean_photons_per_metre
+from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE_PARAMETERS
+from evgen_jax.sources.learned.time_mixture import mixture_light_yield, mixture_sample
+from evgen_jax.sources.linen_source import LinenSource
+
+SEGMENT_PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "energy", "time", "length")
+ICE_PARAMETERS = (
+    "Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1",
+)  # fmt: skip
+"""Properties of ice and modules that the analytic sources can take as further parameters."""
+
+
+@dataclass(frozen=True)
+class Pandel:
+    """Constants of the arrival times: length in units of the effective scattering length, and tau, ns."""
+
+    stretch: float
+    time: float
+
+
+CASCADE_TIMES = Pandel(1.64, 390.0)
+TRACK_TIMES = Pandel(1.17, 450.0)
+"""Both calibrated on public simulation."""
+RESPONSE_WIDTH = 8.0
+"""Response of module and photomultiplier: jitter of 4 ns around 0, the sum of three uniforms of this width, ns."""
+LATE_FRACTION, LATE_DELAY = 0.035, 60.0
+"""Share of late pulses and their delay, ns."""
+CONE_WIDTH = 0.05
+"""Of the Cherenkov cone, in the cosine: the fit to the emission of showers has a cusp there, 36 times the mean and 1e-4 wide
+if taken by the letter. Scattered light blurs it: some 2.5 m are between two scatterings."""
+EMISSION_NORM = 57.2 / 0.7326278516
+"""Makes the mean of the emission factor over the sphere 1 (integrated numerically)."""
+HOLE_ICE = (
+    0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435,
+)  # fmt: skip
+"""Angular sensitivity h2-50cm, polynomial in cos(eta) from the constant up."""
+
+TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
+CHARGES = Decoder(FAMILIES["PoissonDecoder"])
+
+
+def emission_factor(cosine: Array) -> Array:
+    """Relative intensity of a shower at an angle to its axis, mean 1 over the sphere (fit to Cherenkov cones)."""
+    distance = jnp.sqrt((cosine - 0.75786) ** 2 + CONE_WIDTH**2)
+    return EMISSION_NORM * jnp.exp(-5.941 * distance**0.2785)
+
+
+def point_of_light(
+    photons: Array, position: Array, direction: Array, pandel: Pandel, ice: dict[str, Array], detector: Detector
+) -> tuple[Array, Array, Array]:
+    """Light of a point source with the emission of a shower: what the DOMs see of it.
+
+    Expected charge: photons times module area times `diffusion_density`, times direction factors that fade with
+    exp(-r / lambda_e) to the isotropic limit. Arrival times: gamma distributions (Pandel).
+
+    Args:
+      photons: scalar, acceptance-weighted.
+      position, direction: [3], m; unit vector of flight.
+      pandel: constants of the arrival times.
+      ice: `ICE_PARAMETERS` that differ from the default, by name.
+      detector: of D DOMs.
+
+    Returns:
+      Charge latents [D, 1], time latents [D, 8] and offsets [D, 2] in ns, for the decoders CHARGES and TIMES.
+    """
+    dtype = position.dtype
+    dom_position = jnp.asarray(detector.position, dtype)
+    displacement = dom_position - position
+    # A smooth guard: closer than about half a metre the formulas for points of light do not hold.
+    distance = jnp.sqrt(safe_norm(displacement) ** 2 + 0.25)
+    unit = displacement / distance[:, None]
+    scattering, absorption = ice_along_path(position[2], dom_position[:, 2])
+    if "Scattering" in ice:
+        scattering = scattering / ice["Scattering"]
+    if "Absorption" in ice:
+        absorption = absorption / ice["Absorption"]
+
+    isotropic = photons * DOM_AREA * diffusion_density(distance, scattering, absorption)
+    direct = jnp.exp(-distance / scattering)
+    charge = (
+        isotropic
+        * (direct * emission_factor(unit @ direction) + 1 - direct)
+        * (direct * _sensitivity(unit[:, 2], ice) + (1 - direct) * MEAN_ACCEPTANCE)
+        * jnp.asarray(detector.relative_efficiency, dtype)
+        * jnp.asarray(detector.usable, dtype)
+    )
+    if "DOMEfficiency" in ice:
+        charge = charge * ice["DOMEfficiency"]
+
+    alpha = distance / (pandel.stretch * scattering)
+    beta = (1 / pandel.time + constants.SPEED_OF_LIGHT_IN_ICE / absorption) * constants.TIME_UNIT
+    ones = jnp.ones_like(alpha)
+    shape = [alpha, beta, ones * (RESPONSE_WIDTH / constants.TIME_UNIT)]
+    latent_time = jnp.stack([*shape, ones * (1 - LATE_FRACTION), *shape, ones * LATE_FRACTION], axis=-1)
+    arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE - RESPONSE_WIDTH * PIECES / 2
+    return charge[:, None], latent_time, jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
+
+
+def _sensitivity(cos_eta: Array, ice: dict[str, Array]) -> Array:
+    """Angular sensitivity of a module: h2-50cm, or the unified model where the hypothesis has its parameters."""
+    names = ("HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
+    if any(n in ice for n in names):
+        p0, p1 = (ice.get(n, default) for n, default in zip(names, (0.25, -0.06), strict=True))
+        return angular_acceptance(cos_eta, p0, p1)
+    return jnp.maximum(jnp.polyval(jnp.asarray(HOLE_ICE[::-1], cos_eta.dtype), cos_eta), 0.0)
+
+
+class _PointSource(LinenSource):
+    """Adapter of `point_of_light`; a subclass says where the light is.
+
+    Attributes:
+      ice_parameters: further hypothesis parameters, of `ICE_PARAMETERS`.
+    """
+
+    ice_parameters: tuple[str, ...] = ()
+    dtype: jnp.dtype = jnp.float32
+
+    def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+        """Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns."""
+        raise NotImplementedError
+
+    def _ice(self, parameters: Array) -> dict[str, Array]:
+        count = len(self.ice_parameters)
+        return dict(zip(self.ice_parameters, parameters[len(parameters) - count :], strict=True)) if count else {}
+
+    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+        charge, latent_time, offset, time = self.latents(hypothesis, detector)
+        return mixture_light_yield(
+            TIMES, CHARGES, charge, at_active(event, latent_time), at_active(event, offset), time, event, cumulative
+        )
+
+    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+        _, latent_time, offset, time = self.latents(hypothesis, detector)
+        return mixture_sample(TIMES, key, latent_time[dom], offset[dom], time)
+
+
+class AnalyticCascadeSource(_PointSource):
+    """Point-like shower at its maximum: the parameters of a cascade, then `ice_parameters`."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return CASCADE_PARAMETERS + self.ice_parameters
+
+    def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+        parameters = jnp.asarray(hypothesis, self.dtype)
+        energy = jnp.maximum(parameters[5], 0)
+        direction = flight_direction(parameters[3], parameters[4])
+        vertex, shift = shift_to_shower_maximum(parameters[:3], jnp.zeros((), self.dtype), direction, energy)
+        light = point_of_light(
+            PHOTONS_PER_GEV * energy, vertex, direction, CASCADE_TIMES, self._ice(parameters), detector
+        )
+        return *light, hypothesis[6] + shift
+
+
+class AnalyticSegmentSource(_PointSource):
+    """A piece of a muon track, a few metres long, as light from its middle.
+
+    Parameters: x, y, z [m] and time [ns] of the middle, zenith, azimuth, energy [GeV] of the muon there (0: no muon),
+    length [m], then `ice_parameters`.
+
+    Attributes:
+      with_mean_losses: add the mean light of stochastic losses to that of the bare muon.
+    """
+
+    with_mean_losses: bool = False
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return SEGMENT_PARAMETERS + self.ice_parameters
+
+    def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+        parameters = jnp.asarray(hypothesis, self.dtype)
+        energy, length = parameters[5], jnp.maximum(parameters[7], 0)
+        per_metre = mean_photons_per_metre if self.with_mean_losses else bare_photons_per_metre
+        # The light fades with the last GeV, so that the end of the range is no jump.
+        photons = per_metre(energy) * length * jnp.clip(energy, 0, 1)
+        direction = flight_direction(parameters[3], parameters[4])
+        light = point_of_light(photons, parameters[:3], direction, TRACK_TIMES, self._ice(parameters), detector)
+        return *light, hypothesis[6]

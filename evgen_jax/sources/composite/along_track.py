@@ -1,0 +1,99 @@
+"""Cascades along a straight track: what the hypotheses of several cascades have in common."""
+
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.physics import constants
+from evgen_jax.physics.geometry import flight_direction
+from evgen_jax.sources.composite.edge import inside
+from evgen_jax.sources.learned import cascade, track
+
+
+def cascades_along(
+    start: Array,
+    time: Array,
+    zenith: Array,
+    azimuth: Array,
+    distance: Array,
+    energy: Array,
+    extra: Array,
+    detector: Detector,
+) -> Array:
+    """Parameters [N, 7 + S] of cascades on a track; those outside the detector's box fade.
+
+    Args:
+      start: [3], m, where distances are counted from; `time`, ns, when the particle is there.
+      zenith, azimuth: rad, where the particle comes from.
+      distance, energy: [N], m and GeV.
+      extra: [S], further parameters, the same for all.
+      detector: where light is measured.
+    """
+    position = start + distance[:, None] * flight_direction(zenith, azimuth)
+    number = distance.shape[0]
+    columns = [
+        position, jnp.full((number, 1), zenith), jnp.full((number, 1), azimuth), (energy * inside(position, detector))[:, None],
+        (time + distance / constants.SPEED_OF_LIGHT)[:, None], jnp.broadcast_to(extra, (number, extra.shape[0])),
+    ]  # fmt: skip
+    return jnp.concatenate(columns, axis=1)
+
+
+def cascade_trafo(trafo: Trafo, zenith: int, azimuth: int, energy: int, time: int, radius: float) -> Trafo:
+    """Normalisation of cascades inside a sphere, from that of the track's parameters at the given places.
+
+    Positions spread evenly over the sphere; times follow them at the speed of light.
+    """
+    spread = radius / 3**0.5
+    delay = spread / constants.SPEED_OF_LIGHT
+    pick = [zenith, azimuth, energy]
+    return Trafo(
+        cascade.PARAMETERS,
+        (0.0, 0.0, 0.0, *(trafo.mean[i] for i in pick), trafo.mean[time] + radius / constants.SPEED_OF_LIGHT),
+        (spread, spread, spread, *(trafo.std[i] for i in pick), (trafo.std[time] ** 2 + delay**2) ** 0.5),
+        (False, False, False, *(trafo.log[i] for i in pick), trafo.log[time]),
+        trafo.norm_constant,
+    )
+
+
+def with_extra(base: Trafo, trafo: Trafo, names: Sequence[str]) -> Trafo:
+    """`base` with the further parameters `names` of the joint transformation after its own."""
+    chosen = trafo.select([trafo.parameter_names.index(n) for n in names], names)
+    return Trafo(
+        base.parameter_names + chosen.parameter_names, base.mean + chosen.mean, base.std + chosen.std,
+        base.log + chosen.log, base.norm_constant,
+    )  # fmt: skip
+
+
+OWN_PARAMETERS = {"cascade": cascade.PARAMETERS, "track": track.PARAMETERS}
+
+
+def extra_parameters(where: str, bases: Mapping[str, Source], needed: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Parameters of each base after those that the hypothesis sets, such as properties of the ice.
+
+    Raises:
+      ConfigError: other bases than needed, or one whose parameters are not those of its kind.
+    """
+    if set(bases) != set(needed):
+        raise ConfigError(
+            f"{where}: multi_source_bases must be {' and '.join(needed)}; got {', '.join(sorted(bases)) or 'none'}."
+        )
+    extra = {}
+    for name in needed:
+        own, expected = bases[name].parameter_names, OWN_PARAMETERS[name]
+        if own[: len(expected)] != expected:
+            raise ConfigError(
+                f"{where}.multi_source_bases.{name}: must have the parameters {', '.join(expected)} first, "
+                f"but has {', '.join(own)}."
+            )
+        extra[name] = own[len(expected) :]
+    return extra
+
+
+def joined(extra: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Further parameters of all bases, each once."""
+    return tuple(dict.fromkeys(name for names in extra.values() for name in names))

@@ -1,0 +1,53 @@
+"""Tracks that start and stop, with energy losses in equal segments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.sources.composite.along_track import cascade_trafo, cascades_along, extra_parameters, with_extra
+
+PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "time", "length")
+
+
+@dataclass(frozen=True)
+class _FiniteTrack:
+    num_segments: int
+    extra: tuple[str, ...]
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return PARAMETERS + self.extra + tuple(f"energy_loss_{i:04d}" for i in range(self.num_segments))
+
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+        own = len(PARAMETERS) + len(self.extra)
+        share = (jnp.arange(self.num_segments, dtype=hypothesis.dtype) + 0.5) / self.num_segments
+        cascades = cascades_along(
+            hypothesis[:3], hypothesis[5], hypothesis[3], hypothesis[4], share * hypothesis[6], hypothesis[own:],
+            hypothesis[len(PARAMETERS) : own], detector,
+        )  # fmt: skip
+        return {"cascade": (cascades, None)}
+
+    def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:
+        own = len(PARAMETERS) + len(self.extra)
+        radius = max(trafo.mean[6], trafo.std[6], *trafo.std[:3]) if not trafo.log[6] else max(trafo.std[:3])
+        return {"cascade": with_extra(cascade_trafo(trafo, 3, 4, own, 5, radius), trafo, self.extra)}
+
+
+def finite_track(num_segments: int, bases: Mapping[str, Source], chunk: int | None = None) -> MultiSource:
+    """A track from x, y, z [m] over `length` [m], its light that of one cascade in the middle of every segment.
+
+    Parameters: x, y, z, zenith, azimuth, time [ns] at the start, length, further ones of the base, then
+    energy_loss_0000 [GeV] and so on. A track that starts inside or outside the detector, stops, or does both; the loss
+    of a segment holds all light of the muon there.
+
+    Raises:
+      ConfigError: other bases than `cascade`, or one with other parameters.
+    """
+    extra = extra_parameters("FiniteTrackMultiCascadeModel", bases, ("cascade",))
+    return MultiSource(tuple(bases.items()), _FiniteTrack(num_segments, extra["cascade"]), chunk)

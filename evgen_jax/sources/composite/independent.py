@@ -1,0 +1,74 @@
+"""Independent sources side by side: the joint hypothesis is the concatenation of theirs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.errors import ConfigError, shown, suggestion
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import Detector
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last)."""
+
+    columns: tuple[tuple[str, int, int], ...]
+    parameter_names: tuple[str, ...]
+    base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+        grouped: dict[str, list[Array]] = {}
+        for base, start, stop in self.columns:
+            grouped.setdefault(base, []).append(hypothesis[start:stop])
+        return {base: (jnp.stack(rows), None) for base, rows in grouped.items()}
+
+    def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:
+        """Of several copies of a base the first one's parameters count."""
+        names = dict(self.base_parameters)
+        trafos: dict[str, Trafo] = {}
+        for base, start, stop in self.columns:
+            trafos.setdefault(base, trafo.select(range(start, stop), names[base]))
+        return trafos
+
+
+def independent_multi_source(
+    sources: Mapping[str, str], bases: Mapping[str, Source], chunk: int | None = None
+) -> MultiSource:
+    """Combines named sources, each of which is a copy of a base; copies of one base share its weights.
+
+    Parameters of the result are '<source>_<parameter>' in alphabetical order of the sources.
+
+    Args:
+      sources: source name -> base name.
+      bases: base name -> source.
+
+    Raises:
+      ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
+    """
+    if not sources or not isinstance(sources, Mapping):
+        raise ConfigError(
+            f"IndependentMultiSource: config.sources: expected {{source: base}} with one source at least, got {shown(sources)}."
+        )
+    for source, base in sources.items():
+        if not isinstance(base, str) or base not in bases:
+            raise ConfigError(
+                f"IndependentMultiSource: source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
+                f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
+            )
+    for base in bases:
+        if base not in sources.values():
+            raise ConfigError(f"IndependentMultiSource: the base '{base}' is defined but no source uses it.")
+    names: list[str] = []
+    columns = []
+    for source in sorted(sources):
+        own = bases[sources[source]].parameter_names
+        columns.append((sources[source], len(names), len(names) + len(own)))
+        names.extend(f"{source}_{p}" for p in own)
+    ordered = tuple((name, bases[name]) for name in sorted(bases))
+    own_names = tuple((name, base.parameter_names) for name, base in ordered)
+    return MultiSource(ordered, _Slices(tuple(columns), tuple(names), own_names), chunk)

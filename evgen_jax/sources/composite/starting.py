@@ -1,0 +1,50 @@
+"""Starting hypotheses: a first cascade and further ones along its direction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.sources.composite.along_track import cascades_along, extra_parameters
+from evgen_jax.sources.learned.cascade import PARAMETERS
+
+
+@dataclass(frozen=True)
+class _StartingCascades:
+    num_cascades: int
+    extra: tuple[str, ...]
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        pairs = [(f"cascade_{i:05d}_energy", f"cascade_{i:05d}_distance") for i in range(1, self.num_cascades)]
+        return PARAMETERS + self.extra + tuple(name for pair in pairs for name in pair)
+
+    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+        own = len(PARAMETERS) + len(self.extra)
+        first, pairs = hypothesis[:own], hypothesis[own:].reshape(-1, 2)
+        further = cascades_along(
+            first[:3], first[6], first[3], first[4], pairs[:, 1], pairs[:, 0], first[len(PARAMETERS) :], detector
+        )
+        return {"cascade": (jnp.concatenate([first[None], further]), None)}
+
+    def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:
+        own = PARAMETERS + self.extra
+        return {"cascade": trafo.select(range(len(own)), own)}
+
+
+def starting_cascades(num_cascades: int, bases: Mapping[str, Source], chunk: int | None = None) -> MultiSource:
+    """A cascade and `num_cascades` - 1 more along its direction, each with an energy and a distance.
+
+    Parameters: those of the base `cascade`, then cascade_00001_energy, cascade_00001_distance and so on. Times follow
+    from the distances at the speed of light.
+
+    Raises:
+      ConfigError: other bases than `cascade`, or one with other parameters.
+    """
+    extra = extra_parameters("StartingVariableMultiCascadeModel", bases, ("cascade",))
+    return MultiSource(tuple(bases.items()), _StartingCascades(num_cascades, extra["cascade"]), chunk)

@@ -1,0 +1,1 @@
+"""Sources whose light is learned."""

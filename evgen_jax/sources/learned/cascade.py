@@ -1,0 +1,79 @@
+"""The cascade: a point-like shower, as a geometry of learned sources."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.numerics import safe_norm
+from evgen_jax.physics import constants
+from evgen_jax.physics.diffusion import (
+    DOM_AREA,
+    MEAN_ABSORPTION,
+    MEAN_ACCEPTANCE,
+    MEAN_SCATTERING,
+    PHOTONS_PER_GEV,
+    diffusion_density,
+)
+from evgen_jax.physics.geometry import flight_direction, opening_angle, shift_to_shower_maximum
+from evgen_jax.sources.learned.learned import View
+
+PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+ENERGY = PARAMETERS.index("energy")
+
+
+@dataclass(frozen=True)
+class CascadeGeometry:
+    """Point-like shower: x, y, z [m], zenith, azimuth [rad], energy [GeV], time [ns].
+
+    Attributes:
+      shift_cascade_vertex: measure distances and times from the shower maximum.
+      add_opening_angle: angle between the shower's direction and that to the DOM as an input.
+      opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the shower points
+        at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their uncertainty.
+    """
+
+    shift_cascade_vertex: bool = True
+    add_opening_angle: bool = True
+    opening_angle_as_cosine: bool = False
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return PARAMETERS
+
+    @property
+    def time_parameter(self) -> str:
+        return "time"
+
+    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+        energy = jnp.maximum(parameters[ENERGY], 0)
+        direction = flight_direction(parameters[3], parameters[4])
+        vertex, shift = parameters[:3], jnp.zeros((), parameters.dtype)
+        if self.shift_cascade_vertex:
+            vertex, shift = shift_to_shower_maximum(vertex, shift, direction, energy)
+        displacement = positions - vertex
+        distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
+        unit = displacement / distance[:, None]
+
+        scaled = trafo.transform(parameters.at[ENERGY].set(energy))
+        shared = jnp.concatenate([scaled[:3], direction, scaled[ENERGY : ENERGY + 1], scaled[len(PARAMETERS) :]])
+        distance_scale = float((sum(s**2 for s in trafo.std[:3])) ** 0.5 + trafo.norm_constant)
+        late: tuple[Array, ...] = ()
+        if self.add_opening_angle:
+            if self.opening_angle_as_cosine:
+                angle = unit @ direction
+            else:
+                psi = opening_angle(jnp.broadcast_to(direction, unit.shape), unit)
+                angle = (psi - trafo.mean[3]) / float(trafo.scale()[3])
+            late = (angle[:, None],)
+        homogeneous = None
+        if with_homogeneous_charge:
+            photons = float(PHOTONS_PER_GEV * constants.CHARGE_ENERGY_SCALE * DOM_AREA * MEAN_ACCEPTANCE)
+            # The smooth guard keeps the factor finite for a vertex inside a module.
+            guarded = jnp.sqrt(distance**2 + 1.0)
+            homogeneous = photons * diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
+        return View(
+            shared, (unit, (distance / distance_scale)[:, None]), late, displacement, unit, distance,
+            distance / constants.SPEED_OF_LIGHT_IN_ICE, shift, energy, homogeneous,
+        )  # fmt: skip

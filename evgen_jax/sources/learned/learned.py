@@ -1,0 +1,255 @@
+"""What all learned sources share: from a view of the hypothesis at every DOM through the network to the light."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.decoders import Decoder, Mixture
+from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.light_yield import LightYield, at_active
+from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.event import Event
+from evgen_jax.numerics import safe_norm
+from evgen_jax.physics import constants
+from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
+from evgen_jax.sources.learned.network import DomNetwork, NetworkShape
+from evgen_jax.sources.learned.time_mixture import charge_latent, mixture_light_yield, mixture_sample
+from evgen_jax.sources.linen_source import LinenSource
+
+
+@dataclass(frozen=True)
+class LearnedOptions:
+    """Switches of a learned source; the names are the configuration keys.
+
+    Attributes:
+      add_anisotropy_angle, add_dom_angular_acceptance, add_dom_coordinates: more inputs.
+      add_log_distance: ln(distance / 100 m) as a further input, which resolves DOMs close by.
+      num_local_vars: trainable inputs per DOM.
+      scale_charge: expected charge proportional to energy / 1 TeV.
+      scale_charge_by_*: further factors of the expected charge. By diffusion: the light of 1 TeV in homogeneous ice,
+        so that the network learns only what differs from it, which takes far fewer steps.
+      baseline_hole_ice_p0, _p1: hole ice, unless use_constant_baseline_hole_ice is False: then the parameters
+        HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+      angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
+      mixture_component_t_seeds: offset of each time component, ns.
+      charge_scale_tensors: charge parameters that get the scale factors; default all expected charges.
+      additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
+    """
+
+    add_anisotropy_angle: bool = True
+    add_dom_angular_acceptance: bool = False
+    add_dom_coordinates: bool = False
+    add_log_distance: bool = False
+    num_local_vars: int = 0
+    scale_charge: bool = True
+    scale_charge_by_relative_dom_efficiency: bool = True
+    scale_charge_by_global_dom_efficiency: bool = False
+    scale_charge_by_angular_acceptance: bool = False
+    scale_charge_by_relative_angular_acceptance: bool = False
+    scale_charge_by_diffusion: bool = False
+    use_constant_baseline_hole_ice: bool = True
+    baseline_hole_ice_p0: float = BASELINE[0]
+    baseline_hole_ice_p1: float = BASELINE[1]
+    angular_acceptance: str = "formula"
+    mixture_component_t_seeds: tuple[float, ...] | None = None
+    charge_scale_tensors: tuple[str, ...] | None = None
+    additional_parameter_names: tuple[str, ...] = ()
+
+    @property
+    def needs_acceptance(self) -> bool:
+        return (
+            self.add_dom_angular_acceptance
+            or self.scale_charge_by_angular_acceptance
+            or self.scale_charge_by_relative_angular_acceptance
+        )
+
+
+class View(NamedTuple):
+    """A hypothesis as the DOMs see it.
+
+    Attributes:
+      shared: [S], inputs that are the same at every DOM.
+      columns: [D, c] each, inputs of the DOMs.
+      late_columns: [D, c] each, inputs that follow the angle of anisotropy.
+      displacement: [D, 3], from where the light comes to the DOM, m.
+      unit: [D, 3], its direction.
+      distance: [D], its length, m.
+      arrival: [D], when unscattered light arrives, relative to the time of the hypothesis, ns.
+      time_shift: scalar, added to the time of the hypothesis, ns.
+      energy: scalar, GeV, not negative.
+      homogeneous_charge: [D], PE of 1 TeV in homogeneous ice; None unless scale_charge_by_diffusion.
+    """
+
+    shared: Array
+    columns: tuple[Array, ...]
+    late_columns: tuple[Array, ...]
+    displacement: Array
+    unit: Array
+    distance: Array
+    arrival: Array
+    time_shift: Array
+    energy: Array
+    homogeneous_charge: Array | None
+
+
+class Geometry(Protocol):
+    """What kind of source it is; hashable. Maps physical parameters [H] to a `View`."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of its own parameters; those of the options follow."""
+
+    @property
+    def time_parameter(self) -> str: ...
+
+    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View: ...
+
+
+class LearnedSource(LinenSource):
+    """A network over DOMs that sees the hypothesis and its geometry relative to each DOM.
+
+    Its outputs are the latent variables of the charge decoder, then those of the time decoder; times are measured from
+    the arrival of unscattered light, in units of 1000 ns.
+
+    Attributes:
+      geometry: what kind of source.
+      options: see `LearnedOptions`.
+      trafo: normalisation of the inputs, one entry per hypothesis parameter.
+      time_decoder, charge_decoder: distributions.
+      network: see `NetworkShape`.
+      dtype: float32 or float64.
+    """
+
+    geometry: Geometry
+    options: LearnedOptions
+    trafo: Trafo
+    time_decoder: Decoder | Mixture
+    charge_decoder: Decoder | Mixture
+    network: NetworkShape
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return self.geometry.parameter_names + tuple(self.options.additional_parameter_names)
+
+    @nn.compact
+    def outputs(self, hypothesis: Array, event: Event, detector: Detector) -> tuple[Array, Array, Array, Array]:
+        """Charge latents [D, L_charge], time latents [M, L_time], offsets [M, K] in ns and the (shifted) time."""
+        options = self.options
+        named = dict(zip(self.parameter_names, jnp.asarray(hypothesis), strict=True))
+        parameters = jnp.asarray(hypothesis, self.dtype)
+        position = jnp.asarray(detector.position, self.dtype)
+        view = self.geometry(parameters, self.trafo, position, options.scale_charge_by_diffusion)
+        hole_ice = (options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
+        if not options.use_constant_baseline_hole_ice:
+            hole_ice = tuple(named[f"HoleIceForward_Unified_{p}"].astype(self.dtype) for p in ("p0", "p1"))
+        angular_acceptance = ACCEPTANCES[options.angular_acceptance]
+        acceptance = angular_acceptance(view.unit[:, 2], *hole_ice) if options.needs_acceptance else None
+
+        network = DomNetwork(
+            num_doms=detector.num_doms, shape=self.network, num_dom_outputs=len(self.charge_decoder.parameter_names),
+            dtype=self.dtype,
+        )  # fmt: skip
+        key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
+        raw_charge, latent_time = network(self._features(view, position, acceptance), event.active, key)
+        scale = self._charge_scale(view, named, detector, acceptance)
+        latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, options.charge_scale_tensors)
+
+        seeds = options.mixture_component_t_seeds or (0.0,) * self.time_decoder.num_components
+        offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)
+        return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
+
+    def _features(self, view: View, position: Array, acceptance: Array | None) -> Array:
+        """Network inputs [D, F]; the order is that of trained Event-Generator weights."""
+        options, num_doms = self.options, position.shape[0]
+        columns = [jnp.broadcast_to(view.shared, (num_doms, view.shared.shape[0])), *view.columns]
+        if options.add_anisotropy_angle:
+            horizontal = view.displacement[:, :2]
+            columns.append(horizontal / (safe_norm(horizontal) + constants.DISTANCE_OFFSET)[:, None])
+        columns.extend(view.late_columns)
+        if options.add_dom_angular_acceptance:
+            columns.append(acceptance[:, None])  # type: ignore[index]
+        if options.add_dom_coordinates:
+            columns.append(position / constants.DOM_COORDINATE_SCALE)
+        if options.add_log_distance:
+            columns.append(jnp.log(view.distance / 100)[:, None])
+        if options.num_local_vars > 0:
+            shape = (num_doms, options.num_local_vars)
+            columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
+        return jnp.concatenate(columns, axis=1)
+
+    def _charge_scale(self, view: View, named: dict[str, Array], detector: Detector, acceptance: Array | None) -> Array:
+        options = self.options
+        scale = jnp.ones(detector.num_doms, self.dtype)
+        if options.scale_charge:
+            scale = scale * view.energy * float(1 / constants.CHARGE_ENERGY_SCALE)
+        if options.scale_charge_by_relative_dom_efficiency:
+            scale = scale * jnp.asarray(detector.relative_efficiency, self.dtype)
+        if options.scale_charge_by_global_dom_efficiency:
+            scale = scale * named["DOMEfficiency"].astype(self.dtype)
+        if options.scale_charge_by_angular_acceptance:
+            scale = scale * (acceptance + 0.01)  # type: ignore[operator]
+        if options.scale_charge_by_relative_angular_acceptance:
+            angular_acceptance = ACCEPTANCES[options.angular_acceptance]
+            baseline = angular_acceptance(view.unit[:, 2], options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
+            scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)  # type: ignore[operator]
+        if options.scale_charge_by_diffusion:
+            scale = scale * view.homogeneous_charge  # type: ignore[operator]
+        return scale
+
+    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+        latent_charge, latent_time, offset, time = self.outputs(hypothesis, event, detector)
+        return mixture_light_yield(
+            self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
+        )
+
+    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+        everywhere = event.replace(active=jnp.arange(detector.num_doms))
+        _, latent_time, offset, time = self.outputs(hypothesis, everywhere, detector)
+        return mixture_sample(self.time_decoder, key, latent_time[dom], offset[dom], time)
+
+
+def check_learned(source: LearnedSource) -> None:
+    """Raises ConfigError where the parts of a source do not fit together."""
+    options, widths = source.options, source.network.widths
+    num_charge, num_time = len(source.charge_decoder.parameter_names), len(source.time_decoder.parameter_names)
+    if widths[-1] != num_charge + num_time:
+        raise ConfigError(
+            f"num_filters_list ends with {widths[-1]} outputs, but the decoders need {num_charge} (charge) + "
+            f"{num_time} (time) = {num_charge + num_time}. Change the last entry or the decoders."
+        )
+    if not source.charge_decoder.is_charge or source.time_decoder.is_charge:
+        raise ConfigError("decoder_charge_settings must name a charge distribution, decoder_settings one of times.")
+    seeds, num_components = options.mixture_component_t_seeds, source.time_decoder.num_components
+    if seeds is not None and len(seeds) != num_components:
+        raise ConfigError(
+            f"mixture_component_t_seeds has {len(seeds)} entries, the time decoder {num_components} components."
+        )
+    for name in options.charge_scale_tensors or ():
+        if name not in source.charge_decoder.loc_parameters:
+            raise ConfigError(
+                f"charge_scale_tensors: '{name}' is not one of the expected charges "
+                f"{', '.join(source.charge_decoder.loc_parameters)} of the charge decoder."
+            )
+    if options.angular_acceptance not in ACCEPTANCES:
+        raise ConfigError(
+            f"angular_acceptance: expected {' or '.join(repr(k) for k in ACCEPTANCES)}, got {options.angular_acceptance!r}."
+        )
+    if options.scale_charge_by_angular_acceptance and options.scale_charge_by_relative_angular_acceptance:
+        raise ConfigError(
+            "scale_charge_by_angular_acceptance and scale_charge_by_relative_angular_acceptance exclude each other."
+        )
+    needed = ["DOMEfficiency"] * options.scale_charge_by_global_dom_efficiency
+    needed += ["HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1"] * (not options.use_constant_baseline_hole_ice)
+    for name in needed:
+        if name not in source.parameter_names:
+            raise ConfigError(f"the options need the parameter '{name}', which is not in snowstorm_parameter_names.")
+    if source.trafo.parameter_names != source.parameter_names:
+        raise ConfigError(
+            f"the data transformation has the parameters {', '.join(source.trafo.parameter_names)}, "
+            f"the source {', '.join(source.parameter_names)}."
+        )

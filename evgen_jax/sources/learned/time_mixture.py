@@ -1,0 +1,90 @@
+"""From the network's latent variables to a LightYield: shared by all sources with learned arrival times."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.decoders import Decoder, Mixture
+from evgen_jax.light.light_yield import (
+    LightYield,
+    at_active,
+    excluded_before_pulse,
+    excluded_fraction,
+    spread_to_doms,
+)
+from evgen_jax.measurement.event import Event
+from evgen_jax.physics import constants
+
+
+def charge_latent(decoder: Decoder | Mixture, raw: Array, scale: Array, scaled: tuple[str, ...] | None) -> Array:
+    """Latent variables of the charge decoder [D, L]: expected charges exp(clip(raw, -20, 15)) times `scale` [D]."""
+    scaled = decoder.loc_parameters if scaled is None else scaled
+    columns = []
+    for i, name in enumerate(decoder.parameter_names):
+        value = raw[..., i]
+        if name in decoder.loc_parameters:
+            value = jnp.exp(jnp.clip(value, -20, 15))
+            value = value * scale if name in scaled else value
+        columns.append(value)
+    return jnp.stack(columns, axis=-1)
+
+
+def mixture_light_yield(
+    time_decoder: Decoder | Mixture,
+    charge_decoder: Decoder | Mixture,
+    latent_charge: Array,
+    latent_time: Array,
+    offset: Array,
+    vertex_time: Array,
+    event: Event,
+    cumulative: bool,
+) -> LightYield:
+    """Light of one source.
+
+    Args:
+      latent_charge: [D, L_charge], expected charges already scaled.
+      latent_time: [M, L_time] at active DOMs.
+      offset: [M, K], geometric time of each component relative to the vertex time, ns.
+      vertex_time: scalar, ns.
+    """
+    dtype = latent_charge.dtype
+    pulses, windows = event.pulses, event.windows
+
+    def relative(time: Array, slot: Array) -> Array:
+        """(time - vertex time) in its own precision, then (.. - offset) / 1000 in the network's: [.., K]."""
+        delay = (time - vertex_time).astype(dtype)
+        return (delay[:, None] - offset[slot]) * float(1 / constants.TIME_UNIT)
+
+    charge_full, excess = charge_decoder.mean_and_excess(latent_charge)
+    charge, window_fraction = charge_full, None
+    if windows.start.shape[0]:
+        latent_window = latent_time[windows.slot]
+        after = time_decoder.cdf_components(relative(windows.stop, windows.slot), latent_window)
+        before = time_decoder.cdf_components(relative(windows.start, windows.slot), latent_window)
+        window_fraction = jnp.clip(jnp.sum(after - before, axis=-1), 0, 1)
+        kept = 1 - spread_to_doms(event, excluded_fraction(event, window_fraction))
+        is_loc = [name in charge_decoder.loc_parameters for name in charge_decoder.parameter_names]
+        charge, excess = charge_decoder.mean_and_excess(
+            jnp.where(jnp.array(is_loc), latent_charge * kept[:, None], latent_charge)
+        )
+
+    at_pulse = at_active(event, charge_full)[pulses.slot]
+    time = relative(pulses.time, pulses.slot)
+    prepared = jax.tree.map(lambda a: a[pulses.slot], time_decoder.prepare(latent_time))
+    log_density = jax.nn.logsumexp(time_decoder.log_components(time, prepared), axis=-1)
+    density = at_pulse * jnp.exp(log_density) * float(1 / constants.TIME_UNIT)
+    passed = None
+    if cumulative:
+        fraction = jnp.sum(time_decoder.cdf_components(time, latent_time[pulses.slot]), axis=-1)
+        if window_fraction is not None:
+            fraction = fraction - excluded_before_pulse(event, window_fraction)
+        passed = at_pulse * jnp.clip(fraction, 0, 1)
+    return LightYield(charge, charge_full, excess, jnp.where(pulses.mask, density, 0), passed)
+
+
+def mixture_sample(
+    time_decoder: Decoder | Mixture, key: Array, latent: Array, offset: Array, vertex_time: Array
+) -> Array:
+    """Arrival times [P], ns, from latent variables [P, L] and component offsets [P, K]."""
+    sample = time_decoder.sample(key, latent, offset * float(1 / constants.TIME_UNIT))
+    return sample * constants.TIME_UNIT + vertex_time

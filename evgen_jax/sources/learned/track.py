@@ -1,0 +1,87 @@
+"""The infinite track through a sphere, as a geometry of learned sources."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.numerics import safe_norm
+from evgen_jax.physics import constants
+from evgen_jax.physics.diffusion import (
+    DOM_AREA,
+    MEAN_ABSORPTION,
+    MEAN_ACCEPTANCE,
+    MEAN_SCATTERING,
+    track_diffusion_density,
+)
+from evgen_jax.physics.geometry import flight_direction, opening_angle, sphere_point
+from evgen_jax.physics.muon import mean_photons_per_metre
+from evgen_jax.sources.learned.learned import View
+
+PARAMETERS = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+ENERGY = PARAMETERS.index("entry_energy")
+TAN_CHERENKOV = float(np.sqrt(constants.PHASE_INDEX**2 - 1))
+
+
+@dataclass(frozen=True)
+class SphereTrackGeometry:
+    """Infinite track that enters a sphere around the origin.
+
+    Parameters: entry_zenith, entry_azimuth [rad] of the entry point as seen from the centre, entry_t [ns], entry_energy
+    [GeV] there, zenith, azimuth [rad] of the direction the particle comes from. Light leaves the track under the
+    Cherenkov angle: the inputs measure DOMs from the emission point and from the closest point of the track.
+
+    Attributes:
+      sphere_radius: m.
+    """
+
+    sphere_radius: float
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return PARAMETERS
+
+    @property
+    def time_parameter(self) -> str:
+        return "entry_t"
+
+    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+        radius = self.sphere_radius
+        energy = jnp.maximum(parameters[ENERGY], 0)
+        direction = flight_direction(parameters[4], parameters[5])
+        entry_unit = sphere_point(parameters[0], parameters[1])
+        entry = radius * entry_unit
+
+        along = (positions - entry) @ direction
+        closest = entry + along[:, None] * direction
+        sideways = positions - closest
+        approach = safe_norm(sideways) + constants.DISTANCE_OFFSET
+        emission_along = along - approach * float(1 / TAN_CHERENKOV)
+        displacement = positions - (entry + emission_along[:, None] * direction)
+        distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
+        unit = displacement / distance[:, None]
+
+        scaled = trafo.transform(parameters.at[ENERGY].set(energy))
+        shared = jnp.concatenate([entry_unit, scaled[ENERGY : ENERGY + 1], direction, scaled[len(PARAMETERS) :]])
+        per_radius, per_half_turn = float(1 / (radius + 1e-6)), float(1 / (np.pi + 1e-6))
+        up = jnp.broadcast_to(jnp.array([0.0, 0.0, 1.0], parameters.dtype), unit.shape)
+        lengths = jnp.stack([distance * per_radius, emission_along * per_radius], axis=1)
+        # The second angle is 90 degrees up to rounding: kept, because trained weights expect an input here.
+        angles = (
+            jnp.stack([opening_angle(up, unit), opening_angle(jnp.broadcast_to(direction, unit.shape), sideways)], 1)
+            * per_half_turn
+        )
+        columns = (
+            unit, lengths, angles, closest * float(1 / (500 + 1e-6)), (approach * per_radius)[:, None],
+            sideways / approach[:, None],
+        )  # fmt: skip
+        homogeneous = None
+        if with_homogeneous_charge:
+            per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE) * DOM_AREA * MEAN_ACCEPTANCE
+            guarded = jnp.sqrt(approach**2 + 1.0)
+            homogeneous = per_metre * track_diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
+        arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE + emission_along / constants.SPEED_OF_LIGHT
+        no_shift = jnp.zeros((), parameters.dtype)
+        return View(shared, columns, (), displacement, unit, distance, arrival, no_shift, energy, homogeneous)

@@ -1,0 +1,79 @@
+"""From training runs to model directories."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evgen_jax.building.directory import save_model
+from evgen_jax.config.reader import read_yaml
+from evgen_jax.config.records import ExperimentConfig, LossSettings, ReconstructionSettings
+from evgen_jax.config.validate import validate
+from evgen_jax.errors import ConfigError, ModelDirectoryError
+from evgen_jax.model.model import make_ensemble
+from evgen_jax.training.history import read_history
+from evgen_jax.training.restore import manager_directory, trained_model
+
+
+def export_model(config: ExperimentConfig, directory: str | Path, step: int | None = None) -> Path:
+    """Writes the trained model of an experiment.
+
+    Raises:
+      ModelDirectoryError: the directory exists.
+      CheckpointError: nothing was trained yet, there is no such checkpoint, or its weights are not finite.
+    """
+    return save_model(trained_model(config, step), directory, read_history(manager_directory(config)))
+
+
+def export_ensemble(configs: Sequence[ExperimentConfig], directory: str | Path, step: int | None = None) -> Path:
+    """Writes the trained models of several experiments as one directory with models_0000, models_0001 and so on.
+
+    Raises:
+      ModelDirectoryError, CheckpointError: as `export_model`.
+      ConfigError: models of different parameters or detectors, or two of one training.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        raise ModelDirectoryError(f"{directory}: exists already. Give another name or remove it first.")
+    runs = [manager_directory(config) for config in configs]
+    if len(set(runs)) < len(runs):
+        twice = next(run for run in runs if runs.count(run) > 1)
+        raise ConfigError(f"{twice}: is the training of two members of the ensemble; an equal member adds nothing.")
+    models = [trained_model(config, step) for config in configs]
+    make_ensemble(models)  # which checks that they belong together
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for number, (model, run) in enumerate(zip(models, runs, strict=True)):
+            save_model(model, partial / f"models_{number:04d}", read_history(run))
+        partial.rename(directory)
+    except OSError as error:
+        raise ModelDirectoryError(f"{directory}: cannot be written ({error}).") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return directory
+
+
+def with_fit_of(config: ExperimentConfig, path: str | Path) -> ExperimentConfig:
+    """The configuration with reconstruction_settings and loss_module_settings of another file, as far as it has them.
+
+    Raises:
+      ConfigError: it has neither, or what it has does not fit.
+    """
+    values = read_yaml(path)
+    found: dict[str, Any] = {}
+    if "reconstruction_settings" in values:
+        found["reconstruction_settings"] = validate(
+            ReconstructionSettings, values["reconstruction_settings"], str(path)
+        )
+    if "loss_module_settings" in values:
+        losses: Any = values["loss_module_settings"]
+        losses = losses if isinstance(losses, list) else [losses]
+        found["loss_module_settings"] = tuple(
+            validate(LossSettings, entry, f"{path}: loss_module_settings") for entry in losses
+        )
+    if not found:
+        raise ConfigError(
+            f"{path}: has neither reconstruction_settings nor loss_module_settings; nothing to export with."
+        )
+    return config.model_copy(update=found)
