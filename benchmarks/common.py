@@ -18,8 +18,8 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import load_detector
-from evgen_jax.measurement.event import Event, stack_events
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import Event, build_event
+from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.model import Model
 
 # Widths, number of per-DOM layers, offsets (ns) of the asymmetric Gaussian and of the gamma components, noise, losses:

@@ -16,7 +16,7 @@ from common import HYPOTHESIS, build_network, floor_seconds, machine, network_fl
 
 from evgen_jax import Event, Model, approximate, make_log_likelihood, make_sampler
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 from evgen_jax.sources.composite.finite_track import finite_track
 from evgen_jax.sources.composite.independent import independent_multi_source
 

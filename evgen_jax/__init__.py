@@ -8,7 +8,8 @@ from evgen_jax.building.zoo import register_source
 from evgen_jax.errors import EvgenError
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.measurement.detector import Detector, load_detector
-from evgen_jax.measurement.event import Event, stack_events
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
 from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult

@@ -20,7 +20,7 @@ from numpyro.infer import MCMC, NUTS
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 
 samples = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 warmup = min(100, samples)

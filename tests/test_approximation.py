@@ -15,7 +15,7 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import HypothesisError, ReconstructionError
 from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 from evgen_jax.model.model import Model, make_log_likelihood
 
 NUMBER = 200

@@ -157,7 +157,7 @@ def test_wrong_arguments(command, exported, tmp_path):
 def test_a_training_run_serves_as_load_dir(exported, command, tmp_path, caplog):
     """The latest checkpoint, whole or a part; as the model of a command it is told how to export it."""
     from evgen_jax.building.directory import load_model
-    from evgen_jax.building.experiment import load_part
+    from evgen_jax.building.parts import load_part
     from evgen_jax.errors import EvgenError
 
     run, part = exported / "training", load_model(exported / "exported" / "cascade")

@@ -8,7 +8,7 @@ import pytest
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
-from evgen_jax.measurement.event import stack_events
+from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.doors import check_variables
 from evgen_jax.model.model import make_dom_expectation, make_ensemble, make_loss_parts, make_sampler
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher

@@ -15,9 +15,9 @@ from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import column_names
 from evgen_jax.hypothesis.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
-from evgen_jax.hypothesis.time_anchor import counted_from_readout
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.report.plots.event import expectation

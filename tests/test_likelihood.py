@@ -14,7 +14,7 @@ from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders import FAMILIES, Decoder
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 from evgen_jax.model.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource
 from evgen_jax.sources.composite.independent import independent_multi_source
@@ -114,7 +114,7 @@ def test_more_padding_and_another_order_of_pulses_change_nothing(model, oracle):
     event = simulated(oracle, windows=3)
     function = jax.jit(eg.make_log_likelihood(model))
     value = function(model.variables, HYPOTHESIS, event)
-    from evgen_jax.measurement.event import repad
+    from evgen_jax.measurement.padding import repad
 
     longer = repad(event, event.pulses.charge.shape[0] * 2, event.active.shape[0] * 2, event.windows.start.shape[0] * 2)
     np.testing.assert_allclose(function(model.variables, HYPOTHESIS, longer), value, rtol=1e-6)

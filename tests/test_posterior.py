@@ -10,7 +10,7 @@ from synthetic import KAPPA, MEAN, WIDTH, around_a_direction, lamp_model
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.priors import GaussianPrior
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 from evgen_jax.model.model import make_log_likelihood
 from evgen_jax.physics.sphere import fit_von_mises_fisher, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates

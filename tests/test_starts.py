@@ -9,7 +9,7 @@ import pytest
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
 from evgen_jax.model.model import make_dom_expectation, make_ensemble
 from evgen_jax.physics.sphere import angle_between, unit_vectors

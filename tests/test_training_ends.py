@@ -26,7 +26,7 @@ from evgen_jax.errors import CheckpointError, DataError, EvgenError
 from evgen_jax.interruption import Interrupted, Interruption
 from evgen_jax.training import run as training_run
 from evgen_jax.training.checkpoints import Checkpoints
-from evgen_jax.training.divergence import Diverged, Divergence, refuse_not_finite
+from evgen_jax.training.divergence import Diverged, Divergence
 from evgen_jax.training.lock import FILE, locked, set_run_aside
 from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter, read_metrics
@@ -185,12 +185,12 @@ def test_a_checkpoint_of_a_diverged_run_is_not_continued_from(tmp_path):
     ):
         loop.divergence.check(8, metrics, BATCH, resumed=True)
     loop.writer.close()
-    refuse_not_finite({"w": np.ones(2)}, loop.checkpoints, 7, "train")
+    loop.checkpoints.refuse_not_finite({"w": np.ones(2)}, 7, "train")
     with pytest.raises(
         CheckpointError,
         match=r"7: holds weights that are not finite. Take another one with export --step N; there are: 3",
     ):
-        refuse_not_finite({"w": np.array([1, np.inf])}, loop.checkpoints, 7, "export")
+        loop.checkpoints.refuse_not_finite({"w": np.array([1, np.inf])}, 7, "export")
     nan_allowed = replace(loop.divergence, nan_gradients=True)
     odd = {"loss": 1.0, "gradient_norm": float("nan"), "finite": 1.0}
     assert not nan_allowed.wrong(odd) and "gradient is not finite" in loop.divergence.wrong(odd)

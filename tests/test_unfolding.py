@@ -8,8 +8,8 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.measurement.packing import build_event
 from evgen_jax.reconstruction.unfolding import _cholesky, energy_places, light_per_gev, unfold_energies
 
 SEGMENTS = 8

@@ -35,7 +35,7 @@ from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.superposition import MultiSource, suitable_chunk, sum_of_copies
 from evgen_jax.measurement.detector import load_detector
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import build_event
 from evgen_jax.physics.geometry import flight_direction, origin_angles
 from evgen_jax.sources.composite.edge import inside
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE_PARAMETERS

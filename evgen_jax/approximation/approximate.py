@@ -17,7 +17,8 @@ from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import with_chunk
-from evgen_jax.measurement.event import Event, bucket
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
 from evgen_jax.model.likelihood import Loss
 from evgen_jax.model.model import Model, check_no_ensemble

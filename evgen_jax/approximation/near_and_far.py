@@ -11,7 +11,8 @@ from jax import Array
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.event import Event, bucket
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ SETTINGS, WEIGHTS, TRAFO, DETECTOR, CHECKSUMS = (
     "model.json", "weights.npz", "trafo.json", "detector.csv", "checksums.json",
 )  # fmt: skip
 
+HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
+"""What a training run leaves in its directory."""
+
 
 def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]] | None = None) -> Path:
     """Writes a model directory: settings, weights, transformation, detector, history, checksums.
@@ -198,7 +201,7 @@ def is_model(directory: Path) -> bool:
 
 def is_run(directory: Path) -> bool:
     """Whether a directory looks like that of a training."""
-    return (directory / "training_steps.json").is_file() and (directory / "checkpoints").is_dir()
+    return (directory / HISTORY).is_file() and (directory / CHECKPOINTS).is_dir()
 
 
 def members(directory: Path) -> list[Path]:

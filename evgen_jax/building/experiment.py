@@ -5,27 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from evgen_jax.building.directory import is_model, is_run, load_model, part_of
-from evgen_jax.building.losses import build_loss
-from evgen_jax.building.model import (
-    build_source,
-    check_particle_mapping,
-    init_variables,
-    parameter_names,
-    resolve_settings,
-)
-from evgen_jax.config.records import ExperimentConfig, IteratorSettings, ModelSettings
+from evgen_jax.building.parts import assemble, hypothesis_names
+from evgen_jax.config.records import ExperimentConfig, IteratorSettings
 from evgen_jax.data.batches import BatchStream, dark_share, find_files
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.labels import label_log_flags, label_names
+from evgen_jax.data.labels import label_log_flags
 from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.errors import ConfigError, DataError, TrafoError
 from evgen_jax.files import set_aside
-from evgen_jax.hypothesis.priors import check_priors
 from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, fit_trafo, load_trafo
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
 from evgen_jax.model.model import Model
@@ -35,22 +23,6 @@ LOGGER = logging.getLogger("evgen_jax")
 
 def experiment_detector(config: ExperimentConfig) -> Detector:
     return load_detector(config.detector_settings.get("geometry"))
-
-
-def hypothesis_names(config: ExperimentConfig) -> tuple[str, ...]:
-    """Parameters of the model, checked against the number of labels.
-
-    Raises:
-      ConfigError: the labels are not as many as the model's parameters (both are listed).
-    """
-    names = parameter_names(config.model_settings, load_part)
-    labels = label_names(config.data_handler_settings)
-    if labels and len(labels) != len(names):
-        raise ConfigError(
-            f"data_handler_settings.label_settings: {len(labels)} labels ({', '.join(labels)}) do not fit the "
-            f"{len(names)} parameters of the model ({', '.join(names)}); they are matched in this order."
-        )
-    return names
 
 
 def iterator(config: ExperimentConfig, name: str) -> IteratorSettings:
@@ -178,75 +150,16 @@ def experiment_trafo(config: ExperimentConfig) -> Trafo:
 
 
 def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
-    """The model with fresh weights (or those of `load_dir`), its detector, transformation and loss."""
-    own = config.model_settings.data_trafo_settings
-    if own and config.model_settings.load_dir is None and own.get("model_dir") != config.data_trafo_settings.model_dir:
-        raise ConfigError(
-            f"model_settings.data_trafo_settings: names {own.get('model_dir')}, but the transformation of the whole model is "
-            f"that of data_trafo_settings, {config.data_trafo_settings.model_dir}. Leave it out here."
-        )
-    detector = jax.tree.map(jnp.asarray, experiment_detector(config))
-    trafo = experiment_trafo(config) if trafo is None else trafo
-    if not config.model_manager_settings.allow_rebuild_base_models:
-        _check_loaded(config.model_settings, "model_settings")
-    source, loaded = build_source(config.model_settings, trafo, lambda path: _load_base(path, detector))
-    variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
-    loss = build_loss(config.loss_module_settings)
-    check_particle_mapping(
-        config.model_manager_settings.config.I3ParticleMapping or {}, source.parameter_names,
-        "model_manager_settings.config.I3ParticleMapping",
-    )  # fmt: skip
-    check_priors([prior for _, prior in loss.priors], source.parameter_names)
-    return Model(source, variables, trafo, detector, loss, saved_settings(config))
+    """The model with fresh weights (or those of `load_dir`), its detector, transformation and loss.
 
-
-def load_part(path: str) -> Model:
-    """An exported model or that of the latest checkpoint of a training run, or a part of it: 'RUN/track/cascade'.
-
-    'models_0000', which Event-Generator has between a run and its parts, may be left out or stand there.
+    Args:
+      config: the experiment.
+      trafo: normalisation of hypotheses and light; default: that of `data_trafo_settings`.
 
     Raises:
-      EvgenError: nothing of that kind lies there, or not the part.
+      EvgenError: whatever the configuration makes impossible.
     """
-    # The programs of training use this file.
-    from evgen_jax.training.load import load_run
-
-    for directory in (Path(path), *Path(path).parents):
-        parts = Path(path).relative_to(directory).parts
-        parts = parts[1:] if parts[:1] == ("models_0000",) else parts
-        if is_model(directory):
-            return part_of(load_model(directory), parts, str(directory))
-        if is_run(directory):
-            return part_of(load_run(directory), parts, str(directory))
-    return load_model(path)  # which says what lies there
-
-
-def _load_base(directory: str, detector: Detector) -> Model:
-    """A trained model as a part of this one; it must be for the same detector."""
-    base = load_part(directory)
-    if fingerprint(base.detector) != fingerprint(detector):
-        raise ConfigError(
-            f"{directory} was trained for the detector '{base.detector.name}' with "
-            f"{base.detector.num_doms} DOMs, which is not '{detector.name}' of detector_settings.geometry with "
-            f"{detector.num_doms} DOMs."
-        )
-    return base
-
-
-def _check_loaded(settings: ModelSettings, where: str) -> None:
-    for name, base in settings.multi_source_bases.items():
-        if base.load_dir is None:
-            raise ConfigError(
-                f"{where}.multi_source_bases.{name}: would start from random weights, but "
-                "model_manager_settings.allow_rebuild_base_models is False. Give its load_dir or set it to True."
-            )
-
-
-def saved_settings(config: ExperimentConfig) -> dict[str, Any]:
-    """What an exported model says about itself, as plain values."""
-    plain = config.model_dump(mode="json")
-    plain["model_settings"] = resolve_settings(config.model_settings, load_part)
-    return plain
+    return assemble(config, experiment_trafo(config) if trafo is None else trafo)
 
 
 def open_stream(config: ExperimentConfig, name: str, detector: Detector, position=None) -> BatchStream:

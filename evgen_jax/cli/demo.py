@@ -18,7 +18,9 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError
-from evgen_jax.measurement.event import Event, bucket, repad
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket
+from evgen_jax.measurement.padding import repad
 from evgen_jax.model.model import Model
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.progress import Bar, counted, counted_blocks, is_quiet

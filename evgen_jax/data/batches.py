@@ -20,8 +20,7 @@ from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.data.readers import Readers
 from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.packing import pad_events
+from evgen_jax.measurement.event import Event, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 INSPECTED_FILES = 3

@@ -13,11 +13,11 @@ from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.tables import EventIds, TableFile, existing
 from evgen_jax.errors import DataError
-from evgen_jax.hypothesis.time_anchor import anchor_of
+from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
-from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.event import Event, pad_events
 from evgen_jax.measurement.measured import Measured, faults, without_events
-from evgen_jax.measurement.packing import PackedEvents, pack_events, pad_events
+from evgen_jax.measurement.packing import PackedEvents, pack_events
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
@@ -157,7 +157,7 @@ def read_event_file(
             names = label_names(settings)
             label_values, odd = label_columns(file, settings, ids)
             wrong = odd if need_labels else {}
-            label_values, times = detector.relative_to_origin(names, label_values), time_columns(settings)
+            label_values, times = relative_to_origin(detector, names, label_values), time_columns(settings)
         rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
         event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)
         unmatched = int(np.sum(event < 0)) if len(settings.filter_settings.constraints) == 0 else 0
@@ -175,7 +175,7 @@ def read_event_file(
         if data.readout_window_key is not None:
             readout = ids.align(data.readout_window_key, ("start", "stop"))
         seeds = {
-            name: detector.relative_to_origin(seed_columns, ids.align(name, tuple(seed_columns), seed_defaults))
+            name: relative_to_origin(detector, seed_columns, ids.align(name, tuple(seed_columns), seed_defaults))
             for name in seed_names
         }
 

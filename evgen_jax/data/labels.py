@@ -5,7 +5,7 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.tables import EventIds, TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
-from evgen_jax.hypothesis.time_anchor import time_places
+from evgen_jax.hypothesis.origin import time_places
 from evgen_jax.measurement.measured import LARGEST
 
 CASCADE = (

@@ -7,6 +7,7 @@ import numpy as np
 
 from evgen_jax.data.batches import dark_events
 from evgen_jax.data.event_file import EventFile
+from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import kind_of, unit_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
@@ -86,7 +87,7 @@ class LabelReport:
 
     def _shown(self, values: np.ndarray) -> np.ndarray:
         """Labels in the coordinates of the files."""
-        return self.detector.relative_to_origin(self.names, values, +1)
+        return relative_to_origin(self.detector, self.names, values, +1)
 
     def table(self) -> str:
         """Mean, spread and range of every parameter beside the detector and the readout, as lines of text."""

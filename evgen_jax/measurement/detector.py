@@ -16,7 +16,6 @@ from flax import struct
 from jax import Array
 
 from evgen_jax.errors import DetectorError, shown
-from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.measurement.detector_table import DetectorTable, LabelRange, read_detector_table, write_detector_table
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -85,23 +84,6 @@ class Detector(struct.PyTreeNode):
         for a, b, c, d in self.ignored:
             out |= (string >= a) & (string <= b) & (om >= c) & (om <= d)
         return out
-
-    def relative_to_origin(self, names: Sequence[str], values: np.ndarray, sign: int = -1) -> np.ndarray:
-        """Hypotheses [..., H] of the table's coordinates as hypotheses of this detector; with sign +1 the way back.
-
-        Args:
-          names: of the parameters, H of them; coordinates are those whose names end with x, y and z.
-          values: physical units.
-          sign: -1 subtracts the origin, +1 adds it.
-        """
-        if not any(self.origin):
-            return values
-        shift = np.zeros(len(names))
-        for i, name in enumerate(names):
-            kind = kind_of(name)
-            if kind is not None and kind[0] in ("x", "y", "z"):
-                shift[i] = self.origin["xyz".index(kind[0])]
-        return values + sign * shift
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table that `load_detector` reads, with the coordinates of the original table."""

@@ -10,8 +10,8 @@ from jax import Array
 
 from evgen_jax.errors import DataError, shown
 from evgen_jax.measurement.detector import Detector
-
-SMALLEST_BUCKET = 64
+from evgen_jax.measurement.measured import Measured, faults
+from evgen_jax.measurement.packing import PackedEvents, pack_events, padded_arrays
 
 
 class Pulses(struct.PyTreeNode):
@@ -90,9 +90,6 @@ class Event(struct.PyTreeNode):
           DataError: lengths differ, an unknown DOM, a charge that is negative or not finite, a time that is not
             finite, or a window or readout that is not finite or stops before it starts.
         """
-        # Packing builds on this file.
-        from evgen_jax.measurement.packing import build_event
-
         if not isinstance(detector, Detector):
             raise DataError(
                 f"Event.from_pulses: detector must be a Detector, got {shown(detector)}. Give `model.detector` or "
@@ -161,66 +158,62 @@ def _known_doms(detector: Detector, string: np.ndarray, om: np.ndarray) -> np.nd
     return dom
 
 
-def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
-    """Smallest of smallest, smallest * factor, smallest * factor^2, ... that holds `size`: a padded length."""
-    while smallest < size:
-        smallest *= factor
-    return smallest
-
-
-def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
-    if len(values) > size:
-        raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
-    out = np.full(size, fill, dtype)
-    out[: len(values)] = values
-    return out
-
-
-def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
-    """Joins events into a batch with a leading axis; ragged axes are padded to the largest of them.
+def pad_events(
+    chosen: Sequence[tuple[PackedEvents, int]],
+    factor: int = 2,
+    time_dtype: Any = np.float64,
+    anchors: np.ndarray | None = None,
+) -> Event:
+    """A batch of events with a leading axis B, padded to the largest of them.
 
     Args:
-      events: of one detector.
-      factor: of the padded lengths, see `bucket`; a larger one gives fewer shapes to compile for.
+      chosen: (packed events, number) pairs, all of one detector.
+      factor: of the padded lengths, see `bucket`.
+      time_dtype: of times and windows.
+      anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`.
+    """
+    arrays = padded_arrays(chosen, factor, time_dtype, anchors)
+    return Event(**{**arrays, "pulses": Pulses(**arrays["pulses"]), "windows": Windows(**arrays["windows"])})
+
+
+def build_event(
+    charge: np.ndarray,
+    time: np.ndarray,
+    dom: np.ndarray,
+    *,
+    num_doms: int,
+    readout: tuple[float, float] | None = None,
+    usable: np.ndarray | None = None,
+    windows: np.ndarray | None = None,
+    window_dom: np.ndarray | None = None,
+    window_buffer: float = 100.0,
+    discard_excluded: bool = False,
+    drop_in_windows: bool = True,
+) -> Event:
+    """One event from pulses with DOM indices; see `Event.from_pulses` and `pack_events`.
+
+    Args:
+      charge, time, dom: [P], PE, ns and places in the detector's tables.
+      num_doms: D.
+      readout: start and stop, ns; default from the pulses, widened by `window_buffer`.
+      usable: [D], False for modules that take no part; default all do.
+      windows, window_dom: [W, 2], ns, and [W], excluded time windows.
+      window_buffer, discard_excluded, drop_in_windows: see `pack_events`.
 
     Raises:
-      DataError: no list of single events, none at all, or events of different detectors.
+      DataError: a charge that is negative or not finite, a time that is not, or a window that stops before it starts.
     """
-    if isinstance(events, Event) or not isinstance(events, Sequence):
-        one = "one Event (of it: [event])" if isinstance(events, Event) else shown(events)
-        raise DataError(f"stack_events: expected a list of events, got {one}.")
-    if not events:
-        raise DataError("stack_events: expected at least one event, got none.")
-    for event in events:
-        if not isinstance(event, Event) or np.ndim(event.charge) != 1:
-            given = f"a batch of shape {np.shape(event.charge)[:-1]}" if isinstance(event, Event) else shown(event)
-            raise DataError(f"stack_events: expected single events, got {given} among them.")
-    sizes = sorted({event.charge.shape[0] for event in events})
-    if len(sizes) > 1:
-        raise DataError(
-            f"stack_events: the events have {' and '.join(map(str, sizes))} DOMs; expected events of one detector. Stack "
-            "those of each detector by themselves."
-        )
-    if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
-        raise DataError(f"stack_events: factor must be a whole number >= 2, got {shown(factor)}.")
-    size_p = bucket(max(e.pulses.charge.shape[0] for e in events), factor=factor)
-    size_m = bucket(max(e.active.shape[0] for e in events), factor=factor)
-    size_w = max(e.windows.start.shape[0] for e in events)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *(repad(e, size_p, size_m, size_w) for e in events))
-
-
-def repad(event: Event, size_p: int, size_m: int, size_w: int) -> Event:
-    """The same event with longer padding."""
-    num_doms = event.charge.shape[0]
-    fills = {"quantile": 1.0}
-
-    def grow(record, size):
-        return record.replace(
-            **{k: _pad(np.asarray(v), size, fills.get(k, 0), np.asarray(v).dtype) for k, v in vars(record).items()}
-        )
-
-    return event.replace(
-        pulses=grow(event.pulses, size_p),
-        active=_pad(np.asarray(event.active), size_m, num_doms, np.int32),
-        windows=grow(event.windows, size_w),
-    )
+    windows = np.zeros((0, 2)) if windows is None else np.asarray(windows, np.float64)
+    window_dom = np.zeros(0, np.int64) if window_dom is None else np.asarray(window_dom, np.int64)
+    measured = Measured(
+        1, np.zeros(len(dom), np.int64), np.asarray(dom, np.int64), np.asarray(charge, np.float64),
+        np.asarray(time, np.float64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(len(window_dom), np.int64),
+        window_dom, windows, None if readout is None else np.asarray(readout, np.float64)[None],
+    )  # fmt: skip
+    if wrong := faults(measured):
+        raise DataError(f"the event {wrong[0]}.")
+    packed = pack_events(
+        measured, np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool), window_buffer=window_buffer,
+        discard_excluded=discard_excluded, drop_in_windows=drop_in_windows,
+    )  # fmt: skip
+    return jax.tree.map(lambda x: x[0], pad_events([(packed, 0)]))

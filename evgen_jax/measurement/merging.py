@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 
-from evgen_jax.measurement.event import Event, bucket, repad
-from evgen_jax.measurement.packing import charge_quantiles
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket, charge_quantiles
+from evgen_jax.measurement.padding import repad
 
 GROWTH = 0.03
 """Pulses are merged over the larger times the later they are: arrival times vary the slower, the more light scattered."""

@@ -4,18 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
-from evgen_jax.errors import DataError
-from evgen_jax.measurement.event import Event, Pulses, Windows, bucket
 from evgen_jax.measurement.measured import (
     Measured,
-    faults,
     with_merged_windows,
     with_readout,
     without_pulses_in_windows,
 )
+
+SMALLEST_BUCKET = 64
+"""Shortest padded length."""
+
+
+def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
+    """Smallest of smallest, smallest * factor, smallest * factor^2, ... that holds `size`: a padded length."""
+    while smallest < size:
+        smallest *= factor
+    return smallest
 
 
 @dataclass(frozen=True)
@@ -134,19 +140,22 @@ def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray,
     return total, (running - (running - charge)[starts][group]) / np.maximum(total, 1e-30)[group]
 
 
-def pad_events(
+def padded_arrays(
     chosen: Sequence[tuple[PackedEvents, int]],
     factor: int = 2,
     time_dtype: Any = np.float64,
     anchors: np.ndarray | None = None,
-) -> Event:
-    """A batch of events with a leading axis B, padded to the largest of them.
+) -> dict[str, Any]:
+    """The arrays of a batch of events, with a leading axis B, padded to the largest of them.
 
     Args:
       chosen: (packed events, number) pairs, all of one detector.
       factor: of the padded lengths, see `bucket`.
       time_dtype: of times and windows.
       anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`.
+
+    Returns:
+      The fields of an `Event` by name; those of its pulses and windows as dictionaries of their own.
     """
     count, num_doms = len(chosen), chosen[0][0].num_doms
     spans = [
@@ -160,11 +169,11 @@ def pad_events(
     def empty(size: int, dtype: Any, fill: Any = 0) -> Any:
         return np.full((count, size), fill, dtype)
 
-    pulses = Pulses(
+    pulses = dict(
         charge=empty(size_p, np.float32), time=empty(size_p, time_dtype), slot=empty(size_p, np.int32),
         mask=empty(size_p, bool), first=empty(size_p, bool), quantile=empty(size_p, np.float32, 1.0),
     )  # fmt: skip
-    windows = Windows(start=empty(size_w, time_dtype), stop=empty(size_w, time_dtype), slot=empty(size_w, np.int32),
+    windows = dict(start=empty(size_w, time_dtype), stop=empty(size_w, time_dtype), slot=empty(size_w, np.int32),
                       mask=empty(size_w, bool))  # fmt: skip
     charge, usable, readout = empty(num_doms, np.float32), empty(num_doms, bool, True), empty(2, time_dtype)
     anchors = np.zeros(count) if anchors is None else anchors
@@ -172,8 +181,8 @@ def pad_events(
     for b, ((packed, i), (own, doms, excluded_windows, excluded)) in enumerate(zip(chosen, spans, strict=True)):
         n = own.stop - own.start
         for name in ("charge", "slot", "mask", "first", "quantile"):
-            getattr(pulses, name)[b, :n] = getattr(packed, name)[own]
-        pulses.time[b, :n] = packed.time[own] - anchors[b]
+            pulses[name][b, :n] = getattr(packed, name)[own]
+        pulses["time"][b, :n] = packed.time[own] - anchors[b]
         here = packed.active[doms]
         active[b, : len(here)] = here
         charge[b, here] = packed.active_charge[doms]
@@ -182,49 +191,13 @@ def pad_events(
         readout[b] = packed.readout[i] - anchors[b]
         w = excluded_windows.stop - excluded_windows.start
         if w:
-            windows.start[b, :w], windows.stop[b, :w] = packed.window[excluded_windows].T - anchors[b]
-            windows.slot[b, :w], windows.mask[b, :w] = packed.window_slot[excluded_windows], True
-    return Event(charge=charge, usable=usable, pulses=pulses, active=active, readout=readout, windows=windows)
-
-
-def build_event(
-    charge: np.ndarray,
-    time: np.ndarray,
-    dom: np.ndarray,
-    *,
-    num_doms: int,
-    readout: tuple[float, float] | None = None,
-    usable: np.ndarray | None = None,
-    windows: np.ndarray | None = None,
-    window_dom: np.ndarray | None = None,
-    window_buffer: float = 100.0,
-    discard_excluded: bool = False,
-    drop_in_windows: bool = True,
-) -> Event:
-    """One event from pulses with DOM indices; see `Event.from_pulses` and `pack_events`.
-
-    Args:
-      charge, time, dom: [P], PE, ns and places in the detector's tables.
-      num_doms: D.
-      readout: start and stop, ns; default from the pulses, widened by `window_buffer`.
-      usable: [D], False for modules that take no part; default all do.
-      windows, window_dom: [W, 2], ns, and [W], excluded time windows.
-      window_buffer, discard_excluded, drop_in_windows: see `pack_events`.
-
-    Raises:
-      DataError: a charge that is negative or not finite, a time that is not, or a window that stops before it starts.
-    """
-    windows = np.zeros((0, 2)) if windows is None else np.asarray(windows, np.float64)
-    window_dom = np.zeros(0, np.int64) if window_dom is None else np.asarray(window_dom, np.int64)
-    measured = Measured(
-        1, np.zeros(len(dom), np.int64), np.asarray(dom, np.int64), np.asarray(charge, np.float64),
-        np.asarray(time, np.float64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(len(window_dom), np.int64),
-        window_dom, windows, None if readout is None else np.asarray(readout, np.float64)[None],
-    )  # fmt: skip
-    if wrong := faults(measured):
-        raise DataError(f"the event {wrong[0]}.")
-    packed = pack_events(
-        measured, np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool), window_buffer=window_buffer,
-        discard_excluded=discard_excluded, drop_in_windows=drop_in_windows,
-    )  # fmt: skip
-    return jax.tree.map(lambda x: x[0], pad_events([(packed, 0)]))
+            windows["start"][b, :w], windows["stop"][b, :w] = packed.window[excluded_windows].T - anchors[b]
+            windows["slot"][b, :w], windows["mask"][b, :w] = packed.window_slot[excluded_windows], True
+    return {
+        "charge": charge,
+        "usable": usable,
+        "pulses": pulses,
+        "active": active,
+        "readout": readout,
+        "windows": windows,
+    }

@@ -11,18 +11,19 @@ import numpy as np
 
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.directory import model_identity
-from evgen_jax.building.experiment import experiment_detector, hypothesis_names, load_part
+from evgen_jax.building.experiment import experiment_detector
+from evgen_jax.building.parts import hypothesis_names, load_part
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
 from evgen_jax.errors import ConfigError, EvgenError
-from evgen_jax.hypothesis.time_anchor import anchor_of, shifted_times
+from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin, shifted_times
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import Detector, fingerprint, geometry_fingerprint
-from evgen_jax.measurement.event import Event, bucket
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import Event, build_event
+from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.model import Model, check_no_ensemble, make_sampler
 from evgen_jax.progress import stage
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
@@ -88,7 +89,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         pulses.pop("dom")
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         own = len(columns) - len(handler.label_settings.snowstorm_parameters)
-        hypotheses = detector.relative_to_origin(names, hypotheses, +1)
+        hypotheses = relative_to_origin(detector, names, hypotheses, +1)
         tables = {
             handler.label_settings.label_key: dict(zip(columns[:own], hypotheses.T[:own], strict=True)),
             SEED_TABLE: smeared_seeds(rng, names, hypotheses),

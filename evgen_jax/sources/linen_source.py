@@ -12,8 +12,7 @@ from jax import Array
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.packing import build_event
+from evgen_jax.measurement.event import Event, build_event
 
 
 class LinenSource(nn.Module):

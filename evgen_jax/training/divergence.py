@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from evgen_jax.data.batches import Batch
-from evgen_jax.errors import CheckpointError, DataError, EvgenError
+from evgen_jax.errors import DataError, EvgenError
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.step import TrainState
 
@@ -120,18 +120,3 @@ class Divergence:
         if steps:
             return f"Start from an earlier one with train --step N; there are: {', '.join(map(str, steps))}."
         return "There is no earlier one: set model_manager_settings.restore_model: False to start afresh."
-
-
-def refuse_not_finite(variables: object, checkpoints: Checkpoints, number: int, command: str) -> None:
-    """Raises:
-    CheckpointError: the weights of a checkpoint are not finite; earlier ones are listed.
-    """
-    if all(np.all(np.isfinite(x)) for x in jax.tree.leaves(variables)):
-        return
-    steps = [step for step in checkpoints.steps() if step != number]
-    advice = (
-        f"Take another one with {command} --step N; there are: {', '.join(map(str, steps))}."
-        if steps
-        else "There is no other one: set model_manager_settings.restore_model: False and train afresh."
-    )
-    raise CheckpointError(f"{checkpoints.directory / str(number)}: holds weights that are not finite. {advice}")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from evgen_jax.building.directory import save_model
+from evgen_jax.building.parts import read_history
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import ExperimentConfig, LossSettings, ReconstructionSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, ModelDirectoryError
 from evgen_jax.model.model import make_ensemble
-from evgen_jax.training.history import read_history
 from evgen_jax.training.restore import manager_directory, trained_model
 
 

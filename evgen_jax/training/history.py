@@ -9,13 +9,14 @@ from typing import Any
 
 import yaml
 
+from evgen_jax.building.directory import HISTORY
+from evgen_jax.building.parts import read_history
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError
 from evgen_jax.files import write_whole
 from evgen_jax.version import __version__
 
-FILE = "training_steps.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
 TRAINING_SECTIONS = (
     "training_settings", "data_iterator_settings", "data_handler_settings", "loss_module_settings", "model_settings",
@@ -29,7 +30,7 @@ HARMLESS = (
 
 def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
     """Adds this run to the history: from which step on which configuration was in force."""
-    path = directory / FILE
+    path = directory / HISTORY
     history = read_history(directory)
     number = len(history) + 1
     name = f"config_{number:04d}.yaml"
@@ -40,11 +41,6 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
         "versions": {"evgen_jax": __version__, **{package: version(package) for package in PACKAGES}},
     })  # fmt: skip
     write_whole(path, json.dumps(history, indent=1) + "\n")
-
-
-def read_history(directory: Path) -> list[dict[str, Any]]:
-    path = directory / FILE
-    return json.loads(path.read_text()) if path.is_file() else []
 
 
 def changed_settings(

@@ -8,18 +8,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from evgen_jax.building.directory import CHECKPOINTS
 from evgen_jax.building.experiment import TRAFO_FILE, build_model
 from evgen_jax.config.records import ExperimentConfig, TrainingSettings
 from evgen_jax.errors import CheckpointError
 from evgen_jax.measurement.detector import fingerprint
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints, OtherOptimizer
-from evgen_jax.training.divergence import refuse_not_finite
 from evgen_jax.training.history import changed_settings
 from evgen_jax.training.optimizer import DecayState, build_optimizer
 from evgen_jax.training.step import TrainState, init_state
 
-CHECKPOINTS = "checkpoints"
 BEFORE = ((None, False), (1.0, False), (None, True), (1.0, True))
 """What may come before an optimiser: clipping of gradients, removal of NaN."""
 LOGGER = logging.getLogger("evgen_jax")
@@ -74,7 +73,7 @@ def resume(
     else:
         state, meta = _with_optimizer(checkpoints, model, optimizer, config.training_settings, number)
     _same(checkpoints, meta, model, config)
-    refuse_not_finite(state.variables, checkpoints, number, "train")
+    checkpoints.refuse_not_finite(state.variables, number, "train")
     return state, meta
 
 
@@ -162,7 +161,7 @@ def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
     try:
         variables, meta = checkpoints.restore_weights(model.variables, step)
         _same(checkpoints, meta, model, config)
-        refuse_not_finite(variables, checkpoints, checkpoints.existing_step(step), "export")
+        checkpoints.refuse_not_finite(variables, checkpoints.existing_step(step), "export")
     finally:
         checkpoints.close()
     changes = changed_settings(directory, config, EXPORTED_SECTIONS)

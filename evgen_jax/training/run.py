@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from evgen_jax.building.directory import CHECKPOINTS
 from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
@@ -27,7 +28,7 @@ from evgen_jax.training.loop import Loop
 from evgen_jax.training.metrics import MetricWriter, keep_metrics
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.parallel import AXIS, choose_devices, data_parallel
-from evgen_jax.training.restore import CHECKPOINTS, identity, manager_directory, optimizer_identity, resume
+from evgen_jax.training.restore import identity, manager_directory, optimizer_identity, resume
 from evgen_jax.training.step import TrainState, init_state, make_loss_terms, make_train_step
 from evgen_jax.training.validation import read_validation_set
 

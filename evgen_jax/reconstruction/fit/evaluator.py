@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.measurement.event import Event, bucket, repad
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket
+from evgen_jax.measurement.padding import repad
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.minimiser import Evaluate

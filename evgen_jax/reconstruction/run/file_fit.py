@@ -11,6 +11,7 @@ from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.errors import DataError, ReconstructionError
+from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import column_names
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
@@ -198,7 +199,7 @@ def _rows(
         table["goodness_of_fit"][i], table["goodness_of_fit_two_sided"][i] = own.p_value, own.p_value_two_sided
     # Back to the coordinates of the files.
     names = model.parameter_names
-    for name, origin in zip(names, model.detector.relative_to_origin(names, np.zeros(len(names)), +1), strict=True):
+    for name, origin in zip(names, relative_to_origin(model.detector, names, np.zeros(len(names)), +1), strict=True):
         for column in {name, f"{name}_seed", f"{name}_true"} & set(table.dtype.names or ()):
             table[column] += origin
     return table

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evgen_jax.hypothesis.time_anchor import counted_from_readout
+from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.light.source import Source
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event

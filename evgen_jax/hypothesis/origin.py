@@ -1,4 +1,4 @@
-"""Times of any size: counted from the begin of the readout where float32 would not hold them. Only differences matter."""
+"""Places and times of any size: counted from an origin where float32 would not hold them. Only differences matter."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,30 @@ import numpy as np
 
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
 LARGE_TIME = 1e5
 """ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
+
+
+def relative_to_origin(detector: Detector, names: Sequence[str], values: np.ndarray, sign: int = -1) -> np.ndarray:
+    """Hypotheses [..., H] of a table's coordinates as hypotheses of its detector; with sign +1 the way back.
+
+    Args:
+      detector: whose `origin` counts.
+      names: of the parameters, H of them; coordinates are those whose names end with x, y and z.
+      values: physical units.
+      sign: -1 subtracts the origin, +1 adds it.
+    """
+    if not any(detector.origin):
+        return values
+    shift = np.zeros(len(names))
+    for i, name in enumerate(names):
+        kind = kind_of(name)
+        if kind is not None and kind[0] in ("x", "y", "z"):
+            shift[i] = detector.origin["xyz".index(kind[0])]
+    return values + sign * shift
 
 
 def anchor_of(begin: np.ndarray) -> np.ndarray:

@@ -1,0 +1,69 @@
+"""Events of one shape: padded arrays that grow, and batches of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from evgen_jax.errors import DataError, shown
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket
+
+
+def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
+    if len(values) > size:
+        raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
+    out = np.full(size, fill, dtype)
+    out[: len(values)] = values
+    return out
+
+
+def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
+    """Joins events into a batch with a leading axis; ragged axes are padded to the largest of them.
+
+    Args:
+      events: of one detector.
+      factor: of the padded lengths, see `bucket`; a larger one gives fewer shapes to compile for.
+
+    Raises:
+      DataError: no list of single events, none at all, or events of different detectors.
+    """
+    if isinstance(events, Event) or not isinstance(events, Sequence):
+        one = "one Event (of it: [event])" if isinstance(events, Event) else shown(events)
+        raise DataError(f"stack_events: expected a list of events, got {one}.")
+    if not events:
+        raise DataError("stack_events: expected at least one event, got none.")
+    for event in events:
+        if not isinstance(event, Event) or np.ndim(event.charge) != 1:
+            given = f"a batch of shape {np.shape(event.charge)[:-1]}" if isinstance(event, Event) else shown(event)
+            raise DataError(f"stack_events: expected single events, got {given} among them.")
+    sizes = sorted({event.charge.shape[0] for event in events})
+    if len(sizes) > 1:
+        raise DataError(
+            f"stack_events: the events have {' and '.join(map(str, sizes))} DOMs; expected events of one detector. Stack "
+            "those of each detector by themselves."
+        )
+    if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
+        raise DataError(f"stack_events: factor must be a whole number >= 2, got {shown(factor)}.")
+    size_p = bucket(max(e.pulses.charge.shape[0] for e in events), factor=factor)
+    size_m = bucket(max(e.active.shape[0] for e in events), factor=factor)
+    size_w = max(e.windows.start.shape[0] for e in events)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *(repad(e, size_p, size_m, size_w) for e in events))
+
+
+def repad(event: Event, size_p: int, size_m: int, size_w: int) -> Event:
+    """The same event with longer padding."""
+    num_doms = event.charge.shape[0]
+    fills = {"quantile": 1.0}
+
+    def grow(record, size):
+        return record.replace(
+            **{k: _pad(np.asarray(v), size, fills.get(k, 0), np.asarray(v).dtype) for k, v in vars(record).items()}
+        )
+
+    return event.replace(
+        pulses=grow(event.pulses, size_p),
+        active=_pad(np.asarray(event.active), size_m, num_doms, np.int32),
+        windows=grow(event.windows, size_w),
+    )
