@@ -10,7 +10,10 @@ from evgen_jax.light.light_yield import LightYield
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.padding import stack_events
-from evgen_jax.model.model import Model, make_dom_expectation, make_log_likelihood, make_sampler
+from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.log_likelihood import log_likelihood, make_log_likelihood
+from evgen_jax.model.model import Ensemble, Model
+from evgen_jax.model.sampler import make_sampler
 from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.sources.linen_source import LinenSource
@@ -20,6 +23,7 @@ __all__ = [
     "Approximation",
     "Detector",
     "EvgenError",
+    "Ensemble",
     "Event",
     "FitResult",
     "LightYield",
@@ -30,6 +34,7 @@ __all__ = [
     "compact",
     "load_detector",
     "load_model",
+    "log_likelihood",
     "make_dom_expectation",
     "make_log_likelihood",
     "make_sampler",

@@ -22,7 +22,7 @@ def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None)
     from evgen_jax.building.experiment import iterator
     from evgen_jax.config.validate import load_members
     from evgen_jax.errors import ConfigError
-    from evgen_jax.model.model import make_ensemble
+    from evgen_jax.model.model import Ensemble
     from evgen_jax.reconstruction.run.program import reconstruct_files
     from evgen_jax.training.export import with_fit_of
     from evgen_jax.training.restore import trained_model
@@ -35,7 +35,7 @@ def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None)
     if settings.reco_output_file is None:
         raise ConfigError(f"{reco_config_file or config[0]}: reconstruction_settings.reco_output_file: is missing.")
     models = [trained_model(member) for member in members]
-    model = models[0] if len(models) == 1 else make_ensemble(models)
+    model = models[0] if len(models) == 1 else Ensemble(models)
     files = [files] if isinstance(files, str) else list(files)
     done = reconstruct_files(model, files, settings.reco_output_file, first.data_handler_settings, settings)
     click.echo(f"{done}; wrote {settings.reco_output_file}")

@@ -16,7 +16,8 @@ from evgen_jax.errors import HypothesisError, ReconstructionError
 from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.model import Model, make_log_likelihood
+from evgen_jax.model.log_likelihood import make_log_likelihood
+from evgen_jax.model.model import Model
 
 NUMBER = 200
 

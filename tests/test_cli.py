@@ -294,7 +294,7 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
         ("reconstruct", exported / "exported", files / "*.hdf5", "-o", tmp_path / "fits.hdf5"),
     )
 
-    from evgen_jax.reconstruction import file_fit
+    from evgen_jax.reconstruction.run import file_fit
 
     def stop_at_the_last(path, *arguments, **more):
         if str(path).endswith("2.hdf5"):
@@ -468,7 +468,7 @@ def test_a_worker_prepares_once_for_all_of_its_files(exported):
     """Every job brings a copy of the recipe; what was compiled for the first must serve the next."""
     from evgen_jax.config.records import ReconstructionSettings
     from evgen_jax.config.validate import load_config
-    from evgen_jax.reconstruction import workers
+    from evgen_jax.reconstruction.run import workers
 
     handler, calls = load_config(exported / "config.yaml").data_handler_settings, []
     recipe = workers.make_recipe(

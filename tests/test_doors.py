@@ -10,7 +10,10 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
 from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.doors import check_variables
-from evgen_jax.model.model import make_dom_expectation, make_ensemble, make_loss_parts, make_sampler
+from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.log_likelihood import make_loss_parts
+from evgen_jax.model.model import Ensemble
+from evgen_jax.model.sampler import make_sampler
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.evaluator import Evaluator
@@ -57,7 +60,7 @@ WRONG_EVENTS = {
 def test_a_wrong_hypothesis_is_told_by_every_function(which, model):
     wrong, message = WRONG_HYPOTHESES[which]
     variables, key, times = model.variables, jax.random.key(0), jnp.linspace(9e3, 1e4, 3)
-    both = make_ensemble([model, model])
+    both = Ensemble([model, model])
     for call in (
         lambda: eg.make_log_likelihood(model)(variables, wrong, EVENT),
         lambda: eg.make_log_likelihood(both)(both.variables, wrong, EVENT),
@@ -127,7 +130,7 @@ def test_fits_take_lists_of_events_and_their_seeds(model):
             eg.reconstruct(model, [EVENT], seeds)
     with pytest.raises(ReconstructionError, match=r"expected seeds \[E, S, 7\], got shape \(1, 7\)"):
         smear(H[None], model.parameter_names, 2, np.random.default_rng(0))
-    evaluator = Evaluator(eg.make_log_likelihood(model), make_coordinates(model), model.variables)
+    evaluator = Evaluator(eg.log_likelihood, make_coordinates(model), model)
     with pytest.raises(HypothesisError, match="a seed of 7 parameters"):
         global_search(evaluator, EVENT, H[:6])
     with pytest.raises(DataError, match=r"expected times \[T\] in ns, got shape \(\)"):
@@ -148,7 +151,7 @@ def test_a_list_of_numbers_is_a_hypothesis(model):
     (5, "variables: expected a dictionary of weights, got a"),
 ])  # fmt: skip
 def test_variables_of_another_model_are_told(wrong, message, model):
-    both, times = make_ensemble([model, model]), jnp.linspace(9e3, 1e4, 3)
+    both, times = Ensemble([model, model]), jnp.linspace(9e3, 1e4, 3)
     for call in (
         lambda: eg.make_log_likelihood(model)(wrong, H, EVENT),
         lambda: jax.eval_shape(eg.make_log_likelihood(model), wrong, H, EVENT),
@@ -180,7 +183,7 @@ def test_what_is_no_model_is_told(wrong):
         make_loss_parts,
         make_dom_expectation,
         make_sampler,
-        lambda m: make_ensemble([m]),
+        lambda m: Ensemble([m]),
     ):
         with pytest.raises(ConfigError, match="expected a Model, got .*load_model"):
             make(wrong)
@@ -198,7 +201,7 @@ def test_losses_readouts_and_sizes_are_told_when_a_function_is_made(model):
         with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
             make_sampler(model, max_photoelectrons=size)
     with pytest.raises(ConfigError, match="expected a list of models"):
-        make_ensemble(model)
+        Ensemble(model)
 
 
 def test_a_readout_may_be_traced(model):

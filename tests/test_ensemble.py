@@ -11,7 +11,7 @@ from synthetic import lamp_model
 import evgen_jax as eg
 from evgen_jax.errors import ConfigError
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.model import make_ensemble
+from evgen_jax.model.model import Ensemble
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
@@ -36,7 +36,7 @@ def lamp(loaded_detector):
 def ensemble(lamp):
     """Its members expect different charges: twice those of the first."""
     second = replace(lamp, loss=replace(lamp.loss, terms=(replace(lamp.loss.terms[0], weight=2.0),)))
-    return make_ensemble([lamp, second])
+    return Ensemble([lamp, second])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event)
     prior = make_prior(lamp.parameter_names, {})
     space, place = SamplingSpace(make_coordinates(lamp, FREE)), jnp.array([0.7, 0.0, 0.0, 0.0])
     anchor = jnp.asarray(BEST)
-    densities = [posterior_density(m, prior, space)(m.variables, place, anchor, event) for m in (lamp, ensemble)]
+    densities = [posterior_density(m, prior, space)(m, place, anchor, event) for m in (lamp, ensemble)]
     values = [
         float(eg.make_log_likelihood(m)(m.variables, space.hypothesis(place, anchor), event)) for m in (lamp, ensemble)
     ]
@@ -67,7 +67,7 @@ def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event)
 
 def test_goodness_of_an_ensemble_simulates_its_members_in_turn(lamp, ensemble, event, monkeypatch):
     fit, asked = make_fitter(ensemble, FREE, covariance=False), []
-    from evgen_jax.reconstruction import goodness_of_fit
+    from evgen_jax.reconstruction.uncertainty import goodness_of_fit
 
     own = goodness_of_fit._simulated
     monkeypatch.setattr(

@@ -175,9 +175,9 @@ def test_exclusion_windows_are_exact_for_a_sum_of_sources(oracle, x64):
     for w in range(2):
         d = int(event.active[event.windows.slot[w]])
         low, high = float(event.windows.start[w]), float(event.windows.stop[w])
-        from evgen_jax.model.model import _probe
+        from evgen_jax.model.expectation import probe
 
-        probe = _probe(108, jnp.zeros(108), (0.0, 20000.0))
+        probe = probe(108, jnp.zeros(108), (0.0, 20000.0))
 
         def density(t, d=d, probe=probe):
             pulses = probe.pulses.replace(time=jnp.full(108, t))

@@ -9,7 +9,7 @@ import pytest
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
-from evgen_jax.model.model import make_log_likelihood
+from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.reconstruction.fit.capped_density import LARGEST, capped
 from evgen_jax.reconstruction.fit.fit import make_fitter
 

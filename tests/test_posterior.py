@@ -11,12 +11,12 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.priors import GaussianPrior
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.model import make_log_likelihood
+from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.physics.sphere import fit_von_mises_fisher, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler, posterior_density
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits, prior_of_loss
-from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace, make_log_posterior
+from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 from evgen_jax.report.page import posterior_notes
 from evgen_jax.sources.linen_source import empty_event
 
@@ -82,7 +82,7 @@ def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
     prior = make_prior(model.parameter_names, settings)
     for bounds in (None, prior_limits(settings)):
         space = SamplingSpace(make_coordinates(model, free, default_free=False, bounds=bounds))
-        density = jax.vmap(make_log_posterior(lambda v, h, e: jnp.zeros(()), prior, space), (None, 0, None, None))
+        density = jax.vmap(LogPosterior(lambda m, h, e: jnp.zeros(()), prior, space), (None, 0, None, None))
         assert space.size == 4
         scale, rng = model.trafo.scale()[3], np.random.default_rng(4)
         for zenith in (0.001, 0.3, 2.0):
@@ -176,7 +176,7 @@ def test_a_prior_counts_once(loaded_detector, caplog):
 
     with jax.enable_x64(True):
         for place in ([0.7, 2.0], [0.6, 1.7], [0.8, 2.3]):
-            found = density({}, jnp.array(place), jnp.array([0.0, 0.0, 0.3, 1.0]), event)
+            found = density(lamp, jnp.array(place), jnp.array([0.0, 0.0, 0.3, 1.0]), event)
             assert found == pytest.approx(by_hand(np.array(place) * [2.0, 0.5]), abs=5e-3)
     # What a fit maximises holds the prior of the loss; both can be had.
     with jax.enable_x64(True):

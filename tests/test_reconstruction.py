@@ -16,11 +16,11 @@ from evgen_jax.config.records import LossSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.light.superposition import with_precision
-from evgen_jax.model.model import make_log_likelihood, make_loss_parts
+from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
-from evgen_jax.reconstruction import evaluator as evaluator_module
-from evgen_jax.reconstruction import minimiser
-from evgen_jax.reconstruction import precise_where_lit as precise_module
+from evgen_jax.reconstruction.fit import evaluator as evaluator_module
+from evgen_jax.reconstruction.fit import minimiser
+from evgen_jax.approximation import precise_where_lit as precise_module
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit.fit import make_fitter
@@ -269,7 +269,7 @@ def test_batched_and_scipy_find_the_same(learned, events):
 
 
 def test_threads_share_problems_of_several_events(model, events, monkeypatch):
-    evaluator = evaluator_module.Evaluator(make_log_likelihood(model), make_coordinates(model), model.variables)
+    evaluator = evaluator_module.Evaluator(eg.log_likelihood, make_coordinates(model), model)
     which = np.arange(11) % 3
     anchors = TRUTH[which] + np.arange(11)[:, None] * np.array([1.0, 0, 0, 0, 0, 10, 0])
     batch = evaluator_module.stacked(events, max(map(evaluator_module.shape_of, events)), 4)

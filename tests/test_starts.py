@@ -11,7 +11,8 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
-from evgen_jax.model.model import make_dom_expectation, make_ensemble
+from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.model import Ensemble
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.run.file_fit import _far_away
@@ -142,7 +143,7 @@ def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):
 
 def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_path):
     """The mean, not the sum: values and curvatures are those of one member."""
-    ensemble = make_ensemble([model, model])
+    ensemble = Ensemble([model, model])
     log_likelihood = make_fitter(ensemble).evaluator
     alone = fitter.evaluator
     start = alone.start(TRUTH)
@@ -159,10 +160,10 @@ def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_
     with pytest.raises(ConfigError, match="ensemble has no light of its own"):
         make_dom_expectation(ensemble)
     with pytest.raises(ConfigError, match="at least one model"):
-        make_ensemble([])
+        Ensemble([])
     noise = analytic_model(model.detector, ModelSettings(model_class="AnalyticNoiseModel"))
     with pytest.raises(ConfigError, match="ensemble: model 1 has the parameters"):
-        make_ensemble([model, noise])
+        Ensemble([model, noise])
 
 
 def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):

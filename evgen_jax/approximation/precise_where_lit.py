@@ -17,7 +17,7 @@ from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import with_precision
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import Ensemble, Model, make_ensemble
+from evgen_jax.model.model import AnyModel, Ensemble, Model
 
 WORTHWHILE = 0.5
 """Share of the DOMs that may be active; beyond, all are computed in float64."""
@@ -68,13 +68,17 @@ class PreciseWhereLit:
         return self.everywhere.sample_times(variables["everywhere"], key, hypothesis, event, detector, dom)
 
 
-def precise_where_lit(model: Model) -> Model:
+def precise_where_lit(model: AnyModel) -> AnyModel:
     """The same model in float64 where an event has light; sources that have no precision stay as they are.
 
     Its functions need `jax.enable_x64`.
     """
     if isinstance(model, Ensemble):
-        return make_ensemble([precise_where_lit(member) for member in model.members])
+        return Ensemble([_of_one(member) for member in model.members])
+    return _of_one(model)
+
+
+def _of_one(model: Model) -> Model:
     with jax.enable_x64(True):
         wide: Any = jax.tree.map(
             lambda a: jnp.asarray(a, jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, model.variables

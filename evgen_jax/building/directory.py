@@ -21,7 +21,7 @@ from evgen_jax.errors import ModelDirectoryError, shown, suggestion
 from evgen_jax.hypothesis.trafo import load_trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import load_detector
-from evgen_jax.model.model import Model, check_model
+from evgen_jax.model.model import AnyModel, Model, check_model
 from evgen_jax.version import __version__
 
 FORMAT = 1
@@ -259,7 +259,7 @@ def _verify(directory: Path) -> None:
             raise ModelDirectoryError(f"{path}: was changed or damaged since the export. Export or copy it again.")
 
 
-def model_identity(model: Model) -> str:
+def model_identity(model: AnyModel) -> str:
     """A short name of weights, settings and normalisation; equal for equal models."""
     digest = hashlib.sha256(json.dumps([model.settings, model.trafo.as_plain()], sort_keys=True, default=str).encode())
     for leaf in jax.tree.leaves(model.variables):

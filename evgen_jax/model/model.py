@@ -1,43 +1,61 @@
-"""A model and the pure functions made from it."""
+"""A trained model, and several of them that are fitted together. Both are pytrees: weights and detector are their leaves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import struct
-from jax import Array
 
-from evgen_jax.decoders.negative_binomial import sample_counts
-from evgen_jax.errors import ConfigError, shown, suggestion
+from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
+from evgen_jax.hypothesis.parameters import unit_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.event import Event, Pulses, Windows
-from evgen_jax.model.doors import (
-    check_event,
-    check_hypothesis,
-    check_readout,
-    check_times,
-    check_variables,
-    check_whole,
-)
-from evgen_jax.model.likelihood import DEFAULT_LOSS, Loss, LossParts, floored, pulse_cdf, pulse_pdf
+from evgen_jax.model.likelihood import DEFAULT_LOSS, Loss
 
 
-@dataclass(frozen=True)
+class _Structure:
+    """What is static in a model, for JAX: two models share their compiled programs if it is equal.
+
+    The settings are handed through and not compared: they say where a model comes from, not what it computes.
+    """
+
+    def __init__(self, source: Source, trafo: Trafo, loss: Loss, settings: dict[str, Any]):
+        self.source, self.trafo, self.loss, self.settings = source, trafo, loss, settings
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.source, self.trafo, self.loss))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, _Structure):
+            return NotImplemented
+        return (self.source, self.trafo, self.loss) == (other.source, other.trafo, other.loss)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """Everything that belongs to a trained model. The functions below take the weights as an argument.
+    """Everything that belongs to a trained model.
+
+    A pytree: `variables` and `detector` are leaves, so that a model is an argument of jitted functions, a gradient can be
+    taken by the position or the efficiency of modules, and `jax.vmap` runs over detectors. All else is static.
 
     Attributes:
       source: static tree of sources.
-      variables: its weights.
+      variables: weights of the sources.
       trafo: normalisation of the hypothesis, used to fit in.
       detector: where the DOMs are.
       loss: the likelihood terms.
-      settings: the configuration sections it was built from (plain values), for saving.
+      settings: the configuration sections that the model was built from (plain values), for saving.
     """
 
     source: Source
@@ -49,258 +67,274 @@ class Model:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Names of the hypothesis parameters, H of them."""
         return self.source.parameter_names
 
     def index(self, name: str) -> int:
         """Position of a hypothesis parameter.
 
+        Args:
+          name: of the parameter.
+
         Raises:
           ConfigError: for an unknown name, with the nearest match.
         """
-        if name not in self.parameter_names:
-            raise ConfigError(
-                f"'{name}' is no parameter of the model; it has {', '.join(self.parameter_names)}."
-                + suggestion(name, self.parameter_names)
-            )
-        return self.parameter_names.index(name)
+        return _index(self.parameter_names, name)
+
+    def hypothesis(self, **values: float) -> np.ndarray:
+        """A hypothesis [H], float64, from parameters by name.
+
+        The name of a source may be left out where one parameter alone has the rest of the name: `energy` for
+        `cascade_energy`.
+
+        Args:
+          **values: one number per parameter, physical units (m, ns, GeV, rad).
+
+        Returns:
+          The numbers in the order of `parameter_names`.
+
+        Raises:
+          HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
+
+        Example:
+          `model.hypothesis(x=0, y=0, z=-300, zenith=1.2, azimuth=3.0, energy=1e4, time=9700)`
+        """
+        return _named_hypothesis(self.parameter_names, values)
 
     def with_variables(self, variables: Variables) -> "Model":
+        """The model with other weights.
+
+        Args:
+          variables: of the same names and shapes as the present ones.
+        """
         return replace(self, variables=variables)
 
+    @cached_property
+    def _structure(self) -> _Structure:
+        return _Structure(self.source, self.trafo, self.loss, self.settings)
 
-@dataclass(frozen=True)
-class Ensemble(Model):
+    def tree_flatten_with_keys(self):
+        """Leaves with their names, and what is static, for JAX."""
+        key = jax.tree_util.GetAttrKey
+        return ((key("variables"), self.variables), (key("detector"), self.detector)), self._structure
+
+    def tree_flatten(self):
+        """Leaves and what is static, for JAX."""
+        return (self.variables, self.detector), self._structure
+
+    @classmethod
+    def tree_unflatten(cls, structure: _Structure, leaves: Sequence[Any]) -> "Model":
+        """A model from leaves and what is static, for JAX."""
+        model = cls(structure.source, leaves[0], structure.trafo, leaves[1], structure.loss, structure.settings)
+        model.__dict__["_structure"] = structure  # keeps its hash
+        return model
+
+    def __repr__(self) -> str:
+        lines = ["Model", *_source_lines(self.source, self.variables, "  ")]
+        units = [unit_of(name) for name in self.parameter_names]
+        named = [f"{name} ({unit})" if unit else name for name, unit in zip(self.parameter_names, units, strict=True)]
+        shown_names = ", ".join(named[:MOST_NAMES]) + (f", ... {len(named)} in all" if len(named) > MOST_NAMES else "")
+        terms = " + ".join(term.name for term in self.loss.terms) + f", {len(self.loss.priors)} priors" * bool(
+            self.loss.priors
+        )
+        lines += [f"  parameters: {shown_names}", f"  detector: {_detector_line(self.detector)}", f"  loss: {terms}"]
+        return "\n".join(lines)
+
+
+MOST_NAMES = 20
+"""Parameters, and bases of one multi-source, that a printed model shows."""
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclass(frozen=True, eq=False, repr=False)
+class Ensemble:
     """Several models of one hypothesis and detector that are fitted together: the mean of their log-likelihoods.
 
-    The mean, not the sum: identical members give the uncertainties of one of them. `variables` is the tuple of the
-    members' weights, normalisation and names are those of the first.
+    The mean, not the sum: identical members give the uncertainties of one of them. Names, normalisation, priors, detector
+    and settings are those of the first member. An ensemble has no light: expectations, samplers and figures take one of its
+    members.
 
     Attributes:
-      members: at least one.
-    """
-
-    members: tuple[Model, ...] = ()
-
-
-def make_ensemble(models: Sequence[Model]) -> Ensemble:
-    """Joins models, which are fitted like one.
+      members: at least one model; kept as a tuple.
 
     Raises:
-      ConfigError: no model, or different parameters or detectors.
+      ConfigError: no model, or models of different parameters or detectors.
     """
-    if not isinstance(models, Sequence):
-        raise ConfigError(f"an ensemble: expected a list of models, got {shown(models)}.")
-    if not models:
-        raise ConfigError("an ensemble needs at least one model, got none.")
-    first = models[0]
-    for model in models:
-        check_model(model)
-    for number, model in enumerate(models):
-        if model.parameter_names != first.parameter_names:
-            raise ConfigError(
-                f"ensemble: model {number} has the parameters {', '.join(model.parameter_names)}, the first one "
-                f"{', '.join(first.parameter_names)}."
-            )
-        if not np.array_equal(model.detector.position, first.detector.position):
-            raise ConfigError(
-                f"ensemble: model {number} is of another detector ({model.detector.name}) than the first."
-            )
-    return Ensemble(first.source, tuple(m.variables for m in models), first.trafo, first.detector, first.loss,
-                    first.settings, tuple(models))  # fmt: skip
+
+    members: Sequence[Model]
+
+    def __post_init__(self) -> None:
+        models = self.members
+        if not isinstance(models, Sequence):
+            raise ConfigError(f"an ensemble: expected a list of models, got {shown(models)}.")
+        if not models:
+            raise ConfigError("an ensemble needs at least one model, got none.")
+        object.__setattr__(self, "members", tuple(models))
+        first = models[0]
+        for number, model in enumerate(models):
+            if not isinstance(model, Model):
+                raise ConfigError(f"expected a Model, got {shown(model)}. Load one with `load_model(directory)`.")
+            if model.parameter_names != first.parameter_names:
+                raise ConfigError(
+                    f"ensemble: model {number} has the parameters {', '.join(model.parameter_names)}, the first one "
+                    f"{', '.join(first.parameter_names)}."
+                )
+            if not np.array_equal(model.detector.position, first.detector.position):
+                raise ConfigError(
+                    f"ensemble: model {number} is of another detector ({model.detector.name}) than the first."
+                )
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the hypothesis parameters, H of them."""
+        return self.members[0].parameter_names
+
+    @property
+    def variables(self) -> tuple[Variables, ...]:
+        """Weights of every member."""
+        return tuple(model.variables for model in self.members)
+
+    @property
+    def trafo(self) -> Trafo:
+        """Normalisation in which the ensemble is fitted."""
+        return self.members[0].trafo
+
+    @property
+    def detector(self) -> Detector:
+        """Where the DOMs are."""
+        return self.members[0].detector
+
+    @property
+    def loss(self) -> Loss:
+        """The likelihood terms of the first member; its priors are those of the ensemble."""
+        return self.members[0].loss
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Configuration sections of the first member."""
+        return self.members[0].settings
+
+    def index(self, name: str) -> int:
+        """Position of a hypothesis parameter.
+
+        Args:
+          name: of the parameter.
+
+        Raises:
+          ConfigError: for an unknown name, with the nearest match.
+        """
+        return _index(self.parameter_names, name)
+
+    def hypothesis(self, **values: float) -> np.ndarray:
+        """A hypothesis [H], float64, from parameters by name; see `Model.hypothesis`.
+
+        Args:
+          **values: one number per parameter, physical units.
+
+        Raises:
+          HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
+        """
+        return _named_hypothesis(self.parameter_names, values)
+
+    def with_variables(self, variables: Sequence[Variables]) -> "Ensemble":
+        """The ensemble with other weights.
+
+        Args:
+          variables: of every member.
+        """
+        pairs = zip(self.members, variables, strict=True)
+        return self.tree_unflatten(None, [model.with_variables(own) for model, own in pairs])
+
+    def tree_flatten_with_keys(self):
+        """Members with their places, for JAX."""
+        return [(jax.tree_util.SequenceKey(i), model) for i, model in enumerate(self.members)], None
+
+    def tree_flatten(self):
+        """Members, for JAX."""
+        return self.members, None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, members: Sequence[Any]) -> "Ensemble":
+        """An ensemble from its members, for JAX, which puts other things than models there: nothing is checked."""
+        ensemble = object.__new__(cls)
+        object.__setattr__(ensemble, "members", tuple(members))
+        return ensemble
+
+    def __repr__(self) -> str:
+        return f"Ensemble of {len(self.members)}, the first one:\n{self.members[0]!r}"
 
 
-def make_loss_parts(model: Model, loss: Loss | None = None) -> Callable[[Variables, Array, Event], LossParts]:
-    """Loss terms of one event by pulse, DOM and event, priors left out; of an ensemble their mean over the members.
-
-    Args:
-      model, loss: as in `make_log_likelihood`.
-
-    Raises:
-      ConfigError, HypothesisError, DataError: as `make_log_likelihood`.
-    """
-    check_model(model)
-    _check_loss(loss)
-    if isinstance(model, Ensemble):
-        members = [make_loss_parts(member, loss) for member in model.members]
-
-        def mean_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
-            check_variables(variables, model.variables)
-            parts = [f(v, hypothesis, event) for f, v in zip(members, variables, strict=True)]
-            return jax.tree.map(lambda *terms: sum(terms) / len(terms), *parts)
-
-        return mean_parts
-    source, detector, terms = model.source, model.detector, loss or model.loss
-
-    def loss_parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
-        check_variables(variables, model.variables)
-        check_hypothesis(hypothesis, source.parameter_names)
-        check_event(event, detector)
-        hypothesis = jnp.asarray(hypothesis)
-        return terms.parts(source.light_yield(variables, hypothesis, event, detector, terms.needs_cumulative), event)
-
-    return loss_parts
+AnyModel = Model | Ensemble
 
 
-def make_log_likelihood(
-    model: Model, loss: Loss | None = None, *, priors: bool = True
-) -> Callable[[Variables, Array, Event], Array]:
-    """The log-likelihood of one event as a pure function (variables, hypothesis [H], event) -> scalar.
-
-    It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of
-    one's own leave them out, or they count twice.
-
-    It composes with jit, vmap, grad, hessian and pmap. The sum over DOMs and pulses is done in float64 where JAX has
-    it enabled (`jax.enable_x64`), the network in the model's own precision.
-
-    Args:
-      model: its weights are not used, they are an argument of the result.
-      loss: other likelihood terms than the model's own.
-      priors: whether the log of the loss's priors is added.
-
-    Raises:
-      ConfigError: something else than a model or a loss, or when the result is called with weights of another model.
-      HypothesisError: when the result is called (or traced) with another number of parameters.
-      DataError: when it is called with something else than one event of the model's detector.
-    """
-    check_model(model)
-    _check_loss(loss)
-    parts, names, terms = make_loss_parts(model, loss), model.parameter_names, loss or model.loss
-
-    def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
-        check_event(event, model.detector)
-        # Events are made with numpy, whose arrays cannot be indexed by traced ones when a function is closed over them.
-        event = jax.tree.map(jnp.asarray, event)
-        value = -parts(variables, hypothesis, event).total()
-        return value - terms.prior(names, jnp.asarray(hypothesis)) if priors else value
-
-    return log_likelihood
-
-
-class DomExpectation(struct.PyTreeNode):
-    """What the model expects: charge and its variance [D], time density per ns and cumulative [D, T]."""
-
-    charge: Array
-    variance: Array
-    pdf: Array
-    cdf: Array
-
-
-def make_dom_expectation(
-    model: Model, readout: tuple[float, float] = (0.0, 20000.0)
-) -> Callable[[Variables, Array, Array], DomExpectation]:
-    """Expected charge and arrival times at every DOM: pure function (variables, hypothesis [H], times [T] in ns).
-
-    Args:
-      model: as in `make_log_likelihood`.
-      readout: readout window in ns, which noise needs.
-
-    Raises:
-      ConfigError: for an ensemble, a readout that is no window, or when the result is called with weights of another model.
-      HypothesisError, DataError: when the result is called (or traced) with other shapes.
-    """
-    check_no_ensemble(model)
-    check_readout(readout)
-
-    def of_hypothesis(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
-        check_variables(variables, model.variables)
-        check_hypothesis(hypothesis, model.parameter_names)
-        check_times(times)
-        hypothesis, times = jnp.asarray(hypothesis), jnp.asarray(times)
-        return dom_expectation(model.source, variables, hypothesis, times, model.detector, jnp.asarray(readout))
-
-    return of_hypothesis
-
-
-def dom_expectation(
-    source: Source, variables: Variables, hypothesis: Array, times: Array, detector: Detector, readout: Array
-) -> DomExpectation:
-    """What `make_dom_expectation` computes, as a function of everything: compiled once, it serves all events."""
-    num_doms = detector.num_doms
-
-    def at_time(time: Array) -> tuple[Array, Array]:
-        event = _probe(num_doms, jnp.broadcast_to(time, (num_doms,)), readout)
-        light = floored(source.light_yield(variables, hypothesis, event, detector, True))
-        return pulse_pdf(light, event), pulse_cdf(light, event)
-
-    # One time after the other would repeat the network; all at once would need [D T, L] latent variables.
-    pdf, cdf = jax.lax.map(at_time, times, batch_size=16)
-    light = floored(source.light_yield(variables, hypothesis, _probe(num_doms, jnp.zeros(num_doms), readout), detector))
-    return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
+def members_of(model: AnyModel) -> tuple[Model, ...]:
+    """The models of an ensemble; a model is the only one of its own."""
+    return tuple(model.members) if isinstance(model, Ensemble) else (model,)
 
 
 def check_model(model: Any) -> None:
-    """Raises ConfigError unless it is a model."""
-    if not isinstance(model, Model):
+    """Checks that something can be fitted.
+
+    Raises:
+      ConfigError: it is neither a model nor an ensemble.
+    """
+    if not isinstance(model, AnyModel):
         raise ConfigError(f"expected a Model, got {shown(model)}. Load one with `load_model(directory)`.")
 
 
-def _check_loss(loss: Any) -> None:
-    if loss is not None and not isinstance(loss, Loss):
-        raise ConfigError(f"loss: expected a Loss, or None for the model's own, got {shown(loss)}.")
+def check_no_ensemble(model: Any) -> None:
+    """Checks that something has light.
 
-
-def check_no_ensemble(model: Model) -> None:
-    """Raises ConfigError for an ensemble, whose members have light of their own each, or for no model at all."""
+    Raises:
+      ConfigError: it is an ensemble, whose members have light of their own each, or no model at all.
+    """
     check_model(model)
     if isinstance(model, Ensemble):
         raise ConfigError("an ensemble has no light of its own; take one of its members (`ensemble.members`).")
 
 
-def _probe(num_doms: int, times: Array, readout: tuple[float, float] | Array) -> Event:
-    """An event with one pulse at every DOM."""
-    everywhere = jnp.arange(num_doms, dtype=jnp.int32)
-    ones = jnp.ones(num_doms)
-    flags = jnp.ones(num_doms, bool)
-    pulses = Pulses(charge=ones, time=times, slot=everywhere, mask=flags, first=flags, quantile=ones)
-    none = jnp.zeros(0)
-    windows = Windows(start=none, stop=none, slot=none.astype(jnp.int32), mask=none.astype(bool))
-    return Event(jnp.zeros(num_doms), flags, pulses, everywhere, jnp.asarray(readout), windows)
+def _index(names: Sequence[str], name: str) -> int:
+    if name not in names:
+        raise ConfigError(
+            f"'{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
+        )
+    return names.index(name)
 
 
-class SampledPulses(struct.PyTreeNode):
-    """Photoelectrons [P] of a simulated event; entries with mask False are padding. `count` may exceed P."""
+def _named_hypothesis(names: Sequence[str], values: dict[str, float]) -> np.ndarray:
+    found: dict[str, float] = {}
+    for given, value in values.items():
+        fitting = [given] if given in names else [name for name in names if name.endswith(f"_{given}")]
+        if not fitting:
+            raise HypothesisError(
+                f"'{given}' is no parameter of the model; it has {', '.join(names)}." + suggestion(given, names)
+            )
+        if len(fitting) > 1:
+            raise HypothesisError(f"'{given}' may be {' or '.join(fitting)}; give the whole name.")
+        if fitting[0] in found:
+            raise HypothesisError(f"'{fitting[0]}' is given twice, once as '{given}'.")
+        try:
+            found[fitting[0]] = float(value)
+        except (TypeError, ValueError):
+            raise HypothesisError(f"{given}: expected a number, got {shown(value)}.") from None
+    if missing := [name for name in names if name not in found]:
+        raise HypothesisError(f"a hypothesis needs every parameter of the model; missing: {', '.join(missing)}.")
+    return np.array([found[name] for name in names])
 
-    time: Array
-    dom: Array
-    mask: Array
-    count: Array
+
+def _source_lines(source: Any, variables: Any, indent: str, name: str = "") -> list[str]:
+    """One line per source of a tree: its name, its class and the number of its weights."""
+    weights = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(variables))
+    kind = type(source.expand if isinstance(source, MultiSource) else source).__name__
+    lines = [f"{indent}{name}{': ' if name else ''}{kind}" + (f", {weights:,} weights" if weights else "")]
+    if isinstance(source, MultiSource):
+        for base, own in source.bases[:MOST_NAMES]:
+            below = variables.get(base) if isinstance(variables, dict) else None
+            lines += _source_lines(own, below, indent + "  ", base)
+    return lines
 
 
-def make_sampler(
-    model: Model, readout: tuple[float, float] = (0.0, 20000.0), max_photoelectrons: int = 1 << 14
-) -> Callable[[Variables, Array, Array], SampledPulses]:
-    """Simulates one event: pure function (variables, key, hypothesis [H]) -> SampledPulses.
-
-    Per DOM a number of photoelectrons from the negative binomial, for each an arrival time from the time density.
-
-    Args:
-      model: as in `make_log_likelihood`.
-      readout: readout window in ns, which noise needs.
-      max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
-
-    Raises:
-      ConfigError: for an ensemble, a readout that is no window, no place for photoelectrons, or when the result is called
-        with weights of another model.
-      HypothesisError: when the result is called (or traced) with another number of parameters.
-    """
-    check_no_ensemble(model)
-    check_readout(readout)
-    check_whole(max_photoelectrons, 1, "max_photoelectrons", ConfigError)
-    source, detector, num_doms = model.source, model.detector, model.detector.num_doms
-
-    def sampler(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:
-        check_variables(variables, model.variables)
-        check_hypothesis(hypothesis, model.parameter_names)
-        hypothesis = jnp.asarray(hypothesis)
-        key_count, key_time = jax.random.split(key)
-        event = _probe(num_doms, jnp.zeros(num_doms), readout)
-        light = source.light_yield(variables, hypothesis, event, detector)
-        counts = sample_counts(key_count, jnp.maximum(light.charge_full, 1e-30), light.excess)
-        counts = jnp.where(light.charge_full > 0, counts, 0).astype(jnp.int32)
-        ends = jnp.cumsum(counts)
-        order = jnp.arange(max_photoelectrons)
-        dom = jnp.minimum(jnp.searchsorted(ends, order, side="right"), num_doms - 1)
-        times = source.sample_times(variables, key_time, hypothesis, event, detector, dom)
-        return SampledPulses(times, dom, order < ends[-1], ends[-1])
-
-    return sampler
+def _detector_line(detector: Any) -> str:
+    if not isinstance(detector, Detector):  # within JAX anything may stand for a leaf
+        return type(detector).__name__
+    return f"{detector.name}, {np.shape(detector.position)[0]} DOMs"

@@ -14,7 +14,8 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.parameters import unit_of
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import DomExpectation, Ensemble, Model
+from evgen_jax.model.expectation import DomExpectation
+from evgen_jax.model.model import AnyModel, members_of
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.fit import Fitter
@@ -85,11 +86,11 @@ def report_event(
         raise ReconstructionError(f"{title}: the fit failed ({result.diagnostics.message}); there is nothing to show.")
     model, best, notice = fitter.model, result.hypothesis, settings.notice
     directory.mkdir(parents=True, exist_ok=True)
-    models = {"model": model}
-    if isinstance(model, Ensemble):
-        models = {f"model {i}": member for i, member in enumerate(model.members)}
+    models = {f"model {i}": member for i, member in enumerate(members_of(model))}
+    if len(models) == 1:
+        models = {"model": models["model 0"]}
     figures = [
-        ("Event", event_display(directory / "event.png", model, event, best, notice)),
+        ("Event", event_display(directory / "event.png", members_of(model)[0], event, best, notice)),
         ("Brightest DOMs", arrival_times(directory / "brightest_doms.png", models, event, best, notice=notice)),
     ]
     views = {name: expectation(m, event, best) for name, m in models.items()}
@@ -126,7 +127,7 @@ def report_event(
     return page
 
 
-def _grid(model: Model, result: FitResult, name: str) -> np.ndarray:
+def _grid(model: AnyModel, result: FitResult, name: str) -> np.ndarray:
     """Three widths of the Hessian to either side, at most one of the normalisation."""
     place = model.index(name)
     best, logged = result.hypothesis[place], model.trafo.log[place]
@@ -140,7 +141,9 @@ def _grid(model: Model, result: FitResult, name: str) -> np.ndarray:
     return np.expm1(np.log1p(best) + steps) if logged else best + steps
 
 
-def _posterior(directory: Path, figures: list, model: Model, event: Event, best: np.ndarray, settings: ReportSettings):
+def _posterior(
+    directory: Path, figures: list, model: AnyModel, event: Event, best: np.ndarray, settings: ReportSettings
+):
     priors = settings.priors or {}
     prior = make_prior(model.parameter_names, priors)
     with stage("posterior"):
@@ -181,7 +184,7 @@ def _degrees(width: float) -> str:
     return f"{np.degrees(width):.2f} degrees" if width < np.pi / 2 else "over 90 degrees"
 
 
-def _plain(model: Model, result: FitResult) -> dict:
+def _plain(model: AnyModel, result: FitResult) -> dict:
     notes = result.diagnostics
     plain = {
         "hypothesis": dict(zip(model.parameter_names, map(float, result.hypothesis), strict=True)),
@@ -195,7 +198,7 @@ def _plain(model: Model, result: FitResult) -> dict:
     return plain
 
 
-def _page(title: str, model: Model, result: FitResult, notes: dict[str, str], figures: Sequence, notice: str) -> str:
+def _page(title: str, model: AnyModel, result: FitResult, notes: dict[str, str], figures: Sequence, notice: str) -> str:
     """HTML that needs nothing but the figures beside it."""
     rows = []
     for i, name in enumerate(model.parameter_names):

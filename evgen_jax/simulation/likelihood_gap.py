@@ -8,7 +8,9 @@ import numpy as np
 
 from evgen_jax.building.experiment import open_stream
 from evgen_jax.config.records import ExperimentConfig
-from evgen_jax.model.model import Model, make_log_likelihood
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.log_likelihood import log_likelihood
+from evgen_jax.model.model import Model
 from evgen_jax.progress import Bar
 
 
@@ -25,20 +27,17 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
     """
     truth = replace(truth, loss=model.loss)
     total, count, pulses = 0.0, 0, 0
-    own, best = jax.jit(_summed(model)), jax.jit(_summed(truth))
     stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector))
     with jax.enable_x64(True), Bar("likelihood gap") as bar:
         for batch in stream:
             arguments = (batch.labels, batch.events)
-            total += float(best(truth.variables, *arguments)) - float(own(model.variables, *arguments))
+            total += float(_summed(truth, *arguments)) - float(_summed(model, *arguments))
             count, pulses = count + len(batch.labels), pulses + int(batch.events.pulses.mask.sum())
             bar.update(len(batch.labels))
     return total / count, pulses / count
 
 
-def _summed(model: Model):
-    """Log-likelihood summed over a batch, one event after the other."""
-    log_likelihood = make_log_likelihood(model)
-    return lambda variables, hypotheses, events: jnp.sum(
-        jax.lax.map(lambda pair: log_likelihood(variables, *pair), (hypotheses, events))
-    )
+@jax.jit
+def _summed(model: Model, hypotheses: jax.Array, events: Event) -> jax.Array:
+    """Log-likelihood summed over a batch of hypotheses [B, H] and events, one event after the other."""
+    return jnp.sum(jax.lax.map(lambda pair: log_likelihood(model, *pair), (hypotheses, events)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import Detector, fingerprint, geometry_fingerprint
 from evgen_jax.measurement.event import Event, build_event
 from evgen_jax.measurement.packing import bucket
-from evgen_jax.model.model import Model, check_no_ensemble, make_sampler
+from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.sampler import SampledPulses, sample_photoelectrons
 from evgen_jax.progress import stage
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
@@ -152,8 +154,25 @@ def _segment_length(source: Source, default: float = 15.0) -> float:
     return own or next((length for length in lengths if length), default)
 
 
+@jax.jit
+def _expected_charges(model: Model, hypotheses: jax.Array, readout: jax.Array) -> jax.Array:
+    """Expected charge of the whole detector [E], PE, of hypotheses [E, H]."""
+    nothing = empty_event(model.detector.num_doms).replace(readout=readout)
+
+    def charge(hypothesis: jax.Array) -> jax.Array:
+        return jnp.sum(model.source.light_yield(model.variables, hypothesis, nothing, model.detector).charge_full)
+
+    return jax.lax.map(charge, hypotheses)
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(size: int, model: Model, keys: jax.Array, hypotheses: jax.Array, readout: jax.Array) -> SampledPulses:
+    """Photoelectrons [E, size] of hypotheses [E, H]."""
+    return jax.vmap(lambda key, h: sample_photoelectrons(model, key, h, readout, size))(keys, hypotheses)
+
+
 class EventSampler:
-    """Simulates many events of a model, batched; the compiled functions are kept between calls.
+    """Simulates many events of a model, batched.
 
     Raises:
       ConfigError: for an ensemble, or an event of more light than the memory holds.
@@ -165,21 +184,7 @@ class EventSampler:
         self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
         self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
         self._model, self._batch = model, batch
-        self._compiled: dict[int, Callable] = {}
-        probe = empty_event(model.detector.num_doms, self._readout)
-
-        @jax.jit
-        def expected(hypothesis: jax.Array) -> jax.Array:
-            light = model.source.light_yield(model.variables, hypothesis, probe, model.detector)
-            return jnp.sum(light.charge_full)
-
-        self._expected = expected
-
-    def _sampler(self, size: int) -> Callable:
-        if size not in self._compiled:
-            one = make_sampler(self._model, self._readout, size)
-            self._compiled[size] = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
-        return self._compiled[size]
+        self._seen: set[int] = set()
 
     def __call__(
         self, hypotheses: np.ndarray, key: jax.Array, charge_response: bool, rng: np.random.Generator
@@ -188,7 +193,8 @@ class EventSampler:
         keys = jax.random.split(key, len(hypotheses))
         moved = shifted_times(self._model.parameter_names, hypotheses, -self._anchor)
         physical = jnp.asarray(moved, jnp.float32)
-        expected = np.asarray(jax.lax.map(self._expected, physical))
+        window = jnp.asarray(self._readout, jnp.float32)
+        expected = np.asarray(_expected_charges(self._model, physical, window))
         if len(expected) and not expected.max() <= BRIGHTEST:
             worst = int(np.argmax(np.nan_to_num(expected, nan=np.inf)))
             raise ConfigError(
@@ -208,12 +214,13 @@ class EventSampler:
                 batch //= 2
             real = order[start : start + batch]
             start, size, chosen = start + batch, padded(real), np.resize(real, batch)
-            arguments = (self._model.variables, keys[chosen], physical[chosen])
-            with nullcontext() if size in self._compiled else stage("compiling"):
-                drawn = self._sampler(size)(*arguments)
+            arguments = (self._model, keys[chosen], physical[chosen], window)
+            with nullcontext() if size in self._seen else stage("compiling"):
+                drawn = _drawn(size, *arguments)
+            self._seen.add(size)
             needed = bucket(int(np.max(drawn.count)), 1 << 10)
             if needed > size:
-                drawn = self._sampler(needed)(*arguments)
+                drawn = _drawn(needed, *arguments)
             mask = np.array(drawn.mask)
             mask[len(real) :] = False
             event, position = np.nonzero(mask)

@@ -11,7 +11,7 @@ from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import ExperimentConfig, LossSettings, ReconstructionSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, ModelDirectoryError
-from evgen_jax.model.model import make_ensemble
+from evgen_jax.model.model import Ensemble
 from evgen_jax.training.restore import manager_directory, trained_model
 
 
@@ -40,7 +40,7 @@ def export_ensemble(configs: Sequence[ExperimentConfig], directory: str | Path, 
         twice = next(run for run in runs if runs.count(run) > 1)
         raise ConfigError(f"{twice}: is the training of two members of the ensemble; an equal member adds nothing.")
     models = [trained_model(config, step) for config in configs]
-    make_ensemble(models)  # which checks that they belong together
+    Ensemble(models)  # which checks that they belong together
     partial = directory.with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

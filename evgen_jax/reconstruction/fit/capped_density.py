@@ -16,7 +16,7 @@ from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import Ensemble, Model, make_ensemble
+from evgen_jax.model.model import AnyModel, Ensemble
 from evgen_jax.numerics import safe_log
 
 LARGEST = 0.004
@@ -59,8 +59,8 @@ class CappedDensity:
         return self.source.sample_times(variables, key, hypothesis, event, detector, dom)
 
 
-def with_capped_density(model: Model) -> Model:
+def with_capped_density(model: AnyModel) -> AnyModel:
     """The same model under a largest density of arrival times: for searches, not for results."""
     if isinstance(model, Ensemble):
-        return make_ensemble([with_capped_density(member) for member in model.members])
+        return Ensemble([replace(m, source=CappedDensity(m.source)) for m in model.members])
     return replace(model, source=CappedDensity(model.source))

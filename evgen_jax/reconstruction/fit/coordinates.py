@@ -10,7 +10,7 @@ from jax import Array
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.model.doors import check_mapping, is_number
-from evgen_jax.model.model import Model
+from evgen_jax.model.model import AnyModel
 from evgen_jax.physics.geometry import sphere_point
 
 EDGE = 0.1
@@ -136,10 +136,11 @@ def direction_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def make_coordinates(
-    model: Model,
+    model: AnyModel,
     free: Mapping[str, bool] | None = None,
     default_free: bool = True,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    trafo: Trafo | None = None,
 ) -> Coordinates:
     """The coordinates in which a model is fitted.
 
@@ -147,12 +148,13 @@ def make_coordinates(
       model: gives names and normalisation.
       free: {parameter: whether it is fitted}; others as `default_free`.
       bounds: {parameter: (low, high)} in physical units; fits stay inside.
+      trafo: normalisation in which the unknowns are counted; default that of the model.
 
     Raises:
       ReconstructionError: an unknown name (with the nearest match), bounds of wrong order or of a direction, or nothing
         left to fit.
     """
-    names = model.parameter_names
+    names, trafo = model.parameter_names, trafo or model.trafo
     flags = free_flags(model, free, default_free)
     pairs = [pair for pair in direction_pairs(names) if flags[list(pair)].all()]
     scalars = [i for i in np.flatnonzero(flags) if not any(i in pair for pair in pairs)]
@@ -175,21 +177,19 @@ def make_coordinates(
                 f"bounds.{name}: directions are fitted on the whole sphere and take no bounds; fix one of the two angles "
                 "or leave the bound out."
             )
-        if model.trafo.log[i] and first < 0:
+        if trafo.log[i] and first < 0:
             raise ReconstructionError(f"bounds.{name}: is fitted as ln(1 + p); expected low >= 0, got {first:g}.")
-        if np.isfinite(first) != np.isfinite(last) and not (model.trafo.log[i] and first == 0):
+        if np.isfinite(first) != np.isfinite(last) and not (trafo.log[i] and first == 0):
             raise ReconstructionError(
                 f"bounds.{name}: expected two finite ends, got [{first:g}, {last:g}]; there are no bounds to one side. Give "
                 "a far end."
             )
-        edges = np.log1p([first, last]) if model.trafo.log[i] else np.array([first, last])
-        low[i], high[i] = (edges - model.trafo.mean[i]) / model.trafo.scale()[i]
-    return Coordinates(
-        model.trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars])
-    )
+        edges = np.log1p([first, last]) if trafo.log[i] else np.array([first, last])
+        low[i], high[i] = (edges - trafo.mean[i]) / trafo.scale()[i]
+    return Coordinates(trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars]))
 
 
-def free_flags(model: Model, free: Mapping[str, bool] | None = None, default: bool = True) -> np.ndarray:
+def free_flags(model: AnyModel, free: Mapping[str, bool] | None = None, default: bool = True) -> np.ndarray:
     """Which parameters are fitted [H]; `free` overrides the default by name.
 
     Raises:

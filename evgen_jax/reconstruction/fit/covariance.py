@@ -15,7 +15,7 @@ from evgen_jax.model.likelihood import LossParts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 
 Terms = Callable[[Any, Array, Event], LossParts]
-"""(variables, hypothesis [H], event) -> terms of the loss."""
+"""(model, hypothesis [H], event) -> terms of the loss."""
 FLATTEST = 1e-10
 """Curvatures below this share of the largest one count as not positive."""
 
@@ -74,17 +74,17 @@ def root_of(matrix: np.ndarray) -> np.ndarray:
 
 
 def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
-    """Pure function (variables, unknown [n], anchor [H], event) -> J [n, n], sum of g g^T over all terms of the loss.
+    """Pure function (model, unknown [n], anchor [H], event) -> J [n, n], sum of g g^T over all terms of the loss.
 
     Terms: every pulse (times), every DOM (charges), every event (total charges), as the loss has them.
     """
 
-    def single(variables: Any, unknown: Array, anchor: Array, event: Event) -> tuple[Array, Array, Array]:
-        parts = terms(variables, coordinates.hypothesis(unknown, anchor), event)
+    def single(model: Any, unknown: Array, anchor: Array, event: Event) -> tuple[Array, Array, Array]:
+        parts = terms(model, coordinates.hypothesis(unknown, anchor), event)
         return parts.pulse, parts.dom, jnp.atleast_1d(parts.event)
 
-    def products(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
-        gradients = jax.jacfwd(single, argnums=1)(variables, unknown, anchor, event)
+    def products(model: Any, unknown: Array, anchor: Array, event: Event) -> Array:
+        gradients = jax.jacfwd(single, argnums=1)(model, unknown, anchor, event)
         wide = [g.astype(unknown.dtype) for g in gradients]
         return sum((g.T @ g for g in wide), jnp.zeros((unknown.shape[0],) * 2, unknown.dtype))
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from jax import Array
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.padding import repad
+from evgen_jax.model.log_likelihood import log_likelihood
+from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.minimiser import Evaluate
@@ -23,13 +26,13 @@ from evgen_jax.reconstruction.fit.minimiser import Evaluate
 LOGGER = logging.getLogger("evgen_jax")
 LogLikelihood = Callable[[Any, Array, Event], Array]
 """(variables, hypothesis [H], event) -> scalar."""
+ModelLogLikelihood = Callable[[AnyModel, Array, Event], Array]
+"""(model, hypothesis [H], event) -> scalar; hashable."""
 BUCKET_FACTOR, MANY_PULSES = 4, 4096
 """Padded lengths grow by this factor: few programs to compile, at most four times the pulses. Beyond this number they
 double: there evaluations cost more than another program."""
 LANES = 64
 """Problems per call; a program is compiled for this many and runs as many as there are."""
-
-
 FEWEST, MOST_THREADS = 4, 8
 """Problems per thread at least, and threads at most."""
 
@@ -47,49 +50,101 @@ def threads_together(count: int) -> int:
     return max(min(cores, count // FEWEST, MOST_THREADS), 1)
 
 
+@dataclass(frozen=True)
+class OfVariables:
+    """A user's log-likelihood of (variables, hypothesis [H], event) as a function of (model, hypothesis [H], event).
+
+    Attributes:
+      function: pure and hashable; programs are compiled once for every function.
+    """
+
+    function: LogLikelihood
+
+    def __call__(self, model: AnyModel, hypothesis: Array, event: Event) -> Array:
+        """Value of the user's function for the weights of the model, a scalar."""
+        return self.function(model.variables, hypothesis, event)
+
+
+def chosen(function: LogLikelihood | None, default: ModelLogLikelihood = log_likelihood) -> ModelLogLikelihood:
+    """The log-likelihood of a fit.
+
+    Args:
+      function: a user's own, of (variables, hypothesis [H], event); None for the default.
+      default: of (model, hypothesis [H], event).
+    """
+    return default if function is None else OfVariables(function)
+
+
+def _loss(function: ModelLogLikelihood, coordinates: Coordinates) -> Callable:
+    def loss(model: AnyModel, unknown: Array, anchor: Array, event: Event) -> Array:
+        return -function(model, coordinates.hypothesis(unknown, anchor), event)
+
+    return loss
+
+
+# Programs of the module: two fits of equal models share them, whoever asks.
+@partial(jax.jit, static_argnums=(0, 1))
+def _values(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
+    return each_lane(_loss(function, coordinates), *lanes)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _gradients(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> tuple[Array, Array]:
+    return each_lane(jax.value_and_grad(_loss(function, coordinates), argnums=1), *lanes)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _hessians(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
+    return each_lane(jax.jacfwd(jax.grad(_loss(function, coordinates), argnums=1), argnums=1), *lanes)
+
+
+@partial(jax.jit, static_argnums=0)
+def _starts(coordinates: Coordinates, anchors: Array) -> Array:
+    return jax.vmap(coordinates.start)(anchors)
+
+
+@partial(jax.jit, static_argnums=0)
+def _hypotheses(coordinates: Coordinates, unknown: Array, anchors: Array) -> Array:
+    return jax.vmap(coordinates.hypothesis)(unknown, anchors)
+
+
+_RUN: set[Any] = set()
+"""Programs that have run, each with what it was compiled for."""
+
+
 class Evaluator:
     """-log L and its derivatives by the unknowns of a fit.
 
     Args:
-      log_likelihood: any function of (variables, hypothesis, event).
+      function: log-likelihood of (model, hypothesis [H], event), pure and hashable.
       coordinates: of the fit.
-      variables: handed through.
+      model: first argument of `function`.
 
     Attributes:
-      compile_seconds: spent on programs for new shapes so far.
+      compile_seconds: spent on programs for new shapes so far, s.
     """
 
-    def __init__(self, log_likelihood: LogLikelihood, coordinates: Coordinates, variables: Any):
-        self.coordinates, self._variables = coordinates, variables
-        self._compiled: set = set()
+    def __init__(self, function: ModelLogLikelihood, coordinates: Coordinates, model: AnyModel):
+        self.function, self.coordinates, self.model = function, coordinates, model
         self.compile_seconds = 0.0
-
-        def loss(variables: Any, unknown: Array, anchor: Array, event: Event) -> Array:
-            return -log_likelihood(variables, coordinates.hypothesis(unknown, anchor), event)
-
-        self._value = jax.jit(partial(each_lane, loss))
-        self._gradient = jax.jit(partial(each_lane, jax.value_and_grad(loss, argnums=1)))
-        self._hessian = jax.jit(partial(each_lane, jax.jacfwd(jax.grad(loss, argnums=1), argnums=1)))
-        self._start = jax.jit(jax.vmap(coordinates.start))
-        self._hypothesis = jax.jit(jax.vmap(coordinates.hypothesis))
 
     def start(self, anchors: np.ndarray) -> np.ndarray:
         """Unknowns [L, n] of hypotheses [L, H]."""
         with jax.enable_x64(True):
-            return np.array(self._start(jnp.asarray(anchors, jnp.float64)))
+            return np.array(_starts(self.coordinates, jnp.asarray(anchors, jnp.float64)))
 
     def hypothesis(self, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """Hypotheses [L, H] of unknowns [L, n]."""
+        """Hypotheses [L, H] of unknowns [L, n] around anchors [L, H]."""
         with jax.enable_x64(True):
-            return np.array(self._hypothesis(jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
+            return np.array(_hypotheses(self.coordinates, jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
 
     def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Values [L] of events[which]: a third of the time of `gradient`, and a program of its own."""
-        return self.run(self._value, events, which, unknown, anchors)
+        return self.run(_values, self.function, events, which, unknown, anchors)
 
     def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
         """Values [L] and gradients [L, n] of events[which]."""
-        return self.run(self._gradient, events, which, unknown, anchors)
+        return self.run(_gradients, self.function, events, which, unknown, anchors)
 
     def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Evaluate:
         """Values and gradients of L problems, fits of events[which] around anchors [L, H], as `minimise` takes them."""
@@ -101,12 +156,31 @@ class Evaluator:
 
     def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Exact Hessians [L, n, n]."""
-        return self.run(self._hessian, events, which, unknown, anchors)
+        return self.run(_hessians, self.function, events, which, unknown, anchors)
 
     def run(
-        self, function: Callable, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
+        self,
+        program: Callable,
+        function: Callable,
+        events: Event,
+        which: np.ndarray,
+        unknown: np.ndarray,
+        anchors: np.ndarray,
     ) -> Any:
-        """Results of a function made by `each_lane`, for any number of lanes."""
+        """Results of a program for any number of lanes.
+
+        Args:
+          program: jitted, of (function, coordinates, model, unknown, anchors, events, which, count), the first two static,
+            as `each_lane` takes the others.
+          function: first argument of the program, pure and hashable.
+          events: a batch.
+          which: [L], places of the lanes' events in the batch.
+          unknown: [L, n].
+          anchors: [L, H].
+
+        Returns:
+          Arrays with a leading axis L, float64.
+        """
         threads = threads_together(len(which))
         size = min(-(-len(which) // threads), LANES)
 
@@ -115,32 +189,35 @@ class Evaluator:
             fill = np.resize(np.arange(first, first + count), LANES)
             # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
             with jax.enable_x64(True):
-                out = function(
-                    self._variables, jnp.asarray(unknown[fill], jnp.float64), jnp.asarray(anchors[fill], jnp.float64),
-                    events, jnp.asarray(which[fill], jnp.int32), jnp.asarray(count, jnp.int32),
+                out = program(
+                    function, self.coordinates, self.model, jnp.asarray(unknown[fill], jnp.float64),
+                    jnp.asarray(anchors[fill], jnp.float64), events, jnp.asarray(which[fill], jnp.int32),
+                    jnp.asarray(count, jnp.int32),
                 )  # fmt: skip
                 return jax.tree.map(lambda a: np.asarray(a, np.float64)[:count], out)
 
         # The first call compiles, which threads would do once each.
-        key = (function, tuple(a.shape for a in jax.tree.leaves(events)))
-        if key not in self._compiled:
+        shapes = tuple(np.shape(a) for a in jax.tree.leaves((self.model, events)))
+        key = (program, function, self.coordinates, jax.tree.structure(self.model), shapes)
+        if key not in _RUN:
             begin = time.perf_counter()
             with stage("compiling"):
                 part(0, 1)
             spent = time.perf_counter() - begin
             self.compile_seconds += spent
-            LOGGER.info("compiled a program for %d pulses per event in %.1f s", key[1][2][-1], spent)
-            self._compiled.add(key)
+            LOGGER.info("compiled a program for %d pulses per event in %.1f s", events.pulses.charge.shape[-1], spent)
+            _RUN.add(key)
         with ThreadPoolExecutor(threads) as pool:
             parts = pool.map(part, range(0, len(which), size))
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def each_lane(function, variables, unknown, anchors, events, which, count):
-    """A function of (variables, unknown [n], anchor [H], event) for the first `count` lanes; the others cost nothing.
+def each_lane(function, model, unknown, anchors, events, which, count):
+    """A function of (model, unknown [n], anchor [H], event) for the first `count` lanes; the others cost nothing.
 
     Args:
       function: returns an array or a tuple of arrays.
+      model: the same for all lanes.
       unknown, anchors, which: [L, n], [L, H] and [L], the last the place of the event among `events`.
       count: lanes that are evaluated; results of the others are zero.
     """
@@ -148,7 +225,7 @@ def each_lane(function, variables, unknown, anchors, events, which, count):
 
     def one(lane):
         event = jax.tree.map(lambda a: a[which[lane]], events)
-        return function(variables, unknown[lane], anchors[lane], event)
+        return function(model, unknown[lane], anchors[lane], event)
 
     def body(block, out):
         lanes = block * size + jnp.arange(size, dtype=jnp.int32)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from evgen_jax.approximation.precise_where_lit import precise_where_lit
 from evgen_jax.config.scipy_settings import checked_scipy_settings
@@ -16,7 +17,8 @@ from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events, check_mapping, check_positive, check_whole
-from evgen_jax.model.model import Model, check_model, make_log_likelihood, make_loss_parts
+from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (
@@ -26,8 +28,16 @@ from evgen_jax.reconstruction.fit.covariance import (
     make_score_products,
     make_to_normalised,
 )
-from evgen_jax.reconstruction.fit.evaluator import LANES, Evaluator, LogLikelihood, batches, each_lane, grouped_by_shape
-from evgen_jax.reconstruction.fit.limited_charge import make_limited_log_likelihood
+from evgen_jax.reconstruction.fit.evaluator import (
+    LANES,
+    Evaluator,
+    LogLikelihood,
+    batches,
+    chosen,
+    each_lane,
+    grouped_by_shape,
+)
+from evgen_jax.reconstruction.fit.limited_charge import limited_log_likelihood
 from evgen_jax.reconstruction.fit.minimiser import CONVERGED, NOT_FINITE, central_hessian
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.fit.search import DECREMENT, STALLED, Search, batched_search, scipy_search
@@ -52,7 +62,7 @@ class Fitter:
       smooth: the same under a largest density of arrival times, where searches begin (see `capped_density`); None likewise.
     """
 
-    model: Model
+    model: AnyModel
     evaluator: Evaluator
     precise: Evaluator | None
     search: Search
@@ -81,7 +91,7 @@ class Fitter:
 
 
 def make_fitter(
-    model: Model,
+    model: AnyModel,
     free: Mapping[str, bool] | None = None,
     default_free: bool = True,
     *,
@@ -126,21 +136,19 @@ def make_fitter(
             settings |= _checked_batched_settings(optimizer_settings, settings)
     check_positive(settings["gradient_tolerance"], "gradient_tolerance", ReconstructionError)
     check_whole(settings["max_iterations"], 1, "max_iterations", ReconstructionError)
+    trafo = model.trafo
     if not in_trafo_space:
         names = model.parameter_names
-        plain = Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names), 0.0)
-        model = replace(model, trafo=plain)
-    coordinates = make_coordinates(model, free, default_free, bounds)
-    evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
+        trafo = Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names), 0.0)
+    coordinates = make_coordinates(model, free, default_free, bounds, trafo)
+    evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
     precise = limited = smooth = None
     if log_likelihood is None:
-        own = Evaluator(make_limited_log_likelihood(model), coordinates, model.variables)
+        own = Evaluator(limited_log_likelihood, coordinates, model)
         rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
-    if log_likelihood is None:
-        wide = precise_where_lit(model)
-        precise = Evaluator(make_log_likelihood(wide), coordinates, wide.variables)
-        smooth = Evaluator(make_log_likelihood(with_capped_density(model)), coordinates, model.variables)
+        precise = Evaluator(chosen(None), coordinates, precise_where_lit(model))
+        smooth = Evaluator(chosen(None), coordinates, with_capped_density(model))
     if method == "batched":
         search = batched_search(evaluator, precise, settings, smooth)
     else:
@@ -149,9 +157,7 @@ def make_fitter(
         except ValueError as error:
             raise ReconstructionError(f"optimizer_settings{error}") from None
         search = scipy_search(precise or evaluator, arguments)
-    terms = None if log_likelihood else make_loss_parts(model)
-    uncertainty = _Uncertainty(terms, coordinates, evaluator, precise) if covariance else None
-
+    uncertainty = _Uncertainty(coordinates, evaluator, precise) if covariance else None
     return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
 
 
@@ -165,7 +171,7 @@ def _checked_batched_settings(settings: Mapping[str, Any], known: Mapping[str, A
     return settings
 
 
-def _checked_seeds(model: Model, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
+def _checked_seeds(model: AnyModel, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
     check_events(events, model.detector)
     try:
         seeds = np.asarray(seeds, np.float64)
@@ -223,13 +229,21 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
     return results
 
 
+@partial(jax.jit, static_argnums=(0, 1))
+def _products(terms: Terms, coordinates: Coordinates, *lanes: Any) -> Array:
+    return each_lane(make_score_products(terms, coordinates), *lanes)
+
+
+@partial(jax.jit, static_argnums=0)
+def _derivative(coordinates: Coordinates, unknown: Array, anchor: Array) -> Array:
+    return make_to_normalised(coordinates)(unknown, anchor)
+
+
 class _Uncertainty:
     """Covariances of a batch at its best fits."""
 
-    def __init__(self, terms: Terms | None, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
+    def __init__(self, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
         self._evaluator, self._precise, self._coordinates = evaluator, precise, coordinates
-        self._products = jax.jit(partial(each_lane, make_score_products(terms, coordinates))) if terms else None
-        self._derivative = jax.jit(make_to_normalised(coordinates))
 
     def __call__(self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray) -> list[Covariance | None]:
         """Of the wanted ones among the best fits [E, H]; None for the others."""
@@ -242,12 +256,14 @@ class _Uncertainty:
         # Anchored at the fit, where the plane of directions touches the sphere.
         unknown = evaluator.start(hypotheses)
         products = np.full((*unknown.shape, unknown.shape[1]), np.nan)
-        if self._products is not None:
-            products = evaluator.run(self._products, batch, which, unknown, hypotheses)
+        if self._precise is not None:  # else the log-likelihood has no terms of its own
+            products = evaluator.run(_products, loss_parts, batch, which, unknown, hypotheses)
         hessian = self._hessian(batch, which, unknown, hypotheses, np.einsum("lii->li", products))
         with jax.enable_x64(True):
             for i, place in enumerate(which):
-                derivative = np.asarray(self._derivative(jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i])))
+                derivative = np.asarray(
+                    _derivative(self._coordinates, jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i]))
+                )
                 found[place] = covariance_of(hessian[i], products[i], derivative, self._coordinates)
         return found
 
@@ -265,7 +281,7 @@ class _Uncertainty:
 
 
 def reconstruct(
-    model: Model,
+    model: AnyModel,
     events: Sequence[Event],
     seeds: np.ndarray,
     *,

@@ -4,17 +4,15 @@ The few DOMs next to a bright shower outweigh all others by orders of magnitude,
 on their string, on its other side. Where all count alike, the minimum that all of them agree on is found first.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.model.model import Model, make_loss_parts
+from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.model.model import AnyModel
 from evgen_jax.numerics import precise_sum
 
 MOST = 100.0
@@ -23,28 +21,29 @@ WIDTH, GROWTH = 2.0, 0.2
 """See `merge_pulses`: what a hundred photoelectrons can tell apart needs no more pulses."""
 
 
-def make_limited_log_likelihood(model: Model, most: float = MOST) -> Callable[[Variables, Array, Event], Array]:
-    """The log-likelihood in which DOMs of larger charge weigh `most / charge`, a pure function as `make_log_likelihood`.
+def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> Array:
+    """The log-likelihood in which DOMs of a charge above `MOST` weigh `MOST / charge`, a scalar.
 
     Terms of a DOM are those of its charge and of its pulses; terms of the whole event and priors keep their weight. A
     weighted likelihood has its minimum near that of the full one, and wider: for searches, not for results.
+
+    Args:
+      model: what is fitted.
+      hypothesis: [H], physical units.
+      event: one event.
     """
-    parts, names, terms = make_loss_parts(model), model.parameter_names, model.loss
-
-    def log_likelihood(variables: Variables, hypothesis: Array, event: Event) -> Array:
-        event = jax.tree.map(jnp.asarray, event)
-        loss = parts(variables, hypothesis, event)
-        weight = most / jnp.maximum(event.charge, most)
-        total = precise_sum(loss.per_dom(event) * weight) + loss.event
-        return -total - terms.prior(names, hypothesis)
-
-    return log_likelihood
+    event = jax.tree.map(jnp.asarray, event)
+    loss = loss_parts(model, hypothesis, event)
+    weight = MOST / jnp.maximum(event.charge, MOST)
+    total = precise_sum(loss.per_dom(event) * weight) + loss.event
+    return -total - model.loss.prior(model.parameter_names, hypothesis)
 
 
 def is_bright(event: Event, most: float = MOST) -> bool:
-    """Whether limited charges change anything."""
+    """Whether limited charges change anything: a usable DOM has seen more than `most` photoelectrons."""
     return bool(np.any(np.asarray(event.charge)[np.asarray(event.usable)] > most))
 
 
 def with_fewer_pulses(event: Event) -> Event:
+    """The event with pulses merged as far as limited charges allow."""
     return merge_pulses(event, WIDTH, GROWTH)

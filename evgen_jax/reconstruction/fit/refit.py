@@ -9,10 +9,10 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_mapping, check_whole
-from evgen_jax.model.model import Model, check_model, make_log_likelihood
+from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
 from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian, minimise
 
 PRECISION = 1e-2
@@ -44,7 +44,7 @@ class Refit(Protocol):
 
 
 def make_refit(
-    model: Model,
+    model: AnyModel,
     held: Sequence[str],
     *,
     free: Mapping[str, bool] | None = None,
@@ -77,12 +77,11 @@ def make_refit(
             check_mapping(given, what, f"{{parameter: {form}}}", ReconstructionError)
     names = model.parameter_names
     flags = free_flags(model, {**(free or {}), **dict.fromkeys(held, False)}) if len(held) < len(names) else None
-    function = log_likelihood or make_log_likelihood(model)
     if flags is None or not flags.any():
         raise ReconstructionError(f"no parameter is left to fit when {', '.join(held)} are held.")
     kept = {name: limits for name, limits in (bounds or {}).items() if name not in held}
     coordinates = make_coordinates(model, dict(zip(names, map(bool, flags), strict=True)), bounds=kept)
-    evaluator = Evaluator(function, coordinates, model.variables)
+    evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
 
     def refit(event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits:
         def tolerance(value: np.ndarray) -> np.ndarray:

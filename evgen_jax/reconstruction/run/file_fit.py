@@ -15,7 +15,7 @@ from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import column_names
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
-from evgen_jax.model.model import Model
+from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import done
 from evgen_jax.reconstruction.fit.coordinates import free_flags
 from evgen_jax.reconstruction.fit.evaluator import LANES, batches, grouped_by_shape
@@ -36,7 +36,7 @@ FAR_AWAY = 2000.0
 
 
 def make_file_fit(
-    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
+    model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings
 ) -> Callable[[Path], np.ndarray]:
     """A function file -> rows of the table, one per event.
 
@@ -56,7 +56,7 @@ def make_file_fit(
     return file_fit
 
 
-def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
+def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
     """Columns of the seed table in hypothesis order."""
     given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
     if given:
@@ -73,7 +73,7 @@ def seed_columns(model: Model, settings: ReconstructionSettings, handler: DataHa
     return tuple(columns)
 
 
-def make_configured_fitter(model: Model, settings: ReconstructionSettings) -> Fitter:
+def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) -> Fitter:
     scipy_settings = dict(settings.scipy_optimizer_settings)
     method = "batched"
     if settings.reco_optimizer_interface.lower() == "scipy":
@@ -94,7 +94,7 @@ def with_covariance(settings: ReconstructionSettings) -> bool:
     return settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty
 
 
-def covariance_places(model: Model, settings: ReconstructionSettings) -> tuple[tuple[bool, ...], tuple[int, ...]]:
+def covariance_places(model: AnyModel, settings: ReconstructionSettings) -> tuple[tuple[bool, ...], tuple[int, ...]]:
     """Which parameters are fitted as ln(1 + p), and the places of those with a covariance, if one is calculated."""
     log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameter_names)
     if not with_covariance(settings):
@@ -114,7 +114,7 @@ def fit_as_configured(
 
 
 def make_seed_reader(
-    model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings
+    model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings
 ) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
     """A function file -> (events, seeds [E, S, H]).
 
@@ -167,7 +167,7 @@ def make_seed_reader(
 
 
 def _rows(
-    model: Model, fit: Fitter, file: EventFile, seeds: np.ndarray, settings: ReconstructionSettings, goodness
+    model: AnyModel, fit: Fitter, file: EventFile, seeds: np.ndarray, settings: ReconstructionSettings, goodness
 ) -> np.ndarray:
     """Fits the events of one file."""
     seedless = settings.seed == FROM_PULSES
@@ -230,7 +230,7 @@ def _truth(fit: Fitter, file: EventFile, events: Mapping[int, Event]) -> tuple[n
     return truth, np.where(np.isfinite(value), value, np.nan)
 
 
-def _far_away(model: Model, seeds: np.ndarray) -> np.ndarray:
+def _far_away(model: AnyModel, seeds: np.ndarray) -> np.ndarray:
     """Which seeds [E, S] have a vertex far outside of the detector."""
     low, high = np.asarray(model.detector.box, np.float64)
     far = np.zeros(seeds.shape[:2], bool)

@@ -18,7 +18,7 @@ from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
 from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.measurement.usable_pulses import DARK
-from evgen_jax.model.model import Model
+from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import Bar, done
 from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labels, covariance_units
 from evgen_jax.reconstruction.run.file_fit import covariance_places, make_file_fit
@@ -68,7 +68,7 @@ class Summary:
 
 
 def reconstruct_files(
-    model: Model,
+    model: AnyModel,
     files: Sequence[str],
     output: str | Path,
     handler: DataHandlerSettings,
@@ -174,7 +174,7 @@ def _do(
 class FileJobs:
     """Does jobs; what is compiled for one serves the next."""
 
-    model: Model
+    model: AnyModel
     identity: str
     file_fit: Callable[[Path], np.ndarray]
 
@@ -189,7 +189,7 @@ class FileJobs:
         return ""
 
 
-def make_file_jobs(model: Model, handler: DataHandlerSettings, settings: ReconstructionSettings) -> FileJobs:
+def make_file_jobs(model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings) -> FileJobs:
     """Raises ReconstructionError for settings that do not fit the model."""
     return FileJobs(model, model_identity(model), make_file_fit(model, handler, settings))
 

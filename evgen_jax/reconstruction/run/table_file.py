@@ -13,7 +13,7 @@ from evgen_jax.data.wide_tables import divide, mark, read_rows
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.files import replaced, write_whole
 from evgen_jax.hypothesis.parameters import unit_of
-from evgen_jax.model.model import Model
+from evgen_jax.model.model import AnyModel
 from evgen_jax.reconstruction.run.covariance_columns import ORDER
 from evgen_jax.version import __version__
 
@@ -59,7 +59,7 @@ def notes_beside(path: Path) -> Path:
 def write_table(
     path: Path,
     table: np.ndarray,
-    model: Model,
+    model: AnyModel,
     identity: str,
     labels: Sequence[str] = (),
     units: Mapping[str, str] | None = None,

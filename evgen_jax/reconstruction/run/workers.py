@@ -13,7 +13,7 @@ from evgen_jax.building.directory import load_model, members
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.main_guard import check_guarded
-from evgen_jax.model.model import Model, make_ensemble
+from evgen_jax.model.model import AnyModel, Ensemble
 from evgen_jax.processes import make_pool, stop_pool
 from evgen_jax.reconstruction.run.program import FileJobs, Job, make_file_jobs
 
@@ -44,11 +44,11 @@ def make_recipe(
     return Recipe(tuple(model_directories), handler.model_dump_json(), settings.model_dump_json(), prepare)
 
 
-def load_models(directories: Sequence[str]) -> Model:
+def load_models(directories: Sequence[str]) -> AnyModel:
     """An exported model, or an ensemble of several; a directory may be one that was exported as such."""
     paths = [path for directory in map(Path, directories) for path in members(directory) or [directory]]
     models = [load_model(path) for path in paths]
-    return models[0] if len(models) == 1 else make_ensemble(models)
+    return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def run_job(recipe: Recipe, job: Job) -> str:

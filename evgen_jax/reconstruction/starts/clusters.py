@@ -8,7 +8,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
-from evgen_jax.model.model import Model
+from evgen_jax.model.model import AnyModel
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time
 
@@ -96,7 +96,7 @@ def cascade_prefixes(names: tuple[str, ...]) -> list[str]:
     return [p for p in found if all(f"{p}{n}" in names for n in ("y", "z", "zenith", "azimuth", "energy", "time"))]
 
 
-def cluster_seed(model: Model, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
+def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
     """A seed [H] for a hypothesis of several cascades: one cluster each, the brightest first.
 
     Cascades without a cluster stay at the brightest one with a tenth of its energy; directions are those of the line

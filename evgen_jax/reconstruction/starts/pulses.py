@@ -10,7 +10,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
 from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
-from evgen_jax.model.model import Model
+from evgen_jax.model.model import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import direction_pairs
@@ -26,7 +26,7 @@ APART = 0.35
 """rad: starts of one vertex whose directions are nearer than this count as one."""
 
 
-def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
+def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
     """A function (events, count, base=None) -> seeds [E, count, H], best first, for hypotheses of one cascade or track.
 
     Three vertices (charge-weighted in two ways, brightest DOM) with the time at which light from there explains the first
@@ -61,7 +61,7 @@ def make_starts(model: Model, evaluator: Evaluator, sphere_radius: float | None 
 class Shape:
     """How vertex, time, direction and energy become a hypothesis."""
 
-    def __init__(self, model: Model, sphere_radius: float | None):
+    def __init__(self, model: AnyModel, sphere_radius: float | None):
         names = model.parameter_names
         pairs = direction_pairs(names)
         self.model, self.names = model, names
@@ -99,9 +99,9 @@ class Shape:
         return rows
 
 
-def _sphere_radius(model: Model) -> float:
+def _sphere_radius(model: AnyModel) -> float:
     """Of the first source in the tree that has one; else the sphere around the origin that holds all modules."""
-    waiting: list[Any] = [model.source]
+    waiting: list[Any] = [members_of(model)[0].source]
     while waiting:
         source = waiting.pop()
         owners: tuple[Any, ...] = (source, getattr(source, "geometry", None), getattr(source, "expand", None))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
-from evgen_jax.model.model import Ensemble, Model, check_model, make_loss_parts
+from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.model.model import AnyModel, check_model, members_of
+from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.evaluator import batches, each_lane
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.simulation.simulate import EventSampler, split_events
@@ -42,7 +45,7 @@ class GoodnessOfFit:
 
 
 def make_goodness_of_fit(
-    model: Model,
+    model: AnyModel,
     *,
     num_samples: int = 50,
     per_charge: bool = False,
@@ -71,20 +74,14 @@ def make_goodness_of_fit(
     check_whole(num_samples, 1, "num_samples", ReconstructionError)
     fitter = fit or make_fitter(model)
     evaluator = fitter.evaluator
-    parts = make_loss_parts(model)
-
-    def own_terms(variables, unknown, anchor, event):
-        return -parts(variables, anchor, event).per_dom(event)
-
-    per_dom = jax.jit(partial(each_lane, own_terms))
-    members = model.members if isinstance(model, Ensemble) else (model,)
+    members = members_of(model)
     samplers: dict[tuple[float, float], list[EventSampler]] = {}
 
     def dom_terms(events: list[Event], hypotheses: np.ndarray) -> np.ndarray:
         out = np.empty((len(events), model.detector.num_doms))
         for own, batch in batches(events):
             nothing = np.zeros((len(own), evaluator.coordinates.size))
-            out[own] = evaluator.run(per_dom, batch, np.arange(len(own)), nothing, hypotheses[own])
+            out[own] = evaluator.run(_dom_terms, loss_parts, batch, np.arange(len(own)), nothing, hypotheses[own])
         return out
 
     def goodness_of_fit(
@@ -127,6 +124,16 @@ def make_goodness_of_fit(
         )  # fmt: skip
 
     return goodness_of_fit
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _dom_terms(parts: Callable, coordinates: Coordinates, *lanes: Any) -> jax.Array:
+    """Log-likelihood of every DOM [L, D] at the anchors."""
+
+    def terms(model: AnyModel, unknown: jax.Array, anchor: jax.Array, event: Event) -> jax.Array:
+        return -parts(model, anchor, event).per_dom(event)
+
+    return each_lane(terms, *lanes)
 
 
 def _p_value(values: np.ndarray) -> np.ndarray:

@@ -14,14 +14,15 @@ from jax import Array
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
-from evgen_jax.model.model import Model, check_model, make_log_likelihood
+from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
+from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
 from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
-from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace, make_log_posterior
+from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 
 LOGGER = logging.getLogger("evgen_jax")
 METHODS = ("nuts", "ensemble")
@@ -58,7 +59,7 @@ class Posterior:
 
 
 def make_posterior_sampler(
-    model: Model,
+    model: AnyModel,
     log_prior: LogPrior,
     *,
     method: str = "nuts",
@@ -110,20 +111,10 @@ def make_posterior_sampler(
         raise ReconstructionError(f"num_chains: an ensemble takes a multiple of {FOLDS}, 8 at least, got {chains}.")
     coordinates = make_coordinates(model, free, bounds=bounds)
     # The fit's own, with the priors of the loss: its Hessian is a first guess of widths.
-    evaluator = Evaluator(log_likelihood or make_log_likelihood(model), coordinates, model.variables)
+    evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
     space = SamplingSpace(coordinates)
     log_posterior = posterior_density(model, log_prior, space, log_likelihood)
-    # Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
-    chains_of = partial(
-        _nuts if method == "nuts" else _ensemble, blackjax, log_posterior, chains, num_warmup, num_samples
-    )
-
-    @jax.jit
-    def run(variables: Any, place: Array, anchor: Array, event: Event, width: Array, key: Array):
-        places, density, info = chains_of(variables, place, anchor, event, width, key)
-        each = lambda function: jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)  # noqa: E731
-        density = density - each(space.log_length_density)
-        return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+    numbers = (chains, num_warmup, num_samples)
 
     def sample(event: Event, best: np.ndarray, key: Array) -> Posterior:
         check_event(event, model.detector)
@@ -138,7 +129,7 @@ def make_posterior_sampler(
         inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient, DIFFERENCE)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
-            out = run(model.variables, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,
+            out = _samples(log_posterior, method, numbers, model, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,
                       jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse))), key)  # fmt: skip
             hypothesis, density, acceptance, divergent = jax.tree.map(np.asarray, out)
             if not np.isfinite(density).all():
@@ -156,19 +147,47 @@ def make_posterior_sampler(
 
 
 def posterior_density(
-    model: Model, log_prior: LogPrior, space: SamplingSpace, log_likelihood: LogLikelihood | None = None
-) -> Callable[[Any, Array, Array, Event], Array]:
-    """What is sampled, see `make_log_posterior`: the likelihood without the priors of the loss, times the given prior."""
+    model: AnyModel, log_prior: LogPrior, space: SamplingSpace, log_likelihood: LogLikelihood | None = None
+) -> LogPosterior:
+    """What is sampled: the likelihood without the priors of the loss, times the given prior.
+
+    Args:
+      model: what to sample; a warning names the priors of its loss.
+      log_prior: of a hypothesis [H].
+      space: of the sampler.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own without priors.
+    """
     left_out = () if log_likelihood else parameters_of_loss_priors(model)
     if left_out:
         LOGGER.warning("the loss has priors of %s, which the posterior does not: it has those that it is given.",
                        ", ".join(left_out))  # fmt: skip
-    return make_log_posterior(log_likelihood or make_log_likelihood(model, priors=False), log_prior, space)
+    return LogPosterior(chosen(log_likelihood, _without_priors), log_prior, space)
 
 
-def _target(log_posterior, variables, place, anchor, event, width):
+def _without_priors(model: AnyModel, hypothesis: Array, event: Event) -> Array:
+    return own_log_likelihood(model, hypothesis, event, priors=False)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _samples(
+    log_posterior: LogPosterior, method: str, numbers: tuple[int, int, int], model: AnyModel, place: Array, anchor: Array,
+    event: Event, width: Array, key: Array,
+):  # fmt: skip
+    """Hypotheses [C, S, H], their log densities [C, S], acceptance [C] and divergences [C, S] of all chains.
+
+    Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
+    """
+    chains = _nuts if method == "nuts" else _ensemble
+    places, density, info = chains(log_posterior, *numbers, model, place, anchor, event, width, key)
+    space = log_posterior.space
+    each = lambda function: jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)  # noqa: E731
+    density = density - each(space.log_length_density)
+    return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
+
+
+def _target(log_posterior, model, place, anchor, event, width):
     def density(z: Array) -> Array:
-        value = log_posterior(variables, place + width @ z, anchor, event)
+        value = log_posterior(model, place + width @ z, anchor, event)
         return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 
     return density
@@ -182,9 +201,11 @@ def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array
     return candidates[jnp.argmax(inside)]
 
 
-def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, place, anchor, event,
+def _nuts(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
           width, key):  # fmt: skip
-    density = _target(log_posterior, variables, place, anchor, event, width)
+    import blackjax
+
+    density = _target(log_posterior, model, place, anchor, event, width)
     # Few unknowns, tightly coupled (vertex, time and direction): the whole matrix costs nothing and shortens the paths.
     adaptation = blackjax.window_adaptation(blackjax.nuts, density, is_mass_matrix_diagonal=False)
 
@@ -199,9 +220,11 @@ def _nuts(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, 
     return place + states.position @ width.T, states.logdensity, info
 
 
-def _ensemble(blackjax: Any, log_posterior, chains: int, warmup: int, samples: int, variables, place, anchor, event,
+def _ensemble(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
               width, key):  # fmt: skip
-    density = _target(log_posterior, variables, place, anchor, event, width)
+    import blackjax
+
+    density = _target(log_posterior, model, place, anchor, event, width)
     key_start, key_warmup, key_run = jax.random.split(key, 3)
     start = jax.vmap(lambda k: _start(density, k, place))(jax.random.split(key_start, chains))
     adaptation = blackjax.meads_adaptation(density, chains)

@@ -6,6 +6,7 @@ posterior has those that are stated, which may be the loss's own (`prior_of_loss
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,11 +15,10 @@ from jax import Array
 
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.priors import penalised
-from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_mapping, is_number
-from evgen_jax.model.model import Model
+from evgen_jax.model.likelihood import Loss
+from evgen_jax.model.model import AnyModel
 from evgen_jax.numerics import sum_dtype
-from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 
 LogPrior = Callable[[Array], Array]
 KINDS = {
@@ -31,7 +31,25 @@ KINDS = {
 SMALLEST_SINE = 1e-12
 
 
-def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> LogPrior:
+@dataclass(frozen=True)
+class JointPrior:
+    """The product of the priors of single parameters: a function hypothesis [H] -> log density.
+
+    Attributes:
+      parts: place of the parameter, name of the distribution and its numbers in the order of `KINDS`, each.
+    """
+
+    parts: tuple[tuple[int, str, tuple[float, ...]], ...]
+
+    def __call__(self, hypothesis: Array) -> Array:
+        """Log density of a hypothesis [H], physical units; -inf outside of a range."""
+        total = jnp.zeros((), sum_dtype())
+        for place, kind, numbers in self.parts:
+            total = total + LOG_DENSITIES[kind](hypothesis[place], *numbers)
+        return total
+
+
+def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> JointPrior:
     """The joint prior of independent parameters.
 
     Args:
@@ -42,7 +60,7 @@ def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) 
     Raises:
       ReconstructionError: unknown parameter or distribution, missing, further or impossible numbers.
     """
-    parts = []
+    parts: list[tuple[int, str, tuple[float, ...]]] = []
     _check_settings(settings)
     for name, given in settings.items():
         if name not in names:
@@ -61,15 +79,9 @@ def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) 
         for key, number in numbers.items():
             if not is_number(number) or not np.isfinite(number):
                 raise ReconstructionError(f"priors.{name}.{key}: expected a finite number, got {shown(number)}.")
-        parts.append(_one(names, name, kind, numbers))
-
-    def log_prior(hypothesis: Array) -> Array:
-        total = jnp.zeros((), sum_dtype())
-        for part in parts:
-            total = total + part(hypothesis)
-        return total
-
-    return log_prior
+        _check_numbers(names, name, kind, numbers)
+        parts.append((list(names).index(name), kind, tuple(float(numbers[key]) for key in KINDS[kind])))
+    return JointPrior(tuple(parts))
 
 
 def prior_limits(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -98,54 +110,70 @@ def _check_settings(settings: Any) -> None:
         check_mapping(given, f"priors.{name}", form, ReconstructionError)
 
 
-def _one(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float]) -> LogPrior:
-    place = list(names).index(name)
-    if kind == "isotropic":
-        if not name.endswith("zenith") or name.removesuffix("zenith") + "azimuth" not in names:
-            raise ReconstructionError(f"priors.{name}: 'isotropic' is given for the zenith of a direction.")
-        return lambda h: jnp.log(jnp.maximum(jnp.sin(h[place]), SMALLEST_SINE) / (4 * np.pi)).astype(sum_dtype())
-    if kind == "normal":
-        mean, sigma = numbers["mean"], numbers["sigma"]
-        if not sigma > 0:
-            raise ReconstructionError(f"priors.{name}.sigma: expected a width > 0, got {sigma}.")
-        return lambda h: -0.5 * ((h[place] - mean) / sigma) ** 2 - float(np.log(sigma * np.sqrt(2 * np.pi)))
-    low, high, index = numbers["low"], numbers["high"], numbers.get("index", 0.0)
-    if not low < high or (kind == "power_law" and not low > 0):
-        raise ReconstructionError(
-            f"priors.{name}: expected low < high{' and low > 0' if kind == 'power_law' else ''}, got [{low}, {high}]."
-        )
+def _check_numbers(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float]) -> None:
+    """Checks that a distribution is one, and fits its parameter."""
+    if kind == "isotropic" and (not name.endswith("zenith") or name.removesuffix("zenith") + "azimuth" not in names):
+        raise ReconstructionError(f"priors.{name}: 'isotropic' is given for the zenith of a direction.")
+    if kind == "normal" and not numbers["sigma"] > 0:
+        raise ReconstructionError(f"priors.{name}.sigma: expected a width > 0, got {numbers['sigma']}.")
+    if kind in ("uniform", "power_law"):
+        low, high = numbers["low"], numbers["high"]
+        if not low < high or (kind == "power_law" and not low > 0):
+            raise ReconstructionError(
+                f"priors.{name}: expected low < high{' and low > 0' if kind == 'power_law' else ''}, got [{low}, {high}]."
+            )
+
+
+def _isotropic(zenith: Array) -> Array:
+    return jnp.log(jnp.maximum(jnp.sin(zenith), SMALLEST_SINE) / (4 * np.pi)).astype(sum_dtype())
+
+
+def _normal(value: Array, mean: float, sigma: float) -> Array:
+    return -0.5 * ((value - mean) / sigma) ** 2 - float(np.log(sigma * np.sqrt(2 * np.pi)))
+
+
+def _power_law(value: Array, low: float, high: float, index: float = 0.0) -> Array:
     norm = np.log(high / low) if index == 1 else (high ** (1 - index) - low ** (1 - index)) / (1 - index)
-
-    def density(hypothesis: Array) -> Array:
-        value = hypothesis[place]
-        inside = (value >= low) & (value <= high)
-        slope = -index * jnp.log(jnp.where(inside, value, high)) if index else 0.0
-        return jnp.where(inside, slope - float(np.log(norm)), -jnp.inf)
-
-    return density
+    inside = (value >= low) & (value <= high)
+    slope = -index * jnp.log(jnp.where(inside, value, high)) if index else 0.0
+    return jnp.where(inside, slope - float(np.log(norm)), -jnp.inf)
 
 
-def prior_of_loss(model: Model) -> LogPrior:
-    """What the priors of the model's loss say, with their weights, to be added where they are wanted; not normalised."""
-
-    def log_prior(hypothesis: Array) -> Array:
-        return -model.loss.prior(model.parameter_names, hypothesis)
-
-    return log_prior
+LOG_DENSITIES: dict[str, Callable[..., Array]] = {
+    "isotropic": _isotropic, "uniform": _power_law, "power_law": _power_law, "normal": _normal,
+}  # fmt: skip
+"""(value of the parameter, its numbers in the order of `KINDS`) -> log density."""
 
 
-def parameters_of_loss_priors(model: Model) -> tuple[str, ...]:
-    """Parameters that the loss has a prior for."""
-    return penalised([prior for _, prior in model.loss.priors], model.parameter_names)
+@dataclass(frozen=True)
+class LossPrior:
+    """What the priors of a loss say, with their weights: a function hypothesis [H] -> log of it, not normalised.
 
-
-def with_prior(log_likelihood: LogLikelihood, log_prior: LogPrior) -> LogLikelihood:
-    """Sum of both as a function (variables, hypothesis, event): its maximum is that of the density by physical parameters.
-
-    The likelihood should hold no prior of the same parameters: `make_log_likelihood(model, priors=False)`.
+    Attributes:
+      loss: that holds the priors.
+      names: of the hypothesis parameters, H of them.
     """
 
-    def log_density(variables: Any, hypothesis: Array, event: Event) -> Array:
-        return log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)
+    loss: Loss
+    names: tuple[str, ...]
 
-    return log_density
+    def __call__(self, hypothesis: Array) -> Array:
+        """Log of the priors of a hypothesis [H]."""
+        return -self.loss.prior(self.names, hypothesis)
+
+
+def prior_of_loss(model: AnyModel) -> LossPrior:
+    """What the priors of the model's loss say, to be added where they are wanted.
+
+    Args:
+      model: whose loss holds priors.
+
+    Returns:
+      A function hypothesis [H] -> log of the priors with their weights, not normalised.
+    """
+    return LossPrior(model.loss, model.parameter_names)
+
+
+def parameters_of_loss_priors(model: AnyModel) -> tuple[str, ...]:
+    """Names of the parameters that the loss of a model has a prior for."""
+    return penalised([prior for _, prior in model.loss.priors], model.parameter_names)

@@ -9,7 +9,7 @@ from scipy import stats
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping
-from evgen_jax.model.model import Model, check_model
+from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
 
@@ -64,7 +64,7 @@ def _grid_of(name: str, given: Sequence[float]) -> np.ndarray:
 
 
 def scan_profile(
-    model: Model,
+    model: AnyModel,
     event: Event,
     best: np.ndarray,
     grid: Mapping[str, Sequence[float]],

@@ -4,9 +4,7 @@ In the tangent plane of a fit the point opposite to its anchor is a circle that 
 that nor a pole nor a wrap, however wide a posterior is on the sphere.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +12,9 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.measurement.event import Event
+from evgen_jax.model.model import AnyModel
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, tangent_axes
-from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
+from evgen_jax.reconstruction.fit.evaluator import ModelLogLikelihood
 from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior
 
 SPREAD = 0.2
@@ -97,18 +96,25 @@ class SamplingSpace:
         return vectors
 
 
-def make_log_posterior(
-    log_likelihood: LogLikelihood, log_prior: LogPrior, space: SamplingSpace
-) -> Callable[[Any, Array, Array, Event], Array]:
-    """Pure function (variables, place [m], anchor [H], event) -> log density by the places of a sampler.
+@dataclass(frozen=True)
+class LogPosterior:
+    """Pure, hashable function (model, place [m], anchor [H], event) -> log density by the places of a sampler.
 
     That is likelihood times prior, by the scalars' unknowns and by steradian, times the density of the vectors' lengths:
     samples, mapped to hypotheses, are samples of the posterior whatever coordinates were used.
+
+    Attributes:
+      log_likelihood: of (model, hypothesis [H], event), hashable.
+      log_prior: of a hypothesis [H], hashable.
+      space: of the places.
     """
 
-    def log_posterior(variables: Any, place: Array, anchor: Array, event: Event) -> Array:
-        hypothesis = space.hypothesis(place, anchor)
-        density = log_likelihood(variables, hypothesis, event) + log_prior(hypothesis)
-        return density + space.log_volume(place, anchor, hypothesis) + space.log_length_density(place, anchor)
+    log_likelihood: ModelLogLikelihood
+    log_prior: LogPrior
+    space: SamplingSpace
 
-    return log_posterior
+    def __call__(self, model: AnyModel, place: Array, anchor: Array, event: Event) -> Array:
+        """Log density at a place [m], a scalar."""
+        hypothesis = self.space.hypothesis(place, anchor)
+        density = self.log_likelihood(model, hypothesis, event) + self.log_prior(hypothesis)
+        return density + self.space.log_volume(place, anchor, hypothesis) + self.space.log_length_density(place, anchor)

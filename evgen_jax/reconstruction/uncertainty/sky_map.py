@@ -12,7 +12,7 @@ from scipy import stats
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
-from evgen_jax.model.model import Model, check_model
+from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
@@ -119,7 +119,7 @@ class SkyMap:
 
 
 def make_sky_map(
-    model: Model,
+    model: AnyModel,
     *,
     direction: str | None = None,
     free: Mapping[str, bool] | None = None,

@@ -1,7 +1,6 @@
 """Figures of one event: light against pulses at single DOMs, charges and their residuals, where and when it shone."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from evgen_jax.hypothesis.origin import counted_from_readout
-from evgen_jax.light.source import Source
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import DomExpectation, Model, check_no_ensemble, dom_expectation
+from evgen_jax.model.expectation import DomExpectation, dom_expectation
+from evgen_jax.model.model import Model, check_no_ensemble
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 from evgen_jax.report.plots.canvas import TOY, plt, save
@@ -28,16 +27,13 @@ def expectation(
     """What the model expects at all DOMs and `TIMES` times in a span, ns (default: the readout window)."""
     check_no_ensemble(model)
     start, stop = span or (float(event.readout[0]), float(event.readout[1]))
-    function = _compiled(model.source)
     hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
     times = jnp.linspace(start - anchor, stop - anchor, TIMES, dtype=jnp.float32)
     readout = jnp.asarray(event.readout, jnp.float32)
-    return function(model.variables, jnp.asarray(hypothesis, jnp.float32), times, model.detector, readout)
+    return _compiled(model, jnp.asarray(hypothesis, jnp.float32), times, readout)
 
 
-@lru_cache(maxsize=8)
-def _compiled(source: Source) -> Callable[..., DomExpectation]:
-    return jax.jit(partial(dom_expectation, source))
+_compiled = jax.jit(dom_expectation)
 
 
 def time_range(event: Event, doms: np.ndarray, share: float = 0.9, least: float = 1000.0) -> tuple[float, float]:

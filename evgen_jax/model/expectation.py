@@ -1,0 +1,111 @@
+"""What a model expects at every DOM: charges, and the distribution of arrival times."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+from jax.typing import ArrayLike
+
+from evgen_jax.light.source import Variables
+from evgen_jax.measurement.event import Event, Pulses, Windows
+from evgen_jax.model.doors import check_hypothesis, check_readout, check_times, check_variables
+from evgen_jax.model.likelihood import floored, pulse_cdf, pulse_pdf
+from evgen_jax.model.model import Model, check_no_ensemble
+
+TIMES_TOGETHER = 16
+"""Times of one evaluation of the sources: one after the other would repeat the network, all at once would need [D T, L] latent
+variables."""
+
+
+class DomExpectation(struct.PyTreeNode):
+    """Expected light at D DOMs and T times.
+
+    Attributes:
+      charge: [D], expected charge, PE.
+      variance: [D], variance of the charge, PE^2.
+      pdf: [D, T], density of arrival times, 1/ns.
+      cdf: [D, T], share of the charge that has arrived.
+    """
+
+    charge: Array
+    variance: Array
+    pdf: Array
+    cdf: Array
+
+
+def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, readout: ArrayLike) -> DomExpectation:
+    """Expected charge and arrival times at every DOM; pure, composes with jit, vmap and grad.
+
+    Args:
+      model: gives light, weights and detector.
+      hypothesis: [H], physical units.
+      times: [T], ns.
+      readout: [2], start and stop of the readout window, ns, which noise needs.
+
+    Returns:
+      Charges [D] and distributions of arrival times [D, T].
+
+    Raises:
+      ConfigError: for an ensemble.
+      HypothesisError, DataError: a hypothesis or times of another shape.
+    """
+    check_no_ensemble(model)
+    check_hypothesis(hypothesis, model.parameter_names)
+    check_times(times)
+    place, window = jnp.asarray(hypothesis), jnp.asarray(readout)
+    source, variables, detector = model.source, model.variables, jax.tree.map(jnp.asarray, model.detector)
+    num_doms = detector.num_doms
+
+    def at_time(time: Array) -> tuple[Array, Array]:
+        event = probe(num_doms, jnp.broadcast_to(time, (num_doms,)), window)
+        light = floored(source.light_yield(variables, place, event, detector, True))
+        return pulse_pdf(light, event), pulse_cdf(light, event)
+
+    pdf, cdf = jax.lax.map(at_time, jnp.asarray(times), batch_size=TIMES_TOGETHER)
+    light = floored(source.light_yield(variables, place, probe(num_doms, jnp.zeros(num_doms), window), detector))
+    return DomExpectation(light.charge, light.charge + light.excess, pdf.T, cdf.T)
+
+
+def make_dom_expectation(
+    model: Model, readout: tuple[float, float] = (0.0, 20000.0)
+) -> Callable[[Variables, Array, Array], DomExpectation]:
+    """The function `dom_expectation` of one model and readout window, with its weights as an argument.
+
+    Args:
+      model: gives sources and detector.
+      readout: start and stop of the readout window, ns, which noise needs.
+
+    Returns:
+      A pure function (variables, hypothesis [H], times [T] in ns) -> expected charges and arrival times.
+
+    Raises:
+      ConfigError: for an ensemble, a readout that is no window, or when the result is called with weights of another model.
+      HypothesisError, DataError: when the result is called (or traced) with other shapes.
+    """
+    check_no_ensemble(model)
+    check_readout(readout)
+
+    def function(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
+        check_variables(variables, model.variables)
+        return dom_expectation(model.with_variables(variables), hypothesis, times, jnp.asarray(readout))
+
+    return function
+
+
+def probe(num_doms: int, times: Array, readout: ArrayLike) -> Event:
+    """An event with one pulse at every DOM, of which sources tell their light.
+
+    Args:
+      num_doms: D.
+      times: [D], of the pulses, ns.
+      readout: [2], start and stop of the readout window, ns.
+    """
+    everywhere = jnp.arange(num_doms, dtype=jnp.int32)
+    ones = jnp.ones(num_doms)
+    flags = jnp.ones(num_doms, bool)
+    pulses = Pulses(charge=ones, time=times, slot=everywhere, mask=flags, first=flags, quantile=ones)
+    none = jnp.zeros(0)
+    windows = Windows(start=none, stop=none, slot=none.astype(jnp.int32), mask=none.astype(bool))
+    return Event(jnp.zeros(num_doms), flags, pulses, everywhere, jnp.asarray(readout), windows)

@@ -1,0 +1,141 @@
+"""The log-likelihood of an event as a pure function of a model, its weights, a hypothesis and the event."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from evgen_jax.errors import ConfigError, shown
+from evgen_jax.light.source import Variables
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_event, check_hypothesis, check_variables
+from evgen_jax.model.likelihood import Loss, LossParts
+from evgen_jax.model.model import AnyModel, Ensemble, check_model
+
+
+def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None) -> LossParts:
+    """Loss terms of one event by pulse, DOM and event, without priors; of an ensemble the mean over its members.
+
+    Args:
+      model: gives light, weights and detector.
+      hypothesis: [H], physical units.
+      event: one event of the model's detector.
+      loss: likelihood terms; default those of the model.
+
+    Returns:
+      Terms by pulse [P], DOM [D] and event.
+
+    Raises:
+      ConfigError: no model, or no loss.
+      HypothesisError: another number of parameters.
+      DataError: something else than one event of the model's detector.
+    """
+    check_model(model)
+    _check_loss(loss)
+    if isinstance(model, Ensemble):
+        parts = [loss_parts(member, hypothesis, event, loss) for member in model.members]
+        return jax.tree.map(lambda *terms: sum(terms) / len(terms), *parts)
+    check_hypothesis(hypothesis, model.parameter_names)
+    check_event(event, model.detector)
+    terms, place = loss or model.loss, jnp.asarray(hypothesis)
+    # Tables and events are made with numpy, whose arrays cannot be indexed by traced ones when a function is closed over them.
+    detector, event = jax.tree.map(jnp.asarray, (model.detector, event))
+    light = model.source.light_yield(model.variables, place, event, detector, terms.needs_cumulative)
+    return terms.parts(light, event)
+
+
+def log_likelihood(
+    model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None, *, priors: bool = True
+) -> Array:
+    """The log-likelihood of one event for a hypothesis.
+
+    It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of
+    one's own leave them out, or they count twice.
+
+    It composes with jit, vmap, grad, hessian and pmap; the model is a pytree, so that gradients by weights, by positions and
+    efficiencies of modules are those by leaves of `model`. The sum over DOMs and pulses is done in float64 where JAX has it
+    enabled (`jax.enable_x64`), the network in the model's own precision.
+
+    Args:
+      model: gives light, weights and detector; of an ensemble the mean of the members' log-likelihoods counts.
+      hypothesis: [H], physical units, as `model.hypothesis(...)` makes it.
+      event: one event of the model's detector.
+      loss: likelihood terms; default those of the model.
+      priors: whether the log of the loss's priors is added.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      ConfigError: no model, or no loss.
+      HypothesisError: another number of parameters.
+      DataError: something else than one event of the model's detector.
+
+    Example:
+      `jax.grad(eg.log_likelihood, argnums=1)(model, hypothesis, event)`
+    """
+    value = -loss_parts(model, hypothesis, event, loss).total()
+    if not priors:
+        return value
+    return value - (loss or model.loss).prior(model.parameter_names, jnp.asarray(hypothesis))
+
+
+def make_loss_parts(model: AnyModel, loss: Loss | None = None) -> Callable[[Variables, Array, Event], LossParts]:
+    """The function `loss_parts` of one model, with its weights as an argument.
+
+    Args:
+      model: gives sources and detector.
+      loss: likelihood terms; default those of the model.
+
+    Returns:
+      A pure function (variables, hypothesis [H], event) -> terms by pulse [P], DOM [D] and event.
+
+    Raises:
+      ConfigError: no model, no loss, or when the result is called with weights of another model.
+      HypothesisError: when the result is called (or traced) with another number of parameters.
+      DataError: when it is called with something else than one event of the model's detector.
+    """
+    check_model(model)
+    _check_loss(loss)
+
+    def parts(variables: Variables, hypothesis: Array, event: Event) -> LossParts:
+        check_variables(variables, model.variables)
+        return loss_parts(model.with_variables(variables), hypothesis, event, loss)
+
+    return parts
+
+
+def make_log_likelihood(
+    model: AnyModel, loss: Loss | None = None, *, priors: bool = True
+) -> Callable[[Variables, Array, Event], Array]:
+    """The function `log_likelihood` of one model, with its weights as an argument.
+
+    Args:
+      model: its weights are not used, they are an argument of the result.
+      loss: likelihood terms; default those of the model.
+      priors: whether the log of the loss's priors is added.
+
+    Returns:
+      A pure function (variables, hypothesis [H], event) -> scalar.
+
+    Raises:
+      ConfigError: no model, no loss, or when the result is called with weights of another model.
+      HypothesisError: when the result is called (or traced) with another number of parameters.
+      DataError: when it is called with something else than one event of the model's detector.
+    """
+    check_model(model)
+    _check_loss(loss)
+
+    def function(variables: Variables, hypothesis: Array, event: Event) -> Array:
+        check_variables(variables, model.variables)
+        return log_likelihood(model.with_variables(variables), hypothesis, event, loss, priors=priors)
+
+    return function
+
+
+def _check_loss(loss: Any) -> None:
+    if loss is not None and not isinstance(loss, Loss):
+        raise ConfigError(f"loss: expected a Loss, or None for the model's own, got {shown(loss)}.")

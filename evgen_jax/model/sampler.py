@@ -1,0 +1,102 @@
+"""Simulated photoelectrons of a model."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+from jax.typing import ArrayLike
+
+from evgen_jax.decoders.negative_binomial import sample_counts
+from evgen_jax.errors import ConfigError
+from evgen_jax.light.source import Variables
+from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables, check_whole
+from evgen_jax.model.expectation import probe
+from evgen_jax.model.model import Model, check_no_ensemble
+
+SMALLEST_CHARGE = 1e-30
+"""Expected charge, PE, that stands for none where a negative binomial is drawn."""
+
+
+class SampledPulses(struct.PyTreeNode):
+    """Photoelectrons [P] of a simulated event.
+
+    Attributes:
+      time: [P], ns.
+      dom: [P], places in the detector's tables.
+      mask: [P], False for padding.
+      count: photoelectrons of the event; where it exceeds P, the event was cut.
+    """
+
+    time: Array
+    dom: Array
+    mask: Array
+    count: Array
+
+
+def sample_photoelectrons(
+    model: Model, key: Array, hypothesis: ArrayLike, readout: ArrayLike, max_photoelectrons: int = 1 << 14
+) -> SampledPulses:
+    """Simulates one event: per DOM a number of photoelectrons from the negative binomial, for each an arrival time.
+
+    Args:
+      model: gives light, weights and detector.
+      key: of the random numbers.
+      hypothesis: [H], physical units.
+      readout: [2], start and stop of the readout window, ns, which noise needs.
+      max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
+
+    Returns:
+      Photoelectrons [P].
+
+    Raises:
+      ConfigError: for an ensemble.
+      HypothesisError: another number of parameters.
+    """
+    check_no_ensemble(model)
+    check_hypothesis(hypothesis, model.parameter_names)
+    place = jnp.asarray(hypothesis)
+    source, variables, detector = model.source, model.variables, jax.tree.map(jnp.asarray, model.detector)
+    num_doms = detector.num_doms
+    key_count, key_time = jax.random.split(key)
+    event = probe(num_doms, jnp.zeros(num_doms), readout)
+    light = source.light_yield(variables, place, event, detector)
+    counts = sample_counts(key_count, jnp.maximum(light.charge_full, SMALLEST_CHARGE), light.excess)
+    counts = jnp.where(light.charge_full > 0, counts, 0).astype(jnp.int32)
+    ends = jnp.cumsum(counts)
+    order = jnp.arange(max_photoelectrons)
+    dom = jnp.minimum(jnp.searchsorted(ends, order, side="right"), num_doms - 1)
+    times = source.sample_times(variables, key_time, place, event, detector, dom)
+    return SampledPulses(times, dom, order < ends[-1], ends[-1])
+
+
+def make_sampler(
+    model: Model, readout: tuple[float, float] = (0.0, 20000.0), max_photoelectrons: int = 1 << 14
+) -> Callable[[Variables, Array, Array], SampledPulses]:
+    """The function `sample_photoelectrons` of one model and readout window, with its weights as an argument.
+
+    Args:
+      model: gives sources and detector.
+      readout: start and stop of the readout window, ns, which noise needs.
+      max_photoelectrons: length P of the result; if `count` of the result is larger, the event was cut: draw it again with more.
+
+    Returns:
+      A pure function (variables, key, hypothesis [H]) -> photoelectrons [P].
+
+    Raises:
+      ConfigError: for an ensemble, a readout that is no window, no place for photoelectrons, or when the result is called
+        with weights of another model.
+      HypothesisError: when the result is called (or traced) with another number of parameters.
+    """
+    check_no_ensemble(model)
+    check_readout(readout)
+    check_whole(max_photoelectrons, 1, "max_photoelectrons", ConfigError)
+
+    def function(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:
+        check_variables(variables, model.variables)
+        return sample_photoelectrons(
+            model.with_variables(variables), key, hypothesis, jnp.asarray(readout), max_photoelectrons
+        )
+
+    return function
