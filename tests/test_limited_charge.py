@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evgen_jax.building.analytic import analytic_model
-from evgen_jax.model.log_likelihood import make_log_likelihood
+from evgen_jax.model.log_likelihood import log_likelihood, loss_parts, make_log_likelihood
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, limited_log_likelihood, with_fewer_pulses
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions

@@ -9,6 +9,7 @@ import pytest
 from conftest import write_config
 
 import evgen_jax as eg
+from evgen_jax.approximation import precise_where_lit as precise_module
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.experiment import build_model
 from evgen_jax.building.losses import build_loss
@@ -20,7 +21,6 @@ from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
 from evgen_jax.reconstruction.fit import minimiser
-from evgen_jax.approximation import precise_where_lit as precise_module
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit.fit import make_fitter
