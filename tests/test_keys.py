@@ -60,10 +60,6 @@ EXAMPLES = {
     **{("ModelSettings", key): (TOLD, {"model_settings.load_dir": "m", f"model_settings.{key}": value}) for key, value in (
         ("model_class", "DefaultCascadeModel"), ("config", {"sources": {}}), ("multi_source_bases", {"c": {}}),
         ("decoder_settings", TIME), ("decoder_charge_settings", CHARGE))},
-    ("LossConfig", "float_precision"): (REFUSED, {"loss_module_settings": [{"config": {
-        "loss_function_name": "dom_charge_pdf", "float_precision": "float64"}}]}),
-    ("PriorConfig", "float_precision"): (REFUSED, {"loss_module_settings": [
-        {"loss_module": "SnowstormPriorLossModule", "config": {"float_precision": "float64"}}]}),
     **{("OptimizerSettings", key): (TOLD, {f"training_settings.optimizer_settings.{key}": value})
        for key, value in (("ema_momentum", 0.99), ("ema_overwrite_frequency", 5), ("name", "Adam"), ("jit_compile", True))},
     ("ManagerConfig", "I3ParticleMapping"): (TOLD, {"model_manager_settings.config.I3ParticleMapping": {"x": "x"}}),
@@ -134,6 +130,15 @@ def test_a_key_that_does_not_act_is_told_or_refused(record, key, caplog):
     assert path.replace("_settings.training", "_settings.*") in line
 
 
+@pytest.mark.parametrize("entry", [
+    {"config": {"loss_function_name": "dom_charge_pdf", "float_precision": "float64"}},
+    {"loss_module": "SnowstormPriorLossModule", "config": {"float_precision": "float64"}},
+])  # fmt: skip
+def test_losses_have_one_precision(entry):
+    with pytest.raises(ConfigError, match=r"^loss_module_settings\.config\.float_precision: expected 'float32', got"):
+        checked({"loss_module_settings": [entry]})
+
+
 @pytest.mark.parametrize("name", ["trafo", "validation"])
 def test_transformations_and_validations_read_their_files_once(name, caplog):
     path = f"data_iterator_settings.{name}"
@@ -198,7 +203,7 @@ SECTIONS = {
     "finite track": (section("FiniteTrackMultiCascadeModel", ONE, num_segments=2), {"num_segments", "float_precision"}),
     "track with cascades": (TRACK | {"model_class": "EnteringSphereInfTrackMultiCascade", "config": TRACK["config"] | {
         "cascade_spacing": 50.0, "config_cascade": {k: v for k, v in CASCADE.items() if k.startswith(("config", "decoder"))}}},
-        LEARNED | {"sphere_radius", "charge_distribution_type"}),
+        LEARNED | {"sphere_radius", "charge_distribution_type", "cascade_spacing", "num_cascades", "config_cascade"}),
 }  # fmt: skip
 DECODERS = {
     "charge": (CHARGE, {"float_precision", "value_range_mapping", "offset", "add_normalization_term"}),
@@ -287,4 +292,4 @@ def test_options_are_taken_by_their_own_terms():
                          ("unbinned_charge_quantile_pdf", {"min_charge_quantile": 0.2, "max_charge_quantile": 0.5}),
                          ("negative_binomial_charge_pdf", {"add_normalization_term": False})):  # fmt: skip
         (own,) = build_loss(LossSettings.model_validate({"config": {"loss_function_name": term, **option}})).terms
-        assert {k: getattr(own.options, k) for k in option} == option
+        assert dict(own.options) == option

@@ -157,11 +157,6 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
         "load_dir": ACTS,
     },
     r.LossSettings: {"loss_module": ACTS, "loss_module_weight": ACTS, "config": ACTS},
-    r.LossConfig: {
-        "loss_function_name": ACTS, "float_precision": FLOAT32, "add_normalization_term": ACTS, "mpe_quantile": ACTS,
-        "min_charge_quantile": ACTS, "max_charge_quantile": ACTS,
-    },
-    r.PriorConfig: {"float_precision": FLOAT32, "sigmas": ACTS, "uniform_parameters": ACTS},
     r.ManagerConfig: {"manager_dir": ACTS, "I3ParticleMapping": TOLD},
     r.ManagerSettings: {
         "model_manager_class": _only("SourceManager"), "config": ACTS, "restore_model": ACTS,

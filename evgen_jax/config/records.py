@@ -198,25 +198,8 @@ class ModelSettings(Record):
     load_dir: StrictStr | None = None
 
 
-class LossConfig(Record):
-    loss_function_name: StrictStr
-    float_precision: Precision = "float32"
-    add_normalization_term: StrictBool = True
-    mpe_quantile: Number | None = None
-    min_charge_quantile: Number | None = None
-    max_charge_quantile: Number | None = None
-
-
-class PriorConfig(Record):
-    """Of a SnowstormPriorLossModule; None: the usual priors of the parameters that the model has."""
-
-    float_precision: Precision = "float32"
-    sigmas: tuple[Number, ...] | None = None
-    uniform_parameters: dict[StrictStr, tuple[Number, ...]] | None = None
-
-
 class LossSettings(Record):
-    """Its config is a `LossConfig` or a `PriorConfig`, whichever the loss module takes."""
+    """Its config is that of a loss term or of priors, whichever the loss module takes."""
 
     loss_module: StrictStr = "DefaultLossModule"
     loss_module_weight: Number = 1.0

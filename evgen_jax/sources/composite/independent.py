@@ -15,8 +15,13 @@ from evgen_jax.measurement.detector import Detector
 
 @dataclass(frozen=True)
 class _Slices:
-    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last)."""
+    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last).
 
+    Attributes:
+      sources: (source name, base name) pairs in the order of the columns.
+    """
+
+    sources: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, int, int], ...]
     parameter_names: tuple[str, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
@@ -65,10 +70,11 @@ def independent_multi_source(
             raise ConfigError(f"IndependentMultiSource: the base '{base}' is defined but no source uses it.")
     names: list[str] = []
     columns = []
-    for source in sorted(sources):
+    ordered_sources = tuple(sorted(sources.items()))
+    for source, _ in ordered_sources:
         own = bases[sources[source]].parameter_names
         columns.append((sources[source], len(names), len(names) + len(own)))
         names.extend(f"{source}_{p}" for p in own)
     ordered = tuple((name, bases[name]) for name in sorted(bases))
     own_names = tuple((name, base.parameter_names) for name, base in ordered)
-    return MultiSource(ordered, _Slices(tuple(columns), tuple(names), own_names), chunk)
+    return MultiSource(ordered, _Slices(ordered_sources, tuple(columns), tuple(names), own_names), chunk)
