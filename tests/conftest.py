@@ -30,6 +30,22 @@ CONFIG = Path(__file__).parent / "small.yaml"
 
 
 @contextmanager
+def programs_built() -> Iterator[list[str]]:
+    """Lists the programs that JAX lowers, for a compiler or a cache on disk: one entry each."""
+    built: list[str] = []
+
+    def listen(event: str, seconds: float, **notes: object) -> None:
+        if event == "/jax/core/compile/jaxpr_to_mlir_module_duration":
+            built.append(str(notes.get("fun_name", event)))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield built
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@contextmanager
 def full_disk(free: int = 4096) -> Iterator[None]:
     """No file can grow beyond this size, bytes: what is written ends with an error as on a full disk."""
     resource = pytest.importorskip("resource")

@@ -225,6 +225,7 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
             hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane]), covariances[event],
             Diagnostics(status == CONVERGED, status, float(np.max(np.abs(minima.gradient[lane]))),
                         int(evaluations[event]), share, int(lane - event * num_seeds)),
+            fitter.model.parameter_names,
         ))  # fmt: skip
     return results
 
