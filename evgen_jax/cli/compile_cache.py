@@ -10,8 +10,14 @@ from pathlib import Path
 from evgen_jax.errors import ConfigError
 
 LOGGER = logging.getLogger("evgen_jax")
-DIRECTORY, LEAST = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
-"""Settings of JAX: where programs are kept, and how many seconds one must take to be kept."""
+DIRECTORY = "jax_compilation_cache_dir"
+SETTINGS: dict[str, float | int] = {
+    # Short compilations count, too: a fit has dozens of small programs.
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    # Some thousands of programs. With a limit JAX locks the directory (by filelock), so that processes do not read what others
+    # are still writing.
+    "jax_compilation_cache_max_size": 1 << 30,
+}
 
 
 def default_directory() -> Path:
@@ -50,13 +56,14 @@ def use_compile_cache(directory: str | None, wanted: bool = True) -> None:
     # XLA warns twice per program that it reads about features of the machine that are none.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _set(DIRECTORY, str(path))
-    _set(LEAST, "0")
+    for name, value in SETTINGS.items():
+        _set(name, value)
 
 
-def _set(name: str, value: str) -> None:
+def _set(name: str, value: str | float | int) -> None:
     """Sets one of JAX's settings whether it is loaded already or not; importing it here would take a second."""
-    os.environ[name.upper()] = value
+    os.environ[name.upper()] = str(value)
     if "jax" in sys.modules:
         import jax
 
-        jax.config.update(name, float(value) if name == LEAST else value or None)
+        jax.config.update(name, None if value == "" else value)
