@@ -29,6 +29,36 @@ from evgen_jax.simulation.simulate import simulate
 CONFIG = Path(__file__).parent / "small.yaml"
 
 
+MOST_MAPPINGS = 30_000
+"""Memory mappings of one process, of which Linux allows 65 530: every compiled program takes some, and where there are no more
+the next program ends the process."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs() -> Iterator[None]:
+    """Compiled programs of earlier test files are dropped where they are too many."""
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_text().count("\n") > MOST_MAPPINGS:
+        jax.clear_caches()
+
+
+@contextmanager
+def programs_built() -> Iterator[list[str]]:
+    """Lists the programs that JAX lowers, for a compiler or a cache on disk: one entry each."""
+    built: list[str] = []
+
+    def listen(event: str, seconds: float, **notes: object) -> None:
+        if event == "/jax/core/compile/jaxpr_to_mlir_module_duration":
+            built.append(str(notes.get("fun_name", event)))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield built
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
 @contextmanager
 def full_disk(free: int = 4096) -> Iterator[None]:
     """No file can grow beyond this size, bytes: what is written ends with an error as on a full disk."""

@@ -32,7 +32,12 @@ def fitted(size: int, log: tuple[bool, ...], free: np.ndarray) -> FitResult:
     hessian, sandwich = own @ own.T, 4 * own @ own.T + np.eye(len(free))
     covariance = Covariance(free, hessian, sandwich, hessian, sandwich, 0.1, 0.2, False)
     return FitResult(
-        np.linspace(0.5, 2, size), -120.5, -130.0, covariance, Diagnostics(True, "converged", 1e-3, 7, 0.1)
+        np.linspace(0.5, 2, size),
+        -120.5,
+        -130.0,
+        covariance,
+        Diagnostics(True, "converged", 1e-3, 7, 0.1),
+        NAMES,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
+from evgen_jax.cli.compile_cache import use_compile_cache
 from evgen_jax.cli.fit_settings import check_model, data_and_fit
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
@@ -48,16 +49,14 @@ def _bar(unit: str, description: str):
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-@click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here, for a faster start.")
+@click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here instead of the user's cache folder.")
+@click.option("--cache/--no-cache", default=True, help="Whether compiled programs are kept for the next command.")
 @click.option("--sources", multiple=True, type=click.Path(), help="Python file that registers sources of your own.")
 @click.pass_context
-def cli(context: click.Context, cache_dir: str | None, sources: tuple[str, ...]) -> None:
+def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tuple[str, ...]) -> None:
     """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""
     set_verbosity(context.meta.get(KEY, NORMAL))
-    if cache_dir:
-        import jax
-
-        jax.config.update("jax_compilation_cache_dir", cache_dir)
+    use_compile_cache(cache_dir, cache)
     _run_sources(sources)
 
 

@@ -335,6 +335,6 @@ def _source_lines(source: Any, variables: Any, indent: str, name: str = "") -> l
 
 
 def _detector_line(detector: Any) -> str:
-    if not isinstance(detector, Detector):  # within JAX anything may stand for a leaf
-        return type(detector).__name__
-    return f"{detector.name}, {np.shape(detector.position)[0]} DOMs"
+    # Within JAX anything may stand for a leaf.
+    shape = np.shape(detector.position) if isinstance(detector, Detector) else ()
+    return f"{detector.name}, {shape[-2]} DOMs" if len(shape) >= 2 else type(detector).__name__

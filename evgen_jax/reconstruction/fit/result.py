@@ -37,6 +37,7 @@ class FitResult:
       log_likelihood, log_likelihood_seed: at the fit and at its seed.
       covariance: None if not asked for or if the fit failed.
       diagnostics: how the fit went.
+      parameter_names: of the hypothesis, H of them.
     """
 
     hypothesis: np.ndarray
@@ -44,7 +45,13 @@ class FitResult:
     log_likelihood_seed: float
     covariance: Covariance | None
     diagnostics: Diagnostics
+    parameter_names: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
+        """Whether there is no fit: its log-likelihood is not finite."""
         return not np.isfinite(self.log_likelihood)
+
+    def as_dict(self) -> dict[str, float]:
+        """The fitted hypothesis by name, physical units (m, ns, GeV, rad)."""
+        return dict(zip(self.parameter_names, map(float, self.hypothesis), strict=True))
