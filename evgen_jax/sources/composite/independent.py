@@ -56,18 +56,16 @@ def independent_multi_source(
       ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
     """
     if not sources or not isinstance(sources, Mapping):
-        raise ConfigError(
-            f"IndependentMultiSource: config.sources: expected {{source: base}} with one source at least, got {shown(sources)}."
-        )
+        raise ConfigError(f"config.sources: expected {{source: base}} with one source at least, got {shown(sources)}.")
     for source, base in sources.items():
         if not isinstance(base, str) or base not in bases:
             raise ConfigError(
-                f"IndependentMultiSource: source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
+                f"source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
                 f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
             )
     for base in bases:
         if base not in sources.values():
-            raise ConfigError(f"IndependentMultiSource: the base '{base}' is defined but no source uses it.")
+            raise ConfigError(f"the base '{base}' is defined but no source uses it.")
     names: list[str] = []
     columns = []
     ordered_sources = tuple(sorted(sources.items()))

@@ -1,0 +1,55 @@
+"""Settings of models, also of those that were composed in Python."""
+
+from typing import Any
+
+from evgen_jax.building.losses import loss_records
+from evgen_jax.building.zoo import record_of
+from evgen_jax.errors import ConfigError, ModelDirectoryError
+from evgen_jax.light.source import Source
+from evgen_jax.light.superposition import MultiSource, with_chunk
+from evgen_jax.model.model import Model
+
+SECTIONS = ("model_settings", "loss_module_settings")
+
+
+def settings_of(model: Model) -> dict[str, Any]:
+    """The configuration sections that make a model, as plain values.
+
+    Args:
+      model: from a configuration, whose sections it knows, or composed in Python: then its source and its loss are turned
+        into the sections that make them.
+
+    Raises:
+      ModelDirectoryError: a source or a loss that no configuration makes.
+    """
+    settings = dict(model.settings)
+    if all(section in settings for section in SECTIONS):
+        return settings
+    try:
+        settings.setdefault("model_settings", record_of(model.source).section())
+        settings.setdefault("loss_module_settings", [record.section() for record in loss_records(model.loss)])
+    except ConfigError as error:
+        raise ModelDirectoryError(f"this model cannot be saved: {error}") from None
+    return settings
+
+
+def check_equal(loaded: Model, model: Model) -> None:
+    """Whether a model that was read back is the one that was written.
+
+    Args:
+      loaded, model: both.
+
+    Raises:
+      ModelDirectoryError: their sources or losses differ.
+    """
+    if loaded.loss != model.loss:
+        raise ModelDirectoryError("this model cannot be saved: its loss is not the one that its settings make.")
+    if _without_chunks(loaded.source) != _without_chunks(model.source):
+        raise ModelDirectoryError(
+            "this model cannot be saved: its source is not the one that its settings make. The normalisation of a source "
+            "that is the whole model must be the `trafo` of the model."
+        )
+
+
+def _without_chunks(source: Source) -> Source:
+    return with_chunk(source, None) if isinstance(source, MultiSource) else source
