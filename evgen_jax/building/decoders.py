@@ -311,7 +311,7 @@ def register_decoder(name: str, family: Family) -> type[DecoderRecord]:
         raise ConfigError(f"register_decoder: expected a Family, got {shown(family)}.")
     text = f"A distribution of one's own, the family {family.name}."
     record = type(str(name), (FamilyDecoder,), {"__doc__": text, "family": family, "__module__": __name__})
-    register(DECODERS, name, record, "decoder", "register_decoder")
+    register(DECODERS, name, record, "decoder")
     return record
 
 

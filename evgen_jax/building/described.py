@@ -3,12 +3,15 @@
 from typing import Any
 
 from evgen_jax.building.losses import loss_records
+from evgen_jax.building.record import OWN, short_name
 from evgen_jax.building.zoo import record_of
 from evgen_jax.errors import ConfigError, ModelDirectoryError
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource, with_chunk
 from evgen_jax.model.model import Model
 
+CLASS_KEYS = ("model_class", "decoder_class", "loss_function_name")
+"""Keys that name what users may register."""
 SECTIONS = ("model_settings", "loss_module_settings")
 
 
@@ -31,6 +34,39 @@ def settings_of(model: Model) -> dict[str, Any]:
     except ConfigError as error:
         raise ModelDirectoryError(f"this model cannot be saved: {error}") from None
     return settings
+
+
+def own_classes(settings: Any) -> dict[str, str]:
+    """Users' own classes that settings name, each with the name of the file that registered it.
+
+    Args:
+      settings: plain values.
+    """
+    if isinstance(settings, list | tuple):
+        return {name: file for part in settings for name, file in own_classes(part).items()}
+    if not isinstance(settings, dict):
+        return {}
+    found = {name: file for part in settings.values() for name, file in own_classes(part).items()}
+    named = {short_name(settings[key]) for key in CLASS_KEYS if isinstance(settings.get(key), str)}
+    return found | {name: OWN[name] for name in named if name in OWN}
+
+
+def check_own_classes(needed: dict[str, str], where: str) -> None:
+    """Whether the users' own classes of a model are there: a model directory brings no code along.
+
+    Args:
+      needed: as of `own_classes`.
+      where: the directory, for messages.
+
+    Raises:
+      ModelDirectoryError: one is missing; the file that registers it is named.
+    """
+    for name, file in needed.items():
+        if name not in OWN:
+            raise ModelDirectoryError(
+                f"{where}: '{name}' is unknown: a class of one's own, which {file} registers. Name that file with "
+                f"evgen-jax --sources {file} ..., or import it first."
+            )
 
 
 def check_equal(loaded: Model, model: Model) -> None:

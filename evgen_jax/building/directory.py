@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from evgen_jax.building.described import check_equal, settings_of
+from evgen_jax.building.described import check_equal, check_own_classes, own_classes, settings_of
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
@@ -93,6 +93,8 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
         "format": FORMAT, "parameter_names": model.parameter_names, "versions": versions, "settings": settings,
         "training_history": history,
     }  # fmt: skip
+    if own := own_classes(settings):
+        content["own_classes"] = own
     (directory / SETTINGS).write_text(json.dumps(content, indent=1) + "\n")
     model.trafo.save(directory / TRAFO)
     model.detector.to_csv(directory / DETECTOR)
@@ -164,6 +166,7 @@ def load_model(directory: str | Path) -> Model:
                 f"{directory}: written by evgen_jax {content['versions']['evgen_jax']}, newer than this one "
                 f"({__version__}). Update evgen_jax."
             )
+        check_own_classes(content.get("own_classes", {}), str(directory))
         trafo = load_trafo(directory / TRAFO)
         detector = jax.tree.map(jnp.asarray, load_detector(directory / DETECTOR))
         where = str(directory / SETTINGS)

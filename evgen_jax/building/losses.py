@@ -137,10 +137,8 @@ def register_loss(name: str, term: Term, *, needs_cumulative: bool = False) -> t
     """
     if not callable(term):
         raise ConfigError(f"register_loss: expected a function (light, event), got {shown(term)}.")
-    if name in TERMS:
-        raise ConfigError(f"register_loss: '{name}' is already the name of a loss term.")
     record = _term_record(str(name), term)
-    register(LOSS_TERMS, name, record, "loss term", "register_loss")
+    register(LOSS_TERMS, name, record, "loss")
     TERMS[name] = term
     if needs_cumulative:
         NEEDS_CUMULATIVE.add(name)

@@ -1,6 +1,8 @@
 """What the records of the zoo share: one record per class that a configuration can name, for YAML and for Python alike."""
 
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -197,14 +199,25 @@ def named(class_name: Any, known: Mapping[str, T], where: str) -> T:
     return known[name]
 
 
-def register(table: dict[str, T], name: str, entry: T, what: str, function: str) -> None:
-    """Adds a user's own class under a name that is free.
+OWN: dict[str, str] = {}
+"""Names of users' own classes -> the file that registered each."""
+
+
+def register(table: dict[str, T], name: str, entry: T, what: str) -> None:
+    """Adds a user's own class under a name that is free; called by `register_source` and the like.
+
+    Args:
+      table: of all classes of its kind.
+      name: as configurations will write it.
+      entry: what stands under the name.
+      what: its kind, for messages.
 
     Raises:
       ConfigError: no name, or one that is taken.
     """
+    user = sys._getframe(2).f_code.co_filename  # the file that calls `register_source`
     if not isinstance(name, str) or not name.isidentifier():
-        raise ConfigError(f"{function}: expected a name such as 'MyClass', got {shown(name)}.")
+        raise ConfigError(f"register_{what}: expected a name such as 'Beacon', got {shown(name)}.")
     if name in table:
-        raise ConfigError(f"{function}: '{name}' is already the name of a {what}.")
-    table[name] = entry
+        raise ConfigError(f"register_{what}: '{name}' is already the name of a {what}.")
+    table[name], OWN[name] = entry, Path(user).name

@@ -95,7 +95,7 @@ def register_source(name: str, make: Callable[..., Source]) -> type[SourceRecord
     if others:
         record.model_config = ConfigDict(**record.model_config | {"extra": "allow"})
         record.model_rebuild(force=True)
-    register(SOURCES, name, record, "source", "register_source")
+    register(SOURCES, name, record, "source")
     return record
 
 
