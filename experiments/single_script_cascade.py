@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 import evgen_jax as eg
-from evgen_jax.building import decoders, zoo
+from evgen_jax.building import decoders, value_ranges, zoo
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.hypothesis.trafo import fit_trafo
 from evgen_jax.simulation.draw import draw_hypotheses
@@ -33,7 +33,7 @@ trafo = fit_trafo([hypotheses], truth.parameter_names, log=[False] * 5 + [True, 
 
 # A network that gives, for every DOM, an expected charge and a mixture of five arrival-time distributions. The records have
 # the names and keys of configurations.
-positive, elu = decoders.EluValueRange(offset=1.0, min_value=1e-4), decoders.EluValueRange
+positive, elu = value_ranges.EluValueRange(offset=1.0, min_value=1e-4), value_ranges.EluValueRange
 gauss = decoders.AsymmetricGaussianDecoder(
     value_range_mapping={"sigma": elu(offset=-2.0, min_value=0.002), "r": positive}
 )

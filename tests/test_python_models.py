@@ -10,6 +10,7 @@ import evgen_jax as eg
 from evgen_jax.building import decoders as d
 from evgen_jax.building import losses, zoo
 from evgen_jax.building.model import build_source, read_model
+from evgen_jax.building.value_ranges import EluValueRange
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
 from evgen_jax.hypothesis.parameters import kind_of
@@ -25,7 +26,7 @@ def trafo_of(names) -> Trafo:
 
 
 def elu(**values):
-    return d.EluValueRange(**values)
+    return EluValueRange(**values)
 
 
 CHARGES = d.NegativeBinomialDecoder(value_range_mapping={"alpha": elu(offset=-5.0, min_value=1e-4)})

@@ -1,68 +1,15 @@
-"""Records of decoders, the distributions of arrival times and charges, and of the value ranges of their parameters."""
+"""Records of decoders, the distributions of arrival times and charges."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from evgen_jax.building.record import ZooRecord, described, named, needed, only_keys, register
+from evgen_jax.building.record import ZooRecord, described, named, needed, register
+from evgen_jax.building.value_ranges import Ranges, range_record, read_range
 from evgen_jax.config.kinds import Misfit, Number, Precision, Read, Real, Whole
 from evgen_jax.config.records import DecoderSettings
-from evgen_jax.decoders import FAMILIES, Component, Decoder, Family, Mixture, ValueRange, rational_quadratic_spline
+from evgen_jax.decoders import FAMILIES, Component, Decoder, Family, Mixture, rational_quadratic_spline
 from evgen_jax.decoders.spline import DEFAULT_BINS
 from evgen_jax.errors import ConfigError, shown, suggestion
-
-
-class ValueRangeRecord(ZooRecord):
-    """The range of a parameter: a = scale * x + offset of a network's output x, then a function of a."""
-
-    scale: Number = described(1.0, "Factor of the network's output.")
-    offset: Number = described(0.0, "Added to the scaled output.")
-    min_value: Number = described(0.0, "Lower end of the range; of no effect in BaseValueRange.")
-
-    kind: ClassVar[str] = "base"
-
-    def build(self) -> ValueRange:
-        """The function from a network's output to the range."""
-        return ValueRange(self.kind, self.scale, self.offset, self.min_value)
-
-    def section(self) -> dict[str, Any]:
-        """The section of a file, as plain values."""
-        return {"value_range_class": type(self).__name__, "config": self.config()}
-
-
-class BaseValueRange(ValueRangeRecord):
-    """Any value: a."""
-
-
-class EluValueRange(ValueRangeRecord):
-    """Values above min_value: elu(a) + 1 + min_value."""
-
-    kind: ClassVar[str] = "elu"
-
-
-class ExpValueRange(ValueRangeRecord):
-    """Values above min_value: exp(a) + min_value, with a within [-20, 15]."""
-
-    kind: ClassVar[str] = "exp"
-
-
-VALUE_RANGES: dict[str, type[ValueRangeRecord]] = {
-    record.__name__: record for record in (BaseValueRange, EluValueRange, ExpValueRange)
-}
-
-
-def _ranges(value: Any) -> dict[str, ValueRangeRecord]:
-    if not isinstance(value, Mapping):
-        raise Misfit(f"expected {{parameter: value range}}, got {shown(value)}.")
-    for name, entry in value.items():
-        if not isinstance(entry, ValueRangeRecord):
-            raise Misfit(f"expected a value range, as EluValueRange(offset=1.0), got {shown(entry)}.", str(name))
-    return dict(value)
-
-
-Ranges = Annotated[
-    dict[str, ValueRangeRecord],
-    Read("{parameter: value range}", _ranges, (("type", "object"), ("additionalProperties", {"x-record": "range"}))),
-]
 
 
 class DecoderRecord(ZooRecord):
@@ -135,13 +82,8 @@ class FamilyDecoder(DecoderRecord):
 def _family_fields(decoder: Decoder) -> dict[str, Any]:
     fields: dict[str, Any] = {"offset": decoder.offset} if decoder.offset else {}
     if decoder.value_ranges:
-        fields["value_range_mapping"] = {name: _range_record(entry) for name, entry in decoder.value_ranges}
+        fields["value_range_mapping"] = {name: range_record(entry) for name, entry in decoder.value_ranges}
     return fields
-
-
-def _range_record(entry: ValueRange) -> ValueRangeRecord:
-    (record,) = (r for r in VALUE_RANGES.values() if r.kind == entry.kind)
-    return record(scale=entry.scale, offset=entry.offset, min_value=entry.min_value)
 
 
 class AsymmetricGaussianDecoder(FamilyDecoder):
@@ -209,6 +151,10 @@ def _components(value: Any) -> dict[str, tuple[str, int, float]]:
             raise Misfit(f"expected [base, number, weight factor], got {shown(entry)}.", name)
         if isinstance(entry[1], bool) or not isinstance(entry[1], int) or entry[1] < 1:
             raise Misfit(f"expected a whole number of copies >= 1, got {shown(entry[1])}.", name)
+        try:
+            Real().check(entry[2])
+        except Misfit as error:
+            raise Misfit(f"weight factor: {error}", name) from None
     return {name: tuple(entry) for name, entry in value.items()}
 
 
@@ -234,17 +180,13 @@ class MixtureModel(DecoderRecord):
     ] = described({}, "The decoders that decoder_mapping names.")
 
     def check(self) -> None:
-        for name, (base, _, factor) in self.decoder_mapping.items():
+        for name, (base, _, _) in self.decoder_mapping.items():
             if not isinstance(base, str) or base not in self.base_decoders:
                 raise Misfit(
                     f"base '{base}' is not in base_decoders; it has {', '.join(self.base_decoders) or 'none'}."
                     + suggestion(base, self.base_decoders),
                     f"decoder_mapping.{name}",
                 )
-            try:
-                Real().check(factor)
-            except Misfit as error:
-                raise Misfit(f"weight factor: {error}", f"decoder_mapping.{name}") from None
         for base in self.base_decoders:
             if base not in {entry[0] for entry in self.decoder_mapping.values()}:
                 raise Misfit("is not used by decoder_mapping. Remove it or use it.", f"base_decoders.{base}")
@@ -280,7 +222,7 @@ class MixtureModel(DecoderRecord):
             "base_decoders": {c.name: decoder_record(c.decoder) for c in decoder.components},
         }
         if decoder.weight_range != Mixture(decoder.components).weight_range:
-            fields["value_range_mapping"] = {"weight": _range_record(decoder.weight_range)}
+            fields["value_range_mapping"] = {"weight": range_record(decoder.weight_range)}
         return cls(**fields)
 
 
@@ -334,7 +276,7 @@ def read_decoder(settings: DecoderSettings, where: str) -> DecoderRecord:
     if isinstance(config.get("value_range_mapping"), Mapping):
         place = f"{where}.config.value_range_mapping"
         config["value_range_mapping"] = {
-            k: _read_range(entry, f"{place}.{k}") for k, entry in config["value_range_mapping"].items()
+            k: read_range(entry, f"{place}.{k}") for k, entry in config["value_range_mapping"].items()
         }
     if not issubclass(record, MixtureModel):
         if settings.base_decoders:
@@ -343,14 +285,6 @@ def read_decoder(settings: DecoderSettings, where: str) -> DecoderRecord:
         return record.read(config, where)
     bases = {k: read_decoder(base, f"{where}.base_decoders.{k}") for k, base in settings.base_decoders.items()}
     return record.read(config, where, base_decoders=bases)
-
-
-def _read_range(entry: Any, where: str) -> ValueRangeRecord:
-    if not isinstance(entry, Mapping) or "value_range_class" not in entry:
-        raise ConfigError(f"{where}: expected value_range_class and config, got {shown(entry)}.")
-    only_keys(entry, ("value_range_class", "config"), where)
-    record = named(entry["value_range_class"], VALUE_RANGES, f"{where}.value_range_class")
-    return record.read(entry.get("config") or {}, where)
 
 
 def build_decoder(settings: DecoderSettings, where: str = "decoder_settings") -> Decoder | Mixture:

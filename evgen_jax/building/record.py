@@ -53,6 +53,8 @@ class ZooRecord(Record):
 
     beside: ClassVar[tuple[str, ...]] = ()
     """Fields that stand beside `config` in a file, not inside."""
+    inside: ClassVar[str] = "config"
+    """The section of a file in which all other fields stand."""
 
     def __init__(self, /, **values: Any):
         try:
@@ -79,9 +81,9 @@ class ZooRecord(Record):
         """
         if not isinstance(config, Mapping):
             known = ", ".join(cls.config_keys())
-            raise ConfigError(f"{where}.config: expected a mapping with the keys {known}; got {shown(config)}.")
+            raise ConfigError(f"{where}.{cls.inside}: expected a mapping with the keys {known}; got {shown(config)}.")
         if cls.model_config.get("extra") != "allow":
-            only_keys(config, cls.config_keys(), f"{where}.config")
+            only_keys(config, cls.config_keys(), f"{where}.{cls.inside}")
         try:
             return cls(**{**config, **beside})
         except Refusal as error:
@@ -90,7 +92,7 @@ class ZooRecord(Record):
     @classmethod
     def _place(cls, key: str) -> str:
         """The path of a field's key from the section on."""
-        return joined("config", key) if key.replace("[", ".").split(".")[0] in cls.config_keys() else key
+        return joined(cls.inside, key) if key.replace("[", ".").split(".")[0] in cls.config_keys() else key
 
     @model_validator(mode="before")
     @classmethod
