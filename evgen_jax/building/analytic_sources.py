@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from evgen_jax.building.record import described, needed
 from evgen_jax.building.sources import DTYPES, SourceRecord, precision_of
 from evgen_jax.config.kinds import Misfit, Names, Positive, Precision, Read, Switch
+from evgen_jax.config.record import described, needed
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.errors import suggestion
 from evgen_jax.hypothesis.trafo import Trafo

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from evgen_jax.building.analytic_sources import AnalyticSphereTrackModel
 from evgen_jax.building.learned import DefaultCascadeModel, EnteringSphereInfTrack
-from evgen_jax.building.record import described, needed
 from evgen_jax.building.sources import (
     DTYPES,
     Bases,
@@ -19,6 +18,7 @@ from evgen_jax.building.sources import (
     read_source,
 )
 from evgen_jax.config.kinds import Count, Misfit, Positive, Precision, Read
+from evgen_jax.config.record import described, needed
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, shown

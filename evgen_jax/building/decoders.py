@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from evgen_jax.building.record import ZooRecord, described, named, needed, register
+from evgen_jax.building.record import ZooRecord, named, register
 from evgen_jax.building.value_ranges import Ranges, range_record, read_range
 from evgen_jax.config.kinds import Misfit, Number, Precision, Read, Real, Whole
+from evgen_jax.config.record import described, needed
 from evgen_jax.config.records import DecoderSettings
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Family, Mixture, rational_quadratic_spline
 from evgen_jax.decoders.spline import DEFAULT_BINS

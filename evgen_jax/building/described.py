@@ -3,8 +3,9 @@
 from typing import Any
 
 from evgen_jax.building.losses import loss_records
-from evgen_jax.building.record import OWN, short_name
+from evgen_jax.building.record import OWN
 from evgen_jax.building.zoo import record_of
+from evgen_jax.config.record import short
 from evgen_jax.errors import ConfigError, ModelDirectoryError
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource, with_chunk
@@ -47,7 +48,7 @@ def own_classes(settings: Any) -> dict[str, str]:
     if not isinstance(settings, dict):
         return {}
     found = {name: file for part in settings.values() for name, file in own_classes(part).items()}
-    named = {short_name(settings[key]) for key in CLASS_KEYS if isinstance(settings.get(key), str)}
+    named = {short(settings[key]) for key in CLASS_KEYS if isinstance(settings.get(key), str)}
     return found | {name: OWN[name] for name in named if name in OWN}
 
 

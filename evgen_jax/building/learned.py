@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Self
 from evgen_jax.building.analytic_sources import AnalyticCascadeModel, AnalyticNoiseModel, AnalyticSphereTrackModel
 from evgen_jax.building.decoders import decoder_record
 from evgen_jax.building.network import NetworkRecord, network_fields
-from evgen_jax.building.record import described, needed, short_name
 from evgen_jax.building.sources import (
     DTYPES,
     DecoderField,
@@ -31,6 +30,7 @@ from evgen_jax.config.kinds import (
     Switch,
     Whole,
 )
+from evgen_jax.config.record import described, needed, short
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.trafo import Trafo
@@ -243,7 +243,7 @@ class EnteringSphereInfTrack(LearnedRecord):
         own, used = self.charge_distribution_type, type(self.decoder_charge_settings).__name__
         if own and not used.lower().startswith((str(own).replace("_", "").lower(), "mixture")):
             raise Misfit(
-                f"got '{own}', but decoder_charge_settings has {short_name(used)}, which counts. Write the same, or leave it "
+                f"got '{own}', but decoder_charge_settings has {short(used)}, which counts. Write the same, or leave it "
                 "out.",
                 "charge_distribution_type",
             )

@@ -6,8 +6,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import create_model
 
-from evgen_jax.building.record import ZooRecord, described, named, register
+from evgen_jax.building.record import ZooRecord, named, register
 from evgen_jax.config.kinds import Flag, ListOf, Misfit, Number, OneOf, Read, Real
+from evgen_jax.config.record import described
 from evgen_jax.config.records import LossSettings
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.priors import GaussianPrior, Prior, UniformPrior, snowstorm_priors

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from evgen_jax.building.record import ZooRecord, described, needed
+from evgen_jax.building.record import ZooRecord
 from evgen_jax.config.kinds import Flag, Kind, Misfit, OneOf, Read, Real
+from evgen_jax.config.record import described, needed
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.sources.learned.network import ACTIVATIONS, NetworkShape, check_activation
 

@@ -5,29 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from evgen_jax.config.kinds import Flag, Kind, Misfit, joined
-from evgen_jax.config.records import Record
+from evgen_jax.config.record import Record, short
 from evgen_jax.errors import ConfigError, shown, suggestion
 
 T = TypeVar("T")
-
-
-def described(default: Any, text: str, unit: str = "") -> Any:
-    """A field with a default.
-
-    Args:
-      default: its value where nothing is given.
-      text: what it means.
-      unit: of its numbers; '': none.
-    """
-    return Field(default, description=text, json_schema_extra={"unit": unit} if unit else None)
-
-
-def needed(text: str, unit: str = "") -> Any:
-    """A field without a default; see `described`."""
-    return Field(description=text, json_schema_extra={"unit": unit} if unit else None)
 
 
 class Refusal(ConfigError):
@@ -175,11 +159,6 @@ def only_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> No
             raise ConfigError(f"{where}.{key}: unknown key. Known here: {', '.join(known)}." + suggestion(key, known))
 
 
-def short_name(class_name: str) -> str:
-    """Last part of a dotted class path: existing files name 'egenerator.model....DefaultCascadeModel'."""
-    return class_name.rsplit(".", 1)[-1]
-
-
 def named(class_name: Any, known: Mapping[str, T], where: str) -> T:
     """What stands under the name of a class, dotted or not.
 
@@ -195,7 +174,7 @@ def named(class_name: Any, known: Mapping[str, T], where: str) -> T:
         raise ConfigError(f"{where}: is missing and has no default.")
     if not isinstance(class_name, str):
         raise ConfigError(f"{where}: expected the name of a class, got {shown(class_name)}.")
-    name = short_name(class_name)
+    name = short(class_name)
     if name not in known:
         raise ConfigError(f"{where}: '{class_name}' is unknown; known: {', '.join(known)}." + suggestion(name, known))
     return known[name]

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Self
 import jax.numpy as jnp
 
 from evgen_jax.building.decoders import DecoderRecord, read_decoder
-from evgen_jax.building.record import ZooRecord, described, named, needed
+from evgen_jax.building.record import ZooRecord, named
 from evgen_jax.config.kinds import Misfit, Read
+from evgen_jax.config.record import described, needed
 from evgen_jax.config.records import DecoderSettings, ModelSettings, TrafoSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.decoders import Decoder, Mixture

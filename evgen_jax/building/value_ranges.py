@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from evgen_jax.building.record import ZooRecord, described, named, only_keys
+from evgen_jax.building.record import ZooRecord, named, only_keys
 from evgen_jax.config.kinds import Misfit, Number, Read
+from evgen_jax.config.record import described
 from evgen_jax.decoders import ValueRange
 from evgen_jax.errors import ConfigError, shown
 

@@ -16,8 +16,9 @@ from evgen_jax.building.composite import (
     StartingVariableMultiCascadeModel,
 )
 from evgen_jax.building.learned import DefaultCascadeModel, DefaultNoiseModel, EnteringSphereInfTrack
-from evgen_jax.building.record import described, register
+from evgen_jax.building.record import register
 from evgen_jax.building.sources import SOURCES, SourceRecord
+from evgen_jax.config.record import described
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source

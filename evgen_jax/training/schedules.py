@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from evgen_jax.building.record import ZooRecord, described, named, needed
+from evgen_jax.building.record import ZooRecord, named
 from evgen_jax.config.kinds import Kind, Misfit
+from evgen_jax.config.record import described, needed
 from evgen_jax.config.records import ClassSettings
 from evgen_jax.errors import ConfigError, shown, suggestion
 from evgen_jax.training.schedule_values import MOST_STEPS, Amount, Increasing, Switch
