@@ -13,6 +13,7 @@ from evgen_jax.cli.compile_cache import use_compile_cache
 from evgen_jax.cli.fit_settings import check_model, data_and_fit
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir, reco_config_file
+from evgen_jax.cli.schema import schema
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.interruption import Interruption
 from evgen_jax.version import __version__
@@ -58,6 +59,9 @@ def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tup
     set_verbosity(context.meta.get(KEY, NORMAL))
     use_compile_cache(cache_dir, cache)
     _run_sources(sources)
+
+
+cli.add_command(schema)
 
 
 def _run_sources(paths: tuple[str, ...]) -> None:
