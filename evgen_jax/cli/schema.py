@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from evgen_jax.cli.commands import Command
+from evgen_jax.cli.reference_options import log_level, num_threads
 
-@click.command()
+
+@click.command(cls=Command)
 @click.option(
     "--format",
     "kind",
@@ -14,6 +17,8 @@ import click
     help="JSON schema, or a page of all keys.",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write (default: the terminal).")
+@log_level
+@num_threads
 def schema(kind: str, output: str | None) -> None:
     """Print the JSON schema of configurations, for editors, or a reference of all keys.
 
