@@ -9,9 +9,6 @@ SPEED_OF_LIGHT_IN_ICE = 0.22103046286329384
 PHASE_INDEX = 1.3195
 """Phase refractive index of ice; the cosine of the Cherenkov angle is its inverse."""
 
-RADIATION_LENGTH = 0.358 / 0.9216
-"""Of ice in m (35.8 g/cm^2 at 0.9216 g/cm^3)."""
-
 TIME_UNIT = 1000.0
 """Unit of time decoders, ns."""
 
