@@ -120,8 +120,8 @@ def approximate(
     All cascades are evaluated exactly at the DOMs that need it; elsewhere groups of cascades are evaluated as one, and
     corrected, DOM by DOM and pulse by pulse, by the ratio to the exact light at `hypothesis`. Near DOMs are chosen such
     that the sum of the |errors| of the remaining ones stays below half of `accuracy` at two hypotheses drawn around
-    `hypothesis`; at a third one the whole is checked. Groups, DOMs and factors stay fixed until the next call, so that the
-    likelihood is smooth in between; at a new call near the old one it changes by less than `accuracy`.
+    `hypothesis`; at a third one the whole is checked. Groups, DOMs and factors stay fixed until the next call, so that
+    the likelihood is smooth in between; at a new call near the old one it changes by less than `accuracy`.
 
     Args:
       model: of many cascades; other sources are left exact.

@@ -1,8 +1,8 @@
 """Gamma distribution smeared by a smooth response: the sum of a gamma variate and three uniforms in [0, width].
 
-The response is the quadratic B-spline, close to a Gaussian of spread width / 2 but with an end, so that light never comes
-before its earliest time. Its convolution with the gamma density has a continuous derivative even for shapes below 1,
-where the gamma density itself is infinite at 0. Made for widths up to half of 1 / rate.
+The response is the quadratic B-spline, close to a Gaussian of spread width / 2 but with an end, so that light never
+comes before its earliest time. Its convolution with the gamma density has a continuous derivative even for shapes
+below 1, where the gamma density itself is infinite at 0. Made for widths up to half of 1 / rate.
 """
 
 import math

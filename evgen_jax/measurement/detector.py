@@ -26,7 +26,7 @@ EMBEDDED_FINGERPRINT = "f57f89a84b1ecc90a1f0f4fcb4ddd611d8eccbe09641dd66af015be5
 ICETOP = LabelRange(1, 86, 61, 66)
 """Labels of IceCube's surface modules, whose pulses may stand in one table with pulses of the in-ice array."""
 SMALL_TABLE = 1 << 22
-"""Range of labels up to which they are looked up in a table of all numbers; wider ranges are searched in sorted lists."""
+"""Range of labels up to which they are looked up in a table of all numbers; wider ranges are searched for in lists."""
 
 
 class Detector(struct.PyTreeNode):

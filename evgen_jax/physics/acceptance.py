@@ -30,8 +30,12 @@ TABLE = ((-1.0, 1.0, 30), (-0.5, 0.5, 20), (-0.15, 0.05, 20))
 
 @lru_cache(maxsize=1)
 def _splines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Splines in truncated powers: jumps of the cubic coefficient at the inner knots [3, 5], the polynomial [3, 4] of the
-    first piece, highest power first (both for mean, p0, p1), and integrals over [-1, 1] [3]."""
+    """Computes the splines M, U, V in truncated powers.
+
+    Returns:
+      Jumps of the cubic coefficient at the inner knots [3, 5], the polynomial [3, 4] of the first piece, highest power
+      first, and integrals over [-1, 1] [3].
+    """
     splines = [CubicSpline(KNOTS, values, bc_type="clamped") for values in (MEAN, FIRST, SECOND)]
     coefficients = np.stack([s.c for s in splines])
     return np.diff(coefficients[:, 0], axis=1), coefficients[:, :, 0], np.array([s.integrate(-1, 1) for s in splines])
