@@ -38,6 +38,14 @@ class ValueRange:
             )
 
     def __call__(self, x: Array) -> Array:
+        """Maps a network output to a parameter within its range.
+
+        Args:
+          x: network output, shape (...).
+
+        Returns:
+          Parameter, shape (...).
+        """
         a = self.scale * x + self.offset
         if self.kind == "elu":
             return elu(a) + (1 + self.min_value)

@@ -47,7 +47,7 @@ class LossParts(struct.PyTreeNode):
 
 
 def floored(light: LightYield) -> LightYield:
-    """Returns the light with the floor of the expected charge (1e-7 PE per DOM), added once after the sum over sources."""
+    """Returns the light with the floor of the expected charge (1e-7 PE per DOM), added once to the sum of sources."""
     return light.replace(
         charge=light.charge + constants.CHARGE_FLOOR, charge_full=light.charge_full + constants.CHARGE_FLOOR
     )
@@ -90,7 +90,7 @@ def _pulse_time(light: LightYield, event: Event) -> Array:
 
 
 def unbinned_extended_pulse_llh(light: LightYield, event: Event, *, add_normalization_term: bool = True) -> LossParts:
-    """Returns the extended likelihood sum_d [q_d - n_d log q_d + log n_d!] - sum_j c_j log p_j by pulse [P] and DOM [D].
+    """Returns the extended likelihood sum_d [q_d - n_d log q_d + log n_d!] - sum_j c_j log p_j by pulse [P], DOM [D].
 
     q: expected charge, n: measured charge of DOM d; c: charge, p: time density of pulse j. log n_d! is left out if
     `add_normalization_term` is False.

@@ -161,7 +161,7 @@ def _nodes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kent_moments(kappa: float, beta: float) -> tuple[float, float, float]:
-    """ln of the norm and its derivatives by kappa and beta.
+    """Computes ln of the norm and its derivatives by kappa and beta.
 
     Integrated over the azimuth: 2 pi int exp(kappa (u - 1)) I0(beta (1 - u^2)) du over u = cos psi.
     """
