@@ -1,0 +1,1 @@
+"""Files of events: reading, checks, batches for training, and writing."""

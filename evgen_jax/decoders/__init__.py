@@ -20,6 +20,6 @@ FAMILIES: dict[str, Family] = {
     "PoissonDecoder": POISSON,
     "NegativeBinomialDecoder": NEGATIVE_BINOMIAL,
 }
-"""Decoder class name in configurations -> family."""
+"""Decoder class name in configurations -> family of distributions."""
 
 __all__ = ["FAMILIES", "Component", "Decoder", "Family", "Mixture", "ValueRange", "rational_quadratic_spline"]
