@@ -113,7 +113,8 @@ KEYS: dict[type[r.Record], dict[str, Key]] = {
     },
     r.LossArguments: {"normalize_by_total_charge": ACTS},
     r.TrainingSettings: {
-        "optimizer_name": ACTS, "optimizer_settings": ACTS, "num_training_iterations": ACTS, "validation_frequency": ACTS,
+        "optimizer_name": ACTS, "optimizer_settings": ACTS, "num_training_iterations": ACTS, "log_every": ACTS, "metric_writers": ACTS,
+        "validation_frequency": ACTS,
         "evaluation_frequency": ACTS, "save_frequency": ACTS, "clip_gradients_value": ACTS, "remove_nan_gradients": ACTS,
         "l1_regularization": ACTS, "l2_regularization": ACTS, "additional_loss_module_kwargs": ACTS, "num_devices": ACTS,
         "events_per_step": ACTS, "random_seed": ACTS, "frozen_parts": ACTS, "validation_events": ACTS,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from evgen_jax.config.scipy_settings import checked_scipy_settings
+from evgen_jax.errors import suggestion
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Precision = Literal["float32", "float64"]
@@ -70,12 +71,25 @@ class LossArguments(Record):
     normalize_by_total_charge: StrictBool = False
 
 
+METRIC_WRITERS = ("json_lines", "tensorboard", "wandb", "mlflow")
+
+
+def _known_writers(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in METRIC_WRITERS:
+            raise ValueError(
+                f": got '{name}'; here it can only be {' or '.join(METRIC_WRITERS)}.{suggestion(name, METRIC_WRITERS)}"
+            )
+    return names
+
+
 class TrainingSettings(Record):
     """How long and with what is trained.
 
     Every `validation_frequency` steps the loss of the same validation events is taken: all of them, or a fixed random part of
     `validation_events`. An event costs there about a third of what it costs in a training step. `evaluation_frequency`
-    counts only with an evaluation module.
+    counts only with an evaluation module. The numbers of training steps stay on the device and are fetched every `log_every`
+    steps, which are written then, one line per step; 1 waits for every step. `metric_writers` says where they are written.
     """
 
     optimizer_name: StrictStr = "Adam"
@@ -85,6 +99,8 @@ class TrainingSettings(Record):
     validation_events: Count = 1000
     evaluation_frequency: Count = 100
     save_frequency: Count = 500
+    log_every: Count = 50
+    metric_writers: Annotated[Strings, AfterValidator(_known_writers)] = ("json_lines", "tensorboard")
     clip_gradients_value: Annotated[float, Field(gt=0)] | None = None
     remove_nan_gradients: StrictBool = False
     l1_regularization: Number = 0.0

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +32,14 @@ INSPECTED_FILES = 3
 class Batch:
     """Events with a leading axis B and their labels [B, H] (float32).
 
-    `names` [B] says where each event comes from, for messages; empty where nobody asked.
+    `names` [B] says where each event comes from, for messages; empty where nobody asked. `placed` holds events and labels on
+    the device, if they have been sent there.
     """
 
     events: Event
     labels: np.ndarray
     names: tuple[str, ...] = ()
+    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
