@@ -57,9 +57,9 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
 def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     """Wilks' level of the true direction, everything else fitted: what a map would give there, without its pixels."""
     free = make_fitter(model)(events, truth)
-    held = make_fitter(model, {n: False for n in model.parameter_names if n.endswith(("zenith", "azimuth"))})(
-        events, truth
-    )
+    held = make_fitter(
+        model, eg.FitSettings(free={n: False for n in model.parameter_names if n.endswith(("zenith", "azimuth"))})
+    )(events, truth)
     delta = np.array([2 * (f.log_likelihood - h.log_likelihood) for f, h in zip(free, held, strict=True)])
     level = stats.chi2.cdf(np.maximum(delta, 0), 2)
     print(f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
@@ -92,8 +92,8 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], ow
                 for n, m, s in zip(("x", "y", "z", "time"), (*middle, 1e4), (30.0, 30.0, 30.0, 50.0), strict=True)}  # fmt: skip
     settings |= {f"{prefix}zenith": {"distribution": "isotropic"},
                  f"{prefix}energy": {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0}}  # fmt: skip
-    sample = make_posterior_sampler(model, make_prior(model.parameter_names, settings), num_samples=500,
-                                    bounds=prior_limits(settings))  # fmt: skip
+    sample = make_posterior_sampler(model, make_prior(model.parameter_names, settings), eg.FitSettings(bounds=prior_limits(settings)),
+                                    num_samples=500)  # fmt: skip
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
     events, truth, rows = events[own], truth[own], []

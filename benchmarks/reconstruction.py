@@ -110,7 +110,7 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     # The same pixels one by one with SciPy, each from the best fit.
     held = {n: False for n in model.parameter_names if n.endswith(("zenith", "azimuth"))}
     scipy_fit = make_fitter(
-        model, held, method="BFGS", covariance=False, optimizer_settings={"options": {"gtol": 1e-2}}
+        model, eg.FitSettings(free=held, method="BFGS", optimizer_settings={"options": {"gtol": 1e-2}})
     )
     chosen = np.random.default_rng(0).choice(len(found.order), 12, replace=False)
     starts = np.tile(best.hypothesis, (13, 1))

@@ -16,6 +16,7 @@ from evgen_jax.model.model import Ensemble, Model
 from evgen_jax.model.sampler import make_sampler
 from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.sources.linen_source import LinenSource
 from evgen_jax.version import __version__
 
@@ -26,6 +27,7 @@ __all__ = [
     "Ensemble",
     "Event",
     "FitResult",
+    "FitSettings",
     "LightYield",
     "LinenSource",
     "Model",

@@ -29,6 +29,20 @@ from evgen_jax.simulation.simulate import simulate
 CONFIG = Path(__file__).parent / "small.yaml"
 
 
+MOST_MAPPINGS = 30_000
+"""Memory mappings of one process, of which Linux allows 65 530: every compiled program takes some, and where there are no more
+the next program ends the process."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs() -> Iterator[None]:
+    """Compiled programs of earlier test files are dropped where they are too many."""
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_text().count("\n") > MOST_MAPPINGS:
+        jax.clear_caches()
+
+
 @contextmanager
 def programs_built() -> Iterator[list[str]]:
     """Lists the programs that JAX lowers, for a compiler or a cache on disk: one entry each."""

@@ -11,6 +11,7 @@ from evgen_jax.config.records import DecoderSettings, LabelSettings, ModelSettin
 from evgen_jax.config.scipy_settings import checked_scipy_settings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, EvgenError
+from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.sources.composite.independent import independent_multi_source
 
 
@@ -110,7 +111,7 @@ def test_settings_of_scipy_in_python_are_checked_as_well(exported_model):
     from evgen_jax.reconstruction.fit.fit import make_fitter
 
     with pytest.raises(EvgenError, match=r"optimizer_settings\.options\.gtoll: BFGS does not have it"):
-        make_fitter(exported_model, method="BFGS", optimizer_settings={"options": {"gtoll": 1}})
+        make_fitter(exported_model, FitSettings(method="BFGS", optimizer_settings={"options": {"gtoll": 1}}))
 
 
 @pytest.fixture

@@ -269,9 +269,9 @@ def test_fits_tell_settings_that_cannot_be(model):
         ({"free": {"cascade_x": "no"}}, "minimize_parameter_dict.cascade_x: expected True or False, got 'no'"),
     ):
         with pytest.raises(ReconstructionError, match=message):
-            make_fitter(model, **settings)
+            make_fitter(model, eg.FitSettings(**settings))
     for name in ("cascade_energy", "cascade_x"):
-        make_coordinates(model, bounds={name: (0.0, np.inf) if name == "cascade_energy" else (-np.inf, np.inf)})
+        make_coordinates(model, eg.FitSettings(bounds={name: (0.0 if name == "cascade_energy" else -np.inf, np.inf)}))
     for seeds in (np.zeros((1, 0, 7)), np.zeros((1, 0, 6))):
         with pytest.raises(ReconstructionError, match="expected seeds"):
             eg.reconstruct(model, [EVENT], seeds)
@@ -279,8 +279,10 @@ def test_fits_tell_settings_that_cannot_be(model):
 
 def test_settings_of_batched_fits_act(model):
     event = eg.Event.from_pulses([1.0, 2.0], [9e3, 9.1e3], [1, 1], [1, 2], detector=model.detector, readout=(0.0, 2e4))
-    (fit,) = eg.reconstruct(model, [event], H[None], covariance=False, optimizer_settings={"max_iterations": 1})
-    (same,) = make_fitter(model, max_iterations=1)([event], H[None])
+    (fit,) = eg.reconstruct(
+        model, [event], H[None], eg.FitSettings(optimizer_settings={"max_iterations": 1}), covariance=False
+    )
+    (same,) = make_fitter(model, eg.FitSettings(max_iterations=1))([event], H[None])
     assert fit.diagnostics.evaluations == same.diagnostics.evaluations
 
 

@@ -24,7 +24,7 @@ from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.simulation.simulate import EventSampler
 
 BEST = np.array([1.5, 1.0, 0.9, 2.0])
-FREE = {"Absorption": False}
+FREE = eg.FitSettings(free={"Absorption": False})
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,11 @@ def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event)
     (alone,), (both,) = (make_fitter(m, FREE)([event], BEST[None]) for m in (lamp, ensemble))
     assert both.log_likelihood == pytest.approx(1.5 * alone.log_likelihood, rel=1e-6)
     np.testing.assert_allclose(both.hypothesis, alone.hypothesis, atol=1e-2)
-    scan = scan_profile(ensemble, event, both.hypothesis, {"brightness": [both.hypothesis[0], 2.0]}, free=FREE)
+    scan = scan_profile(ensemble, event, both.hypothesis, {"brightness": [both.hypothesis[0], 2.0]}, settings=FREE)
     assert scan.log_likelihood[0] == pytest.approx(both.log_likelihood, abs=0.02)
     assert scan.log_likelihood[1] < scan.log_likelihood[0] - 0.5
     pytest.importorskip("astropy_healpix")
-    found = make_sky_map(ensemble, free=FREE, first_order=1, last_order=1)(event, both.hypothesis)
+    found = make_sky_map(ensemble, settings=FREE, first_order=1, last_order=1)(event, both.hypothesis)
     assert found.at(*both.hypothesis[2:]) == np.argmax(found.log_likelihood)
     prior = make_prior(lamp.parameter_names, {})
     space, place = SamplingSpace(make_coordinates(lamp, FREE)), jnp.array([0.7, 0.0, 0.0, 0.0])

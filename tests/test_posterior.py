@@ -14,6 +14,7 @@ from evgen_jax.measurement.event import build_event
 from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.physics.sphere import fit_von_mises_fisher, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
+from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler, posterior_density
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits, prior_of_loss
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
@@ -81,7 +82,7 @@ def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
     settings = {n: PRIORS[n] for n in ("cascade_zenith", "cascade_energy")}
     prior = make_prior(model.parameter_names, settings)
     for bounds in (None, prior_limits(settings)):
-        space = SamplingSpace(make_coordinates(model, free, default_free=False, bounds=bounds))
+        space = SamplingSpace(make_coordinates(model, FitSettings(free=free, default_free=False, bounds=bounds)))
         density = jax.vmap(LogPosterior(lambda m, h, e: jnp.zeros(()), prior, space), (None, 0, None, None))
         assert space.size == 4
         scale, rng = model.trafo.scale()[3], np.random.default_rng(4)
@@ -100,7 +101,11 @@ def test_a_posterior_may_cover_the_whole_sphere(model):
     prior = make_prior(model.parameter_names, {"cascade_zenith": {"distribution": "isotropic"}})
     free = {n: n.endswith(("zenith", "azimuth")) for n in model.parameter_names}
     sampler = make_posterior_sampler(
-        model, prior, num_samples=1000, free=free, log_likelihood=lambda v, h, e: 0.1 * jnp.sin(h[3]) * jnp.cos(h[4])
+        model,
+        prior,
+        FitSettings(free=free),
+        num_samples=1000,
+        log_likelihood=lambda v, h, e: 0.1 * jnp.sin(h[3]) * jnp.cos(h[4]),
     )
     posterior = sampler(empty_event(108), MEAN, jax.random.key(5))
     assert posterior.r_hat.shape == (3,) and np.all(posterior.r_hat < 1.05) and posterior.divergences == 0
@@ -114,9 +119,8 @@ def test_a_posterior_may_cover_the_whole_sphere(model):
 def test_samples_have_the_moments_of_the_posterior(model, method):
     """Rejected proposals repeat their state; without that the widths come out wrong. Bounds leave no edge to run into."""
     sampler = make_posterior_sampler(
-        model, make_prior(model.parameter_names, ENDING_NEARBY), method=method, num_warmup=200,
+        model, make_prior(model.parameter_names, ENDING_NEARBY), FitSettings(bounds=prior_limits(ENDING_NEARBY)), method=method, num_warmup=200,
         num_samples=600 if method == "nuts" else 400, log_likelihood=around_a_direction,
-        bounds=prior_limits(ENDING_NEARBY),
     )  # fmt: skip
     posterior = sampler(empty_event(108), MEAN, jax.random.key(1))
     assert np.all(posterior.r_hat < 1.05) and np.all(posterior.effective_samples > 100)
@@ -162,7 +166,7 @@ def test_a_prior_counts_once(loaded_detector, caplog):
                         usable=np.asarray(loaded_detector.usable))  # fmt: skip
     stated = {"Absorption": {"distribution": "normal", "mean": 1.0, "sigma": 0.2},
               "brightness": {"distribution": "normal", "mean": 1.0, "sigma": 5.0}}  # fmt: skip
-    space = SamplingSpace(make_coordinates(lamp, {"zenith": False, "azimuth": False}))
+    space = SamplingSpace(make_coordinates(lamp, FitSettings(free={"zenith": False, "azimuth": False})))
     density = posterior_density(lamp, make_prior(lamp.parameter_names, stated), space)
     assert "the loss has priors of Absorption, which the posterior does not" in caplog.text
     charge, usable = np.asarray(event.charge), np.asarray(event.usable)

@@ -53,7 +53,7 @@ def learned(experiment, tmp_path_factory, detector):
 
 
 def test_coordinates_go_there_and_back(model):
-    coordinates = make_coordinates(model, bounds={"cascade_x": (-100.0, 100.0)})
+    coordinates = make_coordinates(model, eg.FitSettings(bounds={"cascade_x": (-100.0, 100.0)}))
     with jax.enable_x64(True):
         for anchor in [
             *TRUTH,
@@ -79,7 +79,9 @@ def test_coordinates_go_there_and_back(model):
                 assert angle == pytest.approx(0.3 * model.trafo.scale()[3], rel=1e-3)
         far = coordinates.hypothesis(jnp.full(7, -50.0), jnp.asarray(TRUTH[0]))
         assert far[0] >= -100 and far[5] >= 0  # bounds and the sign of an energy hold everywhere
-        some = make_coordinates(model, {"cascade_x": True, "cascade_zenith": True}, default_free=False)
+        some = make_coordinates(
+            model, eg.FitSettings(free={"cascade_x": True, "cascade_zenith": True}, default_free=False)
+        )
         assert some.size == 2 and some.directions == ()
         kept = np.asarray(some.hypothesis(jnp.array([1.0, 1.0]), jnp.asarray(TRUTH[1])))
         np.testing.assert_array_equal(kept[[1, 2, 4, 5, 6]], TRUTH[1, [1, 2, 4, 5, 6]])
@@ -96,7 +98,7 @@ def test_wrong_names_and_bounds_are_refused(model):
         ({"method": "Newton"}, "expected one of batched, BFGS, L-BFGS-B"),
     ):
         with pytest.raises(ReconstructionError, match=message):
-            make_fitter(model, **arguments)
+            make_fitter(model, eg.FitSettings(**arguments))
     with pytest.raises(ReconstructionError, match=r"expected seeds of shape \(1, 7\)"):
         make_fitter(model)([empty_event(108)], np.zeros((2, 7)))
     with pytest.raises(ReconstructionError, match="Did you mean 'cascade_x'"):
@@ -235,14 +237,18 @@ def test_a_gaussian_likelihood_gives_back_its_mean_and_covariance(model):
 
     seeds = mean + np.array([[5.0, 5, 5, 0.1, 0.1, 300, 20]])
     event = empty_event(108)
-    (fit,) = make_fitter(model, log_likelihood=gaussian, covariance=True, gradient_tolerance=1e-6)([event], seeds)
+    (fit,) = make_fitter(model, eg.FitSettings(gradient_tolerance=1e-6), log_likelihood=gaussian, covariance=True)(
+        [event], seeds
+    )
     assert fit.diagnostics.converged
     np.testing.assert_allclose(fit.hypothesis, mean, rtol=1e-5)
     expected = covariance.copy()
     np.testing.assert_allclose(fit.covariance.physical, expected, rtol=2e-4, atol=1e-6)
     angular = np.sqrt((width[3] ** 2 + np.sin(1.0) ** 2 * width[4] ** 2) / 2)
     assert fit.covariance.angular == pytest.approx(angular, rel=1e-4)
-    fixed = make_fitter(model, {"cascade_time": False}, log_likelihood=gaussian, covariance=True)([event], mean[None])
+    fixed = make_fitter(model, eg.FitSettings(free={"cascade_time": False}), log_likelihood=gaussian, covariance=True)(
+        [event], mean[None]
+    )
     assert fixed[0].covariance.physical[0, 0] == pytest.approx(4.0 * (1 - 0.8**2), rel=1e-4)
     assert fixed[0].hypothesis[6] == mean[6] and list(fixed[0].covariance.free) == [0, 1, 2, 3, 4, 5]
 
@@ -253,7 +259,11 @@ def test_batched_and_scipy_find_the_same(learned, events):
     seeds = minima + np.array([5.0, -5, 5, 0.1, 0.1, 200, 10])
     batched = eg.reconstruct(learned, events, seeds)
     single = eg.reconstruct(
-        learned, events, seeds, method="BFGS", covariance=False, optimizer_settings={"options": {"gtol": 1e-2}}
+        learned,
+        events,
+        seeds,
+        eg.FitSettings(method="BFGS", optimizer_settings={"options": {"gtol": 1e-2}}),
+        covariance=False,
     )
     alone = eg.reconstruct(learned, events[1:2], seeds[1:2])
     for b, s in zip(batched, single, strict=True):
@@ -372,7 +382,9 @@ def test_first_pulse_likelihoods_have_uncertainties(learned, events):
     names = ("unbinned_pulse_time_mpe_llh", "dom_charge_pdf")
     loss = build_loss(tuple(LossSettings(config={"loss_function_name": name}) for name in names))
     model = replace(learned, loss=loss)
-    fit = make_fitter(model, {"cascade_x": True, "cascade_energy": True}, default_free=False, covariance=True)
+    fit = make_fitter(
+        model, eg.FitSettings(free={"cascade_x": True, "cascade_energy": True}, default_free=False), covariance=True
+    )
     (result,) = fit(events[:1], TRUTH[:1])
     assert not result.failed
     covariance = result.covariance.hessian

@@ -15,6 +15,7 @@ from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import LabelRange, load_detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.measured import Measured, with_merged_windows, without_pulses_in_windows
+from evgen_jax.measurement.ragged import Rows
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import without_unusable_pulses
 
 LABELS = ("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t")
@@ -102,14 +103,15 @@ def test_windows_against_a_loop_over_all(seed):
     ]
     start = np.round(rng.uniform(0, 100, 25))
     window = np.stack([start, start + rng.choice([0, 3, 20], 25)], axis=1)
-    nothing = np.zeros(0, np.int64)
     which = [rng.integers(0, 3, 25), rng.integers(0, doms, 25)]
-    merged = with_merged_windows(Measured(3, *pulses, nothing, nothing, *which, window), doms)
+    rows = Rows(*pulses[:2], {"charge": pulses[2], "time": pulses[3]})
+    measured = Measured(3, rows, windows=Rows(*which, {"start": window[:, 0], "stop": window[:, 1]}))
+    merged = with_merged_windows(measured, doms)
     kept, dropped = without_pulses_in_windows(merged, doms)
     inside = np.zeros(count, bool)
     for event, dom, (a, b) in zip(*which, window, strict=True):
         inside |= (pulses[0] == event) & (pulses[1] == dom) & (pulses[3] >= a) & (pulses[3] <= b)
-    np.testing.assert_array_equal(kept.time, pulses[3][~inside])
+    np.testing.assert_array_equal(kept.pulses["time"], pulses[3][~inside])
     assert dropped == inside.sum() > 0
     # Merged windows cover the same times and nothing twice.
     grid = np.arange(0, 130, 0.5)
@@ -120,7 +122,11 @@ def test_windows_against_a_loop_over_all(seed):
                 own = windows[(events == e) & (modules == d)]
                 return np.sum([(grid >= a) & (grid <= b) for a, b in own], axis=0) if len(own) else np.zeros(len(grid))
 
-            once = covered(merged.window_event, merged.window_dom, merged.window)
+            once = covered(
+                merged.windows.event,
+                merged.windows.dom,
+                np.stack([merged.windows["start"], merged.windows["stop"]], axis=1),
+            )
             np.testing.assert_array_equal(once, covered(*which, window) > 0)
 
 

@@ -207,8 +207,8 @@ def event_name(file: EventFile, i: int) -> str:
 
 def dark_events(file: EventFile) -> np.ndarray:
     """Which events [E] have no pulse that takes part."""
-    pulses = np.concatenate([[0], np.cumsum(file.packed.mask)])
-    return np.diff(pulses[file.packed.pulse_offsets]) == 0
+    pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
+    return np.diff(pulses[file.packed.pulses.offsets]) == 0
 
 
 def dark_share(dark: int, count: int, files: int) -> str:

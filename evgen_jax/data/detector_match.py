@@ -29,8 +29,8 @@ def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]
     packed, position = file.packed, np.asarray(detector.position, np.float64)
     string, found = np.asarray(detector.string), []
     for i in file.good:
-        own = slice(*packed.active_offsets[i : i + 2])
-        dom, charge = packed.active[own], packed.active_charge[own]
+        active = packed.active.of(i)
+        dom, charge = active["dom"], active["charge"]
         lit = (charge > 0) & packed.usable[dom]
         if not lit.any():
             continue

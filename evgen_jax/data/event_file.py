@@ -16,8 +16,9 @@ from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.measurement.event import Event, pad_events
-from evgen_jax.measurement.measured import Measured, faults, without_events
+from evgen_jax.measurement.measured import NO_WINDOWS, Measured, faults, without_events
 from evgen_jax.measurement.packing import PackedEvents, pack_events
+from evgen_jax.measurement.ragged import NO_ROWS, Rows
 
 LOGGER = logging.getLogger("evgen_jax")
 OPERATORS = {
@@ -180,9 +181,7 @@ def read_event_file(
         }
 
     charge, time = rows["charge"].astype(np.float64), rows["time"].astype(np.float64)
-    measured = Measured(
-        len(ids), event, dom, charge, time, excluded[0], excluded[1], windows[0], windows[1], windows[2], readout
-    )
+    measured = Measured(len(ids), Rows(event, dom, {"charge": charge, "time": time}), excluded, windows, readout)
     wrong = faults(measured) | wrong
     if wrong and strict:
         first = min(wrong)
@@ -247,19 +246,20 @@ def _say_once(text: str) -> None:
     LOGGER.warning("%s", text)
 
 
-def _read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector):
+def _read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector) -> Rows:
+    """Modules that take no part in an event."""
     if key is None or _absent(file, key, "no further DOM is excluded"):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return NO_ROWS
     rows = existing(file.read(key, ("string", "om")))
     event, dom, _ = _doms(file, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)
-    return event[good], dom[good]
+    return Rows(event[good], dom[good])
 
 
-def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Detector):
+def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Detector) -> Rows:
     """Excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it."""
     if key is None or _absent(file, key, "no time window is excluded"):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))
+        return NO_WINDOWS
     rows = existing(file.read(key, ("string", "om")))
     pairs, own = (("start", "stop"), ("time", "width")), rows.dtype.names or ()
     names = next((pair for pair in pairs if set(pair) <= set(own)), None)
@@ -276,8 +276,8 @@ def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Det
         )
     event, dom, _ = _doms(file, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)
-    window = np.stack([rows[n].astype(np.float64) for n in names], axis=1)[good]
-    return event[good], dom[good], window
+    start, stop = (rows[name].astype(np.float64)[good] for name in names)
+    return Rows(event[good], dom[good], {"start": start, "stop": stop})
 
 
 def _filter(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> np.ndarray:

@@ -229,9 +229,8 @@ def usable_labels(file: EventFile) -> np.ndarray:
 
 def _light(file: EventFile, i: int) -> tuple[float, float]:
     """Charge of an event and the time at which half of it has come, from the same begin as its labels."""
-    part = slice(*file.packed.pulse_offsets[i : i + 2])
-    mask = file.packed.mask[part]
-    charge, time = file.packed.charge[part][mask], file.packed.time[part][mask]
+    pulses = file.packed.pulses.of(i)
+    charge, time = pulses["charge"][pulses["mask"]], pulses["time"][pulses["mask"]]
     order = np.argsort(time)
     running = np.cumsum(charge[order])
     return float(running[-1]), float(time[order][np.searchsorted(running, running[-1] / 2)] - file.anchors[i])

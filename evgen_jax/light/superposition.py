@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -83,7 +83,7 @@ class MultiSource:
             parts.append(
                 sum_of_copies(base, variables[name], parameters, weights, event, detector, cumulative, self.chunk)
             )
-        return reduce(LightYield.__add__, parts)
+        return LightYield.sum(parts)
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
@@ -167,7 +167,7 @@ def sum_of_copies(
 
     if count <= KEPT:
         number = (count + extra) // size
-        return reduce(LightYield.__add__, [of_block(block(i), *common) for i in range(number)])
+        return LightYield.sum(of_block(block(i), *common) for i in range(number))
 
     @jax.checkpoint
     def body(total: LightYield, block):

@@ -12,6 +12,7 @@ from evgen_jax.errors import DataError, shown
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.measured import Measured, faults
 from evgen_jax.measurement.packing import PackedEvents, pack_events, padded_arrays
+from evgen_jax.measurement.ragged import Rows
 
 
 class Pulses(struct.PyTreeNode):
@@ -203,13 +204,15 @@ def build_event(
     Raises:
       DataError: a charge that is negative or not finite, a time that is not, or a window that stops before it starts.
     """
-    windows = np.zeros((0, 2)) if windows is None else np.asarray(windows, np.float64)
+    charge, time, doms = np.asarray(charge, np.float64), np.asarray(time, np.float64), np.asarray(dom, np.int64)
+    limits = np.zeros((0, 2)) if windows is None else np.asarray(windows, np.float64)
     window_dom = np.zeros(0, np.int64) if window_dom is None else np.asarray(window_dom, np.int64)
     measured = Measured(
-        1, np.zeros(len(dom), np.int64), np.asarray(dom, np.int64), np.asarray(charge, np.float64),
-        np.asarray(time, np.float64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(len(window_dom), np.int64),
-        window_dom, windows, None if readout is None else np.asarray(readout, np.float64)[None],
-    )  # fmt: skip
+        1,
+        Rows(np.zeros(len(doms), np.int64), doms, {"charge": charge, "time": time}),
+        windows=Rows(np.zeros(len(window_dom), np.int64), window_dom, {"start": limits[:, 0], "stop": limits[:, 1]}),
+        readout=None if readout is None else np.asarray(readout, np.float64)[None],
+    )
     if wrong := faults(measured):
         raise DataError(f"the event {wrong[0]}.")
     packed = pack_events(

@@ -12,6 +12,7 @@ from evgen_jax.measurement.measured import (
     with_readout,
     without_pulses_in_windows,
 )
+from evgen_jax.measurement.ragged import Ragged
 
 SMALLEST_BUCKET = 64
 """Shortest padded length."""
@@ -26,40 +27,29 @@ def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
 
 @dataclass(frozen=True)
 class PackedEvents:
-    """Many events as flat arrays; event i owns the entries offsets[i] : offsets[i + 1] of each kind.
+    """E events, sorted and ready to be padded.
 
     Attributes:
       usable: [D], the detector's own.
-      charge, time, slot, first, quantile, mask: pulses sorted by event, DOM and time, as in `Pulses`.
-      pulse_offsets: [E + 1].
-      active, active_charge: DOMs with a pulse or a window, and their charge; active_offsets [E + 1].
-      window, window_slot: excluded windows [.., 2]; window_offsets [E + 1].
-      excluded: further DOMs that take no part; excluded_offsets [E + 1].
-      readout: [E, 2].
+      pulses: sorted by event, DOM and time, with the columns of `event.Pulses`: charge, time, slot, first, quantile, mask.
+      active: DOMs with a pulse or a window, with the columns dom and charge (PE).
+      windows: excluded time windows, with the columns start and stop (ns) and slot, place among the active DOMs.
+      excluded: further modules that take no part, with the column dom.
+      readout: [E, 2], start and stop, ns.
       dropped: pulses inside excluded windows, which were left out.
     """
 
     usable: np.ndarray
-    charge: np.ndarray
-    time: np.ndarray
-    slot: np.ndarray
-    first: np.ndarray
-    quantile: np.ndarray
-    mask: np.ndarray
-    pulse_offsets: np.ndarray
-    active: np.ndarray
-    active_charge: np.ndarray
-    active_offsets: np.ndarray
-    window: np.ndarray
-    window_slot: np.ndarray
-    window_offsets: np.ndarray
-    excluded: np.ndarray
-    excluded_offsets: np.ndarray
+    pulses: Ragged
+    active: Ragged
+    windows: Ragged
+    excluded: Ragged
     readout: np.ndarray
     dropped: int
 
     @property
     def num_doms(self) -> int:
+        """D, modules of the detector."""
         return len(self.usable)
 
 
@@ -90,46 +80,50 @@ def pack_events(
     dropped = 0
     if drop_in_windows:
         measured, dropped = without_pulses_in_windows(measured, num_doms)
-    edges = np.arange(num_events + 1)
-    charge, time = measured.charge, measured.time
-    key = measured.event.astype(np.int64) * num_doms + measured.dom
+    edges, rows, windows = np.arange(num_events + 1), measured.pulses, measured.windows
+    key = rows.key(num_doms)
     step = np.diff(key)
     # Files are written in this order; a stable sort keeps the order of pulses at one time.
-    if np.any(step < 0) or np.any((step == 0) & (np.diff(time) < 0)):
-        order = np.lexsort((time, key))
-        key, charge, time = key[order], charge[order], time[order]
+    if np.any(step < 0) or np.any((step == 0) & (np.diff(rows["time"]) < 0)):
+        order = np.lexsort((rows["time"], key))
+        rows, key = rows.select(order), key[order]
     first = np.ones(len(key), bool)
     first[1:] = key[1:] != key[:-1]
-    group = np.cumsum(first) - 1
+    slot = np.cumsum(first) - 1
     hit = key[first]
-    hit_charge, quantile = charge_quantiles(charge, first)
+    hit_charge, quantile = charge_quantiles(rows["charge"], first)
 
-    window_key = measured.window_event * num_doms + measured.window_dom
-    active_key, active_charge, slot = hit, hit_charge, group
+    window_key = windows.key(num_doms)
+    active_key, active_charge = hit, hit_charge
     if len(window_key):
         active_key = np.union1d(hit, window_key)
         active_charge = np.zeros(len(active_key))
         place = np.searchsorted(active_key, hit)
         active_charge[place] = hit_charge
-        slot = place[group]
-    active_offsets = np.searchsorted(active_key, edges * num_doms)
-    pulse_event = key // num_doms
-    offsets = np.searchsorted(pulse_event, edges)
-
+        slot = place[slot]
+    active = Ragged(
+        {"dom": active_key % num_doms, "charge": active_charge}, np.searchsorted(active_key, edges * num_doms)
+    )
+    excluded = measured.excluded.select(np.argsort(measured.excluded.event, kind="stable"))
     mask = np.ones(len(key), bool)
-    excluded_event, excluded_dom = measured.excluded_event, measured.excluded_dom
-    order_excluded = np.argsort(excluded_event, kind="stable")
-    excluded_event, excluded_dom = excluded_event[order_excluded], excluded_dom[order_excluded]
     if discard_excluded:
-        mask = usable[key % num_doms] & ~np.isin(key, excluded_event.astype(np.int64) * num_doms + excluded_dom)
+        mask = usable[key % num_doms] & ~np.isin(key, excluded.key(num_doms))
+    pulse_event = key // num_doms
+    pulses = {
+        "charge": rows["charge"], "time": rows["time"], "slot": slot - active.offsets[pulse_event], "first": first,
+        "quantile": quantile, "mask": mask,
+    }  # fmt: skip
+    window_slot = np.searchsorted(active_key, window_key) - active.offsets[windows.event]
     assert measured.readout is not None
     return PackedEvents(
-        usable, charge, time, slot - active_offsets[pulse_event], first, quantile, mask, offsets,
-        active_key % num_doms, active_charge, active_offsets, measured.window,
-        np.searchsorted(active_key, window_key) - active_offsets[measured.window_event],
-        np.searchsorted(measured.window_event, edges), excluded_dom, np.searchsorted(excluded_event, edges),
-        measured.readout, dropped,
-    )  # fmt: skip
+        usable,
+        Ragged(pulses, np.searchsorted(pulse_event, edges)),
+        active,
+        Ragged({**windows.values, "slot": window_slot}, np.searchsorted(windows.event, edges)),
+        Ragged({"dom": excluded.dom}, np.searchsorted(excluded.event, edges)),
+        measured.readout,
+        dropped,
+    )
 
 
 def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,13 +152,9 @@ def padded_arrays(
       The fields of an `Event` by name; those of its pulses and windows as dictionaries of their own.
     """
     count, num_doms = len(chosen), chosen[0][0].num_doms
-    spans = [
-        tuple(slice(*o[i : i + 2]) for o in (p.pulse_offsets, p.active_offsets, p.window_offsets, p.excluded_offsets))
-        for p, i in chosen
-    ]
-    size_p, size_m, size_w = (max(s[k].stop - s[k].start for s in spans) for k in range(3))
-    size_p, size_m = bucket(size_p, factor=factor), bucket(size_m, factor=factor)
-    size_w = bucket(size_w, 16, factor) if size_w else 0
+    most = [max(int(getattr(p, name).sizes[i]) for p, i in chosen) for name in ("pulses", "active", "windows")]
+    size_p, size_m = (bucket(n, factor=factor) for n in most[:2])
+    size_w = bucket(most[2], 16, factor) if most[2] else 0
 
     def empty(size: int, dtype: Any, fill: Any = 0) -> Any:
         return np.full((count, size), fill, dtype)
@@ -174,25 +164,22 @@ def padded_arrays(
         mask=empty(size_p, bool), first=empty(size_p, bool), quantile=empty(size_p, np.float32, 1.0),
     )  # fmt: skip
     windows = dict(start=empty(size_w, time_dtype), stop=empty(size_w, time_dtype), slot=empty(size_w, np.int32),
-                      mask=empty(size_w, bool))  # fmt: skip
+                   mask=empty(size_w, bool))  # fmt: skip
     charge, usable, readout = empty(num_doms, np.float32), empty(num_doms, bool, True), empty(2, time_dtype)
     anchors = np.zeros(count) if anchors is None else anchors
     active = empty(size_m, np.int32, num_doms)
-    for b, ((packed, i), (own, doms, excluded_windows, excluded)) in enumerate(zip(chosen, spans, strict=True)):
-        n = own.stop - own.start
-        for name in ("charge", "slot", "mask", "first", "quantile"):
-            pulses[name][b, :n] = getattr(packed, name)[own]
-        pulses["time"][b, :n] = packed.time[own] - anchors[b]
-        here = packed.active[doms]
-        active[b, : len(here)] = here
-        charge[b, here] = packed.active_charge[doms]
+    for b, (packed, i) in enumerate(chosen):
+        for name, values in packed.pulses.of(i).items():
+            pulses[name][b, : len(values)] = values - anchors[b] if name == "time" else values
+        own = packed.active.of(i)
+        active[b, : len(own["dom"])] = own["dom"]
+        charge[b, own["dom"]] = own["charge"]
         usable[b] = packed.usable
-        usable[b, packed.excluded[excluded]] = False
+        usable[b, packed.excluded.of(i)["dom"]] = False
         readout[b] = packed.readout[i] - anchors[b]
-        w = excluded_windows.stop - excluded_windows.start
-        if w:
-            windows["start"][b, :w], windows["stop"][b, :w] = packed.window[excluded_windows].T - anchors[b]
-            windows["slot"][b, :w], windows["mask"][b, :w] = packed.window_slot[excluded_windows], True
+        for name, values in packed.windows.of(i).items():
+            windows[name][b, : len(values)] = values if name == "slot" else values - anchors[b]
+        windows["mask"][b, : packed.windows.sizes[i]] = True
     return {
         "charge": charge,
         "usable": usable,

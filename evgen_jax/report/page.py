@@ -20,6 +20,7 @@ from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, parameters_of_loss_priors, prior_limits
 from evgen_jax.reconstruction.uncertainty.profile import scan_profile
@@ -147,7 +148,9 @@ def _posterior(
     priors = settings.priors or {}
     prior = make_prior(model.parameter_names, priors)
     with stage("posterior"):
-        found = make_posterior_sampler(model, prior, bounds=prior_limits(priors))(event, best, jax.random.key(0))
+        found = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(priors)))(
+            event, best, jax.random.key(0)
+        )
     with new_hdf5(directory / "posterior.hdf5") as file:
         file["hypothesis"], file["log_density"] = found.hypothesis, found.log_density
         file.attrs["parameter_names"] = list(model.parameter_names)

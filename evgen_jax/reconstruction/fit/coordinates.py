@@ -1,6 +1,6 @@
 """The coordinates of a fit: normalised parameters, directions on the sphere, smooth bounds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -9,9 +9,10 @@ from jax import Array
 
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.model.doors import check_mapping, is_number
+from evgen_jax.model.doors import is_number
 from evgen_jax.model.model import AnyModel
 from evgen_jax.physics.geometry import sphere_point
+from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
 EDGE = 0.1
 """Width of the bend, in ln(1 + p), with which logged parameters stay above 0."""
@@ -135,33 +136,29 @@ def direction_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
     return pairs
 
 
-def make_coordinates(
-    model: AnyModel,
-    free: Mapping[str, bool] | None = None,
-    default_free: bool = True,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    trafo: Trafo | None = None,
-) -> Coordinates:
+def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordinates:
     """The coordinates in which a model is fitted.
 
     Args:
       model: gives names and normalisation.
-      free: {parameter: whether it is fitted}; others as `default_free`.
-      bounds: {parameter: (low, high)} in physical units; fits stay inside.
-      trafo: normalisation in which the unknowns are counted; default that of the model.
+      settings: which parameters are free, within which bounds, and whether normalised parameters are fitted.
+
+    Returns:
+      Coordinates of the free parameters.
 
     Raises:
       ReconstructionError: an unknown name (with the nearest match), bounds of wrong order or of a direction, or nothing
         left to fit.
     """
-    names, trafo = model.parameter_names, trafo or model.trafo
-    flags = free_flags(model, free, default_free)
+    names, trafo, bounds = model.parameter_names, model.trafo, settings.bounds or {}
+    if not settings.in_trafo_space:
+        count = len(names)
+        trafo = Trafo(names, (0.0,) * count, (1.0,) * count, (False,) * count, 0.0)
+    flags = free_flags(model, settings)
     pairs = [pair for pair in direction_pairs(names) if flags[list(pair)].all()]
     scalars = [i for i in np.flatnonzero(flags) if not any(i in pair for pair in pairs)]
     low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
-    if bounds is not None:
-        check_mapping(bounds, "bounds", "{parameter: (low, high)}", ReconstructionError)
-    for name, ends in (bounds or {}).items():
+    for name, ends in bounds.items():
         if name not in names:
             raise ReconstructionError(
                 f"bounds: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
@@ -189,16 +186,21 @@ def make_coordinates(
     return Coordinates(trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars]))
 
 
-def free_flags(model: AnyModel, free: Mapping[str, bool] | None = None, default: bool = True) -> np.ndarray:
-    """Which parameters are fitted [H]; `free` overrides the default by name.
+def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> np.ndarray:
+    """Which parameters are fitted.
+
+    Args:
+      model: gives names.
+      settings: `free` overrides `default_free` by name.
+
+    Returns:
+      [H], True for free parameters.
 
     Raises:
       ReconstructionError: an unknown name (with the nearest match), or nothing left to fit.
     """
-    names = model.parameter_names
-    if free is not None:
-        check_mapping(free, "minimize_parameter_dict", "{parameter: whether it is fitted}", ReconstructionError)
-    for name, flag in (free or {}).items():
+    names, free = model.parameter_names, settings.free or {}
+    for name, flag in free.items():
         if name not in names:
             raise ReconstructionError(
                 f"minimize_parameter_dict: '{name}' is no parameter of the model; it has {', '.join(names)}."
@@ -206,7 +208,7 @@ def free_flags(model: AnyModel, free: Mapping[str, bool] | None = None, default:
             )
         if not isinstance(flag, bool | np.bool_ | int) or flag not in (0, 1):
             raise ReconstructionError(f"minimize_parameter_dict.{name}: expected True or False, got {shown(flag)}.")
-    flags = np.array([(free or {}).get(name, default) for name in names])
+    flags = np.array([free.get(name, settings.default_free) for name in names])
     if not flags.any():
         raise ReconstructionError("no parameter is free; nothing to fit.")
     return flags

@@ -1,7 +1,7 @@
 """Maximum-likelihood fits: many events at once, or one at a time with SciPy, behind one interface."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,11 +12,9 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.approximation.precise_where_lit import precise_where_lit
-from evgen_jax.config.scipy_settings import checked_scipy_settings
-from evgen_jax.errors import ReconstructionError, suggestion
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_events, check_mapping, check_positive, check_whole
+from evgen_jax.model.doors import check_events
 from evgen_jax.model.log_likelihood import loss_parts
 from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
@@ -41,9 +39,8 @@ from evgen_jax.reconstruction.fit.limited_charge import limited_log_likelihood
 from evgen_jax.reconstruction.fit.minimiser import CONVERGED, NOT_FINITE, central_hessian
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.fit.search import DECREMENT, STALLED, Search, batched_search, scipy_search
+from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
-METHODS = ("batched", "BFGS", "L-BFGS-B")
-GRADIENT_TOLERANCE = 1e-2
 DIFFERENCE, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE = 0.05, 1e-6, 2e-3
 """Hessians are differences over this share of a parameter's width, as the score products tell it; limits in normalised units."""
 
@@ -92,83 +89,46 @@ class Fitter:
 
 def make_fitter(
     model: AnyModel,
-    free: Mapping[str, bool] | None = None,
-    default_free: bool = True,
+    settings: FitSettings = DEFAULT,
     *,
-    method: str = "batched",
-    bounds: Mapping[str, tuple[float, float]] | None = None,
     covariance: bool = False,
-    gradient_tolerance: float = GRADIENT_TOLERANCE,
-    max_iterations: int = 200,
-    optimizer_settings: Mapping[str, Any] | None = None,
-    in_trafo_space: bool = True,
     log_likelihood: LogLikelihood | None = None,
 ) -> Fitter:
     """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
 
-    Compiled once per padded shape of event, whatever their number.
+    Fits of equal models with equal settings share their programs, one set per padded shape of event.
 
     Args:
       model: what to fit.
-      free, default_free, bounds: see `make_coordinates`.
-      method: 'batched' (all events together, a single seed searched twice, see `batched_search`), or SciPy's 'BFGS' or
-        'L-BFGS-B' one after the other.
+      settings: free parameters, bounds, method and tolerances.
       covariance: compute uncertainties as well.
-      gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
-      max_iterations: of a batched fit.
-      optimizer_settings: further keyword arguments of scipy.optimize.minimize; of 'batched' gradient_tolerance and
-        max_iterations, which override those above.
-      in_trafo_space: fit normalised parameters (else those in physical units).
       log_likelihood: another function (variables, hypothesis, event) than the model's own; sandwich covariances are
         NaN then.
 
+    Returns:
+      The fitter.
+
     Raises:
       ConfigError: no model.
-      ReconstructionError: an unknown method, parameter name or setting, or a bound, tolerance or number that cannot be.
+      ReconstructionError: an unknown parameter name, or a bound that cannot be.
     """
     check_model(model)
-    if method not in METHODS:
-        raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
-    settings = {"gradient_tolerance": gradient_tolerance, "max_iterations": max_iterations}
-    if optimizer_settings is not None:
-        check_mapping(optimizer_settings, "optimizer_settings", "a mapping {name: value}", ReconstructionError)
-        if method == "batched":
-            settings |= _checked_batched_settings(optimizer_settings, settings)
-    check_positive(settings["gradient_tolerance"], "gradient_tolerance", ReconstructionError)
-    check_whole(settings["max_iterations"], 1, "max_iterations", ReconstructionError)
-    trafo = model.trafo
-    if not in_trafo_space:
-        names = model.parameter_names
-        trafo = Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names), 0.0)
-    coordinates = make_coordinates(model, free, default_free, bounds, trafo)
+    coordinates = make_coordinates(model, settings)
+    batched = settings.of_batched() if settings.method == "batched" else FitSettings().of_batched()
     evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
     precise = limited = smooth = None
     if log_likelihood is None:
         own = Evaluator(limited_log_likelihood, coordinates, model)
-        rough = {**settings, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
+        rough = {**batched, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
         limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
         precise = Evaluator(chosen(None), coordinates, precise_where_lit(model))
         smooth = Evaluator(chosen(None), coordinates, with_capped_density(model))
-    if method == "batched":
-        search = batched_search(evaluator, precise, settings, smooth)
+    if settings.method == "batched":
+        search = batched_search(evaluator, precise, batched, smooth)
     else:
-        try:
-            arguments = checked_scipy_settings({**(optimizer_settings or {}), "method": method})
-        except ValueError as error:
-            raise ReconstructionError(f"optimizer_settings{error}") from None
-        search = scipy_search(precise or evaluator, arguments)
+        search = scipy_search(precise or evaluator, settings.of_scipy())
     uncertainty = _Uncertainty(coordinates, evaluator, precise) if covariance else None
     return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
-
-
-def _checked_batched_settings(settings: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in settings:
-        if name not in known:
-            raise ReconstructionError(
-                f"optimizer_settings.{name}: 'batched' does not know it; it takes {' and '.join(known)}."
-                + suggestion(name, known)
-            )
-    return settings
 
 
 def _checked_seeds(model: AnyModel, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
@@ -285,12 +245,9 @@ def reconstruct(
     model: AnyModel,
     events: Sequence[Event],
     seeds: np.ndarray,
+    settings: FitSettings = DEFAULT,
     *,
-    free: Mapping[str, bool] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    method: str = "batched",
     covariance: bool = True,
-    optimizer_settings: Mapping[str, Any] | None = None,
     progress: Callable = lambda items: items,
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
@@ -301,17 +258,22 @@ def reconstruct(
       model: what to fit.
       events: from one detector.
       seeds: [E, H], or [E, S, H] for several per event of which the best fit counts; physical units.
-      free: {parameter: whether to fit it}, default all.
-      bounds: {parameter: (low, high)}, physical units.
-      method, covariance, optimizer_settings: see `make_fitter`.
+      settings: free parameters, bounds, method and tolerances.
+      covariance: compute uncertainties as well.
       progress: wraps the list of blocks of events.
 
+    Returns:
+      One result per event.
+
     Raises:
+      ConfigError: no model.
       ReconstructionError: shapes that do not fit, or an unknown name or method.
+      DataError: no list of events of the model's detector.
+
+    Example:
+      `eg.reconstruct(model, events, seeds, eg.FitSettings(bounds={"cascade_energy": (1e2, 1e7)}))`
     """
-    fit = make_fitter(
-        model, free, method=method, bounds=bounds, covariance=covariance, optimizer_settings=optimizer_settings
-    )
+    fit = make_fitter(model, settings, covariance=covariance)
     seeds = _checked_seeds(model, events, seeds)
     order = [i for places in grouped_by_shape(events).values() for i in places]
     results: dict[int, FitResult] = {}

@@ -1,19 +1,19 @@
 """Many fits of one event with some parameters held: the engine of scans and sky maps."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_mapping, check_whole
 from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
 from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian, minimise
+from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
 PRECISION = 1e-2
 """Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
@@ -46,11 +46,9 @@ class Refit(Protocol):
 def make_refit(
     model: AnyModel,
     held: Sequence[str],
+    settings: FitSettings = DEFAULT,
     *,
-    free: Mapping[str, bool] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
     log_likelihood: LogLikelihood | None = None,
-    max_iterations: int = 100,
 ) -> Refit:
     """A function (event, starts [L, H]) that fits all parameters but the held ones, all starts together.
 
@@ -61,26 +59,25 @@ def make_refit(
     Args:
       model: what to fit.
       held: parameters that keep the values of the starts.
-      free: {parameter: whether it is fitted}, default all.
-      bounds: {parameter: (low, high)}, physical units; not for held ones.
+      settings: other parameters that are not free, bounds (those of held parameters do not count) and the number of
+        iterations per start; the method is always 'batched'.
       log_likelihood: another function (variables, hypothesis, event) than the model's own.
-      max_iterations: per start.
+
+    Returns:
+      The function.
 
     Raises:
       ConfigError: no model.
-      ReconstructionError: an unknown name, or a number of iterations below 1.
+      ReconstructionError: an unknown name, or nothing left to fit.
     """
     check_model(model)
-    check_whole(max_iterations, 1, "max_iterations", ReconstructionError)
-    for what, given, form in (("free", free, "whether it is fitted"), ("bounds", bounds, "(low, high)")):
-        if given is not None:
-            check_mapping(given, what, f"{{parameter: {form}}}", ReconstructionError)
     names = model.parameter_names
-    flags = free_flags(model, {**(free or {}), **dict.fromkeys(held, False)}) if len(held) < len(names) else None
+    given = {**(settings.free or {}), **dict.fromkeys(held, False)}
+    flags = free_flags(model, replace(settings, free=given)) if len(held) < len(names) else None
     if flags is None or not flags.any():
         raise ReconstructionError(f"no parameter is left to fit when {', '.join(held)} are held.")
-    kept = {name: limits for name, limits in (bounds or {}).items() if name not in held}
-    coordinates = make_coordinates(model, dict(zip(names, map(bool, flags), strict=True)), bounds=kept)
+    kept = {name: limits for name, limits in (settings.bounds or {}).items() if name not in held}
+    coordinates = make_coordinates(model, replace(settings, free=given, bounds=kept))
     evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
 
     def refit(event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits:
@@ -96,7 +93,7 @@ def make_refit(
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
         minima = minimise(
             evaluate, unknown, inverse=inverse, decrement_tolerance=tolerance,
-            max_iterations=max_iterations,
+            max_iterations=settings.max_iterations,
         )  # fmt: skip
         hypothesis = evaluator.hypothesis(minima.x, anchors)
         fixed = np.flatnonzero(~flags)

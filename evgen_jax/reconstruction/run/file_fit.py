@@ -21,6 +21,7 @@ from evgen_jax.reconstruction.fit.coordinates import free_flags
 from evgen_jax.reconstruction.fit.evaluator import LANES, batches, grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.run.table import fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.smear import smear
@@ -81,13 +82,17 @@ def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) ->
     elif settings.reco_optimizer_interface != "batched":
         LOGGER.warning("reconstruction_settings.reco_optimizer_interface: '%s' is not there; events are fitted with "
                        "'batched'.", settings.reco_optimizer_interface)  # fmt: skip
-    return make_fitter(
-        model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value, method=method,
-        bounds=settings.parameter_boundaries, optimizer_settings=None if method == "batched" else scipy_settings,
-        covariance=with_covariance(settings),
-        gradient_tolerance=settings.gradient_tolerance, max_iterations=settings.max_iterations,
+    fit = FitSettings(
+        free=settings.minimize_parameter_dict,
+        default_free=settings.minimize_parameter_default_value,
+        bounds=settings.parameter_boundaries,
+        method=method,
+        gradient_tolerance=settings.gradient_tolerance,
+        max_iterations=settings.max_iterations,
+        optimizer_settings=None if method == "batched" else scipy_settings,
         in_trafo_space=settings.minimize_in_trafo_space,
-    )  # fmt: skip
+    )
+    return make_fitter(model, fit, covariance=with_covariance(settings))
 
 
 def with_covariance(settings: ReconstructionSettings) -> bool:
@@ -99,7 +104,10 @@ def covariance_places(model: AnyModel, settings: ReconstructionSettings) -> tupl
     log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameter_names)
     if not with_covariance(settings):
         return log, ()
-    flags = free_flags(model, settings.minimize_parameter_dict, settings.minimize_parameter_default_value)
+    flags = free_flags(
+        model,
+        FitSettings(free=settings.minimize_parameter_dict, default_free=settings.minimize_parameter_default_value),
+    )
     return log, tuple(int(i) for i in np.flatnonzero(flags))
 
 

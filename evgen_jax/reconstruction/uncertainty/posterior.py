@@ -1,7 +1,7 @@
 """Samples of the posterior by blackjax: NUTS, or an ensemble of chains that learn from each other (MEADS)."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
 from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian
+from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 
@@ -61,13 +62,12 @@ class Posterior:
 def make_posterior_sampler(
     model: AnyModel,
     log_prior: LogPrior,
+    settings: FitSettings = DEFAULT,
     *,
     method: str = "nuts",
     num_chains: int | None = None,
     num_warmup: int = 200,
     num_samples: int = 500,
-    free: Mapping[str, bool] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
     log_likelihood: LogLikelihood | None = None,
 ) -> Callable[[Event, np.ndarray, Array], Posterior]:
     """A function (event, best fit [H], key) -> Posterior; compiled once per padded shape of event.
@@ -81,10 +81,10 @@ def make_posterior_sampler(
     Args:
       model: what to sample; parameters that are not free keep the values of the best fit.
       log_prior: see `make_prior`.
+      settings: free parameters and bounds.
       method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
       num_chains: run side by side; default 4, of an ensemble 32.
       num_warmup, num_samples: steps per chain.
-      free, bounds: as in `make_fitter`.
       log_likelihood: another function (variables, hypothesis, event) than the model's own without priors.
 
     Raises:
@@ -109,7 +109,7 @@ def make_posterior_sampler(
     chains = num_chains or (4 if method == "nuts" else 32)
     if method == "ensemble" and (chains % FOLDS or chains < 2 * FOLDS):
         raise ReconstructionError(f"num_chains: an ensemble takes a multiple of {FOLDS}, 8 at least, got {chains}.")
-    coordinates = make_coordinates(model, free, bounds=bounds)
+    coordinates = make_coordinates(model, settings)
     # The fit's own, with the priors of the loss: its Hessian is a first guess of widths.
     evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
     space = SamplingSpace(coordinates)

@@ -12,6 +12,7 @@ from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping
 from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
+from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,8 @@ def scan_profile(
     event: Event,
     best: np.ndarray,
     grid: Mapping[str, Sequence[float]],
+    settings: FitSettings = DEFAULT,
     *,
-    free: Mapping[str, bool] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
     log_likelihood: LogLikelihood | None = None,
     refit: Refit | None = None,
 ) -> Profile:
@@ -79,10 +79,12 @@ def scan_profile(
     Points are fitted ring by ring from the one nearest to the best fit outwards, each from its nearest fitted neighbour.
 
     Args:
-      model, free, bounds, log_likelihood: see `make_refit`.
+      model: what was fitted.
       event: what was measured.
       best: [H], the best fit.
       grid: {parameter: values}, one or two parameters.
+      settings: free parameters and bounds of the fits.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own.
       refit: of an earlier call for the same parameters, which saves the compilation.
 
     Raises:
@@ -98,7 +100,7 @@ def scan_profile(
     if len(names) not in (1, 2):
         raise ReconstructionError(f"a scan takes one or two parameters, got {len(names)} ({', '.join(names)}).")
     values = tuple(_grid_of(name, grid[name]) for name in names)
-    refit = refit or make_refit(model, names, free=free, bounds=bounds, log_likelihood=log_likelihood)
+    refit = refit or make_refit(model, names, settings, log_likelihood=log_likelihood)
     places = [model.index(name) for name in names]
     best = np.asarray(best, np.float64)
     shape = tuple(len(v) for v in values)

@@ -3,7 +3,7 @@
 Directions are detector coordinates: zenith is HEALPix' theta, azimuth its phi, both of where the particle comes from.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
+from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
 FINEST = 29
 """Largest order of a pixel that 64 bits hold."""
@@ -120,10 +121,9 @@ class SkyMap:
 
 def make_sky_map(
     model: AnyModel,
+    settings: FitSettings = DEFAULT,
     *,
     direction: str | None = None,
-    free: Mapping[str, bool] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
     log_likelihood: LogLikelihood | None = None,
     first_order: int = 2,
     last_order: int = 9,
@@ -137,7 +137,9 @@ def make_sky_map(
     near the best one are divided by four, each part from its parent's fit, until the 90 % contour holds `resolved` pixels.
 
     Args:
-      model, free, bounds, log_likelihood: see `make_refit`.
+      model: what was fitted.
+      settings: free parameters and bounds of the fits.
+      log_likelihood: another function (variables, hypothesis, event) than the model's own.
       direction: name of the zenith whose direction is mapped; default the last one of the hypothesis.
       first_order, last_order: coarsest and finest pixels, nside = 2^order.
       resolved: pixels within the 90 % contour (Wilks) at which the map is fine enough.
@@ -166,7 +168,7 @@ def make_sky_map(
         raise ReconstructionError(f"direction: expected one of {', '.join(pairs)}, got {direction!r}.")
     zenith, azimuth = pairs[direction] if direction else list(pairs.values())[-1]
     held = (model.parameter_names[zenith], model.parameter_names[azimuth])
-    own_refit = refit or make_refit(model, held, free=free, bounds=bounds, log_likelihood=log_likelihood)
+    own_refit = refit or make_refit(model, held, settings, log_likelihood=log_likelihood)
 
     def at_directions(event: Event, starts: np.ndarray, vectors: np.ndarray, top: float):
         starts = starts.copy()

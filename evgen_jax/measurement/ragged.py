@@ -1,0 +1,77 @@
+"""Tables of many events in one: rows that name their event, or rows sorted by event with offsets between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows [N] in any order, each of one module in one event.
+
+    Attributes:
+      event: [N], number of the event.
+      dom: [N], place in the detector's tables.
+      values: further columns [N] by name.
+    """
+
+    event: np.ndarray
+    dom: np.ndarray
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A column [N] of `values`."""
+        return self.values[name]
+
+    def select(self, kept: np.ndarray) -> "Rows":
+        """Some of the rows.
+
+        Args:
+          kept: [N] flags, or places of rows.
+        """
+        if kept.dtype == bool and kept.all():
+            return self
+        return Rows(self.event[kept], self.dom[kept], {k: v[kept] for k, v in self.values.items()})
+
+    def key(self, num_doms: int) -> np.ndarray:
+        """One number [N] per event and module, which sorts by event, then by module.
+
+        Args:
+          num_doms: D, modules of the detector.
+        """
+        return self.event.astype(np.int64) * num_doms + self.dom
+
+
+NO_ROWS = Rows(np.zeros(0, np.int64), np.zeros(0, np.int64))
+"""Nothing at no module."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Values of E events behind each other: event i owns the entries offsets[i] : offsets[i + 1] of every column.
+
+    Attributes:
+      values: columns [N, ...] by name.
+      offsets: [E + 1], from 0 to N.
+    """
+
+    values: Mapping[str, np.ndarray]
+    offsets: np.ndarray
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A column [N, ...] of all events."""
+        return self.values[name]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Entries of every event [E]."""
+        return np.diff(self.offsets)
+
+    def of(self, i: int) -> dict[str, np.ndarray]:
+        """Columns of event number i."""
+        own = slice(self.offsets[i], self.offsets[i + 1])
+        return {name: column[own] for name, column in self.values.items()}
