@@ -81,13 +81,13 @@ def _train(
             "data_iterator_settings.training.pick_random_files_forever: False ends with a batch that several devices "
             "cannot share. Set it to True, or training_settings.num_devices to 1."
         )
-    step = make_train_step(
+    plain = make_train_step(
         model, optimizer, axis_name=AXIS if num_devices > 1 else None, events_per_step=settings.events_per_step,
         l1=settings.l1_regularization, l2=settings.l2_regularization, trainable=_trainable(model, settings.frozen_parts),
         normalize_by_total_charge=settings.additional_loss_module_kwargs.normalize_by_total_charge,
         seed=settings.random_seed,
     )  # fmt: skip
-    step = make_guarded_step(step, schedule, settings.remove_nan_gradients)
+    step = make_guarded_step(plain, schedule, settings.remove_nan_gradients)
     step = data_parallel(step, num_devices) if num_devices > 1 else jax.jit(step, donate_argnums=0)
     # Simulated devices share threads: steps that wait for each other in several of them may wait for ever.
     ahead = 0 if num_devices > 1 and jax.default_backend() == "cpu" else AHEAD
