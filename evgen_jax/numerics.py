@@ -81,7 +81,7 @@ def log_gamma(x: Array) -> Array:
 def gamma_quantile(shape: Array, probability: ArrayLike) -> Array:
     """Quantile of the unit-scale gamma distribution: the x with P(shape, x) = probability.
 
-    Bisection in log x, then Newton steps; JAX has no inverse incomplete gamma function.
+    Bisection in log x; JAX has no inverse incomplete gamma function.
 
     Args:
       shape: shape parameter > 0, shape (...).

@@ -36,6 +36,9 @@ def test_python_example_runs(experiment, tmp_path):
     assert np.isfinite(names["value"]) and names["gradient"].shape == (7,)
     assert names["view"].pdf.shape == (108, 20)
     assert names["results"][0].log_likelihood >= names["results"][0].log_likelihood_seed
+    assert names["by_detector"].position.shape == (108, 3)
+    assert list(names["named"]) == list(model.parameter_names)
+    assert names["few"][0].hypothesis[6] == names["seeds"][0][6]
     assert names["cascade"].parameter_names[0] == "x"
 
 

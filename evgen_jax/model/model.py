@@ -101,6 +101,14 @@ class Model:
         """
         return _named_hypothesis(self.parameter_names, values)
 
+    def replace(self, **fields: Any) -> "Model":
+        """The model with other values of some of its attributes.
+
+        Args:
+          **fields: attribute names and values.
+        """
+        return replace(self, **fields)
+
     def with_variables(self, variables: Variables) -> "Model":
         """The model with other weights.
 
