@@ -21,7 +21,7 @@ import yaml
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.building.model import build_source
-from evgen_jax.cli.demo import train_on_simulation
+from evgen_jax.cli.demonstration import train_on_simulation
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders.spline import rational_quadratic_spline

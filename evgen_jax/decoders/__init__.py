@@ -1,4 +1,11 @@
-"""Distributions of arrival times and charges; adding a family is one file and one entry in FAMILIES."""
+"""Distributions of arrival times and charges; adding a family is one file and one entry in FAMILIES.
+
+Contents:
+  Family, FAMILIES: a distribution as functions of its parameters; those that there are, by their names in configurations.
+  Decoder, ValueRange: a family with the ranges of its parameters.
+  Mixture, Component: a weighted sum of decoders.
+  rational_quadratic_spline: a family with any number of bins.
+"""
 
 from evgen_jax.decoders.asymmetric_gaussian import ASYMMETRIC_GAUSSIAN
 from evgen_jax.decoders.decoder import Decoder
