@@ -16,8 +16,10 @@ Programs:
   likelihood_gap: how far a model is below the true likelihood.
   reconstruct, FitSettings, FitResult: fits of events.
 
-Sources of one's own:
-  LinenSource, LightYield, compact, register_source: see CONTRIBUTING.md.
+Sources, decoders and losses of one's own, see CONTRIBUTING.md:
+  LinenSource, LightYield, compact, register_source: a source.
+  Family, register_decoder: a distribution of times or charges.
+  LossParts, register_loss: a loss term.
 
 Errors:
   EvgenError: the base of all errors that a user can cause.
@@ -35,15 +37,19 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "evgen_jax.approximation.approximate": ["Approximation", "approximate"],
+        "evgen_jax.building.decoders": ["register_decoder"],
         "evgen_jax.building.directory": ["load_model", "save_model"],
+        "evgen_jax.building.losses": ["register_loss"],
         "evgen_jax.building.zoo": ["register_source"],
         "evgen_jax.config.validate": ["load_config"],
+        "evgen_jax.decoders.family": ["Family"],
         "evgen_jax.errors": ["EvgenError"],
         "evgen_jax.light.light_yield": ["LightYield"],
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],
         "evgen_jax.measurement.event": ["Event"],
         "evgen_jax.measurement.padding": ["stack_events"],
         "evgen_jax.model.expectation": ["make_dom_expectation"],
+        "evgen_jax.model.likelihood": ["LossParts"],
         "evgen_jax.model.log_likelihood": ["log_likelihood", "make_log_likelihood"],
         "evgen_jax.model.model": ["Ensemble", "Model"],
         "evgen_jax.model.sampler": ["make_sampler"],

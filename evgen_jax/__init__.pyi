@@ -8,10 +8,13 @@ from evgen_jax import sources as sources
 from evgen_jax import training as training
 from evgen_jax.approximation.approximate import Approximation as Approximation
 from evgen_jax.approximation.approximate import approximate as approximate
+from evgen_jax.building.decoders import register_decoder as register_decoder
 from evgen_jax.building.directory import load_model as load_model
 from evgen_jax.building.directory import save_model as save_model
+from evgen_jax.building.losses import register_loss as register_loss
 from evgen_jax.building.zoo import register_source as register_source
 from evgen_jax.config.validate import load_config as load_config
+from evgen_jax.decoders.family import Family as Family
 from evgen_jax.errors import EvgenError as EvgenError
 from evgen_jax.light.light_yield import LightYield as LightYield
 from evgen_jax.measurement.detector import Detector as Detector
@@ -19,6 +22,7 @@ from evgen_jax.measurement.detector import load_detector as load_detector
 from evgen_jax.measurement.event import Event as Event
 from evgen_jax.measurement.padding import stack_events as stack_events
 from evgen_jax.model.expectation import make_dom_expectation as make_dom_expectation
+from evgen_jax.model.likelihood import LossParts as LossParts
 from evgen_jax.model.log_likelihood import log_likelihood as log_likelihood
 from evgen_jax.model.log_likelihood import make_log_likelihood as make_log_likelihood
 from evgen_jax.model.model import Ensemble as Ensemble

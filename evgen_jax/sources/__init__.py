@@ -1,15 +1,24 @@
 """Sources of light: learned, computed, and sums of others.
 
-Learned:
+Records, with the names and keys of configurations; `record.build(trafo)` makes the source:
+  DefaultCascadeModel, EnteringSphereInfTrack, DefaultNoiseModel: learned cascade, infinite track, noise.
+  AnalyticCascadeModel, AnalyticSphereTrackModel, AnalyticNoiseModel: the toy simulation's light, without weights.
+  IndependentMultiSource: any sources side by side.
+  StartingVariableMultiCascadeModel: a cascade and more along its direction.
+  FiniteTrackMultiCascadeModel: a track that starts and stops.
+  InfSphereTrackVariableMultiCascadeModel, InfSphereTrackEquidistantCascadeModel: a track with cascades along it.
+  EnteringSphereInfTrackMultiCascade: a track with cascades at equal distances, as one source.
+
+What the records build, learned:
   LearnedSource: a network that gives every module its light, made of a geometry, options, decoders and a shape.
   LearnedOptions, NetworkShape: its options; the widths of its layers.
   CascadeGeometry, SphereTrackGeometry: what the network sees of a cascade, of an infinite track.
   NoiseSource: noise of every module.
 
-Computed:
+What the records build, computed:
   AnalyticCascadeSource, AnalyticSegmentSource, analytic_sphere_track: the toy simulation's light.
 
-Composite:
+What the records build, composite:
   independent_multi_source: any sources side by side.
   starting_cascades: a cascade and more along its direction.
   finite_track: a track that starts and stops.
@@ -26,6 +35,15 @@ from evgen_jax.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "evgen_jax.building.analytic_sources": [
+            "AnalyticCascadeModel", "AnalyticNoiseModel", "AnalyticSphereTrackModel",
+        ],
+        "evgen_jax.building.composite": [
+            "EnteringSphereInfTrackMultiCascade", "FiniteTrackMultiCascadeModel", "IndependentMultiSource",
+            "InfSphereTrackEquidistantCascadeModel", "InfSphereTrackVariableMultiCascadeModel",
+            "StartingVariableMultiCascadeModel",
+        ],
+        "evgen_jax.building.learned": ["DefaultCascadeModel", "DefaultNoiseModel", "EnteringSphereInfTrack"],
         "evgen_jax.light.source": ["Source"],
         "evgen_jax.sources.analytic.point_source": ["AnalyticCascadeSource", "AnalyticSegmentSource"],
         "evgen_jax.sources.composite.finite_track": ["finite_track"],
@@ -40,4 +58,4 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.sources.learned.track": ["SphereTrackGeometry"],
         "evgen_jax.sources.linen_source": ["LinenSource", "empty_event"],
     },
-)
+)  # fmt: skip

@@ -12,6 +12,9 @@ From a configuration:
   build_optimizer, build_schedule: optimiser and learning rate.
   open_stream, iterator: batches of an iterator, and its section.
 
+Losses:
+  make_loss, LOSS_TERMS, SnowstormPriorLossModule: a loss of terms and priors; the records of the terms by their names.
+
 A loop of one's own:
   TrainState, init_state, make_train_step: one step as a pure function.
   make_loss_terms: the loss of every event, term by term.
@@ -24,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "evgen_jax.building.experiment": ["build_model", "create_trafo", "iterator", "open_stream"],
+        "evgen_jax.building.losses": ["LOSS_TERMS", "SnowstormPriorLossModule", "make_loss"],
         "evgen_jax.building.model": ["build_source"],
         "evgen_jax.config.records": ["ModelSettings"],
         "evgen_jax.training.export": ["export_ensemble", "export_model"],

@@ -2,6 +2,9 @@ from evgen_jax.building.experiment import build_model as build_model
 from evgen_jax.building.experiment import create_trafo as create_trafo
 from evgen_jax.building.experiment import iterator as iterator
 from evgen_jax.building.experiment import open_stream as open_stream
+from evgen_jax.building.losses import LOSS_TERMS as LOSS_TERMS
+from evgen_jax.building.losses import SnowstormPriorLossModule as SnowstormPriorLossModule
+from evgen_jax.building.losses import make_loss as make_loss
 from evgen_jax.building.model import build_source as build_source
 from evgen_jax.config.records import ModelSettings as ModelSettings
 from evgen_jax.training.export import export_ensemble as export_ensemble

@@ -15,8 +15,13 @@ from evgen_jax.measurement.detector import Detector
 
 @dataclass(frozen=True)
 class _Slices:
-    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last)."""
+    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last).
 
+    Attributes:
+      sources: (source name, base name) pairs in the order of the columns.
+    """
+
+    sources: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, int, int], ...]
     parameter_names: tuple[str, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
@@ -51,24 +56,23 @@ def independent_multi_source(
       ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
     """
     if not sources or not isinstance(sources, Mapping):
-        raise ConfigError(
-            f"IndependentMultiSource: config.sources: expected {{source: base}} with one source at least, got {shown(sources)}."
-        )
+        raise ConfigError(f"config.sources: expected {{source: base}} with one source at least, got {shown(sources)}.")
     for source, base in sources.items():
         if not isinstance(base, str) or base not in bases:
             raise ConfigError(
-                f"IndependentMultiSource: source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
+                f"source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
                 f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
             )
     for base in bases:
         if base not in sources.values():
-            raise ConfigError(f"IndependentMultiSource: the base '{base}' is defined but no source uses it.")
+            raise ConfigError(f"the base '{base}' is defined but no source uses it.")
     names: list[str] = []
     columns = []
-    for source in sorted(sources):
+    ordered_sources = tuple(sorted(sources.items()))
+    for source, _ in ordered_sources:
         own = bases[sources[source]].parameter_names
         columns.append((sources[source], len(names), len(names) + len(own)))
         names.extend(f"{source}_{p}" for p in own)
     ordered = tuple((name, bases[name]) for name in sorted(bases))
     own_names = tuple((name, base.parameter_names) for name, base in ordered)
-    return MultiSource(ordered, _Slices(tuple(columns), tuple(names), own_names), chunk)
+    return MultiSource(ordered, _Slices(ordered_sources, tuple(columns), tuple(names), own_names), chunk)
