@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,11 +36,13 @@ class Batch:
       events: B events, with a leading axis B.
       labels: [B, H], float32, physical units, in hypothesis order.
       names: [B], where each event comes from, for messages; empty where nobody asked.
+      placed: events and labels on the device; None where they have not been sent there.
     """
 
     events: Event
     labels: np.ndarray
     names: tuple[str, ...] = ()
+    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
