@@ -6,6 +6,7 @@ from evgen_jax.approximation.approximate import Approximation, approximate
 from evgen_jax.building.directory import load_model, save_model
 from evgen_jax.building.zoo import register_source
 from evgen_jax.errors import EvgenError
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.measurement.event import Event
@@ -31,6 +32,7 @@ __all__ = [
     "LightYield",
     "LinenSource",
     "Model",
+    "Parameter",
     "__version__",
     "approximate",
     "compact",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import Expanded, MultiSource
@@ -30,7 +31,8 @@ NO_ENERGY = 1e-6
 
 
 def is_cascade(source: Source) -> bool:
-    return source.parameter_names[: len(PARAMETERS)] == PARAMETERS
+    """Whether the first parameters of a source are those of a cascade."""
+    return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
 
 def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
@@ -117,8 +119,14 @@ class Grouped:
     numbers: tuple[tuple[str, int], ...]
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the source."""
+        return parameters_of(self.source)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.source.parameter_names
+        """Names of the hypothesis parameters."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         raise TypeError("groups belong to a hypothesis; make them with `evgen_jax.approximate`.")

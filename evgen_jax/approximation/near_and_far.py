@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
@@ -30,8 +31,14 @@ class NearAndFar:
     far: Source
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the source."""
+        return parameters_of(self.near)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.near.parameter_names
+        """Names of the hypothesis parameters."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         raise TypeError("chosen DOMs belong to an event and a hypothesis; use `evgen_jax.approximate`.")

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.approximation.near_and_far import part_of_detector, part_of_variables
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import with_precision
@@ -35,8 +36,14 @@ class PreciseWhereLit:
     lit: Source
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the source."""
+        return parameters_of(self.lit)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.lit.parameter_names
+        """Names of the hypothesis parameters."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         raise TypeError("weights in two precisions are made of a model's own; use `precise_where_lit`.")

@@ -8,6 +8,7 @@ from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys,
 from evgen_jax.building.decoders import build_decoder
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
+from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.sources.learned.cascade import CascadeGeometry
@@ -70,7 +71,7 @@ def _build(
     source = LearnedSource(
         geometry,
         LearnedOptions(**options, additional_parameter_names=additional),
-        identity_trafo(geometry.parameter_names + additional) if trafo is None else trafo,
+        identity_trafo(names_of(geometry.parameters) + additional) if trafo is None else trafo,
         build_decoder(time, f"{where}.decoder_settings", dtype),
         build_decoder(charge, f"{where}.decoder_charge_settings", dtype),
         build_network(config, where),

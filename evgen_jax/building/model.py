@@ -13,6 +13,7 @@ from evgen_jax.building.zoo import MULTI_SOURCES, SOURCES
 from evgen_jax.config.records import ModelSettings, TrafoSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, EvgenError, TrafoError, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, check_parameters, parameters_of
 from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, load_trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
@@ -41,12 +42,7 @@ def build_source(
       ConfigError: an unknown class or option, parts that do not fit together, or a transformation of other parameters.
     """
     source, variables = _build(settings, trafo, settings, load, ROOT)
-    twice = sorted({n for n in source.parameter_names if source.parameter_names.count(n) > 1})
-    if twice:
-        raise ConfigError(
-            f"model_settings: two parameters of the hypothesis have the name {', '.join(twice)}. Rename sources or give "
-            "each further parameter once."
-        )
+    check_parameters(source)
     check_precision(source, "model_settings")
     _check_multi_precision(settings, source, "model_settings")
     return source, variables
@@ -180,9 +176,9 @@ def resolve_settings(settings: ModelSettings, load: ModelLoader | None) -> dict[
     return plain
 
 
-def parameter_names(settings: ModelSettings, load: ModelLoader | None = None) -> tuple[str, ...]:
+def hypothesis_of(settings: ModelSettings, load: ModelLoader | None = None) -> tuple[Parameter, ...]:
     """Hypothesis parameters of a model section, before its data transformation exists."""
-    return build_source(settings, None, load)[0].parameter_names
+    return parameters_of(build_source(settings, None, load)[0])
 
 
 def init_variables(source: Source, loaded: Variables, key: Array, detector: Detector) -> Variables:

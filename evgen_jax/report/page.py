@@ -12,7 +12,7 @@ import numpy as np
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.files import write_whole
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.model.model import AnyModel, members_of
@@ -105,11 +105,12 @@ def report_event(
     ]  # fmt: skip
     notes: dict[str, str] = {}
     for name in settings.scans:
+        unit = model.parameters[model.index(name)].unit
         with stage(f"scan of {name}"):
             scan = scan_profile(model, event, best, {name: _grid(model, result, name).tolist()})
-        figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit_of(name)], notice)))
+        figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit], notice)))
         low, high = scan.interval()
-        notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit_of(name)}"
+        notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit}"
     if settings.sky_map:
         with stage("sky map"):
             found = make_sky_map(model)(event, best)
@@ -146,39 +147,36 @@ def _posterior(
     directory: Path, figures: list, model: AnyModel, event: Event, best: np.ndarray, settings: ReportSettings
 ):
     priors = settings.priors or {}
-    prior = make_prior(model.parameter_names, priors)
+    prior = make_prior(model.parameters, priors)
     with stage("posterior"):
-        found = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(priors)))(
+        found = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(model.parameters, priors)))(
             event, best, jax.random.key(0)
         )
     with new_hdf5(directory / "posterior.hdf5") as file:
         file["hypothesis"], file["log_density"] = found.hypothesis, found.log_density
         file.attrs["parameter_names"] = list(model.parameter_names)
-    figures.append(
-        ("Posterior", corner(directory / "posterior.png", found, model.parameter_names, best, settings.notice))
-    )
+    figures.append(("Posterior", corner(directory / "posterior.png", found, model.parameters, best, settings.notice)))
     stated = {"prior (flat in all else)": json.dumps(settings.priors)}
     if left_out := parameters_of_loss_priors(model):
         stated["priors of the fit that the posterior leaves out"] = ", ".join(left_out)
-    return stated | posterior_notes(found, model.parameter_names)
+    return stated | posterior_notes(found, model.parameters)
 
 
-def posterior_notes(found: Posterior, names: Sequence[str]) -> dict[str, str]:
+def posterior_notes(found: Posterior, parameters: Sequence[Parameter]) -> dict[str, str]:
     """What the page says of chains, and of the directions that they hold."""
     apart = "" if found.r_hat.max() < AGREE else "; they do not agree yet: no widths to rely on"
     notes = {
         "chains": f"R-hat at most {found.r_hat.max():.3f}, at least {found.effective_samples.min():.0f} effective samples, "
         f"{found.divergences} divergences{apart}",
     }
-    for zenith, name in enumerate(names):
-        partner = name.removesuffix("zenith") + "azimuth"
-        if name.endswith("zenith") and partner in names:
-            own = found.samples[:, [zenith, names.index(partner)]].T
-            round_fit, kent = fit_von_mises_fisher(*own), fit_kent(*own)
-            long, short = kent.sigmas
-            notes[f"posterior of {name.removesuffix('zenith')}direction"] = (
-                f"von Mises-Fisher width {_degrees(round_fit.sigma)}; Kent {_degrees(long)} by {_degrees(short)}"
-            )
+    for zenith, azimuth in direction_pairs(parameters):
+        own = found.samples[:, [zenith, azimuth]].T
+        round_fit, kent = fit_von_mises_fisher(*own), fit_kent(*own)
+        long, short = kent.sigmas
+        role = str(parameters[zenith].role).replace("zenith", "direction")
+        notes[f"posterior of {'_'.join((*parameters[zenith].group, role))}"] = (
+            f"von Mises-Fisher width {_degrees(round_fit.sigma)}; Kent {_degrees(long)} by {_degrees(short)}"
+        )
     return notes
 
 
@@ -204,7 +202,7 @@ def _plain(model: AnyModel, result: FitResult) -> dict:
 def _page(title: str, model: AnyModel, result: FitResult, notes: dict[str, str], figures: Sequence, notice: str) -> str:
     """HTML that needs nothing but the figures beside it."""
     rows = []
-    for i, name in enumerate(model.parameter_names):
+    for i, parameter in enumerate(model.parameters):
         width = ""
         if result.covariance is not None and i in result.covariance.free:
             k = int(np.flatnonzero(result.covariance.free == i)[0])
@@ -214,7 +212,7 @@ def _page(title: str, model: AnyModel, result: FitResult, notes: dict[str, str],
                 for m in (result.covariance.physical, result.covariance.physical_sandwich)
             ]
             width = f"{own[0]:.4g} (sandwich {own[1]:.4g})"
-        rows.append((name, f"{result.hypothesis[i]:.6g}", width, unit_of(name)))
+        rows.append((parameter.name, f"{result.hypothesis[i]:.6g}", width, parameter.unit))
     table = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     diagnostics = result.diagnostics
     facts = {
