@@ -62,11 +62,13 @@ def test_paths_of_the_documents_exist():
 
 
 @pytest.mark.slow
-def test_single_script_runs():
-    done = subprocess.run([sys.executable, ROOT / "experiments" / "single_script_cascade.py", "3", "16"],
+def test_single_script_runs(tmp_path):
+    done = subprocess.run([sys.executable, ROOT / "experiments" / "single_script_cascade.py", "3", "16", tmp_path / "model"],
                           capture_output=True, text=True, timeout=900)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "step 2: loss per event" in done.stdout and done.stdout.count("vertex off by") == 2
+    before, after = re.findall(r"-?\d+\.\d+(?= and| *$)", done.stdout.splitlines()[-1])
+    assert before == after and eg.load_model(tmp_path / "model").parameter_names[0] == "cascade_x"
     assert len((ROOT / "experiments" / "single_script_cascade.py").read_text().splitlines()) < 80
 
 

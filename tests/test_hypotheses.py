@@ -134,7 +134,7 @@ def test_counterparts_have_the_same_parameters():
         settings = settings_of(name)
         other = analytic_counterpart(settings, lambda path: None)
         assert build_source(other)[0].parameter_names == build_source(settings)[0].parameter_names, name
-    with pytest.raises(ConfigError, match="model_settings.model_class: 'Lamp' has no analytic counterpart"):
+    with pytest.raises(ConfigError, match="model_settings.model_class: 'Lamp' is unknown"):
         analytic_counterpart(ModelSettings(model_class="Lamp"), lambda path: None)
 
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from conftest import CONFIG
 
-from evgen_jax.building.learned import identity_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.building.parts import hypothesis_parameters
+from evgen_jax.building.sources import identity_trafo
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, time_columns

@@ -22,7 +22,8 @@ from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_
 from evgen_jax.reconstruction.starts.global_search import global_search
 from evgen_jax.reconstruction.starts.pulses import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
-from evgen_jax.report.page import ReportSettings, report_event
+from evgen_jax.report.findings import ReportSettings
+from evgen_jax.report.page import report_event
 from evgen_jax.simulation.simulate import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 

@@ -41,9 +41,13 @@ def data_and_fit(model: str, loaded, config: tuple[str, ...]):
         _tell_other_detector(experiment, loaded.detector, config)
         return experiment.data_handler_settings, experiment.reconstruction_settings
     stored = f"{model}/model.json"
+    if "data_handler_settings" not in loaded.settings:
+        raise ConfigError(
+            f"{stored}: the model was made in Python and does not say how files are read; give a configuration with -r."
+        )
     return (
         validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored),
-        validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored),
+        validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings", {}), stored),
     )
 
 

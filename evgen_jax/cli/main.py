@@ -225,7 +225,7 @@ def show(
     from evgen_jax.progress import counted
     from evgen_jax.reconstruction.run.workers import load_models
     from evgen_jax.report.file import report_file
-    from evgen_jax.report.page import ReportSettings
+    from evgen_jax.report.findings import ReportSettings
 
     check_model(model, "FILE")
     loaded = load_models([model, *ensemble])

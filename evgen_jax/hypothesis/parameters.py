@@ -191,8 +191,12 @@ def parameters_of(source: Any) -> tuple[Parameter, ...]:
     return tuple(declared)
 
 
-def check_parameters(source: Any) -> None:
+def check_parameters(source: Any, where: str) -> None:
     """Checks what a source declares.
+
+    Args:
+      source: the whole of a model.
+      where: its key path, for messages.
 
     Raises:
       ConfigError: two parameters of one name, two of one role in one group, or `parameter_names` that are not the names of
@@ -203,7 +207,7 @@ def check_parameters(source: Any) -> None:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise ConfigError(
-            f"model_settings: two parameters of the hypothesis have the name {', '.join(twice)}. Rename sources or give "
+            f"{where}: two parameters of the hypothesis have the name {', '.join(twice)}. Rename sources or give "
             "each further parameter once."
         )
     if tuple(source.parameter_names) != names:
@@ -216,7 +220,7 @@ def check_parameters(source: Any) -> None:
         key = (*parameter.group, parameter.role)
         if parameter.role not in MANY and key in seen:
             raise ConfigError(
-                f"model_settings: the parameters '{seen[key]}' and '{parameter.name}' both have the role '{parameter.role}'. Give "
+                f"{where}: the parameters '{seen[key]}' and '{parameter.name}' both have the role '{parameter.role}'. Give "
                 "parameters of different things a group each, as Parameter(..., group=('first',))."
             )
         seen[key] = parameter.name

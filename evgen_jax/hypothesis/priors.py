@@ -50,8 +50,7 @@ class UniformPrior:
     def __post_init__(self):
         if not self.high > self.low:
             raise ConfigError(
-                f"loss_module_settings.config.uniform_parameters.{self.name}: expected low < high, "
-                f"got [{self.low:g}, {self.high:g}]."
+                f"uniform_parameters.{self.name}: expected low < high, got [{self.low:g}, {self.high:g}]."
             )
 
     def __call__(self, value: Array) -> Array:
@@ -77,6 +76,10 @@ class GaussianPrior:
     sigma: float
     required: bool = True
 
+    def __post_init__(self):
+        if not self.sigma > 0:
+            raise ConfigError(f"sigmas: the prior of '{self.name}': expected a width > 0, got {self.sigma}.")
+
     def __call__(self, value: Array) -> Array:
         z = value.astype(sum_dtype()) / self.sigma
         return 0.5 * z * z + float(np.log(self.sigma) + 0.5 * np.log(2 * np.pi))
@@ -96,21 +99,14 @@ def snowstorm_priors(
       uniform_parameters: name -> (low, high[, eps]); None: the usual ranges of those that the hypothesis has.
 
     Raises:
-      ConfigError: a range that is none, or a sigma that is not positive.
+      ConfigError: a range that is none, or a width that is not positive.
     """
     priors: list[Prior] = []
     given = uniform_parameters is not None
     for name, values in (uniform_parameters if uniform_parameters is not None else DEFAULT_UNIFORM).items():
-        if len(values) not in (2, 3):
-            raise ConfigError(
-                f"loss_module_settings.config.uniform_parameters.{name}: expected [low, high] or [low, high, eps], "
-                f"got {list(values)}."
-            )
         low, high, eps = (*(float(v) for v in values), 0.0)[:3]
         priors.append(UniformPrior(name, low, high, eps, required=given))
     for i, sigma in enumerate(_tabulated_sigmas() if sigmas is None else sigmas):
-        if not sigma > 0:
-            raise ConfigError(f"loss_module_settings.config.sigmas[{i}]: expected a width > 0, got {sigma}.")
         priors.append(GaussianPrior(f"{FOURIER_PREFIX}{i:02d}", float(sigma), sigmas is not None))
     return tuple(priors)
 

@@ -190,8 +190,8 @@ def suitable_chunk(num_doms: int) -> int:
     return CHUNK if jax.default_backend() != "cpu" else min(max(ON_CPU // num_doms, 1), CHUNK)
 
 
-def with_chunk(source: Source, chunk: int) -> Source:
-    """The same tree of sources with other chunks; only memory and speed change."""
+def with_chunk(source: Source, chunk: int | None) -> Source:
+    """The same tree of sources with other chunks; only memory and speed change. None: what suits detector and machine."""
     if not isinstance(source, MultiSource):
         return source
     bases = tuple((name, with_chunk(base, chunk)) for name, base in source.bases)

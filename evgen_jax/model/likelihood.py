@@ -5,6 +5,7 @@ Every term is a *negative* log-likelihood (a loss) of one event, split into part
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,22 +37,6 @@ class LossParts(struct.PyTreeNode):
         """Terms of DOMs and of their pulses [D]."""
         slots = jax.ops.segment_sum(self.pulse, event.pulses.slot, num_segments=event.active.shape[0])
         return self.dom.at[event.active].add(slots.astype(self.dom.dtype), mode="drop")
-
-
-@dataclass(frozen=True)
-class TermOptions:
-    """Settings of a term.
-
-    Attributes:
-      add_normalization_term: include what no parameter changes (lgamma(n + 1)).
-      mpe_quantile: unbinned_pulse_time_mpe_llh uses all pulses up to this charge quantile, not the first alone.
-      min_charge_quantile, max_charge_quantile: range of unbinned_charge_quantile_pdf.
-    """
-
-    add_normalization_term: bool = True
-    mpe_quantile: float | None = None
-    min_charge_quantile: float | None = None
-    max_charge_quantile: float | None = None
 
 
 def floored(light: LightYield) -> LightYield:
@@ -96,22 +81,22 @@ def _pulse_time(light: LightYield, event: Event) -> Array:
     return jnp.where(event.pulses.mask, -event.pulses.charge * log_pdf, 0)
 
 
-def unbinned_extended_pulse_llh(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def unbinned_extended_pulse_llh(light: LightYield, event: Event, *, add_normalization_term: bool = True) -> LossParts:
     """Extended likelihood: sum_d [q - n log q] - sum_j c_j log p_j, with log n! if normalised."""
     charge = event.charge.astype(light.charge.dtype)
-    if options.add_normalization_term:
+    if add_normalization_term:
         term = light.charge - log_factorial_term(charge, light.charge)
     else:
         term = light.charge - charge * jnp.log(light.charge)
     return _nothing(light).replace(pulse=_pulse_time(light, event), dom=jnp.where(event.usable, term, 0))
 
 
-def unbinned_pulse_time_llh(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def unbinned_pulse_time_llh(light: LightYield, event: Event) -> LossParts:
     """Arrival times: -sum_j c_j log p_j."""
     return _nothing(light).replace(pulse=_pulse_time(light, event))
 
 
-def unbinned_pulse_time_mpe_llh(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def unbinned_pulse_time_mpe_llh(light: LightYield, event: Event, *, mpe_quantile: float | None = None) -> LossParts:
     """First pulses: -[log n_d + c_j log p_j + (n_d - c_j) log(1 - C_j)], or all pulses up to `mpe_quantile`.
 
     Pulses at unusable DOMs take no part.
@@ -119,56 +104,64 @@ def unbinned_pulse_time_mpe_llh(light: LightYield, event: Event, options: TermOp
     pulses = event.pulses
     total = at_active(event, event.charge)[pulses.slot]
     usable = at_active(event, event.usable)[pulses.slot] & pulses.mask
-    if options.mpe_quantile is None:
+    if mpe_quantile is None:
         chosen, later = pulses.first, total - pulses.charge
     else:
-        chosen = pulses.first | (pulses.quantile <= options.mpe_quantile)
+        chosen = pulses.first | (pulses.quantile <= mpe_quantile)
         later = total * jnp.clip(1 - pulses.quantile, 0, 1)
     survival = safe_log(1 - pulse_cdf(light, event))
     term = _pulse_time(light, event) - safe_log(total) - later * survival
     return _nothing(light).replace(pulse=jnp.where(usable & chosen, term, 0))
 
 
-def unbinned_pulse_and_dom_charge_pdf(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def unbinned_pulse_and_dom_charge_pdf(light: LightYield, event: Event) -> LossParts:
     """Arrival times and DOM charges: the sum of `unbinned_pulse_time_llh` and `dom_charge_pdf`."""
-    return dom_charge_pdf(light, event, options).replace(pulse=_pulse_time(light, event))
+    return dom_charge_pdf(light, event).replace(pulse=_pulse_time(light, event))
 
 
-def unbinned_charge_quantile_pdf(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def unbinned_charge_quantile_pdf(
+    light: LightYield,
+    event: Event,
+    *,
+    min_charge_quantile: float | None = None,
+    max_charge_quantile: float | None = None,
+) -> LossParts:
     """Unweighted arrival times -sum_j log p_j of pulses within a range of charge quantiles."""
     pulses = event.pulses
-    low = 0.0 if options.min_charge_quantile is None else options.min_charge_quantile
-    high = 1.0 if options.max_charge_quantile is None else options.max_charge_quantile
+    low = 0.0 if min_charge_quantile is None else min_charge_quantile
+    high = 1.0 if max_charge_quantile is None else max_charge_quantile
     chosen = pulses.mask & (pulses.quantile >= low) & (pulses.quantile <= high)
     log_pdf = safe_log(light.density) - jnp.log(at_active(event, light.charge)[pulses.slot])
     return _nothing(light).replace(pulse=jnp.where(chosen, -log_pdf, 0))
 
 
-def dom_charge_pdf(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def dom_charge_pdf(light: LightYield, event: Event) -> LossParts:
     """Charges: -sum_d log NB(n_d; q_d, X_d), always normalised."""
     log_pdf = log_charge_probability(light, event)
     return _nothing(light).replace(dom=jnp.where(event.usable, -log_pdf, 0))
 
 
-def negative_binomial_charge_pdf(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def negative_binomial_charge_pdf(light: LightYield, event: Event, *, add_normalization_term: bool = True) -> LossParts:
     """Charges with at least alpha = 5e-5: -sum_d log NB(n_d; q_d, X_d)."""
     broad = light.replace(excess=jnp.maximum(light.excess, 5e-5 * light.charge**2))
-    log_pdf = log_charge_probability(broad, event, options.add_normalization_term)
+    log_pdf = log_charge_probability(broad, event, add_normalization_term)
     return _nothing(light).replace(dom=jnp.where(event.usable, -log_pdf, 0))
 
 
-def negative_binomial_event_charge_pdf(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def negative_binomial_event_charge_pdf(
+    light: LightYield, event: Event, *, add_normalization_term: bool = True
+) -> LossParts:
     """Total charge of the event: -log NB(sum n; sum q, alpha) with alpha at least 5e-5."""
     keep = event.usable
     mean = jnp.sum(jnp.where(keep, light.charge, 0))
     excess = jnp.maximum(jnp.sum(jnp.where(keep, light.excess, 0)), 5e-5 * mean**2)
     charge = jnp.sum(jnp.where(keep, event.charge, 0)).astype(mean.dtype)
     # A charge floor for events in which no DOM takes part.
-    value = -log_probability(charge, jnp.maximum(mean, constants.CHARGE_FLOOR), excess, options.add_normalization_term)
+    value = -log_probability(charge, jnp.maximum(mean, constants.CHARGE_FLOOR), excess, add_normalization_term)
     return _nothing(light).replace(event=value)
 
 
-def normalized_dom_charge_pdf(light: LightYield, event: Event, options: TermOptions) -> LossParts:
+def normalized_dom_charge_pdf(light: LightYield, event: Event) -> LossParts:
     """How the charge is shared among the DOMs: -sum_d n_d log(q_d / sum q)."""
     keep = event.usable
     total = jnp.sum(jnp.where(keep, light.charge, 0)) + constants.CHARGE_FLOOR
@@ -176,7 +169,9 @@ def normalized_dom_charge_pdf(light: LightYield, event: Event, options: TermOpti
     return _nothing(light).replace(dom=jnp.where(keep, term, 0))
 
 
-TERMS: dict[str, Callable[[LightYield, Event, TermOptions], LossParts]] = {
+Term = Callable[..., LossParts]
+"""(light, event, **options) -> parts of one term; the options are arguments by keyword."""
+TERMS: dict[str, Term] = {
     f.__name__: f
     for f in (
         unbinned_extended_pulse_llh,
@@ -190,15 +185,23 @@ TERMS: dict[str, Callable[[LightYield, Event, TermOptions], LossParts]] = {
         normalized_dom_charge_pdf,
     )
 }
-NEEDS_CUMULATIVE = frozenset({"unbinned_pulse_time_mpe_llh"})
+"""Names of terms in configurations. Users add their own with `register_loss`."""
+NEEDS_CUMULATIVE = {"unbinned_pulse_time_mpe_llh"}
+"""Terms that ask for the cumulative light, which costs incomplete gamma functions."""
 
 
 @dataclass(frozen=True)
 class LossTerm:
-    """One weighted term of a loss."""
+    """One weighted term of a loss.
+
+    Attributes:
+      name: of a function in `TERMS`.
+      options: (name, value) pairs of the arguments that it takes by keyword.
+      weight: factor.
+    """
 
     name: str
-    options: TermOptions = TermOptions()
+    options: tuple[tuple[str, Any], ...] = ()
     weight: float = 1.0
 
     def __post_init__(self):
@@ -230,7 +233,7 @@ class Loss:
         light = floored(light)
         total = _nothing(light)
         for term in self.terms:
-            own = TERMS[term.name](light, event, term.options)
+            own = TERMS[term.name](light, event, **dict(term.options))
             total = jax.tree.map(lambda a, b, w=term.weight: a + w * b, total, own)
         return total
 

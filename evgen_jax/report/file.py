@@ -12,7 +12,8 @@ from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.run.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
-from evgen_jax.report.page import ReportSettings, report_event
+from evgen_jax.report.findings import ReportSettings
+from evgen_jax.report.page import report_event
 
 
 def report_file(
