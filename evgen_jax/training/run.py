@@ -94,8 +94,8 @@ def _train(
     evaluate_every = settings.evaluation_frequency if config.evaluation_module_settings.evaluation_module else None
 
     detector = jax.tree.map(np.asarray, model.detector)
-    check_data(config, "training", detector, model.trafo)
-    validation = None if iterators.validation is None else read_validation_set(config, detector)
+    check_data(config, "training", detector, model.trafo, model.parameters)
+    validation = None if iterators.validation is None else read_validation_set(config, detector, model.parameters)
     if not config.model_manager_settings.restore_model:
         earlier = set_run_aside(directory)
         if earlier is not None:
@@ -109,7 +109,7 @@ def _train(
         record_start(directory, config, first)
         writer = open_writers(settings.metric_writers, directory, config, first)
         stream = Prefetch(
-            open_stream(config, "training", detector, position), while_waiting=interruption.check,
+            open_stream(config, "training", detector, position, model.parameters), while_waiting=interruption.check,
             prepare=place if num_devices == 1 else lambda batch: batch,
         )  # fmt: skip
         divergence = Divergence(
