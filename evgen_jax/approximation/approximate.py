@@ -15,7 +15,7 @@ from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_o
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
-from evgen_jax.light.superposition import with_chunk
+from evgen_jax.light.tree import with_chunk
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number

@@ -15,7 +15,7 @@ from evgen_jax.approximation.near_and_far import part_of_detector, part_of_varia
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import Source, Variables
-from evgen_jax.light.superposition import with_precision
+from evgen_jax.light.tree import with_precision
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import AnyModel, Ensemble, Model

@@ -30,7 +30,8 @@ from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.report.plots import figures
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
-from evgen_jax.simulation.simulate import SEED_TABLE, simulate
+from evgen_jax.simulation.simulate import simulate
+from evgen_jax.simulation.tables import SEED_TABLE
 from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train

@@ -17,7 +17,7 @@ from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch, place
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
-from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import walk
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
@@ -153,7 +153,7 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
     """Flags of the weights that train; parts are named by their path, as 'cascade' or 'track/cascade'."""
     if not frozen:
         return None
-    known = _part_paths(model.source)
+    known = ["/".join(path) for path, _ in walk(model.source) if path]
     for path in frozen:
         if path not in known:
             raise ConfigError(f"training_settings.frozen_parts: '{path}' is no part of the model; "
@@ -167,12 +167,3 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
         return jax.tree_util.tree_map_with_path(flag, tree)
 
     return flags
-
-
-def _part_paths(source: Any, prefix: str = "") -> list[str]:
-    if not isinstance(source, MultiSource):
-        return []
-    paths = []
-    for name, base in source.bases:
-        paths += [prefix + name, *_part_paths(base, f"{prefix}{name}/")]
-    return paths
