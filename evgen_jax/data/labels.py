@@ -132,6 +132,7 @@ def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds)
 
 
 def _out_of_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, ids: EventIds) -> dict[int, str]:
+    """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
     wrong: dict[int, str] = {}
     for i, name in enumerate(names):
         column = values[:, i]
