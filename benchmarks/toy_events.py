@@ -54,8 +54,8 @@ def cascades(rng: np.random.Generator, count: int, energies: tuple[float, float]
 
 def smeared(model: eg.Model, truth: np.ndarray, copies: int, seed: int = 2) -> np.ndarray:
     """[E, copies, H] by 30 m, 30 degrees (rms angle: sqrt 2 times that), 0.5 in ln E, 100 ns."""
-    spreads = {n: SPREADS[n.split("_")[-1]] for n in model.parameter_names if n.split("_")[-1] in SPREADS}
-    return smear(truth[:, None], model.parameter_names, copies, np.random.default_rng(seed), spreads)[:, 1:]
+    spreads = {p.name: SPREADS[p.role] for p in model.parameters if p.role in SPREADS}
+    return smear(truth[:, None], model.parameters, copies, np.random.default_rng(seed), spreads)[:, 1:]
 
 
 def plane_offsets(fitted: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from evgen_jax.errors import ConfigError
 
 EXTRAS = {
     "pyarrow": "parquet", "astropy": "sky", "astropy_healpix": "sky", "blackjax": "posterior", "corner": "posterior",
-    "distributed": "cluster",
+    "distributed": "cluster", "wandb": "wandb", "mlflow": "mlflow",
 }  # fmt: skip
 """Name of an optional package, as it is imported -> the extra of evgen_jax that installs it."""
 

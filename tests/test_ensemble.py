@@ -55,7 +55,7 @@ def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event)
     pytest.importorskip("astropy_healpix")
     found = make_sky_map(ensemble, settings=FREE, first_order=1, last_order=1)(event, both.hypothesis)
     assert found.at(*both.hypothesis[2:]) == np.argmax(found.log_likelihood)
-    prior = make_prior(lamp.parameter_names, {})
+    prior = make_prior(lamp.parameters, {})
     space, place = SamplingSpace(make_coordinates(lamp, FREE)), jnp.array([0.7, 0.0, 0.0, 0.0])
     anchor = jnp.asarray(BEST)
     densities = [posterior_density(m, prior, space)(m, place, anchor, event) for m in (lamp, ensemble)]

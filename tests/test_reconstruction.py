@@ -102,7 +102,7 @@ def test_wrong_names_and_bounds_are_refused(model):
     with pytest.raises(ReconstructionError, match=r"expected seeds of shape \(1, 7\)"):
         make_fitter(model)([empty_event(108)], np.zeros((2, 7)))
     with pytest.raises(ReconstructionError, match="Did you mean 'cascade_x'"):
-        smear(TRUTH[:, None], model.parameter_names, 1, np.random.default_rng(0), {"cascadex": 1.0})
+        smear(TRUTH[:, None], model.parameters, 1, np.random.default_rng(0), {"cascadex": 1.0})
 
 
 def test_many_functions_are_minimised_at_once():
@@ -357,8 +357,7 @@ def test_failed_events_say_why_and_leave_the_others_alone(learned, events):
 
 
 def test_smeared_seeds_have_the_asked_widths(model):
-    names = model.parameter_names
-    smeared = smear(np.tile(TRUTH[:1, None], (1, 1, 1)), names, 4000, np.random.default_rng(0),
+    smeared = smear(np.tile(TRUTH[:1, None], (1, 1, 1)), model.parameters, 4000, np.random.default_rng(0),
                     {"cascade_x": 30.0, "cascade_zenith": 0.1, "cascade_energy": 0.5, "cascade_time": 0.0})[0]  # fmt: skip
     np.testing.assert_array_equal(smeared[0], TRUTH[0])
     copies = smeared[1:]

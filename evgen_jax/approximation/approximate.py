@@ -13,7 +13,6 @@ import numpy as np
 from evgen_jax.approximation.grouped import group_sources, largest_base
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
 from evgen_jax.errors import ReconstructionError, shown
-from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import with_chunk
@@ -86,24 +85,24 @@ def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
     Returns:
       Sizes [H] > 0, physical units.
     """
-    facts = [kind_of(name) for name in model.parameter_names]
     energies = _energies(model)
     mean = float(np.mean(np.abs(hypothesis[energies]))) if energies.any() else 1.0
     sizes = []
-    for kind, std, value in zip(facts, model.trafo.std, hypothesis, strict=True):
-        if kind is None:
-            sizes.append(0.1 * std)
-        elif kind[1].draw == "log":
-            sizes.append(kind[1].spread * max(abs(float(value)), mean, 1e-3))
+    for parameter, std, value in zip(model.parameters, model.trafo.std, hypothesis, strict=True):
+        if parameter.draw == "log":
+            sizes.append(parameter.spread * max(abs(float(value)), mean, 1e-3))
+        elif parameter.spread:
+            sizes.append(parameter.spread)
+        elif parameter.low is not None and parameter.high is not None and parameter.low < parameter.high:
+            sizes.append(0.05 * (parameter.high - parameter.low))
         else:
-            sizes.append(kind[1].spread or 0.05 * (kind[1].high - kind[1].low))
+            sizes.append(0.1 * std)
     return np.array(sizes)
 
 
 def _energies(model: Model) -> np.ndarray:
     """Returns flags [H]: which parameters are energies."""
-    kinds = [kind_of(name) for name in model.parameter_names]
-    return np.array([kind is not None and kind[1].draw == "log" for kind in kinds])
+    return np.array([parameter.draw == "log" for parameter in model.parameters], bool)
 
 
 def approximate(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import Expanded, MultiSource
@@ -41,7 +42,7 @@ def is_cascade(source: Source) -> bool:
     Returns:
       Whether its first parameters are those of a cascade.
     """
-    return source.parameter_names[: len(PARAMETERS)] == PARAMETERS
+    return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
 
 def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
@@ -141,9 +142,14 @@ class Grouped:
     numbers: tuple[tuple[str, int], ...]
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the source."""
+        return parameters_of(self.source)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Returns the names of the hypothesis parameters, H of them."""
-        return self.source.parameter_names
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Refuses to make weights: groups belong to a hypothesis.

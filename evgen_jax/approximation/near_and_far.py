@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
@@ -31,9 +32,14 @@ class NearAndFar:
     far: Source
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the source."""
+        return parameters_of(self.near)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Returns the names of the hypothesis parameters, H of them."""
-        return self.near.parameter_names
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Refuses to make weights: chosen DOMs belong to an event and a hypothesis.

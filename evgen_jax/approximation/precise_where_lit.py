@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.approximation.near_and_far import part_of_detector, part_of_variables
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import with_precision
@@ -38,9 +39,14 @@ class PreciseWhereLit:
     lit: Source
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the source."""
+        return parameters_of(self.lit)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Returns the names of the hypothesis parameters, H of them."""
-        return self.lit.parameter_names
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Refuses to make weights: they are made of those of a model.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.data.readers import Readers
 from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event, pad_events
 
@@ -35,11 +37,13 @@ class Batch:
       events: B events, with a leading axis B.
       labels: [B, H], float32, physical units, in hypothesis order.
       names: [B], where each event comes from, for messages; empty where nobody asked.
+      placed: events and labels on the device; None where they have not been sent there.
     """
 
     events: Event
     labels: np.ndarray
     names: tuple[str, ...] = ()
+    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,11 @@ class BatchStream:
         seed: int,
         position: Position | None = None,
         labels: bool = True,
+        parameters: Sequence[Parameter] | None = None,
     ):
         self.position = position or Position()
         self._settings, self._handler, self._detector, self._seed = settings, handler, detector, seed
-        self._labels = labels
+        self._labels, self._parameters = labels, parameters
         self._files = find_files(settings.input_data)
         self._readers = Readers(settings.num_jobs)
         self._ahead: dict[tuple[int, int], list[Future]] = {}
@@ -225,13 +230,20 @@ class BatchStream:
             LOGGER.warning("input_data: %s", dark_share(dark, count, files))
 
     def _submit(self, paths: list[Path]) -> list[Future]:
-        rest = (self._handler, self._detector, self._labels, self._settings.strict)
+        rest = (self._handler, self._detector, self._labels, self._settings.strict, self._parameters)
         return [self._readers.submit(_read_or_error, path, *rest) for path in paths]
 
 
-def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool, strict: bool):
+def _read_or_error(
+    path: Path,
+    handler: DataHandlerSettings,
+    detector: Detector,
+    labels: bool,
+    strict: bool,
+    parameters: Sequence[Parameter] | None,
+) -> EventFile | DataError:
     try:
-        return read_event_file(path, handler, detector, labels=labels, strict=strict)
+        return read_event_file(path, handler, detector, labels=labels, parameters=parameters, strict=strict)
     except DataError as error:
         return error
 

@@ -14,7 +14,9 @@ from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.measurement.event import Event, pad_events
 from evgen_jax.measurement.measured import NO_WINDOWS, Measured, faults, without_events
@@ -120,6 +122,13 @@ class EventFile:
         return f"{self.path}: {'; '.join(parts)}." if parts else ""
 
 
+def _what_they_are(columns: Sequence[str], parameters: Sequence[Parameter] | None) -> tuple[Parameter, ...]:
+    """The parameters of a model of as many, else what the names of the columns tell."""
+    if parameters is None or len(parameters) != len(columns):
+        return read_parameters(columns)
+    return tuple(parameters)
+
+
 def read_event_file(
     path: str | Path,
     settings: DataHandlerSettings,
@@ -127,6 +136,7 @@ def read_event_file(
     *,
     labels: bool = True,
     need_labels: bool = True,
+    parameters: Sequence[Parameter] | None = None,
     seed_names: Sequence[str] = (),
     seed_columns: Sequence[str] = (),
     seed_defaults: dict[str, float] | None = None,
@@ -140,6 +150,7 @@ def read_event_file(
       detector: gives DOM labels their index.
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
+      parameters: of the model, which say what labels and seeds are; None, or as many as there are no labels: their names say it.
       seed_names: tables with reconstruction seeds.
       seed_columns: columns of these tables, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
@@ -161,10 +172,10 @@ def read_event_file(
         wrong: dict[int, str] = {}
         label_values, times = None, None
         if labels:
-            names = label_names(settings)
-            label_values, odd = label_columns(file, settings, ids)
+            own = _what_they_are(label_names(settings), parameters)
+            label_values, odd = label_columns(file, settings, ids, own)
             wrong = odd if need_labels else {}
-            label_values, times = relative_to_origin(detector, names, label_values), time_columns(settings)
+            label_values, times = relative_to_origin(detector, own, label_values), time_columns(settings, own)
         rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
         event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)
         unmatched = int(np.sum(event < 0)) if len(settings.filter_settings.constraints) == 0 else 0
@@ -181,8 +192,9 @@ def read_event_file(
         readout = None
         if data.readout_window_key is not None:
             readout = ids.align(data.readout_window_key, ("start", "stop"))
+        own = _what_they_are(seed_columns, parameters)
         seeds = {
-            name: relative_to_origin(detector, seed_columns, ids.align(name, tuple(seed_columns), seed_defaults))
+            name: relative_to_origin(detector, own, ids.align(name, tuple(seed_columns), seed_defaults))
             for name in seed_names
         }
 

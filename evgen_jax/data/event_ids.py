@@ -6,6 +6,7 @@ import numpy as np
 
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError, suggestion
+from evgen_jax.hypothesis.names import other_spelling
 
 ID_COLUMNS = ("Run", "Event", "SubEvent", "SubEventStream")
 """Columns that identify an event."""
@@ -139,7 +140,7 @@ class EventIds:
 
         Args:
           table: its name.
-          columns: n of them.
+          columns: n of them; a time may be written as cascade_time or cascade_t.
           defaults: values of columns that the table may lack.
 
         Returns:
@@ -150,6 +151,7 @@ class EventIds:
         """
         defaults, rows = defaults or {}, self._file.read(table)
         present = rows.dtype.names or ()
+        columns = [_as_written(column, present) for column in columns]
         rows = existing(self._file.read(table, [c for c in columns if c not in defaults or c in present]))
         values = np.full((len(self), len(columns)), np.nan)
         event = self.match(table, rows)
@@ -162,6 +164,12 @@ class EventIds:
         for i, column in enumerate(columns):
             values[event[event >= 0], i] = rows[column][event >= 0] if column in present else defaults[column]
         return values
+
+
+def _as_written(column: str, present: Sequence[str]) -> str:
+    """Returns the name of a column in a table, which may spell a time the other way."""
+    other = other_spelling(column)
+    return other if other is not None and other in present and column not in present else column
 
 
 def _are_whole(values: np.ndarray) -> bool:

@@ -1,5 +1,7 @@
 """Hypothesis parameters of simulated events, from the label tables."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
@@ -7,10 +9,11 @@ from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
 from evgen_jax.hypothesis.origin import time_places
+from evgen_jax.hypothesis.parameters import ENERGIES, Parameter
 from evgen_jax.measurement.measured import LARGEST
 
 CASCADE = (
-    "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t",
+    "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_time",
 )  # fmt: skip
 """Label columns of the cascade of SnowstormCascadeGeneratorLabelModule: m, rad, GeV, ns."""
 TRACK = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
@@ -90,30 +93,39 @@ def label_log_flags(settings: DataHandlerSettings) -> tuple[bool, ...]:
     return flags + (False,) * len(labels.snowstorm_parameters)
 
 
-def time_columns(settings: DataHandlerSettings) -> tuple[int, ...] | None:
+def time_columns(settings: DataHandlerSettings, parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
     """Finds the labels that are times.
 
     Args:
       settings: section data_handler_settings of a configuration.
+      parameters: what the labels are, H of them.
 
     Returns:
-      Places of the labels; None if the name of a label does not tell whether it is a time.
+      Places of the labels; None if nothing is known of a label, which then may be a time.
     """
-    names = label_names(settings)
     # Properties of ice and modules are none, whatever they are called.
-    return time_places(names[: len(names) - len(settings.label_settings.snowstorm_parameters)])
+    return time_places(parameters[: len(parameters) - len(settings.label_settings.snowstorm_parameters)])
 
 
-def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> tuple[np.ndarray, dict[int, str]]:
+def label_columns(
+    file: TableFile, settings: DataHandlerSettings, ids: EventIds, parameters: Sequence[Parameter]
+) -> tuple[np.ndarray, dict[int, str]]:
     """Reads the labels of events, joined by event id.
 
     Args:
       file: open file with the label tables.
       settings: section data_handler_settings of a configuration.
       ids: E events.
+      parameters: what the labels are, H of them.
 
     Returns:
       Labels [E, H], NaN in events without a row, and number of an event -> what is wrong with its labels.
+
+    Args:
+      file: holds the tables.
+      settings: which labels.
+      ids: of the E events.
+      parameters: what the labels are, H of them.
 
     Raises:
       DataError: a table or column is missing, or a label is outside its physical range in most events: then it has
@@ -128,20 +140,22 @@ def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds)
     ):  # fmt: skip
         if columns:
             values[:, start : start + len(columns)] = 1.0 if table is None else ids.align(table, columns)
-    return values, _out_of_range(file, names, values, ids)
+    return values, _out_of_range(file, names, parameters, values, ids)
 
 
-def _out_of_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, ids: EventIds) -> dict[int, str]:
+def _out_of_range(
+    file: TableFile, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
+) -> dict[int, str]:
     """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
     wrong: dict[int, str] = {}
-    for i, name in enumerate(names):
+    for i, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         column = values[:, i]
         for row in np.flatnonzero(~(np.abs(column) < LARGEST)):
             wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected a finite number")
         bad, expected = np.zeros(len(column), bool), ""
-        if "energy" in name:
+        if parameter.role in ENERGIES:
             bad, expected = column < 0, "an energy >= 0 GeV"
-        elif name.endswith("zenith"):
+        elif parameter.role in ("zenith", "entry_zenith"):
             bad, expected = (column < 0) | (column > np.pi), "an angle in [0, pi]"
         if 2 * bad.sum() > np.isfinite(column).sum():
             first = int(np.argmax(bad))

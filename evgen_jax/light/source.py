@@ -44,7 +44,11 @@ class Source(Protocol):
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Returns the names of the hypothesis parameters, H of them."""
+        """Returns the names of the hypothesis parameters, H of them.
+
+        What they are a source declares as `parameters`, records of `Parameter` in this order; where it has none, standard
+        names tell their roles (`parameters_of`).
+        """
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Makes fresh weights for a detector.

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
@@ -33,7 +34,7 @@ class ParameterMap(Protocol):
     """Maps a hypothesis [H] and a detector to {base name: (parameters [N, H_base], mask [N] or None)}; hashable."""
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
+    def parameters(self) -> tuple[Parameter, ...]:
         """Of the joint hypothesis [H]."""
 
     def __call__(self, hypothesis: Array, detector: Detector) -> Mapping[str, tuple[Array, Array | None]]: ...
@@ -57,8 +58,14 @@ class MultiSource:
     chunk: int | None = None
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Of the joint hypothesis, H of them."""
+        return parameters_of(self.expand)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.expand.parameter_names
+        """Names of the hypothesis parameters."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         keys = jax.random.split(key, len(self.bases))

@@ -16,6 +16,7 @@ from jax import Array
 
 from evgen_jax.decoders.negative_binomial import log_factorial_term, log_probability, log_zero
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.hypothesis.priors import Prior, penalty
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.event import Event
@@ -278,11 +279,11 @@ class Loss:
         """Returns the loss of one event without the priors, a scalar."""
         return self.parts(light, event).total()
 
-    def prior(self, parameter_names: Sequence[str], hypothesis: Array) -> Array:
+    def prior(self, parameters: Sequence[Parameter], hypothesis: Array) -> Array:
         """Returns the weighted sum of the priors' penalties for a hypothesis [H] in physical units, a scalar."""
         total = jnp.zeros((), sum_dtype())
         for weight, prior in self.priors:
-            total = total + weight * penalty((prior,), parameter_names, hypothesis)
+            total = total + weight * penalty((prior,), parameters, hypothesis)
         return total
 
     def sorted(self, light: LightYield, event: Event) -> tuple[Array, Array, Array]:

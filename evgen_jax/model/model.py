@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
@@ -67,6 +67,11 @@ class Model:
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What the hypothesis parameters are, H of them."""
+        return parameters_of(self.source)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Returns the names of the hypothesis parameters, H of them."""
         return self.source.parameter_names
@@ -103,7 +108,7 @@ class Model:
         Example:
           `model.hypothesis(x=0, y=0, z=-300, zenith=1.2, azimuth=3.0, energy=1e4, time=9700)`
         """
-        return _named_hypothesis(self.parameter_names, values)
+        return _named_hypothesis(self.parameters, values)
 
     def replace(self, **fields: Any) -> "Model":
         """Makes the model with other values of some of its attributes.
@@ -149,8 +154,7 @@ class Model:
 
     def __repr__(self) -> str:
         lines = ["Model", *_source_lines(self.source, self.variables, "  ")]
-        units = [unit_of(name) for name in self.parameter_names]
-        named = [f"{name} ({unit})" if unit else name for name, unit in zip(self.parameter_names, units, strict=True)]
+        named = [f"{own.name} ({own.unit})" if own.unit else own.name for own in self.parameters]
         shown_names = ", ".join(named[:MOST_NAMES]) + (f", ... {len(named)} in all" if len(named) > MOST_NAMES else "")
         terms = " + ".join(term.name for term in self.loss.terms) + f", {len(self.loss.priors)} priors" * bool(
             self.loss.priors
@@ -201,6 +205,11 @@ class Ensemble:
                 raise ConfigError(
                     f"ensemble: model {number} is of another detector ({model.detector.name}) than the first."
                 )
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What the hypothesis parameters are, H of them."""
+        return self.members[0].parameters
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -260,7 +269,7 @@ class Ensemble:
         Raises:
           HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
         """
-        return _named_hypothesis(self.parameter_names, values)
+        return _named_hypothesis(self.parameters, values)
 
     def with_variables(self, variables: Sequence[Variables]) -> "Ensemble":
         """Makes the ensemble with other weights.
@@ -344,10 +353,10 @@ def _index(names: Sequence[str], name: str) -> int:
     return names.index(name)
 
 
-def _named_hypothesis(names: Sequence[str], values: dict[str, float]) -> np.ndarray:
-    found: dict[str, float] = {}
+def _named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) -> np.ndarray:
+    names, found = names_of(parameters), dict[str, float]()
     for given, value in values.items():
-        fitting = [given] if given in names else [name for name in names if name.endswith(f"_{given}")]
+        fitting = [given] if given in names else [own.name for own in parameters if own.answers_to(given)]
         if not fitting:
             raise HypothesisError(
                 f"'{given}' is no parameter of the model; it has {', '.join(names)}." + suggestion(given, names)

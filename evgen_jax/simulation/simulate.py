@@ -13,13 +13,14 @@ import numpy as np
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.directory import model_identity
 from evgen_jax.building.experiment import experiment_detector
-from evgen_jax.building.parts import hypothesis_names, load_part
+from evgen_jax.building.parts import hypothesis_parameters, load_part
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TOY_NOTICE, write_events
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin, shifted_times
+from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import Detector, fingerprint, geometry_fingerprint
@@ -52,13 +53,14 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     detector = experiment_detector(config)
     model = _simulating_model(config, detector)
     columns = label_names(config.data_handler_settings)
-    names = hypothesis_names(config)
+    parameters = hypothesis_parameters(config)
+    names = names_of(parameters)
     if names != model.parameter_names:
         raise ConfigError(
             f"simulation_settings: the simulating model has the parameters {', '.join(model.parameter_names)}, "
             f"the model to train {', '.join(names)}."
         )
-    ranges, segment_length = parameter_ranges(names, settings.ranges), _segment_length(model.source)
+    ranges, segment_length = parameter_ranges(parameters, settings.ranges), _segment_length(model.source)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     notice = f"simulated with the model {settings.model}" if settings.model else TOY_NOTICE
@@ -73,7 +75,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         )
     files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
     check_record(directory, config.unique_name, _record(config, model, ranges))
-    tell_far_ranges(names, ranges, detector)
+    tell_far_ranges(parameters, ranges, detector)
     sample = EventSampler(model, settings.readout_window)
     made = dark = 0
     for number, path in enumerate(progress(files)):
@@ -81,7 +83,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
             continue
         events = min(settings.events_per_file, settings.num_events - number * settings.events_per_file)
         rng = np.random.default_rng((settings.random_seed, number))
-        hypotheses = draw_hypotheses(rng, names, ranges, events, segment_length)
+        hypotheses = draw_hypotheses(rng, parameters, ranges, events, segment_length)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         pulses = {
             **pulses,
@@ -91,10 +93,10 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         pulses.pop("dom")
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         own = len(columns) - len(handler.label_settings.snowstorm_parameters)
-        hypotheses = relative_to_origin(detector, names, hypotheses, +1)
+        hypotheses = relative_to_origin(detector, parameters, hypotheses, +1)
         tables = {
             handler.label_settings.label_key: dict(zip(columns[:own], hypotheses.T[:own], strict=True)),
-            SEED_TABLE: smeared_seeds(rng, names, hypotheses),
+            SEED_TABLE: smeared_seeds(rng, parameters, hypotheses),
             "ReadoutWindow": dict(zip(("start", "stop"), np.tile(settings.readout_window, (events, 1)).T, strict=True)),
         }
         if own < len(columns) and handler.label_settings.snowstorm_key is not None:
@@ -191,7 +193,7 @@ class EventSampler:
     ) -> dict[str, np.ndarray]:
         """Pulses (event, dom, time, charge) of hypotheses [E, H], within the readout window."""
         keys = jax.random.split(key, len(hypotheses))
-        moved = shifted_times(self._model.parameter_names, hypotheses, -self._anchor)
+        moved = shifted_times(self._model.parameters, hypotheses, -self._anchor)
         physical = jnp.asarray(moved, jnp.float32)
         window = jnp.asarray(self._readout, jnp.float32)
         expected = np.asarray(_expected_charges(self._model, physical, window))
