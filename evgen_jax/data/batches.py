@@ -148,6 +148,7 @@ class BatchStream:
         self._readers.close()
 
     def _pools(self, epoch: int) -> list[list[Path]]:
+        """Returns the pools of files of one pass, in the order in which they are read."""
         files = list(self._files)
         if self._settings.sample_randomly:
             np.random.default_rng((self._seed, epoch, 0)).shuffle(files)
@@ -155,6 +156,7 @@ class BatchStream:
         return [files[i : i + size] for i in range(0, len(files), size)]
 
     def _generate(self) -> Iterator[Batch]:
+        """Yields batches from the position onwards."""
         forever = self._settings.pick_random_files_forever
         while True:
             epoch = self.position.epoch
@@ -185,6 +187,7 @@ class BatchStream:
                 self._tell_dark_events()
 
     def _order(self, epoch: int, number: int, events: list[tuple[EventFile, int]]) -> np.ndarray:
+        """Returns the order of a pool's events, num_repetitions times behind each other."""
         repeated = []
         for repetition in range(self._settings.num_repetitions):
             order = np.arange(len(events))

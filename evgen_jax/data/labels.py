@@ -146,6 +146,7 @@ def label_columns(
 def _out_of_range(
     file: TableFile, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
 ) -> dict[int, str]:
+    """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
     wrong: dict[int, str] = {}
     for i, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         column = values[:, i]
