@@ -21,8 +21,8 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, label_names
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.names import read_parameters
+from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.simulate import simulate
@@ -51,8 +51,7 @@ TRAINED = event_generator.CONFIGURATIONS if "EVGEN_JAX_STEPS" in os.environ else
 
 
 def trafo_for(names) -> Trafo:
-    facts = [kind_of(name)[1] for name in names]
-    return Trafo(tuple(names), *(tuple(getattr(f, k) for f in facts) for k in ("mean", "std", "log")))
+    return typical_trafo(read_parameters(names))
 
 
 @pytest.fixture

@@ -14,16 +14,15 @@ from evgen_jax.building.value_ranges import EluValueRange
 from evgen_jax.cli.fit_settings import data_and_fit
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
-from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.priors import GaussianPrior, snowstorm_priors
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.likelihood import Loss, LossTerm
 
 
 def trafo_of(names) -> Trafo:
-    facts = [kind_of(name)[1] for name in names]
-    return Trafo(tuple(names), *zip(*((f.mean, f.std, f.log) for f in facts), strict=True))
+    return typical_trafo(read_parameters(names))
 
 
 def elu(**values):

@@ -6,7 +6,7 @@ import numpy as np
 
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.run.covariance_columns import covariance_columns, covariance_labels, put_covariance
-from evgen_jax.reconstruction.run.table_file import IDS, write_table
+from evgen_jax.reconstruction.run.table_file import ENDINGS_OF_PARAMETERS, IDS, write_table
 
 __all__ = ["columns", "fill", "write_table"]
 
@@ -26,7 +26,7 @@ def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = Fals
       labels: rows and columns of the covariances, see `covariance_columns`; none are written without.
       truth: whether there are columns of the true parameters and of the log-likelihood there.
     """
-    endings = ("", "_seed", "_unc", "_unc_sandwich", *(("_true",) if truth else ()))
+    endings = ENDINGS_OF_PARAMETERS if truth else ENDINGS_OF_PARAMETERS[:-1]
     own = [f"{name}{ending}" for name in names for ending in endings]
     numbers = (*NUMBERS, *(("log_likelihood_true",) if truth else ()))
     return [
