@@ -9,7 +9,7 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 READOUT = (0.0, 20000.0)
 SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}

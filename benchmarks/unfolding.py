@@ -18,7 +18,7 @@ from evgen_jax.hypothesis.parameters import loss_parameters, standard_parameters
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.simulation.draw import draw_hypotheses
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 READOUT = (0.0, 20000.0)
 LENGTH = 1000.0

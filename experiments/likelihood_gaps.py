@@ -18,19 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 import yaml
 
-from evgen_jax.building.analytic import analytic_counterpart, analytic_model
-from evgen_jax.building.experiment import build_model, open_stream
-from evgen_jax.building.model import build_source
-from evgen_jax.cli.demo import train_on_simulation
-from evgen_jax.config.records import ModelSettings
-from evgen_jax.config.validate import load_config
-from evgen_jax.decoders.spline import rational_quadratic_spline
+from evgen_jax import likelihood_gap, load_config
+from evgen_jax.cli.demonstration import train_on_simulation
+from evgen_jax.decoders import rational_quadratic_spline
 from evgen_jax.hypothesis.parameters import names_of, parameters_of
-from evgen_jax.simulation.likelihood_gap import likelihood_gap
-from evgen_jax.training.metrics import read_metrics
-from evgen_jax.training.optimizer import build_optimizer
-from evgen_jax.training.run import manager_directory
-from evgen_jax.training.step import init_state, make_train_step
+from evgen_jax.simulation import analytic_counterpart, analytic_model
+from evgen_jax.training import (
+    ModelSettings,
+    build_model,
+    build_optimizer,
+    build_source,
+    init_state,
+    make_train_step,
+    manager_directory,
+    open_stream,
+    read_metrics,
+)
 
 DEMO = yaml.safe_load((resources.files("evgen_jax") / "tables" / "demo.yaml").read_text())
 CASCADE = DEMO["model_settings"]["multi_source_bases"]["cascade"]

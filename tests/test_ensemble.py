@@ -21,7 +21,7 @@ from evgen_jax.reconstruction.uncertainty.profile import scan_profile
 from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 BEST = np.array([1.5, 1.0, 0.9, 2.0])
 FREE = eg.FitSettings(free={"Absorption": False})

@@ -21,9 +21,10 @@ from evgen_jax.hypothesis.priors import GaussianPrior, UniformPrior, check_prior
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.report.plots.event import expectation
-from evgen_jax.simulation import simulate as simulation
+from evgen_jax.simulation import events as simulation
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
-from evgen_jax.simulation.simulate import EventSampler, simulate
+from evgen_jax.simulation.events import EventSampler
+from evgen_jax.simulation.simulate import simulate
 from evgen_jax.training.run import train
 
 TRACK = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")

@@ -163,7 +163,7 @@ def test_a_transformation_of_other_data_or_settings_is_told(
     np.testing.assert_allclose(load_trafo(path).mean[0], first[:, 0].mean(), rtol=1e-6)
     replace(trafo, mean=(1.0, *trafo.mean[1:])).save(tmp_path / "trafo.json")
     create_trafo(config.model_copy(update={"data_trafo_settings": here}))
-    assert "the earlier transformation is kept in" in capsys.readouterr().out
+    assert "the earlier transformation is kept in" in caplog.text
     assert load_trafo(tmp_path / "trafo.json") == trafo
 
 

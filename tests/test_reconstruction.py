@@ -16,7 +16,7 @@ from evgen_jax.building.losses import build_loss
 from evgen_jax.config.records import LossSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.light.superposition import with_precision
+from evgen_jax.light.tree import with_precision
 from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
@@ -26,7 +26,7 @@ from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_he
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.fit.minimiser import CONVERGED, LEFT_BEHIND, LIMIT, NOT_FINITE, minimise
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2000.0, 10050.0],

@@ -24,7 +24,7 @@ from evgen_jax.reconstruction.starts.pulses import Shape, _sphere_radius, first_
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.report.findings import ReportSettings
 from evgen_jax.report.page import report_event
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2500.0, 10050.0]])

@@ -14,7 +14,7 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.hypothesis.trafo import typical_trafo
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.training.step import init_state, make_train_step
 
 SECTIONS = {

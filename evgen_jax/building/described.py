@@ -8,7 +8,8 @@ from evgen_jax.building.zoo import record_of
 from evgen_jax.config.record import short
 from evgen_jax.errors import ConfigError, ModelDirectoryError
 from evgen_jax.light.source import Source
-from evgen_jax.light.superposition import MultiSource, with_chunk
+from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import with_chunk
 from evgen_jax.model.model import Model
 
 CLASS_KEYS = ("model_class", "decoder_class", "loss_function_name")

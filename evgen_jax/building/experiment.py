@@ -91,9 +91,9 @@ def create_trafo(
         earlier = set_aside(path)
         trafo.save(path, origin)
         if earlier is not None:
-            print(f"the earlier transformation is kept in {earlier}")
+            LOGGER.warning("the earlier transformation is kept in %s", earlier)
     for error in skipped:
-        print(f"skipped: {error}")
+        LOGGER.warning("skipped: %s", error)
     show(report.table())
     if remaining <= 0:
         show(

@@ -15,6 +15,7 @@ from evgen_jax.hypothesis.parameters import Parameter, check_parameters, paramet
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import walk
 from evgen_jax.measurement.detector import Detector
 
 ROOT = "model_settings"
@@ -74,14 +75,10 @@ def check_precision(source: Source, where: str) -> None:
     """Raises ConfigError where sources of float32 and of float64 would be added up."""
     found: dict[str, str] = {}
 
-    def visit(part: Source, path: str) -> None:
-        for name, base in part.bases if isinstance(part, MultiSource) else ():
-            visit(base, f"{path}.{name}")
+    for path, part in walk(source):
         dtype = getattr(part, "dtype", None)
         if dtype is not None:
-            found.setdefault(jnp.dtype(dtype).name, path)
-
-    visit(source, where)
+            found.setdefault(jnp.dtype(dtype).name, ".".join((where, *path)))
     if len(found) > 1:
         parts = " and ".join(f"{path} {name}" for name, path in found.items())
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from evgen_jax.config.record import (
     TOLD,
@@ -17,6 +17,7 @@ from evgen_jax.config.record import (
     needed,
     only,
 )
+from evgen_jax.errors import suggestion
 
 
 class ClassSettings(Record):
@@ -65,12 +66,25 @@ class LossArguments(Record):
     normalize_by_total_charge: StrictBool = described(False, "Whether the loss is that of the batch per photoelectron.")
 
 
+METRIC_WRITERS = ("json_lines", "tensorboard", "wandb", "mlflow")
+
+
+def _known_writers(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in METRIC_WRITERS:
+            raise ValueError(
+                f": got '{name}'; here it can only be {' or '.join(METRIC_WRITERS)}.{suggestion(name, METRIC_WRITERS)}"
+            )
+    return names
+
+
 class TrainingSettings(Record):
     """How long and with what is trained.
 
     Every `validation_frequency` steps the loss of the same validation events is taken: all of them, or a fixed random part of
     `validation_events`. An event costs there about a third of what it costs in a training step. `evaluation_frequency`
-    counts only with an evaluation module.
+    counts only with an evaluation module. The numbers of training steps stay on the device and are fetched every `log_every`
+    steps, which are written then, one line per step.
     """
 
     optimizer_name: StrictStr = described("Adam", "Any optimiser of optax, in any capitalisation.")
@@ -80,6 +94,12 @@ class TrainingSettings(Record):
     validation_events: Count = described(1000, "Events of a validation.")
     evaluation_frequency: Count = described(100, "Steps between two evaluations.")
     save_frequency: Count = described(500, "Steps between two checkpoints.")
+    log_every: Count = described(
+        50, "Steps between two fetches of losses from the device, which are written then; 1 waits for every step."
+    )
+    metric_writers: Annotated[Strings, AfterValidator(_known_writers)] = described(
+        ("json_lines", "tensorboard"), "Where losses are written: json_lines, tensorboard, wandb, mlflow."
+    )
     clip_gradients_value: Annotated[float, Field(gt=0)] | None = described(None, "Largest norm of the whole gradient.")
     remove_nan_gradients: StrictBool = described(False, "Whether entries of the gradient that are NaN count as 0.")
     l1_regularization: Number = described(0.0, "Strength of the sum of absolute weights in the loss.")

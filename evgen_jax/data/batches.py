@@ -2,7 +2,7 @@
 
 The stream is a pure function of (files, seed, position): step k of a run sees the same batch however often the run was
 interrupted. Files are visited in pools of 1 + num_add_files; the events of a pool are shuffled, repeated
-num_repetitions times and cut into batches. Every pass over the files has an order of its own.
+num_repetitions times and cut into batches. Every pass over the files has a different order.
 """
 
 import glob
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,24 +26,35 @@ from evgen_jax.measurement.event import Event, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 INSPECTED_FILES = 3
-"""How many files of an iterator are looked at before a training begins."""
+"""Number of files of an iterator that are checked before a training begins."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Events with a leading axis B and their labels [B, H] (float32).
+    """Holds events and their labels.
 
-    `names` [B] says where each event comes from, for messages; empty where nobody asked.
+    Attributes:
+      events: B events, with a leading axis B.
+      labels: [B, H], float32, physical units, in hypothesis order.
+      names: [B], where each event comes from, for messages; empty where nobody asked.
+      placed: events and labels on the device; None where they have not been sent there.
     """
 
     events: Event
     labels: np.ndarray
     names: tuple[str, ...] = ()
+    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a stream stands: pass over the files, pool within it, batch within the pool."""
+    """Says where a stream stands.
+
+    Attributes:
+      epoch: passes over the files that are complete.
+      pool: number of the pool of files within the pass.
+      batch: number of the next batch within the pool.
+    """
 
     epoch: int = 0
     pool: int = 0
@@ -50,7 +62,13 @@ class Position:
 
 
 def find_files(patterns: str | Sequence[str]) -> list[Path]:
-    """Files that match the glob patterns, sorted, each once.
+    """Finds the files that match glob patterns.
+
+    Args:
+      patterns: one pattern or several; `**` matches any folders.
+
+    Returns:
+      Paths, sorted, each once.
 
     Raises:
       DataError: a pattern without a match.
@@ -59,7 +77,13 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
 
 
 def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
-    """Files in the order of the names or glob patterns, the matches of one pattern sorted, each file once.
+    """Finds the files that match names or glob patterns, in the order of the patterns.
+
+    Args:
+      patterns: one pattern or several; `**` matches any folders.
+
+    Returns:
+      Paths, the matches of one pattern sorted, each file once.
 
     Raises:
       DataError: a pattern without a match.
@@ -75,7 +99,22 @@ def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
 
 
 class BatchStream:
-    """Iterator over batches whose `position` can be saved and given again."""
+    """Iterates over batches; its `position` can be saved and given again.
+
+    Args:
+      settings: files, order and size of batches, number of reader processes.
+      handler: which tables and columns hold pulses and labels.
+      detector: to which the events belong.
+      seed: of the order of files and events.
+      position: where to begin; None: at the first batch.
+      labels: whether labels are read.
+
+    Raises:
+      DataError: no file matches; while iterating, a file cannot be used or none of the files has a usable event.
+
+    Attributes:
+      position: of the next batch.
+    """
 
     def __init__(
         self,
@@ -109,6 +148,7 @@ class BatchStream:
         self._readers.close()
 
     def _pools(self, epoch: int) -> list[list[Path]]:
+        """Returns the pools of files of one pass, in the order in which they are read."""
         files = list(self._files)
         if self._settings.sample_randomly:
             np.random.default_rng((self._seed, epoch, 0)).shuffle(files)
@@ -116,6 +156,7 @@ class BatchStream:
         return [files[i : i + size] for i in range(0, len(files), size)]
 
     def _generate(self) -> Iterator[Batch]:
+        """Yields batches from the position onwards."""
         forever = self._settings.pick_random_files_forever
         while True:
             epoch = self.position.epoch
@@ -146,6 +187,7 @@ class BatchStream:
                 self._tell_dark_events()
 
     def _order(self, epoch: int, number: int, events: list[tuple[EventFile, int]]) -> np.ndarray:
+        """Returns the order of a pool's events, num_repetitions times behind each other."""
         repeated = []
         for repetition in range(self._settings.num_repetitions):
             order = np.arange(len(events))
@@ -207,18 +249,25 @@ def _read_or_error(
 
 
 def event_name(file: EventFile, i: int) -> str:
-    """Where an event is, for messages."""
+    """Returns how messages call event number `i` of a file: by its ids and the path of the file."""
     return f"{file.name(i)} of {file.path}"
 
 
 def dark_events(file: EventFile) -> np.ndarray:
-    """Which events [E] have no pulse that takes part."""
+    """Finds the events of a file that have no pulse that takes part.
+
+    Args:
+      file: E events.
+
+    Returns:
+      Flags [E].
+    """
     pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
     return np.diff(pulses[file.packed.pulses.offsets]) == 0
 
 
 def dark_share(dark: int, count: int, files: int) -> str:
-    """What to say about events without a pulse."""
+    """Returns a warning about `dark` events without a pulse, of `count` events in `files` files."""
     return (
         f"{dark} of {count} events ({dark / count:.1%}) in {files} file{'s' * (files > 1)} have no pulse. They train the "
         "model to expect no light: check pulse_key, the origin of the coordinates and, in IceCube files, NullSplit frames; "
@@ -227,10 +276,20 @@ def dark_share(dark: int, count: int, files: int) -> str:
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them.
+    """Pads events to a common shape; lengths grow in steps of four, so that training compiles few shapes.
 
-    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels alike:
-    only differences of times matter.
+    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels
+    alike: only differences of times matter.
+
+    Args:
+      events: (file, number of the event) pairs.
+      chosen: [B], places in `events`.
+
+    Returns:
+      B events with labels [B, H]; H = 0 without labels.
+
+    Raises:
+      DataError: large times, and labels of which the names do not tell whether they are times.
     """
     own = [events[i] for i in chosen]
     anchors = np.array([file.anchors[i] for file, i in own])

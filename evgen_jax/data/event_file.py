@@ -1,4 +1,4 @@
-"""One HDF5 file to events: pulses, exclusions, labels and seeds, joined by event id."""
+"""Reading of one HDF5 file into events: pulses, exclusions, labels and seeds, joined by event id."""
 
 import logging
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.labels import label_columns, label_names, time_columns
-from evgen_jax.data.tables import EventIds, TableFile, existing
+from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
@@ -23,16 +24,17 @@ from evgen_jax.measurement.packing import PackedEvents, pack_events
 from evgen_jax.measurement.ragged import NO_ROWS, Rows
 
 LOGGER = logging.getLogger("evgen_jax")
-OPERATORS = {
-    "<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal,
-}  # fmt: skip
-FINGERPRINT, DETECTOR_NAME = "detector_fingerprint", "detector_name"
-"""Attributes by which a file says which detector it belongs to."""
+OPERATORS = {"<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal}
+"""Operator of a filter constraint in configurations -> function."""
+FINGERPRINT = "detector_fingerprint"
+"""Attribute of a file: checksum of labels and positions of its detector."""
+DETECTOR_NAME = "detector_name"
+"""Attribute of a file: name of its detector."""
 
 
 @dataclass(frozen=True)
 class EventFile:
-    """The events of one file.
+    """Holds the events of one file.
 
     Attributes:
       path: of the file.
@@ -40,10 +42,10 @@ class EventFile:
       labels: [E, H] or None; coordinates relative to the detector's origin, NaN in events that have none.
       seeds: name -> [E, n].
       packed: pulses and exclusions.
-      faults: what is wrong with an event, by its number: it cannot be used, the others can.
+      faults: number of an event -> what is wrong with it; it cannot be used, events without a fault can.
       times: places of labels that are times; None where the name of a label does not tell.
-      ignored: pulses at labels that the detector ignores, which were left out.
-      unmatched: pulses of no event of the file.
+      ignored: number of pulses at labels that the detector ignores, which were left out.
+      unmatched: number of pulses of no event of the file.
       fingerprinted: whether the file says that it belongs to this detector.
     """
 
@@ -63,16 +65,16 @@ class EventFile:
 
     @property
     def good(self) -> list[int]:
-        """Numbers of the events that can be used."""
+        """Returns the numbers of the events that can be used."""
         return [i for i in range(len(self)) if i not in self.faults]
 
     @cached_property
     def anchors(self) -> np.ndarray:
-        """Begins of the readout [E], ns, to count times from where float32 would not hold them; 0 for small ones."""
+        """Returns the begins of the readout [E], ns, from which times count if float32 would not hold them; else 0."""
         return anchor_of(self.packed.readout[:, 0])
 
     def relative_labels(self) -> np.ndarray | None:
-        """Labels [E, H] with times counted from `anchors`.
+        """Returns the labels [E, H] with times counted from `anchors`; None without labels.
 
         Raises:
           DataError: large times, and labels of which the names do not tell whether they are times.
@@ -90,7 +92,7 @@ class EventFile:
         return labels
 
     def event(self, i: int) -> Event:
-        """Event number i, padded to its own buckets.
+        """Makes event number `i`, padded to the shortest padded lengths that hold it.
 
         Raises:
           DataError: an event that cannot be used; says why.
@@ -100,11 +102,11 @@ class EventFile:
         return jax.tree.map(lambda x: x[0], pad_events([(self.packed, i)]))
 
     def name(self, i: int) -> str:
-        """What event number i is called in messages."""
+        """Returns how messages call event number `i`: by its run and event ids."""
         return f"run {self.ids[i, 0]}, event {self.ids[i, 1]}"
 
     def notes(self) -> str:
-        """What was left out, in one line; empty where nothing was."""
+        """Returns one line about events and pulses that were left out; it is empty where none were."""
         parts = []
         if self.faults:
             first = min(self.faults)
@@ -140,7 +142,7 @@ def read_event_file(
     seed_defaults: dict[str, float] | None = None,
     strict: bool = False,
 ) -> EventFile:
-    """Reads one file.
+    """Reads the events of one HDF5 file.
 
     Args:
       path: HDF5 file with tables as IceCube writes them.
@@ -149,9 +151,13 @@ def read_event_file(
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
       parameters: of the model, which say what labels and seeds are; None, or as many as there are no labels: their names say it.
-      seed_names, seed_columns: tables with reconstruction seeds and their columns, in hypothesis order.
+      seed_names: tables with reconstruction seeds.
+      seed_columns: columns of these tables, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
-      strict: an event that cannot be used is an error; else it is among the `faults` and the others are read.
+      strict: whether an event that cannot be used is an error; else it is among the `faults` and the file is read.
+
+    Returns:
+      The events.
 
     Raises:
       DataError: a table or column is missing, events have equal ids, the file belongs to another detector, a DOM is
@@ -206,11 +212,7 @@ def read_event_file(
 
 
 def _check_detector(file: TableFile, detector: Detector) -> bool:
-    """Whether the file says that it belongs to this detector.
-
-    Raises:
-      DataError: it belongs to another one.
-    """
+    """Returns whether the file says that it belongs to this detector; raises DataError if it names another one."""
     own = file.attribute(FINGERPRINT)
     if own is None:
         return False

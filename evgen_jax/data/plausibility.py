@@ -1,4 +1,4 @@
-"""Whether labels, pulses and detector can belong together: units and origins that no reader can see."""
+"""Check whether labels, pulses and detector can belong together: units and origins that no reader can see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,28 +14,35 @@ from evgen_jax.measurement.detector import Detector
 
 AZIMUTHS = ("azimuth", "entry_azimuth")
 EVENTS_PER_FILE = 200
-"""Events of a file whose pulses are compared with their labels; means and ranges are those of all."""
+"""Number of events of a file whose pulses are compared with their labels; means and ranges are those of all events."""
 LIGHT_PER_GEV = 2.7e4
 """Photoelectrons per GeV and per module and m^3: 1.8e5 photons per GeV that reach 100 m and 15 cm^2 of effective area.
 
-It gives 0.13 PE per GeV in IceCube; a contained shower is within a factor of five of it in sparse and dense detectors."""
+It gives 0.13 PE per GeV in IceCube; a contained shower is within a factor of five of it in sparse and dense detectors.
+"""
 MARGIN = 60.0
-"""m around the outermost modules that count as their volume, so that a single string has one."""
+"""Width of the surroundings of the outermost modules that count as their volume, m, so that a single string has one."""
 TOO_BRIGHT = 50.0
+"""Ratio of measured to expected light beyond which an energy is doubted."""
 FAR = 10.0
+"""Ratio of a distance to the detector's size, or of a time to its crossing time, beyond which a label is doubted."""
 LIGHT_SPEED = 0.2
-"""m/ns, of light that is scattered a little."""
+"""Speed of light that is scattered a little, m/ns."""
 
 
 @dataclass
 class LabelReport:
-    """What the labels of some files are, and what their pulses say about them; files are added one after the other.
+    """Collects what the labels of some files are, and what their pulses say about them; files are added one by one.
 
     Attributes:
       parameters: H of them, in the order of the labels.
       detector: for which the events are.
-      count, dark: events so far, and those of them without a pulse.
-      low, high, mean, std: of the labels [H], physical units.
+      count: number of events with labels so far.
+      dark: number of events without a pulse.
+      files: number of files.
+      low: [H], smallest labels, physical units.
+      high: [H], largest labels, physical units.
+      mean: [H], mean labels, physical units.
       readout: begin and end of all readout windows, ns.
     """
 
@@ -52,7 +59,12 @@ class LabelReport:
     _sample: list[np.ndarray] = field(default_factory=list)
 
     def add(self, file: EventFile, most: int | None = None) -> None:
-        """Takes the events of a file with labels [E, H] into account, or the first `most` that can be used."""
+        """Takes the events of a file into account.
+
+        Args:
+          file: events with labels [E, H].
+          most: number of events that are used, the first that can be; None: all.
+        """
         labels, good = usable_labels(file)[:most], np.asarray(file.good, np.int64)[:most]
         dark = dark_events(file)[good]
         self.files += 1
@@ -73,10 +85,15 @@ class LabelReport:
 
     @property
     def std(self) -> np.ndarray:
+        """Returns the standard deviations of the labels [H], physical units."""
         return np.sqrt(self._squares / max(self.count, 1))
 
     def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Labels [S, H], charges [S] and times [S] of some events with light; the time holds half of the charge."""
+        """Returns some events with light.
+
+        Returns:
+          Labels [S, H], charges [S], PE, and the times [S], ns, at which half of the charge has come.
+        """
         rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.parameters) + 2))
         return rows[:, :-2], rows[:, -2], rows[:, -1]
 
@@ -85,7 +102,7 @@ class LabelReport:
         return relative_to_origin(self.detector, self.parameters, values, +1)
 
     def table(self) -> str:
-        """Mean, spread and range of every parameter beside the detector and the readout, as lines of text."""
+        """Returns mean, spread and range of every parameter beside the detector and the readout, as lines of text."""
         width = max([len(p.name) for p in self.parameters] + [9])
         lines = [f"{'parameter':{width}}  {'mean':>11} {'spread':>11} {'lowest':>11} {'highest':>11}"]
         columns = (self._shown(self.mean), self.std, self._shown(self.low), self._shown(self.high))
@@ -99,7 +116,11 @@ class LabelReport:
         return "\n".join(lines)
 
     def doubts(self) -> list[str]:
-        """One line for every parameter that cannot belong to this detector and these pulses, with the likely unit."""
+        """Finds the parameters that cannot belong to this detector and these pulses.
+
+        Returns:
+          One line per parameter, with the likely unit.
+        """
         roles = [parameter.role for parameter in self.parameters]
         if not self.count:
             return []
@@ -111,6 +132,7 @@ class LabelReport:
         return found + self._energies([i for i, role in enumerate(roles) if role in ENERGIES])
 
     def _extent(self) -> tuple[np.ndarray, float]:
+        """Returns centre [3] and half the largest extent of the detector, m, the latter at least `MARGIN`."""
         position = np.asarray(self.detector.position, np.float64)
         low, high = position.min(axis=0), position.max(axis=0)
         return (low + high) / 2, max(float((high - low).max()) / 2, MARGIN)
@@ -176,6 +198,7 @@ class LabelReport:
         return [self._doubt(places[0], text, more=len(places) - 1)]
 
     def _simple(self, i: int, role: str | None) -> list[str]:
+        """Doubts azimuths, lengths and factors by their range alone."""
         if role in AZIMUTHS and max(abs(self.low[i]), abs(self.high[i])) > 2 * np.pi + 0.01:
             return [self._doubt(i, "is it in degrees? Expected radians.")]
         if role in LENGTHS and self.mean[i] > 4 * FAR * self._extent()[1]:
@@ -191,7 +214,14 @@ class LabelReport:
         return f"'{self.parameters[i].name}'{others} from {low:.4g} to {high:.4g}: {text}"
 
     def outside(self, trafo: Trafo) -> list[str]:
-        """One line for every parameter that the transformation takes far away from 0."""
+        """Finds the parameters that the transformation maps far away from 0.
+
+        Args:
+          trafo: normalisation of the H parameters.
+
+        Returns:
+          One line per parameter.
+        """
         labels = self.sample()[0]
         if not len(labels) or not self.parameters:
             return []
@@ -216,7 +246,14 @@ def _physical(trafo: Trafo, sign: int) -> np.ndarray:
 
 
 def usable_labels(file: EventFile) -> np.ndarray:
-    """Labels [E, H] of the events that can be used, float64, as a training sees them."""
+    """Returns the labels of the events that can be used, as a training sees them.
+
+    Args:
+      file: events of one file.
+
+    Returns:
+      Labels [E, H], float64; H = 0 without labels.
+    """
     labels = file.relative_labels()
     return np.zeros((len(file.good), 0)) if labels is None else np.asarray(labels, np.float64)[file.good]
 

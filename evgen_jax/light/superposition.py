@@ -1,11 +1,10 @@
 """The combinator: light adds, so a multi-source is a sum over sub-sources, nested as deep as one likes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -188,18 +187,3 @@ def sum_of_copies(
 def suitable_chunk(num_doms: int) -> int:
     """How many sub-sources are best evaluated together on this machine, at so many DOMs."""
     return CHUNK if jax.default_backend() != "cpu" else min(max(ON_CPU // num_doms, 1), CHUNK)
-
-
-def with_chunk(source: Source, chunk: int | None) -> Source:
-    """The same tree of sources with other chunks; only memory and speed change. None: what suits detector and machine."""
-    if not isinstance(source, MultiSource):
-        return source
-    bases = tuple((name, with_chunk(base, chunk)) for name, base in source.bases)
-    return replace(source, bases=bases, chunk=chunk)
-
-
-def with_precision(source: Source, dtype: Any) -> Source:
-    """The same tree of sources computing in another precision; sources that have none stay as they are."""
-    if isinstance(source, MultiSource):
-        return replace(source, bases=tuple((name, with_precision(base, dtype)) for name, base in source.bases))
-    return source.clone(dtype=dtype) if isinstance(source, nn.Module) and hasattr(source, "dtype") else source

@@ -1,12 +1,12 @@
 """Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, direction_pairs, places_by_role
+from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
@@ -37,11 +37,11 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
     Args:
       model: gives names and detector.
       evaluator: of the fit (`make_fitter(...).evaluator`).
-      sphere_radius: m, of an entering track's sphere; default that of the model's source, or one that holds
-        all modules.
+      sphere_radius: m, of an entering track's sphere; default that of the model's sources.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no source says
+        what sphere it enters.
     """
     shape = Shape(model, sphere_radius)
 
@@ -79,7 +79,7 @@ class Shape:
                 f"{', '.join(self.names[:12])}. Give seeds instead."
             )
         self.place = (tracks if self.is_track else cascades)[0]
-        self.radius = sphere_radius or _sphere_radius(model)
+        self.radius = (sphere_radius or _sphere_radius(model)) if self.is_track else np.nan
 
     def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
         """[C, H] of vertices [C, 3], times [C], unit vectors to the origin [C, 3] and energies [C]."""
@@ -102,16 +102,23 @@ class Shape:
 
 
 def _sphere_radius(model: AnyModel) -> float:
-    """Of the first source in the tree that has one; else the sphere around the origin that holds all modules."""
-    waiting: list[Any] = [members_of(model)[0].source]
-    while waiting:
-        source = waiting.pop()
-        owners: tuple[Any, ...] = (source, getattr(source, "geometry", None), getattr(source, "expand", None))
-        for owner in owners:
-            if hasattr(owner, "sphere_radius"):
-                return float(owner.sphere_radius)
-        waiting += [base for _, base in getattr(source, "bases", ())]
-    return float(np.max(np.linalg.norm(np.asarray(model.detector.position, np.float64), axis=1)))
+    """The radius of the sphere that the model's track enters, m.
+
+    Raises:
+      ReconstructionError: no source says it, or sources say different ones: entry points would lie anywhere.
+    """
+    radii = sorted(set(settings_of(members_of(model)[0].source, "sphere_radius")))
+    if len(radii) != 1:
+        found = (
+            "no source of the model has one"
+            if not radii
+            else f"its sources have {', '.join(f'{r:g}' for r in radii)} m"
+        )
+        raise ReconstructionError(
+            f"starts without a seed need the radius of the sphere that the track enters (`sphere_radius`), but {found}. Give "
+            "it to `make_starts`, or seeds."
+        )
+    return float(radii[0])
 
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
