@@ -92,7 +92,7 @@ def register_source(name: str, make: Callable[..., Source]) -> type[SourceRecord
     record = create_model(
         str(name), __base__=OwnSource, __doc__=inspect.getdoc(make) or f"The source {name}.", **fields
     )
-    record.make = staticmethod(make)  # type: ignore[assignment]
+    record.make = staticmethod(make)
     if others:
         record.model_config = ConfigDict(**record.model_config | {"extra": "allow"})
         record.model_rebuild(force=True)
