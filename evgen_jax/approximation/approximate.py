@@ -101,6 +101,7 @@ def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
 
 
 def _energies(model: Model) -> np.ndarray:
+    """Returns flags [H]: which parameters are energies."""
     return np.array([parameter.draw == "log" for parameter in model.parameters], bool)
 
 
@@ -169,7 +170,7 @@ def approximate(
 
 
 class _Task:
-    """One event, one hypothesis, and the exact answers with which approximations are compared."""
+    """Holds one event, one hypothesis, and the exact results with which approximations are compared."""
 
     def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
         self.model, self.event, self.hypothesis = model, event, hypothesis
@@ -189,6 +190,7 @@ class _Task:
         return np.asarray(loss(variables, jnp.asarray(hypothesis), self.event, self.model.detector))
 
     def exact(self, hypothesis: np.ndarray) -> np.ndarray:
+        """Returns the exact loss of every DOM, then of the whole event [D + 1]."""
         key = hypothesis.tobytes()
         if key not in self._exact:
             self._exact[key] = self._losses(self.model.source, self.model.variables, hypothesis)
@@ -214,6 +216,7 @@ class _Task:
         return [entry[1:] for entry in cheap]
 
     def _joined(self, far: Far, doms: np.ndarray) -> tuple[Source, Any]:
+        """Returns a source that is exact at some DOMs and corrected elsewhere, and its variables."""
         merged = self._light(*far)
         factor = jax.tree.map(partial(_ratio, self.light.charge.dtype), self.light, merged)
         chosen = choose_doms(self.event, doms, _near_size(len(doms)))
@@ -222,6 +225,7 @@ class _Task:
         return NearAndFar(with_chunk(self.model.source, NEAR_CHUNK), far[0]), variables
 
     def build(self, number: int, doms: np.ndarray, far: Far, reach: float) -> Approximation:
+        """Makes an approximation and measures its error at the hypothesis that checks it."""
         source, variables = self._joined(far, doms)
         error = abs(float((self._losses(source, variables, self.check) - self.exact(self.check))[-1]))
         model = replace(self.model, source=source, variables=variables)
@@ -236,10 +240,12 @@ class _Task:
 
 
 def _near_size(count: int) -> int:
+    """Returns the padded number of near DOMs."""
     return bucket(count, smallest=32)
 
 
 def _ratio(dtype: Any, exact: jax.Array, merged: jax.Array) -> jax.Array:
+    """Returns the exact over the merged light, cut to 1 / LARGEST_FACTOR to LARGEST_FACTOR; 1 where there is none."""
     positive = merged > 0
     ratio = jnp.where(positive, exact / jnp.where(positive, merged, 1), 1)
     return jnp.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR).astype(dtype)

@@ -40,7 +40,7 @@ def is_cascade(source: Source) -> bool:
       source: any source.
 
     Returns:
-      Whether its first parameters are those of a cascade.
+      Whether the roles of its first parameters are those of a cascade.
     """
     return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
@@ -93,7 +93,7 @@ def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
 
 
 def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> tuple[Array, tuple[Array, Array]]:
-    """Merges the cascades of every group into one.
+    """Merges the cascades of every group into one cascade.
 
     Args:
       parameters: [N, H], physical units, those of a cascade first.
@@ -102,7 +102,7 @@ def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> t
       number: of groups.
 
     Returns:
-      Merged cascades [number, H], and the factors [number] of their light and [number] of its excess.
+      Merged cascades [number, H], and two arrays of factors [number], of their light and of its over-dispersion.
     """
     energy = jnp.maximum(parameters[:, ENERGY], 0)
     if mask is not None:
@@ -143,7 +143,7 @@ class Grouped:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the source."""
+        """Returns what the hypothesis parameters are, H of them."""
         return parameters_of(self.source)
 
     @property

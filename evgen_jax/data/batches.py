@@ -77,13 +77,7 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
 
 
 def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
-    """Finds the files that match names or glob patterns, in the order of the patterns.
-
-    Args:
-      patterns: one pattern or several; `**` matches any folders.
-
-    Returns:
-      Paths, the matches of one pattern sorted, each file once.
+    """Finds the files of one or several glob patterns, in their order, those of one pattern sorted, each file once.
 
     Raises:
       DataError: a pattern without a match.
@@ -108,6 +102,7 @@ class BatchStream:
       seed: of the order of files and events.
       position: where to begin; None: at the first batch.
       labels: whether labels are read.
+      parameters: of the model, which say what the labels are; None: their names say it.
 
     Raises:
       DataError: no file matches; while iterating, a file cannot be used or none of the files has a usable event.
@@ -185,6 +180,7 @@ class BatchStream:
                 self._tell_dark_events()
 
     def _order(self, epoch: int, number: int, events: list[tuple[EventFile, int]]) -> np.ndarray:
+        """Returns the order of a pool's events, num_repetitions times behind each other."""
         repeated = []
         for repetition in range(self._settings.num_repetitions):
             order = np.arange(len(events))
@@ -251,14 +247,7 @@ def event_name(file: EventFile, i: int) -> str:
 
 
 def dark_events(file: EventFile) -> np.ndarray:
-    """Finds the events of a file that have no pulse that takes part.
-
-    Args:
-      file: E events.
-
-    Returns:
-      Flags [E].
-    """
+    """Returns flags [E]: which events of a file have no pulse that takes part."""
     pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
     return np.diff(pulses[file.packed.pulses.offsets]) == 0
 

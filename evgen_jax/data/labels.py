@@ -121,12 +121,6 @@ def label_columns(
     Returns:
       Labels [E, H], NaN in events without a row, and number of an event -> what is wrong with its labels.
 
-    Args:
-      file: holds the tables.
-      settings: which labels.
-      ids: of the E events.
-      parameters: what the labels are, H of them.
-
     Raises:
       DataError: a table or column is missing, or a label is outside its physical range in most events: then it has
         another unit, or another column is meant.
@@ -146,6 +140,7 @@ def label_columns(
 def _out_of_range(
     file: TableFile, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
 ) -> dict[int, str]:
+    """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
     wrong: dict[int, str] = {}
     for i, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         column = values[:, i]

@@ -132,6 +132,7 @@ class LabelReport:
         return found + self._energies([i for i, role in enumerate(roles) if role in ENERGIES])
 
     def _extent(self) -> tuple[np.ndarray, float]:
+        """Returns centre [3] and half the largest extent of the detector, m, the latter at least `MARGIN`."""
         position = np.asarray(self.detector.position, np.float64)
         low, high = position.min(axis=0), position.max(axis=0)
         return (low + high) / 2, max(float((high - low).max()) / 2, MARGIN)
@@ -197,6 +198,7 @@ class LabelReport:
         return [self._doubt(places[0], text, more=len(places) - 1)]
 
     def _simple(self, i: int, role: str | None) -> list[str]:
+        """Doubts azimuths, lengths and factors by their range alone."""
         if role in AZIMUTHS and max(abs(self.low[i]), abs(self.high[i])) > 2 * np.pi + 0.01:
             return [self._doubt(i, "is it in degrees? Expected radians.")]
         if role in LENGTHS and self.mean[i] > 4 * FAR * self._extent()[1]:

@@ -20,6 +20,7 @@ ID_TYPES = [("Run", "<u4"), ("Event", "<u4"), ("SubEvent", "<u4"), ("SubEventStr
 
 
 def _rows(run: int, event: np.ndarray, columns: Mapping[str, tuple[str, np.ndarray]]) -> np.ndarray:
+    """Makes a table with id columns; `columns` is name -> (type, values)."""
     rows = np.zeros(len(event), dtype=ID_TYPES + [(name, kind) for name, (kind, _) in columns.items()])
     rows["Run"], rows["Event"], rows["exists"] = run, event, 1
     for name, (_, values) in columns.items():

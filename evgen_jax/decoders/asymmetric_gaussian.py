@@ -9,6 +9,7 @@ from jax.scipy.special import erf, erfinv
 from evgen_jax.decoders.family import Family
 
 _HALF_LOG = 0.5 * np.log(2 / np.pi)
+"""Log of 2 / sqrt(2 pi)."""
 
 
 def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -199,6 +199,7 @@ class Mixture:
         return self.weights(latent) * jnp.concatenate(parts, axis=-1)
 
     def _per_component(self, x: Array, latent: Array) -> Array:
+        """Gives x (...) an axis of components, and checks the length of that of x (..., K)."""
         if jnp.ndim(x) < latent.ndim:
             return jnp.asarray(x)[..., None]
         if x.shape[-1] != self.num_components:

@@ -24,6 +24,7 @@ _UNIT = float(np.log(np.e - 1))
 
 
 def _base_log_pdf(x: Array, base: tuple[Array, ...]) -> Array:
+    """Returns the log density of the base, per unit of x."""
     mu, sigma, r = base
     z = jnp.abs(x - mu) / jnp.where(x < mu, sigma, r * sigma)
     return jnp.log(2 / (sigma * (1 + r))) - z - 2 * jnp.log1p(jnp.exp(-z))
@@ -49,7 +50,7 @@ def _base_ppf(u: Array, base: tuple[Array, ...]) -> Array:
 
 
 def _knots(num_bins: int, parameters: tuple[Array, ...]) -> tuple[list[Array], list[Array], list[Array]]:
-    """Knots x and y (num_bins + 1 each, from 0 to 1) and the slopes there."""
+    """Returns knots x and y (num_bins + 1 each, from 0 to 1) and the slopes there."""
 
     def cumulative(latent: tuple[Array, ...]) -> list[Array]:
         share = jax.nn.softmax(jnp.stack(latent, axis=-1), axis=-1)
@@ -78,7 +79,7 @@ def prepare(num_bins: int, parameters: tuple[Array, ...]) -> tuple[Array, ...]:
 
 
 def _bin(u: Array, knots: list[Array], *columns: list[Array]) -> list[Array]:
-    """Of every column (one array per bin) the entry of the bin that holds u."""
+    """Returns, of every column (one array per bin), the entry of the bin that holds u."""
     chosen = [column[0] for column in columns]
     for i in range(1, len(columns[0])):
         beyond = u >= knots[i]
@@ -87,6 +88,7 @@ def _bin(u: Array, knots: list[Array], *columns: list[Array]) -> list[Array]:
 
 
 def _split(num_bins: int, prepared: tuple[Array, ...]):
+    """Splits prepared constants into those of the base, knots x, knots y and slopes."""
     base, rest = prepared[:3], list(prepared[3:])
     x, y, slopes = (rest[i * (num_bins + 1) : (i + 1) * (num_bins + 1)] for i in range(3))
     return base, x, y, slopes

@@ -56,11 +56,22 @@ def other_spelling(name: str) -> str | None:
 
 
 def _tells_of(name: str, told: _Told, parameter: Parameter) -> bool:
-    """Whether a name may mean a parameter: by its role, or by its name where it has none."""
-    if told.role is not None and parameter.role is not None:
-        return told.role == parameter.role
+    """Whether a name may mean a parameter: by its name, with something else before it, or by its role."""
     own = with_time_spelled_out(parameter.own_name)
-    return parameter.answers_to(name) or name == own or name.endswith(f"_{own}")
+    ends_so = name == own or name.endswith(f"_{own}")
+    if told.role is None or parameter.role is None:
+        return ends_so
+    # The name of a parameter may itself end like a role that it does not have.
+    return told.role == parameter.role or (ends_so and _told_by(own).role == told.role)
+
+
+def _unambiguous(parameters: Sequence[Parameter]) -> dict[str, int]:
+    """Places of parameters by all names that mean one of them alone."""
+    places: dict[str, set[int]] = {}
+    for i, parameter in enumerate(parameters):
+        for name in parameter.all_names:
+            places.setdefault(with_time_spelled_out(name), set()).add(i)
+    return {name: next(iter(own)) for name, own in places.items() if len(own) == 1}
 
 
 def misplaced(names: Sequence[str], parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
@@ -73,25 +84,27 @@ def misplaced(names: Sequence[str], parameters: Sequence[Parameter]) -> list[tup
       parameters: of the model, H of them.
     """
     spelled = [with_time_spelled_out(name) for name in names]
-    full = {with_time_spelled_out(parameter.name): i for i, parameter in enumerate(parameters)}
+    full = _unambiguous(parameters)
     told = [_told_by(name) for name in spelled]
     found: list[tuple[int, int]] = []
     latest: dict[str, tuple[int, int]] = {}
     for i, (name, parameter) in enumerate(zip(spelled, parameters, strict=True)):
-        if name == with_time_spelled_out(parameter.name):
+        role, number = told[i]
+        if role is not None and number is not None and role == parameter.role:
+            # Numbers may begin elsewhere than those of the parameters: their order counts.
+            before, smaller = latest.get(role, (i, -1))
+            if number <= smaller:
+                found.append((i, before))
+            latest[role] = (i, number)
+        elif name in map(with_time_spelled_out, parameter.all_names):
             continue
-        if name in full:
+        elif name in full:
             found.append((i, full[name]))
         elif _tells_of(name, told[i], parameter):
-            role, number = told[i]
-            if role is not None and number is not None:
-                before, smaller = latest.get(role, (i, -1))
-                if number <= smaller:
-                    found.append((i, before))
-                latest[role] = (i, number)
+            continue
         elif others := [j for j, other in enumerate(parameters) if _tells_of(name, told[i], other)]:
             found.append((i, others[0]))
-        elif (role := told[i].role) is not None and parameter.role is not None and ROLES[role].unit != parameter.unit:
+        elif role is not None and parameter.role is not None and ROLES[role].unit != parameter.unit:
             found.append((i, i))
     return found
 

@@ -130,10 +130,15 @@ class Parameter:
         """The name without those of the sources before it."""
         return self.name.removeprefix("".join(f"{source}_" for source in self.group))
 
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The name with those of all sources before it, of some, from the innermost, and of none."""
+        own, group = self.own_name, self.group
+        return (self.name, *("".join(f"{source}_" for source in group[k:]) + own for k in range(1, len(group) + 1)))
+
     def answers_to(self, name: str) -> bool:
         """Whether a name is that of the parameter, be there before it the names of all of its sources, some or none."""
-        before = ["".join(f"{source}_" for source in self.group[k:]) for k in range(len(self.group) + 1)]
-        return name == self.name or name in [f"{prefix}{self.own_name}" for prefix in before]
+        return name in self.all_names
 
     def under(self, source: str) -> "Parameter":
         """The parameter as part of a joint hypothesis, where the name of its source stands before its name."""
@@ -236,13 +241,12 @@ def places_by_role(parameters: Sequence[Parameter], roles: Sequence[str]) -> lis
 
 
 def direction_pairs(parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
-    """Places of zenith and azimuth of every direction on the sky or of an entry point, in the order of the hypothesis."""
-    pairs = [
+    """Places of zenith and azimuth of every entry point, then of every direction, so that the last is one of a particle."""
+    return [
         (own[zenith], own[azimuth])
         for zenith, azimuth in (ENTRY_POINT, DIRECTION)
         for own in places_by_role(parameters, (zenith, azimuth))
     ]
-    return sorted(pairs)
 
 
 def column_names(parameters: Sequence[Parameter]) -> tuple[str, ...]:

@@ -154,6 +154,7 @@ def load_detector(path: str | Path | None = None) -> Detector:
 
 
 def _from_table(table: DetectorTable, name: str) -> Detector:
+    """Makes a detector from a table; `name` holds where the table does not name it."""
     values: dict[str, Any] = dict(table.columns)
     position = np.stack([values[c] for c in "xyz"], axis=1) - np.asarray(table.origin)
     detector = Detector(
@@ -169,7 +170,7 @@ def _from_table(table: DetectorTable, name: str) -> Detector:
     )
     if any(table.origin):
         _tell_origin(detector.name, table.origin)
-    # Copies of the embedded table, such as those in models of earlier versions, know IceTop's labels as it does.
+    # Models of earlier versions hold copies of the embedded table that do not name the labels to ignore.
     if not table.ignored and fingerprint(detector) == EMBEDDED_FINGERPRINT:
         return detector.replace(ignored=(ICETOP,))
     return detector
@@ -201,7 +202,7 @@ def whole_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def _rank(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Place of every value among the sorted `known` ones, -1 where it is not among them."""
+    """Returns the place of every value among the sorted `known` ones, -1 where it is not among them."""
     low, high = int(known[0]), int(known[-1])
     if high - low < SMALL_TABLE:
         table = np.full(high - low + 1, -1, np.int64)

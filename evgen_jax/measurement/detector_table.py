@@ -188,6 +188,7 @@ def _origin(position: np.ndarray) -> tuple[float, float, float]:
 def _directives(
     path: Path, comments: list[str]
 ) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...]]:
+    """Reads name, origin and ignored labels from the comment lines."""
     name, origin, ignored = None, None, []
     for line in comments:
         key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))

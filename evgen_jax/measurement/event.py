@@ -147,6 +147,7 @@ class Event(struct.PyTreeNode):
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
+    """Converts an argument to real numbers; raises DataError if it holds anything else."""
     try:
         array = np.asarray(values)
         if array.dtype.kind == "c":
@@ -157,6 +158,7 @@ def _numbers(name: str, values: Any) -> np.ndarray:
 
 
 def _rows(name: str, values: Any, width: int, form: str) -> np.ndarray:
+    """Converts an argument to rows [N, width] of numbers; raises DataError if it has another shape."""
     array = _numbers(name, list(values) if isinstance(values, Iterable) else values).astype(np.float64)
     if array.ndim == 0:
         raise DataError(f"Event.from_pulses: {name} must be rows {form}, got {shown(values)}.")

@@ -76,7 +76,7 @@ def _are_windows(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
 
 
 def without_events(measured: Measured, numbers: list[int]) -> Measured:
-    """Takes everything out of some events, which stay as events without pulses.
+    """Takes pulses and windows out of some events, which stay as events without pulses.
 
     Args:
       measured: pulses and exclusions of E events.

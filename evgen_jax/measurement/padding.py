@@ -12,6 +12,7 @@ from evgen_jax.measurement.packing import bucket
 
 
 def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
+    """Copies values into a longer array, the rest of which is `fill`."""
     if len(values) > size:
         raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
     out = np.full(size, fill, dtype)

@@ -134,6 +134,7 @@ def check_variables(variables: Any, own: Any) -> None:
 
 
 def _fault(given: Any, own: Any, path: str = "") -> str:
+    """Returns what is wrong with weights at a path of the tree, or an empty string."""
     where = f" at '{path}'" if path else ""
     if isinstance(own, Mapping):
         if not isinstance(given, Mapping):

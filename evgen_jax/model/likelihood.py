@@ -82,10 +82,12 @@ def log_charge_probability(light: LightYield, event: Event, add_normalization_te
 
 
 def _nothing(light: LightYield) -> LossParts:
+    """Returns parts of zero, some of which a term replaces."""
     return LossParts(jnp.zeros_like(light.density), jnp.zeros_like(light.charge), jnp.zeros((), light.charge.dtype))
 
 
 def _pulse_time(light: LightYield, event: Event) -> Array:
+    """Returns -c_j log p_j of every pulse [P]."""
     log_pdf = safe_log(light.density) - jnp.log(at_active(event, light.charge)[event.pulses.slot])
     return jnp.where(event.pulses.mask, -event.pulses.charge * log_pdf, 0)
 

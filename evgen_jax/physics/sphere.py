@@ -141,7 +141,7 @@ class Kent:
 def log_kent_norm(kappa: float, beta: float) -> float:
     """Computes ln of the integral of exp(kappa (g1.x - 1) + beta ((g2.x)^2 - (g3.x)^2)) over the sphere.
 
-    The integral is exact (400 nodes of Gauss-Legendre quadrature) and even in beta.
+    It is evaluated by Gauss-Legendre quadrature, without the approximation of large kappa, and is even in beta.
 
     Args:
       kappa: concentration > 2 |beta|.
@@ -248,6 +248,7 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
 
 
 def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """Returns unit vectors [S, 3]; raises ReconstructionError unless they are of two different directions at least."""
     try:
         zenith, azimuth = np.asarray(zenith), np.asarray(azimuth)
         if zenith.dtype.kind == "c" or azimuth.dtype.kind == "c":

@@ -24,7 +24,7 @@ from evgen_jax.reconstruction.fit.evaluator import LANES, batches, grouped_by_sh
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings
-from evgen_jax.reconstruction.run.table import fill
+from evgen_jax.reconstruction.run.table import columns, fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
@@ -49,6 +49,7 @@ def make_file_fit(
     Raises:
       ReconstructionError: settings that do not fit the model.
     """
+    columns(model.parameter_names)  # names that no table can have are told before the first fit
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
     goodness = make_goodness_of_fit(model, fit=fit) if settings.calculate_goodness_of_fit else None
 
