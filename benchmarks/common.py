@@ -16,6 +16,7 @@ import numpy as np
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
+from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.measurement.event import Event, build_event
@@ -76,8 +77,10 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
             "multi_source_bases": {"cascade": cascade, "noise": {
                 "model_class": "DefaultNoiseModel", "decoder_charge_settings": negative_binomial}},
         }  # fmt: skip
-    names = build_source(ModelSettings(**settings))[0].parameter_names
-    trafo = Trafo(names, TRAFO_MEAN, TRAFO_STD, (False,) * 5 + (True, False))
+    source, _ = build_source(ModelSettings(**settings))
+    trafo = Trafo(
+        source.parameter_names, TRAFO_MEAN, TRAFO_STD, tuple(parameter.log for parameter in parameters_of(source))
+    )
     source, loaded = build_source(ModelSettings(**settings), trafo)
     detector = jax.tree.map(jnp.asarray, detector or load_detector())
     loss = build_loss(tuple(LossSettings(config={"loss_function_name": n}) for n in losses))

@@ -10,6 +10,9 @@ Data:
   Event, stack_events: what was seen.
   Detector, load_detector: where it was seen.
 
+Hypotheses:
+  Parameter: one parameter, its role, unit and usual range.
+
 Programs:
   load_config: a configuration (YAML) as a record.
   simulate: events of a configuration, written as files.
@@ -44,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.config.validate": ["load_config"],
         "evgen_jax.decoders.family": ["Family"],
         "evgen_jax.errors": ["EvgenError"],
+        "evgen_jax.hypothesis.parameters": ["Parameter"],
         "evgen_jax.light.light_yield": ["LightYield"],
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],
         "evgen_jax.measurement.event": ["Event"],

@@ -22,9 +22,9 @@ detector = eg.load_detector()  # IceCube-86; any CSV table with string, om, x, y
 # Events of the analytic cascade with noise. x, y, z (m), zenith, azimuth, energy (GeV), time (ns).
 truth = simulation.analytic_model(detector)
 ranges = np.array([[-300, 300], [-300, 300], [-300, 300], [0, np.pi], [0, 2 * np.pi], [1e3, 1e4], [9500, 10500]])
-hypotheses = simulation.draw_hypotheses(rng, truth.parameter_names, ranges, num_events)
+hypotheses = simulation.draw_hypotheses(rng, truth.parameters, ranges, num_events)
 events = simulation.EventSampler(truth, readout).events(hypotheses, jax.random.key(1))
-trafo = data.fit_trafo([hypotheses], truth.parameter_names, log=[False] * 5 + [True, False])
+trafo = data.fit_trafo([hypotheses], truth.parameter_names, log=[p.log for p in truth.parameters])
 
 # A network that gives, for every DOM, an expected charge and a mixture of five arrival-time distributions. The records have
 # the names and keys of configurations.

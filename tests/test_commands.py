@@ -20,6 +20,7 @@ from evgen_jax.report.findings import ReportSettings
 ARGUMENTS = {
     "create-trafo": ["x.yaml"], "train": ["x.yaml"], "export": ["x.yaml", "-o", "d"], "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"], "show": ["m", "f", "-o", "d"], "demo": ["-o", "d"],
+    "schema": [],
 }  # fmt: skip
 
 

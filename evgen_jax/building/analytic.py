@@ -10,8 +10,8 @@ from evgen_jax.building.sources import Surroundings
 from evgen_jax.building.zoo import read_source  # from where the table of classes is filled
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.parameters import parameters_of
+from evgen_jax.hypothesis.trafo import typical_trafo
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.model import Model
 
@@ -68,12 +68,7 @@ def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOI
       settings: an analytic model section; default: a cascade with the detector's noise.
     """
     source, _ = build_source(settings)
-    names = source.parameter_names
-    kinds = [kind_of(name) for name in names]
-    scales = [(0.0, 1.0, False) if k is None else (k[1].mean, k[1].std, k[1].log) for k in kinds]
-    mean, std, log = (tuple(scale[i] for scale in scales) for i in range(3))
     detector = jax.tree.map(jnp.asarray, detector)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
     variables = source.init_variables(jax.random.key(0), detector)
-    trafo = Trafo(names, mean, std, tuple(bool(flag) for flag in log))
-    return Model(source, variables, trafo, detector, settings=plain)
+    return Model(source, variables, typical_trafo(parameters_of(source)), detector, settings=plain)

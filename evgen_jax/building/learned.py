@@ -33,6 +33,7 @@ from evgen_jax.config.kinds import (
 from evgen_jax.config.record import described, needed, short
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
+from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
@@ -161,7 +162,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
         source = LearnedSource(
             geometry,
             options,
-            identity_trafo(geometry.parameter_names + self.additional_parameters) if trafo is None else trafo,
+            identity_trafo(names_of(geometry.parameters) + self.additional_parameters) if trafo is None else trafo,
             self.decoder_settings.build(),
             self.decoder_charge_settings.build(),
             self.network(),

@@ -38,6 +38,8 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "max_charge_quantile": (Number | None, "Pulses up to this quantile of a module's charge."),
 }
 """Options of terms: what their values are, and what they mean."""
+ALWAYS = ("add_normalization_term",)
+"""Options that are True in all other terms; of the rest they have none."""
 
 
 class LossRecord(ZooRecord):
@@ -162,7 +164,7 @@ def read_loss(settings: LossSettings, where: str = WHERE) -> LossRecord:
     record = named(config.pop("loss_function_name", None), LOSS_TERMS, f"{where}.config.loss_function_name")
     for key in [key for key in config if key in OPTIONS and key not in record.model_fields]:
         # A switch of another term does no harm where it stands as it would without.
-        if config.pop(key) not in ((True,) if key == "add_normalization_term" else (None,)):
+        if config.pop(key) is not (True if key in ALWAYS else None):
             readers = " and ".join(n for n, other in LOSS_TERMS.items() if key in other.model_fields)
             raise ConfigError(f"{where}.config.{key}: {record.__name__} does not read it; {readers} do. Leave it out.")
     return record.read(config, where, loss_module_weight=settings.loss_module_weight)

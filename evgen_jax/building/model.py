@@ -12,9 +12,11 @@ from evgen_jax.building.sources import ModelLoader, SourceRecord, Surroundings
 from evgen_jax.building.zoo import read_source  # from where the table of classes is filled
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, check_parameters, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import walk
 from evgen_jax.measurement.detector import Detector
 
 ROOT = "model_settings"
@@ -57,7 +59,7 @@ def build_source(
 
 
 def check_source(source: Source, where: str) -> None:
-    """Refuses a source whose hypothesis has two parameters of one name, or whose parts have different precisions.
+    """Refuses a source whose parameters are ambiguous, or whose parts have different precisions.
 
     Args:
       source: the whole of a model.
@@ -66,12 +68,7 @@ def check_source(source: Source, where: str) -> None:
     Raises:
       ConfigError: the names, or the parts, are told.
     """
-    twice = sorted({n for n in source.parameter_names if source.parameter_names.count(n) > 1})
-    if twice:
-        raise ConfigError(
-            f"{where}: two parameters of the hypothesis have the name {', '.join(twice)}. Rename sources or give "
-            "each further parameter once."
-        )
+    check_parameters(source, where)
     check_precision(source, where)
 
 
@@ -79,14 +76,10 @@ def check_precision(source: Source, where: str) -> None:
     """Raises ConfigError where sources of float32 and of float64 would be added up."""
     found: dict[str, str] = {}
 
-    def visit(part: Source, path: str) -> None:
-        for name, base in part.bases if isinstance(part, MultiSource) else ():
-            visit(base, f"{path}.{name}")
+    for path, part in walk(source):
         dtype = getattr(part, "dtype", None)
         if dtype is not None:
-            found.setdefault(jnp.dtype(dtype).name, path)
-
-    visit(source, where)
+            found.setdefault(jnp.dtype(dtype).name, ".".join((where, *path)))
     if len(found) > 1:
         parts = " and ".join(f"{path} {name}" for name, path in found.items())
         raise ConfigError(
@@ -128,9 +121,9 @@ def resolve_settings(settings: ModelSettings, load: ModelLoader | None) -> dict[
     return plain
 
 
-def parameter_names(settings: ModelSettings, load: ModelLoader | None = None) -> tuple[str, ...]:
+def hypothesis_of(settings: ModelSettings, load: ModelLoader | None = None) -> tuple[Parameter, ...]:
     """Hypothesis parameters of a model section, before its data transformation exists."""
-    return build_source(settings, None, load)[0].parameter_names
+    return parameters_of(build_source(settings, None, load)[0])
 
 
 def init_variables(source: Source, loaded: Variables, key: Array, detector: Detector) -> Variables:

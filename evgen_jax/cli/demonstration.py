@@ -19,6 +19,7 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.parameters import CASCADE, DIRECTION, POSITIONS, Parameter, column_names, places_by_role
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.padding import repad
@@ -29,7 +30,8 @@ from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.report.plots import figures
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
-from evgen_jax.simulation.simulate import SEED_TABLE, simulate
+from evgen_jax.simulation.simulate import simulate
+from evgen_jax.simulation.tables import SEED_TABLE
 from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
@@ -72,7 +74,7 @@ def run_demo(
     events, truth, seeds = _test_events(config, model, num_fits)
     fits = {name: _fits(name, m, events, seeds) for name, m in (("trained", model), ("true", oracle))}
     gap, pulses = likelihood_gap(config, model, oracle)
-    rows = {name: error_medians(results, truth) for name, results in fits.items()}
+    rows = {name: error_medians(results, truth, model.parameters) for name, results in fits.items()}
     figures(directory / "figures", model, oracle, events, truth, fits, read_metrics(manager_directory(config)))
     summary = _summary(directory, rows, (gap, pulses), len(events), time.perf_counter() - start)
     (directory / "summary.md").write_text(summary + "\n")
@@ -127,8 +129,8 @@ def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[li
     truth: list[np.ndarray] = []
     seeds: list[np.ndarray] = []
     for path in find_files(iterator(config, "test").input_data):
-        file = read_event_file(path, config.data_handler_settings, model.detector, seed_names=(SEED_TABLE,),
-                               seed_columns=("x", "y", "z", "zenith", "azimuth", "energy", "time"))  # fmt: skip
+        file = read_event_file(path, config.data_handler_settings, model.detector, parameters=model.parameters,
+                               seed_names=(SEED_TABLE,), seed_columns=column_names(model.parameters))  # fmt: skip
         events += [file.event(i) for i in range(min(count - len(events), len(file)))]
         truth.append(np.asarray(file.labels))
         seeds.append(file.seeds[SEED_TABLE])
@@ -146,17 +148,24 @@ def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> li
     )
 
 
-def error_medians(fits: list[FitResult], truth: np.ndarray) -> dict[str, float]:
-    """Median errors: vertex in m, direction in degrees, energy as |ln(E / E_true)|, time in ns."""
-    fitted = np.stack([f.hypothesis for f in fits])
-    own = np.asarray(flight_direction(jnp.asarray(fitted[:, 3]), jnp.asarray(fitted[:, 4])))
-    true = np.asarray(flight_direction(jnp.asarray(truth[:, 3]), jnp.asarray(truth[:, 4])))
+def error_medians(fits: list[FitResult], truth: np.ndarray, parameters: Sequence[Parameter]) -> dict[str, float]:
+    """Median errors: vertex in m, direction in degrees, energy as |ln(E / E_true)|, time in ns.
+
+    Args:
+      fits, truth: of the events, the latter [E, H].
+      parameters: of a hypothesis with one cascade.
+    """
+    place, fitted = places_by_role(parameters, CASCADE)[0], np.stack([f.hypothesis for f in fits])
+    vertex, (zenith, azimuth) = [place[role] for role in POSITIONS], [place[role] for role in DIRECTION]
+    energy, when = place["energy"], place["time"]
+    own = np.asarray(flight_direction(jnp.asarray(fitted[:, zenith]), jnp.asarray(fitted[:, azimuth])))
+    true = np.asarray(flight_direction(jnp.asarray(truth[:, zenith]), jnp.asarray(truth[:, azimuth])))
     angle = np.degrees(np.arccos(np.clip(np.sum(own * true, axis=1), -1, 1)))
     return {
-        "vertex_m": float(np.median(np.linalg.norm(fitted[:, :3] - truth[:, :3], axis=1))),
+        "vertex_m": float(np.median(np.linalg.norm(fitted[:, vertex] - truth[:, vertex], axis=1))),
         "angle_deg": float(np.median(angle)),
-        "log_energy": float(np.median(np.abs(np.log(np.maximum(fitted[:, 5], 1e-3) / truth[:, 5])))),
-        "time_ns": float(np.median(np.abs(fitted[:, 6] - truth[:, 6]))),
+        "log_energy": float(np.median(np.abs(np.log(np.maximum(fitted[:, energy], 1e-3) / truth[:, energy])))),
+        "time_ns": float(np.median(np.abs(fitted[:, when] - truth[:, when]))),
     }
 
 

@@ -12,6 +12,7 @@ from evgen_jax.cli.export import export
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.own_sources import run_files
 from evgen_jax.cli.reconstruct import reconstruct
+from evgen_jax.cli.schema import schema
 from evgen_jax.cli.show import show
 from evgen_jax.cli.simulate import simulate
 from evgen_jax.cli.train import train
@@ -33,7 +34,7 @@ def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tup
     run_files(sources)
 
 
-for _command in (create_trafo, train, export, simulate, reconstruct, show, demo):
+for _command in (create_trafo, train, export, simulate, reconstruct, show, demo, schema):
     cli.add_command(_command)
 
 

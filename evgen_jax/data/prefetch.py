@@ -1,4 +1,4 @@
-"""Batches read ahead in a thread, so that a training step does not wait for them."""
+"""Reading of batches ahead in a thread, so that a training step does not wait for them."""
 
 import queue
 import threading
@@ -12,18 +12,31 @@ from evgen_jax.data.batches import Batch, BatchStream
 
 
 def place(batch: Batch) -> Batch:
-    """Sends a batch to the device, beside its copy on the host."""
+    """Sends a batch to the device, beside its copy on the host.
+
+    Args:
+      batch: events and labels on the host.
+
+    Returns:
+      The batch with `placed` set.
+    """
     return replace(batch, placed=jax.device_put((batch.events, batch.labels)))
 
 
 class Prefetch:
-    """Reads a stream in a thread of its own; `position` is that of the last batch handed out.
+    """Iterates over the batches of a stream, which a thread reads ahead.
 
     Args:
       stream: where the batches come from.
-      depth: how many are read ahead.
+      depth: number of batches that are read ahead.
       while_waiting: called several times a second while there is no batch; what it raises ends the waiting.
       prepare: applied to every batch in the thread, such as `place`.
+
+    Raises:
+      DataError: the stream raised it; the error comes when its batch is asked for.
+
+    Attributes:
+      position: of the stream after the last batch that was handed out.
     """
 
     def __init__(

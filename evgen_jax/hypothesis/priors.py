@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.numerics import sum_dtype
 
 STEEPNESS = 10.0
@@ -23,9 +24,9 @@ DEFAULT_UNIFORM: dict[str, tuple[float, ...]] = {
 }  # fmt: skip
 
 
-def _find(name: str, parameter_names: Sequence[str]) -> list[int]:
+def _find(name: str, parameters: Sequence[Parameter]) -> list[int]:
     """Places of a parameter in a joint hypothesis, where the names of its sources stand before it."""
-    return [i for i, full in enumerate(parameter_names) if full == name or full.endswith(f"_{name}")]
+    return [i for i, parameter in enumerate(parameters) if parameter.answers_to(name)]
 
 
 @dataclass(frozen=True)
@@ -116,26 +117,31 @@ def _tabulated_sigmas() -> tuple[float, ...]:
     return tuple(float(row["sigma"]) for row in csv.DictReader(text.splitlines()))
 
 
-def penalty(priors: Sequence[Prior], parameter_names: Sequence[str], hypothesis: Array) -> Array:
+def penalty(priors: Sequence[Prior], parameters: Sequence[Parameter], hypothesis: Array) -> Array:
     """Sum of the penalties of a hypothesis [H]; parameters that it does not have give none."""
     total = jnp.zeros((), sum_dtype())
     for prior in priors:
-        for i in _find(prior.name, parameter_names):
+        for i in _find(prior.name, parameters):
             total = total + prior(jnp.asarray(hypothesis)[i])
     return total
 
 
-def penalised(priors: Sequence[Prior], parameter_names: Sequence[str]) -> tuple[str, ...]:
+def penalised(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> tuple[str, ...]:
     """Names of the parameters of a hypothesis that have a prior."""
-    places = {i for prior in priors for i in _find(prior.name, parameter_names)}
-    return tuple(parameter_names[i] for i in sorted(places))
+    places = {i for prior in priors for i in _find(prior.name, parameters)}
+    return tuple(parameters[i].name for i in sorted(places))
 
 
-def check_priors(priors: Sequence[Prior], parameter_names: Sequence[str]) -> None:
-    """Raises ConfigError for a prior that was asked for and finds no parameter."""
+def check_priors(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> None:
+    """Checks that every prior that was asked for has a parameter.
+
+    Raises:
+      ConfigError: a prior that finds none, with the nearest match.
+    """
+    names = names_of(parameters)
     for prior in priors:
-        if prior.required and not _find(prior.name, parameter_names):
+        if prior.required and not _find(prior.name, parameters):
             raise ConfigError(
                 f"loss_module_settings: the prior of '{prior.name}' finds no such parameter; the model has "
-                f"{', '.join(parameter_names)}." + suggestion(prior.name, parameter_names)
+                f"{', '.join(names)}." + suggestion(prior.name, names)
             )

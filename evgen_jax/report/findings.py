@@ -112,9 +112,9 @@ def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSet
             sky_map = make_sky_map(model)(event, best)
     if settings.posterior:
         priors = settings.priors or {}
-        prior = make_prior(model.parameter_names, priors)
+        prior = make_prior(model.parameters, priors)
         with stage("posterior"):
-            sampler = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(priors)))
+            sampler = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(model.parameters, priors)))
             posterior = sampler(event, best, jax.random.key(0))
     return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior)
 

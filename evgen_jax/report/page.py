@@ -12,7 +12,7 @@ import numpy as np
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.files import write_whole
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import AnyModel
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
@@ -77,11 +77,12 @@ def _figures(directory: Path, findings: Findings, notice: str) -> list[Figure]:
          light_yield(directory / "charges.png", findings.views, event, model.detector, notice)),
     ]  # fmt: skip
     for name, scan in findings.scans.items():
-        figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit_of(name)], notice)))
+        unit = model.parameters[model.index(name)].unit
+        figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit], notice)))
     if findings.sky_map is not None:
         figures.append(("Sky map", sky(directory / "sky_map.png", findings.sky_map, notice=notice)))
     if findings.posterior is not None:
-        drawn = corner(directory / "posterior.png", findings.posterior, model.parameter_names, best, notice)
+        drawn = corner(directory / "posterior.png", findings.posterior, model.parameters, best, notice)
         figures.append(("Posterior", drawn))
     return figures
 
@@ -101,8 +102,9 @@ def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
     """What the page says of scans, sky map and posterior."""
     notes: dict[str, str] = {}
     for name, scan in findings.scans.items():
+        unit = findings.model.parameters[findings.model.index(name)].unit
         low, high = scan.interval()
-        notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit_of(name)}"
+        notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit}"
     if (found := findings.sky_map) is not None:
         for level in (0.5, 0.9):
             notes[f"{100 * level:.0f} % contour"] = (
@@ -113,26 +115,25 @@ def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
         notes["prior (flat in all else)"] = json.dumps(settings.priors)
         if left_out := parameters_of_loss_priors(findings.model):
             notes["priors of the fit that the posterior leaves out"] = ", ".join(left_out)
-        notes |= posterior_notes(findings.posterior, findings.model.parameter_names)
+        notes |= posterior_notes(findings.posterior, findings.model.parameters)
     return notes
 
 
-def posterior_notes(found: Posterior, names: Sequence[str]) -> dict[str, str]:
+def posterior_notes(found: Posterior, parameters: Sequence[Parameter]) -> dict[str, str]:
     """What the page says of chains, and of the directions that they hold."""
     apart = "" if found.r_hat.max() < AGREE else "; they do not agree yet: no widths to rely on"
     notes = {
         "chains": f"R-hat at most {found.r_hat.max():.3f}, at least {found.effective_samples.min():.0f} effective samples, "
         f"{found.divergences} divergences{apart}",
     }
-    for zenith, name in enumerate(names):
-        partner = name.removesuffix("zenith") + "azimuth"
-        if name.endswith("zenith") and partner in names:
-            own = found.samples[:, [zenith, names.index(partner)]].T
-            round_fit, kent = fit_von_mises_fisher(*own), fit_kent(*own)
-            long, short = kent.sigmas
-            notes[f"posterior of {name.removesuffix('zenith')}direction"] = (
-                f"von Mises-Fisher width {_degrees(round_fit.sigma)}; Kent {_degrees(long)} by {_degrees(short)}"
-            )
+    for zenith, azimuth in direction_pairs(parameters):
+        own = found.samples[:, [zenith, azimuth]].T
+        round_fit, kent = fit_von_mises_fisher(*own), fit_kent(*own)
+        long, short = kent.sigmas
+        role = str(parameters[zenith].role).replace("zenith", "direction")
+        notes[f"posterior of {'_'.join((*parameters[zenith].group, role))}"] = (
+            f"von Mises-Fisher width {_degrees(round_fit.sigma)}; Kent {_degrees(long)} by {_degrees(short)}"
+        )
     return notes
 
 
@@ -159,7 +160,7 @@ def _page(title: str, findings: Findings, settings: ReportSettings, figures: Seq
     """HTML that needs nothing but the figures beside it."""
     result, trafo = findings.result, findings.model.trafo
     rows = []
-    for i, name in enumerate(findings.model.parameter_names):
+    for i, parameter in enumerate(findings.model.parameters):
         width = ""
         if result.covariance is not None and i in result.covariance.free:
             k = int(np.flatnonzero(result.covariance.free == i)[0])
@@ -169,7 +170,7 @@ def _page(title: str, findings: Findings, settings: ReportSettings, figures: Seq
                 for m in (result.covariance.physical, result.covariance.physical_sandwich)
             ]
             width = f"{own[0]:.4g} (sandwich {own[1]:.4g})"
-        rows.append((name, f"{result.hypothesis[i]:.6g}", width, unit_of(name)))
+        rows.append((parameter.name, f"{result.hypothesis[i]:.6g}", width, parameter.unit))
     diagnostics = result.diagnostics
     facts = {
         "log-likelihood": f"{result.log_likelihood:.3f} (seed {result.log_likelihood_seed:.3f})",

@@ -16,6 +16,6 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "evgen_jax.building.analytic": ["analytic_counterpart", "analytic_model"],
         "evgen_jax.simulation.draw": ["draw_hypotheses", "parameter_ranges", "smeared_seeds"],
-        "evgen_jax.simulation.simulate": ["EventSampler", "photoelectron_charges"],
+        "evgen_jax.simulation.events": ["EventSampler", "photoelectron_charges"],
     },
 )

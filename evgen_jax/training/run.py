@@ -17,7 +17,7 @@ from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch, place
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
-from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import walk
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
@@ -94,8 +94,8 @@ def _train(
     evaluate_every = settings.evaluation_frequency if config.evaluation_module_settings.evaluation_module else None
 
     detector = jax.tree.map(np.asarray, model.detector)
-    check_data(config, "training", detector, model.trafo)
-    validation = None if iterators.validation is None else read_validation_set(config, detector)
+    check_data(config, "training", detector, model.trafo, model.parameters)
+    validation = None if iterators.validation is None else read_validation_set(config, detector, model.parameters)
     if not config.model_manager_settings.restore_model:
         earlier = set_run_aside(directory)
         if earlier is not None:
@@ -109,7 +109,7 @@ def _train(
         record_start(directory, config, first)
         writer = open_writers(settings.metric_writers, directory, config, first)
         stream = Prefetch(
-            open_stream(config, "training", detector, position), while_waiting=interruption.check,
+            open_stream(config, "training", detector, position, model.parameters), while_waiting=interruption.check,
             prepare=place if num_devices == 1 else lambda batch: batch,
         )  # fmt: skip
         divergence = Divergence(
@@ -153,7 +153,7 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
     """Flags of the weights that train; parts are named by their path, as 'cascade' or 'track/cascade'."""
     if not frozen:
         return None
-    known = _part_paths(model.source)
+    known = ["/".join(path) for path, _ in walk(model.source) if path]
     for path in frozen:
         if path not in known:
             raise ConfigError(f"training_settings.frozen_parts: '{path}' is no part of the model; "
@@ -167,12 +167,3 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
         return jax.tree_util.tree_map_with_path(flag, tree)
 
     return flags
-
-
-def _part_paths(source: Any, prefix: str = "") -> list[str]:
-    if not isinstance(source, MultiSource):
-        return []
-    paths = []
-    for name, base in source.bases:
-        paths += [prefix + name, *_part_paths(base, f"{prefix}{name}/")]
-    return paths

@@ -9,6 +9,7 @@ import optax
 from flax import struct
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.source import Variables, with_dropout_keys
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.likelihood import Loss
@@ -97,7 +98,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
         def one(event: Event, hypothesis: Array, key: Array) -> Array:
             weights = with_dropout_keys(variables, key)
             light = source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative)
-            return loss(light, event) + loss.prior(source.parameter_names, hypothesis)
+            return loss(light, event) + loss.prior(parameters_of(source), hypothesis)
 
         if labels.shape[0] == 1:
             return one(*jax.tree.map(lambda x: x[0], (events, labels, keys)))
@@ -130,7 +131,7 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
         light = source.light_yield(variables, hypothesis, event, detector, model.loss.needs_cumulative)
         terms = {term.name: Loss((term,))(light, event) for term in model.loss.terms}
-        prior = model.loss.prior(source.parameter_names, hypothesis)
+        prior = model.loss.prior(parameters_of(source), hypothesis)
         if model.loss.priors:
             terms["prior"] = prior
         return {"loss": model.loss(light, event) + prior, **terms}

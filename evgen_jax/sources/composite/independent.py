@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.errors import ConfigError, shown, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
@@ -23,7 +24,7 @@ class _Slices:
 
     sources: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, int, int], ...]
-    parameter_names: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
@@ -66,13 +67,13 @@ def independent_multi_source(
     for base in bases:
         if base not in sources.values():
             raise ConfigError(f"the base '{base}' is defined but no source uses it.")
-    names: list[str] = []
+    parameters: list[Parameter] = []
     columns = []
     ordered_sources = tuple(sorted(sources.items()))
     for source, _ in ordered_sources:
-        own = bases[sources[source]].parameter_names
-        columns.append((sources[source], len(names), len(names) + len(own)))
-        names.extend(f"{source}_{p}" for p in own)
+        own = parameters_of(bases[sources[source]])
+        columns.append((sources[source], len(parameters), len(parameters) + len(own)))
+        parameters.extend(parameter.under(source) for parameter in own)
     ordered = tuple((name, bases[name]) for name in sorted(bases))
     own_names = tuple((name, base.parameter_names) for name, base in ordered)
-    return MultiSource(ordered, _Slices(ordered_sources, tuple(columns), tuple(names), own_names), chunk)
+    return MultiSource(ordered, _Slices(ordered_sources, tuple(columns), tuple(parameters), own_names), chunk)
