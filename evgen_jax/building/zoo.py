@@ -19,6 +19,7 @@ from evgen_jax.building.learned import DefaultCascadeModel, EnteringSphereInfTra
 from evgen_jax.building.noise import DefaultNoiseModel
 from evgen_jax.building.record import register
 from evgen_jax.building.sources import SOURCES, SourceRecord
+from evgen_jax.building.sources import read_source as read_source
 from evgen_jax.config.record import described
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.trafo import Trafo
