@@ -11,6 +11,7 @@ from evgen_jax.building import decoders as d
 from evgen_jax.building import losses, zoo
 from evgen_jax.building.model import build_source, read_model
 from evgen_jax.building.value_ranges import EluValueRange
+from evgen_jax.cli.fit_settings import data_and_fit
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
 from evgen_jax.hypothesis.names import read_parameters
@@ -125,7 +126,10 @@ def test_what_cannot_be_saved_is_told_and_leaves_nothing(detector, tmp_path):
             own,
             "a source of the class Unknown has no name in configurations. Register its class with eg.register_source",
         ),
-        (eg.Model(model.source, model.variables, moved, model.detector), "must be the `trafo` of the model"),
+        (
+            eg.Model(model.source, model.variables, moved, model.detector),
+            "must be normalised by the `trafo` of the model",
+        ),
         (prior, "the priors of energy cannot be written into a configuration"),
     ):
         with pytest.raises(ModelDirectoryError, match="this model cannot be saved: ") as caught:
@@ -134,6 +138,28 @@ def test_what_cannot_be_saved_is_told_and_leaves_nothing(detector, tmp_path):
     with pytest.raises(ConfigError, match="an ensemble is saved member by member"):
         eg.save_model(eg.Ensemble([model, model]), tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_cannot_be_read_back_as_it_was_is_not_made(detector, tmp_path):
+    """The settings of a configuration beside another source, as approximations have."""
+    model = model_of(SHOWER, detector)
+    other = zoo.DefaultCascadeModel(**{**dict(SHOWER), "add_anisotropy_angle": False})
+    wrong = eg.Model(model.source, model.variables, model.trafo, model.detector,
+                     settings={"model_settings": other.section(), "loss_module_settings": []})  # fmt: skip
+    with pytest.raises(EvgenError):
+        eg.save_model(wrong, tmp_path / "model")
+    turned = zoo.DefaultCascadeModel(**{**dict(SHOWER), "opening_angle_as_cosine": True})  # the same weights fit
+    wrong.settings["model_settings"] = turned.section()
+    with pytest.raises(ModelDirectoryError, match="its source is not the one that its settings make"):
+        eg.save_model(wrong, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_how_files_are_read_is_asked_for(detector):
+    with pytest.raises(
+        ConfigError, match="DIR/model.json: the model was made in Python .* give a configuration with -r"
+    ):
+        data_and_fit("DIR", model_of(SHOWER, detector), ())
 
 
 def test_any_error_leaves_nothing(detector, tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ def is_cascade(source: Source) -> bool:
       source: any source.
 
     Returns:
-      Whether its first parameters are those of a cascade.
+      Whether the roles of its first parameters are those of a cascade.
     """
     return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
@@ -143,7 +143,7 @@ class Grouped:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the source."""
+        """Returns what the hypothesis parameters are, H of them."""
         return parameters_of(self.source)
 
     @property

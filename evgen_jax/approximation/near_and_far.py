@@ -33,7 +33,7 @@ class NearAndFar:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the source."""
+        """Returns what the hypothesis parameters are, H of them."""
         return parameters_of(self.near)
 
     @property

@@ -40,7 +40,7 @@ class PreciseWhereLit:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the source."""
+        """Returns what the hypothesis parameters are, H of them."""
         return parameters_of(self.lit)
 
     @property

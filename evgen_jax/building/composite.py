@@ -223,7 +223,7 @@ class EnteringSphereInfTrackMultiCascade(EnteringSphereInfTrack):
     cascade_spacing: Positive = needed("Distance between two cascades.", "m")
     num_cascades: Any = described(None, "Without effect: every module sees all cascades, not the nearest few.")
     config_cascade: Annotated[
-        DefaultCascadeModel, Read("the section of a cascade", _cascade_record, (("x-record", "cascade"),))
+        DefaultCascadeModel, Read("the section of a cascade", _cascade_record, (("x-record", "source"),))
     ] = needed("The cascade: its network, options and decoders.")
 
     @classmethod

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from evgen_jax.building.record import ZooRecord, named, register
+from evgen_jax.building.record import ZooRecord, by_name, named, register
 from evgen_jax.building.value_ranges import Ranges, range_record, read_range
 from evgen_jax.config.kinds import Misfit, Number, Precision, Read, Real, Whole
 from evgen_jax.config.record import described, needed
@@ -159,13 +159,6 @@ def _components(value: Any) -> dict[str, tuple[str, int, float]]:
     return {name: tuple(entry) for name, entry in value.items()}
 
 
-def _base_decoders(value: Any) -> dict[str, DecoderRecord]:
-    for name, entry in value.items() if isinstance(value, Mapping) else ((str(value), value),):
-        if not isinstance(entry, DecoderRecord):
-            raise Misfit(f"expected a decoder, as GammaFunctionDecoder(), got {shown(entry)}.", str(name))
-    return dict(value)
-
-
 class MixtureModel(DecoderRecord):
     """A weighted sum of decoders; every copy of a base has parameters and a weight of its own."""
 
@@ -174,10 +167,7 @@ class MixtureModel(DecoderRecord):
         Read("{name: [base, number, weight factor]}", _components, (("type", "object"),)),
     ] = needed("Components: the name of a base decoder, how many copies of it, and a factor of their weights.")
     base_decoders: Annotated[
-        dict[str, DecoderRecord],
-        Read(
-            "{name: decoder}", _base_decoders, (("type", "object"), ("additionalProperties", {"x-record": "decoder"}))
-        ),
+        dict[str, DecoderRecord], by_name(DecoderRecord, "{name: decoder}", "GammaFunctionDecoder()", "decoder")
     ] = described({}, "The decoders that decoder_mapping names.")
 
     def check(self) -> None:

@@ -74,19 +74,21 @@ def check_own_classes(needed: dict[str, str], where: str) -> None:
 def check_equal(loaded: Model, model: Model) -> None:
     """Whether a model that was read back is the one that was written.
 
+    The loss is compared where it was turned into settings; the settings of a configuration are those that count.
+
     Args:
       loaded, model: both.
 
     Raises:
       ModelDirectoryError: their sources or losses differ.
     """
-    if loaded.loss != model.loss:
-        raise ModelDirectoryError("this model cannot be saved: its loss is not the one that its settings make.")
     if _without_chunks(loaded.source) != _without_chunks(model.source):
         raise ModelDirectoryError(
-            "this model cannot be saved: its source is not the one that its settings make. The normalisation of a source "
-            "that is the whole model must be the `trafo` of the model."
+            "this model cannot be saved: its source is not the one that its settings make. A source that is the whole model "
+            "must be normalised by the `trafo` of the model; of an approximation save the model that it was made from."
         )
+    if "loss_module_settings" not in model.settings and loaded.loss != model.loss:
+        raise ModelDirectoryError("this model cannot be saved: its loss is not the one that its settings make.")
 
 
 def _without_chunks(source: Source) -> Source:

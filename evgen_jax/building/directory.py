@@ -44,7 +44,7 @@ def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]
     The parts of a multi-source become sub-directories, each a model of its own.
 
     A model that was composed in Python is saved like one of a configuration: its source and its loss are turned into the
-    sections that make them, and what was written is read back and compared.
+    sections that make them. What was written is read back and compared.
 
     Args:
       model: from a configuration or composed in Python, of sources that the zoo knows.
@@ -76,8 +76,7 @@ def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _write(replace(model, settings=settings), partial, history or [])
-        if settings != model.settings:
-            check_equal(load_model(partial), model)
+        check_equal(load_model(partial), model)
         partial.rename(directory)
     except OSError as error:
         raise ModelDirectoryError(f"{directory}: cannot be written ({error}).") from None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from evgen_jax.config.kinds import Flag, Kind, Misfit, joined
+from evgen_jax.config.kinds import Flag, Kind, Misfit, Read, joined
 from evgen_jax.config.record import Record, short
 from evgen_jax.errors import ConfigError, shown, suggestion
 
@@ -124,6 +124,30 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def by_name(record: type[ZooRecord], expected: str, example: str, part: str) -> Read:
+    """A mapping of names to records of one kind.
+
+    Args:
+      record: their base class.
+      expected: what the mapping is, for messages and the reference.
+      example: one of the records, for messages.
+      part: what stands for a record in a file, for the schema.
+
+    Returns:
+      The annotation of a field.
+    """
+
+    def check(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise Misfit(f"expected {expected}, got {shown(value)}.")
+        for name, entry in value.items():
+            if not isinstance(entry, record):
+                raise Misfit(f"expected a {part}, as {example}, got {shown(entry)}.", str(name))
+        return dict(value)
+
+    return Read(expected, check, (("type", "object"), ("additionalProperties", {"x-record": part})))
 
 
 def _first(record: type[BaseModel], error: ValidationError) -> tuple[str, str]:

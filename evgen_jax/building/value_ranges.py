@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from evgen_jax.building.record import ZooRecord, named, only_keys
-from evgen_jax.config.kinds import Misfit, Number, Read
+from evgen_jax.building.record import ZooRecord, by_name, named, only_keys
+from evgen_jax.config.kinds import Number
 from evgen_jax.config.record import described
 from evgen_jax.decoders import ValueRange
 from evgen_jax.errors import ConfigError, shown
@@ -49,18 +49,9 @@ VALUE_RANGES: dict[str, type[ValueRangeRecord]] = {
 }
 
 
-def _ranges(value: Any) -> dict[str, ValueRangeRecord]:
-    if not isinstance(value, Mapping):
-        raise Misfit(f"expected {{parameter: value range}}, got {shown(value)}.")
-    for name, entry in value.items():
-        if not isinstance(entry, ValueRangeRecord):
-            raise Misfit(f"expected a value range, as EluValueRange(offset=1.0), got {shown(entry)}.", str(name))
-    return dict(value)
-
-
 Ranges = Annotated[
     dict[str, ValueRangeRecord],
-    Read("{parameter: value range}", _ranges, (("type", "object"), ("additionalProperties", {"x-record": "range"}))),
+    by_name(ValueRangeRecord, "{parameter: value range}", "EluValueRange(offset=1.0)", "value range"),
 ]
 
 

@@ -77,13 +77,7 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
 
 
 def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
-    """Finds the files that match names or glob patterns, in the order of the patterns.
-
-    Args:
-      patterns: one pattern or several; `**` matches any folders.
-
-    Returns:
-      Paths, the matches of one pattern sorted, each file once.
+    """Finds the files of one or several glob patterns, in their order, those of one pattern sorted, each file once.
 
     Raises:
       DataError: a pattern without a match.
@@ -108,6 +102,7 @@ class BatchStream:
       seed: of the order of files and events.
       position: where to begin; None: at the first batch.
       labels: whether labels are read.
+      parameters: of the model, which say what the labels are; None: their names say it.
 
     Raises:
       DataError: no file matches; while iterating, a file cannot be used or none of the files has a usable event.
@@ -148,7 +143,6 @@ class BatchStream:
         self._readers.close()
 
     def _pools(self, epoch: int) -> list[list[Path]]:
-        """Returns the pools of files of one pass, in the order in which they are read."""
         files = list(self._files)
         if self._settings.sample_randomly:
             np.random.default_rng((self._seed, epoch, 0)).shuffle(files)
@@ -156,7 +150,6 @@ class BatchStream:
         return [files[i : i + size] for i in range(0, len(files), size)]
 
     def _generate(self) -> Iterator[Batch]:
-        """Yields batches from the position onwards."""
         forever = self._settings.pick_random_files_forever
         while True:
             epoch = self.position.epoch
@@ -254,14 +247,7 @@ def event_name(file: EventFile, i: int) -> str:
 
 
 def dark_events(file: EventFile) -> np.ndarray:
-    """Finds the events of a file that have no pulse that takes part.
-
-    Args:
-      file: E events.
-
-    Returns:
-      Flags [E].
-    """
+    """Returns flags [E]: which events of a file have no pulse that takes part."""
     pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
     return np.diff(pulses[file.packed.pulses.offsets]) == 0
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.event_filter import pass_filter
 from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.tables import TableFile, existing
@@ -24,8 +25,6 @@ from evgen_jax.measurement.packing import PackedEvents, pack_events
 from evgen_jax.measurement.ragged import NO_ROWS, Rows
 
 LOGGER = logging.getLogger("evgen_jax")
-OPERATORS = {"<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal}
-"""Operator of a filter constraint in configurations -> function."""
 FINGERPRINT = "detector_fingerprint"
 """Attribute of a file: checksum of labels and positions of its detector."""
 DETECTOR_NAME = "detector_name"
@@ -123,7 +122,7 @@ class EventFile:
 
 
 def _what_they_are(columns: Sequence[str], parameters: Sequence[Parameter] | None) -> tuple[Parameter, ...]:
-    """The parameters of a model of as many, else what the names of the columns tell."""
+    """Returns the parameters of the model if there are as many as columns, else what the columns' names say."""
     if parameters is None or len(parameters) != len(columns):
         return read_parameters(columns)
     return tuple(parameters)
@@ -150,7 +149,8 @@ def read_event_file(
       detector: gives DOM labels their index.
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
-      parameters: of the model, which say what labels and seeds are; None, or as many as there are no labels: their names say it.
+      parameters: of the model, which say what labels and seeds are. Where they are None or of another number than the
+        columns, the names of the columns say it.
       seed_names: tables with reconstruction seeds.
       seed_columns: columns of these tables, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
@@ -168,7 +168,7 @@ def read_event_file(
     with TableFile(path) as file:
         fingerprinted = _check_detector(file, detector)
         ids = EventIds(file, data.event_id_key)
-        ids = ids.select(_filter(file, settings, ids))
+        ids = ids.select(pass_filter(file, settings.filter_settings, ids))
         wrong: dict[int, str] = {}
         label_values, times = None, None
         if labels:
@@ -292,20 +292,3 @@ def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Det
     good = (event >= 0) & (dom >= 0)
     start, stop = (rows[name].astype(np.float64)[good] for name in names)
     return Rows(event[good], dom[good], {"start": start, "stop": stop})
-
-
-def _filter(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> np.ndarray:
-    keep = np.ones(len(ids), bool)
-    for table, column, operator, threshold in settings.filter_settings.constraints:
-        if operator not in OPERATORS:
-            raise DataError(f"filter constraint on {table}.{column}: '{operator}' is none of {', '.join(OPERATORS)}.")
-        if isinstance(column, int):
-            rows = existing(file.read(table, ("item", "vector_index")))
-            rows = rows[rows["vector_index"] == column]
-            values = np.full(len(ids), np.nan)
-            event = ids.match(table, rows)
-            values[event[event >= 0]] = rows["item"][event >= 0]
-        else:
-            values = ids.align(table, (column,))[:, 0]
-        keep &= OPERATORS[operator](values, threshold)
-    return keep

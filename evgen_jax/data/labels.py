@@ -121,12 +121,6 @@ def label_columns(
     Returns:
       Labels [E, H], NaN in events without a row, and number of an event -> what is wrong with its labels.
 
-    Args:
-      file: holds the tables.
-      settings: which labels.
-      ids: of the E events.
-      parameters: what the labels are, H of them.
-
     Raises:
       DataError: a table or column is missing, or a label is outside its physical range in most events: then it has
         another unit, or another column is meant.

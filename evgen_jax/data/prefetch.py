@@ -12,7 +12,14 @@ from evgen_jax.data.batches import Batch, BatchStream
 
 
 def place(batch: Batch) -> Batch:
-    """Sends a batch to the device, beside its copy on the host."""
+    """Sends a batch to the device, beside its copy on the host.
+
+    Args:
+      batch: events and labels on the host.
+
+    Returns:
+      The batch with `placed` set.
+    """
     return replace(batch, placed=jax.device_put((batch.events, batch.labels)))
 
 

@@ -1,4 +1,4 @@
-"""The families of distributions that there are."""
+"""Registered families of distributions, by the names of their decoders."""
 
 from evgen_jax.decoders.asymmetric_gaussian import ASYMMETRIC_GAUSSIAN
 from evgen_jax.decoders.family import Family
@@ -17,4 +17,4 @@ FAMILIES: dict[str, Family] = {
     "PoissonDecoder": POISSON,
     "NegativeBinomialDecoder": NEGATIVE_BINOMIAL,
 }
-"""Decoder class name in configurations -> family."""
+"""Decoder class name in configurations -> family of distributions."""

@@ -46,8 +46,8 @@ class Source(Protocol):
     def parameter_names(self) -> tuple[str, ...]:
         """Returns the names of the hypothesis parameters, H of them.
 
-        What they are a source declares as `parameters`, records of `Parameter` in this order; where it has none, standard
-        names tell their roles (`parameters_of`).
+        A source declares what its parameters are as `parameters`, records of `Parameter` in this order; for a source
+        without them, standard names tell the roles (`parameters_of`).
         """
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:

@@ -68,7 +68,7 @@ class Model:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """What the hypothesis parameters are, H of them."""
+        """Returns what the hypothesis parameters are, H of them: roles, units, ranges."""
         return parameters_of(self.source)
 
     @property
@@ -208,7 +208,7 @@ class Ensemble:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """What the hypothesis parameters are, H of them."""
+        """Returns what the hypothesis parameters are, H of them: roles, units, ranges."""
         return self.members[0].parameters
 
     @property

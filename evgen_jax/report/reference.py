@@ -14,7 +14,6 @@ from evgen_jax.training.schedules import SCHEDULES
 BOUNDS = (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
 LARGEST_SHOWN = 2**31
 """Bounds from here on are those of the machine."""
-PARTS = {"source": "source", "cascade": "cascade", "decoder": "decoder", "range": "value range", "schedule": "schedule"}
 HEAD = ("| key | type | default | unit | meaning |", "|---|---|---|---|---|")
 
 
@@ -93,7 +92,7 @@ def kind_of_value(entry: dict[str, Any]) -> str:
       entry: schema of one key.
     """
     if "x-record" in entry:
-        return PARTS[entry["x-record"]]
+        return str(entry["x-record"])
     if "$ref" in entry:
         return "section"
     if "const" in entry or "enum" in entry:

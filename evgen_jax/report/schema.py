@@ -13,9 +13,8 @@ from evgen_jax.training.schedules import SCHEDULES
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PARTS: dict[str, dict[str, Any]] = {
     "source": {"$ref": "#/$defs/ModelSettings"},
-    "cascade": {"$ref": "#/$defs/ModelSettings"},
     "decoder": {"$ref": "#/$defs/DecoderSettings"},
-    "range": {"$ref": "#/$defs/ValueRangeSettings"},
+    "value range": {"$ref": "#/$defs/ValueRangeSettings"},
     "schedule": {"anyOf": [{"type": "number"}, {"$ref": "#/$defs/ClassSettings"}]},
 }
 """What stands in a file where a record holds another record."""
