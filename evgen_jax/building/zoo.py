@@ -19,6 +19,7 @@ from evgen_jax.building.learned import DefaultCascadeModel, EnteringSphereInfTra
 from evgen_jax.building.noise import DefaultNoiseModel
 from evgen_jax.building.record import register
 from evgen_jax.building.sources import SOURCES, SourceRecord
+from evgen_jax.building.sources import read_source as read_source
 from evgen_jax.config.record import described
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.trafo import Trafo
@@ -96,7 +97,7 @@ def register_source(name: str, make: Callable[..., Source]) -> type[SourceRecord
     record = create_model(
         str(name), __base__=OwnSource, __doc__=inspect.getdoc(make) or f"The source {name}.", **fields
     )
-    record.make = staticmethod(make)  # type: ignore[assignment]
+    record.make = staticmethod(make)
     if others:
         record.model_config = ConfigDict(**record.model_config | {"extra": "allow"})
         record.model_rebuild(force=True)
