@@ -342,7 +342,7 @@ SMALL = under("cascade", CASCADE)
     (("x", "x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), []),
     (("loss_1", "loss_0"), loss_parameters(2), []),
     (("energy_loss_7", "energy_loss_8"), loss_parameters(2), []),
-    (("cascade_00000_energy", "cascade_00001_energy"), further_cascades([1, 2])[::2], []),
+    (("cascade_00000_energy", "cascade_00001_energy"), further_cascades(1, 3)[::2], []),
     (("entry_zenith", "entry_azimuth", "time", "energy", "zenith", "azimuth"), TRACK, []),
     (("max_x", "x"), standard_parameters(("max_x", "x")), []),
     (("E_t", "time"), standard_parameters(("energy", "time")), []),
