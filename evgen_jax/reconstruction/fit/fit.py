@@ -91,7 +91,7 @@ def make_fitter(
     model: AnyModel,
     settings: FitSettings = DEFAULT,
     *,
-    covariance: bool = False,
+    covariance: bool = True,
     log_likelihood: LogLikelihood | None = None,
 ) -> Fitter:
     """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
