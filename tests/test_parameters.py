@@ -387,6 +387,16 @@ def test_swapped_seeds_are_refused(loaded_detector):
         ReconstructionError, match="seed_parameter_names: the columns 'azimuth' and 'zenith' are swapped"
     ):
         seed_columns(model, ReconstructionSettings(seed_parameter_names=columns_), HANDLER)
+    swapped = list(model.parameter_names)
+    swapped[3], swapped[4] = swapped[4], swapped[3]
+    labels = {"label_key": "L", "parameter_names": swapped}
+    handler = DataHandlerSettings(
+        data_settings={"pulse_key": "P", "event_id_key": "L"}, label_module="GeneralLabelModule", label_settings=labels
+    )
+    for settings in ({"seed": "x_parameters"}, {"seed": "pulses", "column_names": "reference"}):
+        with pytest.raises(ReconstructionError, match="labels 'cascade_azimuth' and 'cascade_zenith' are swapped"):
+            make_seed_reader(model, handler, ReconstructionSettings(**settings))
+    make_seed_reader(model, handler, ReconstructionSettings(seed="pulses"))  # takes no label
     # Something else in place of a parameter is the user's choice.
     other = ["x", "y", "z", "zenith", "azimuth", "length", "time"]
     assert seed_columns(model, ReconstructionSettings(seed_parameter_names=other), HANDLER) == tuple(other)
