@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import write_config
+from matplotlib.axes import Axes
 from zoo import ZOO, settings_of
 
 import evgen_jax as eg
@@ -50,6 +51,7 @@ from evgen_jax.reconstruction.starts.clusters import cluster_seed
 from evgen_jax.reconstruction.starts.pulses import Shape
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
+from evgen_jax.report.plots.event import event_display
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.record import check_record
 from evgen_jax.simulation.simulate import simulate
@@ -246,7 +248,7 @@ def lantern_config(directory, detector, labels=NAMES, **handler):
     return load_config(path)
 
 
-def test_a_source_with_names_of_its_own_is_simulated_fitted_and_drawn(tmp_path, detector, lantern):
+def test_a_source_with_names_of_its_own_is_simulated_seeded_and_drawn(tmp_path, detector, lantern, monkeypatch):
     """Roles, not names, say what is drawn how, moved with the origin, seeded and smeared."""
     config = lantern_config(tmp_path, detector)
     parameters = hypothesis_parameters(config)
@@ -289,6 +291,10 @@ def test_a_source_with_names_of_its_own_is_simulated_fitted_and_drawn(tmp_path, 
         np.isfinite(float(make_prior(model.parameters, prior)(truth[0])))
         and prior_limits(model.parameters, prior) == {}
     )
+    arrows = []
+    monkeypatch.setattr(Axes, "annotate", lambda axis, text, xy, xytext, **how: arrows.append(xytext))
+    event_display(tmp_path / "event.png", model, found.event(0), truth[0])
+    np.testing.assert_allclose(arrows, [truth[0, [3, 4]], truth[0, [3, 0]], truth[0, [4, 0]]])
     assert "my_lamp_depth (m)" in repr(model) and "my_lamp_max_x," in repr(model)
 
 
