@@ -31,9 +31,9 @@ def test_a_short_demo(small_detector_csv, tmp_path):
     )
     source, directory = tmp_path / "source.yaml", tmp_path / "demo"
     source.write_text(text)
-    summary = run_demo(directory, 3, source, 4)
+    summary = run_demo(directory, 3, source, 2)
     finished = json.loads((directory / "summary.json").read_text())
-    assert finished["identity"] == {"steps": 3, "fits": 4} and list(finished["medians"]) == ["trained", "true"]
+    assert finished["identity"] == {"steps": 3, "fits": 2} and list(finished["medians"]) == ["trained", "true"]
     for row in finished["medians"].values():
         assert list(row) == ["vertex_m", "angle_deg", "log_energy", "time_ns"]
         assert all(value >= 0 for value in row.values()) and row["angle_deg"] <= 180
@@ -41,13 +41,13 @@ def test_a_short_demo(small_detector_csv, tmp_path):
     assert (directory / "summary.md").read_text() == summary + "\n"
     for name, row in finished["medians"].items():
         assert f"| {name} | {row['vertex_m']:.2f} | {row['angle_deg']:.2f} |" in summary
-    assert f"{finished['gap']:.1f} below the true likelihood" in summary and "errors of 4 held-out cascades" in summary
+    assert f"{finished['gap']:.1f} below the true likelihood" in summary and "errors of 2 held-out cascades" in summary
     assert sorted(path.name for path in (directory / "figures").iterdir()) == FIGURES
     assert all(plt.imread(directory / "figures" / name).shape[0] > 200 for name in FIGURES)
     assert eg.load_model(directory / "exported_3").parameter_names[0] == "cascade_x"
 
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
-    assert run_demo(directory, 3, source, 4) == summary + "\n\n(Made by an earlier run, reused.)"
+    assert run_demo(directory, 3, source, 2) == summary + "\n\n(Made by an earlier run, reused.)"
     own = {path: path.stat().st_mtime_ns for path in before if path.name != "demo.yaml"}
     assert own == {path: before[path] for path in own}, "a finished demo writes nothing"
 
@@ -55,9 +55,9 @@ def test_a_short_demo(small_detector_csv, tmp_path):
     with pytest.raises(
         ConfigError, match=r"demo.yaml: belongs to a demo of another configuration. Give another directory"
     ):
-        run_demo(directory, 3, source, 4)
+        run_demo(directory, 3, source, 2)
     with pytest.raises(ConfigError, match="missing.yaml: no such configuration file"):
-        run_demo(directory, 3, tmp_path / "missing.yaml", 4)
+        run_demo(directory, 3, tmp_path / "missing.yaml", 2)
 
 
 def test_medians_of_errors_are_those_of_the_fits(loaded_detector):
