@@ -253,6 +253,7 @@ def reconstruct(
     settings: FitSettings = DEFAULT,
     *,
     covariance: bool = True,
+    search: Search | None = None,
     progress: Callable = lambda items: items,
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
@@ -265,6 +266,7 @@ def reconstruct(
       seeds: [E, H], or [E, S, H] for several per event of which the best fit counts; physical units.
       settings: free parameters, bounds, method and tolerances.
       covariance: compute uncertainties as well.
+      search: what searches for minima, instead of what `settings.method` names.
       progress: wraps the list of blocks of events.
 
     Returns:
@@ -278,7 +280,7 @@ def reconstruct(
     Example:
       `eg.reconstruct(model, events, seeds, eg.FitSettings(bounds={"cascade_energy": (1e2, 1e7)}))`
     """
-    fit = make_fitter(model, settings, covariance=covariance)
+    fit = make_fitter(model, settings, covariance=covariance, search=search)
     seeds = _checked_seeds(model, events, seeds)
     order = [i for places in grouped_by_shape(events).values() for i in places]
     results: dict[int, FitResult] = {}

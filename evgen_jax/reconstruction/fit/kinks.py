@@ -43,7 +43,7 @@ def shortest_in_hull(vectors: Array) -> Array:
         # The shortest affine combination of the vectors in the support; others have rows of the identity.
         both = support[:, None] & support
         matrix = jnp.where(both, products + 1, 0.0) + jnp.diag(jnp.where(support, ROUNDING, 1.0))
-        affine = jnp.linalg.solve(matrix, support.astype(rows.dtype))
+        affine = jax.scipy.linalg.solve(matrix, support.astype(rows.dtype), assume_a="pos")
         affine = affine / jnp.sum(affine)
         outside = support & (affine <= 0)
         # It lies outside of the hull: towards it up to the boundary, where a vector leaves the support.

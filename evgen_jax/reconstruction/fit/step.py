@@ -6,6 +6,7 @@ trial of a line search, a gradient beside a kink. No search waits for the line s
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ from evgen_jax.reconstruction.fit.state import (
     RUNNING,
     STATUSES,
     Begin,
+    LineSearch,
     Phase,
     Rules,
     State,
@@ -76,14 +78,29 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
     Returns:
       The states.
     """
-    value, gradient = evaluate(jax.vmap(wanted)(state))
-    after = jax.vmap(partial(_told, rules))(state, value, gradient)
+    value, gradient = evaluate(each_search(wanted)(state))
+    after = each_search(partial(_told, rules))(state, value, gradient)
     # What takes decompositions is computed only where some search needs it.
     complete = after.column == state.x.shape[1]
-    after = _where_any(complete & (after.phase == Phase.HESSIAN), _with_hessian, after)
-    after = _where_any(complete & (after.phase == Phase.KINK), _leaving_kink, after)
-    after = jax.vmap(partial(_departing, rules))(after)
-    return _selected(is_running(state), after, state)
+    hessian, kink = complete & (after.phase == Phase.HESSIAN), complete & (after.phase == Phase.KINK)
+    inverse = _where_any(hessian, _inverse, after, after.inverse)
+    line = _where_any(kink, _line_along_kink, after, after.line)
+    phase = jnp.where(hessian, Phase.NEWTON, jnp.where(kink, Phase.KINK_LINE, after.phase))
+    return each_search(partial(_departed, rules))(after.replace(inverse=inverse, line=line, phase=phase))
+
+
+def each_search(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of trees with a leading axis [L] of one of trees without it: results have the axis.
+
+    A single search is computed without the axis, where conditions choose what is computed, not between results.
+    """
+
+    def block(*trees: Any) -> Any:
+        if len(jax.tree.leaves(trees)[0]) == 1:
+            return jax.tree.map(lambda a: a[None], function(*jax.tree.map(lambda a: a[0], trees)))
+        return jax.vmap(function)(*trees)
+
+    return block
 
 
 def wanted(state: State) -> Array:
@@ -96,13 +113,15 @@ def wanted(state: State) -> Array:
 
 
 def _told(rules: Rules, state: State, value: Array, gradient: Array) -> State:
-    """The state of one search with the value and gradient that it wanted."""
-    branches = {Phase.START: _started, Phase.HESSIAN: _with_column, Phase.NEWTON: _with_column, Phase.LINE: _searched,
-                Phase.KINK: _with_column, Phase.KINK_LINE: _searched}  # fmt: skip
-    functions = list(dict.fromkeys(branches.values()))
-    which = jnp.asarray([functions.index(branches[phase]) for phase in Phase])[state.phase]
-    after = jax.lax.switch(which, [partial(function, rules) for function in functions], state, value, gradient)
-    return after.replace(evaluations=state.evaluations + 1)
+    """The state of one search with the value and gradient that it wanted; one that has ended or waits is as it was."""
+    told = [_unchanged, _started, _with_column, _searched]
+    by_phase = {Phase.START: 1, Phase.HESSIAN: 2, Phase.NEWTON: 0, Phase.LINE: 3, Phase.KINK: 2, Phase.KINK_LINE: 3}
+    which = jnp.where(is_running(state), jnp.asarray([by_phase[phase] for phase in Phase])[state.phase], 0)
+    return jax.lax.switch(which, told, rules, state.replace(evaluations=state.evaluations + 1), value, gradient)
+
+
+def _unchanged(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+    return state.replace(evaluations=state.evaluations - 1)
 
 
 def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State:
@@ -115,7 +134,8 @@ def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State
         age=jnp.where(fresh, 0, 1).astype(jnp.int32),
         phase=jnp.where(fresh, Phase.HESSIAN, Phase.NEWTON).astype(jnp.int32), column=jnp.zeros_like(state.column),
     )  # fmt: skip
-    return _judged(rules, _ended(after, ~finite, NOT_FINITE))
+    after = _ended(after, ~finite, NOT_FINITE)
+    return _ended(after, _is_flat(rules, after), CONVERGED)
 
 
 def _with_column(rules: Rules, state: State, value: Array, gradient: Array) -> State:
@@ -124,59 +144,49 @@ def _with_column(rules: Rules, state: State, value: Array, gradient: Array) -> S
 
 def _searched(rules: Rules, state: State, value: Array, gradient: Array) -> State:
     line, over = line_search.tried(state.line, state.x, state.value, value, gradient)
-    along_kink = state.phase == Phase.KINK_LINE
-    ended = jnp.where(along_kink, 1, 0)
-    after = jax.lax.switch(ended, [_iterated, _rescued], rules, state.replace(line=line))
-    return _selected(over, after, state.replace(line=line))
+    return jax.lax.cond(over, _iterated, lambda _, s: s, rules, state.replace(line=line))
 
 
 def _iterated(rules: Rules, state: State) -> State:
-    """After the line search along a quasi-Newton step: at its end, with an updated or new Hessian, or beside a kink."""
-    line, found = state.line, state.line.found
-    stuck = ~found & (state.age == 0)  # even a fresh Hessian leads nowhere: there is a kink, and perhaps a way along it
+    """The state at the end of a line search: with an updated or new Hessian, beside a kink, or ended."""
+    line, found, along_kink = state.line, state.line.found, state.phase == Phase.KINK_LINE
+    # Even a fresh Hessian leads nowhere: there is a kink, and perhaps a way along it.
+    stuck = ~found & ~along_kink & (state.age == 0)
     rescue = stuck & (state.rescues < rules.max_rescues)
-    age = state.age + 1
-    renew = (~found & ~stuck) | (age >= rules.refresh)
-    phase = jnp.where(rescue, Phase.KINK, jnp.where(renew, Phase.HESSIAN, Phase.NEWTON))
+    further = ~found & along_kink & (state.reach + 1 < len(REACHES))
+    beside_kink, lost = rescue | further, ~found & (stuck | along_kink)
+    age = jnp.where(along_kink, state.age, state.age + 1)
+    renew = (~found & ~lost) | (age >= rules.refresh)
     update = updated(state.inverse, line.x - state.x, line.gradient - state.gradient)
-    after = state.replace(
-        x=line.x, value=line.value, gradient=line.gradient, inverse=jnp.where(found, update, state.inverse),
-        phase=phase.astype(jnp.int32), column=jnp.zeros_like(state.column), reach=jnp.zeros_like(state.reach),
-        age=jnp.where(renew & ~rescue, 0, age), iterations=state.iterations + 1,
-        rescues=state.rescues + jnp.where(rescue, 1, 0),
-    )  # fmt: skip
-    after = _ended(after, stuck & ~rescue, NO_DESCENT)
-    return _selected(rescue, after, _judged(rules, after))
-
-
-def _rescued(rules: Rules, state: State) -> State:
-    """After the line search along a kink: at its end, or beside the kink with a longer reach."""
-    line, found = state.line, state.line.found
-    reach = state.reach + 1
-    again = ~found & (reach < len(REACHES))
+    phase = jnp.where(beside_kink, Phase.KINK, jnp.where(renew, Phase.HESSIAN, Phase.NEWTON))
     after = state.replace(
         x=line.x, value=line.value, gradient=line.gradient,
-        phase=jnp.where(again, Phase.KINK, Phase.NEWTON).astype(jnp.int32),
-        column=jnp.zeros_like(state.column), reach=jnp.where(again, reach, 0),
+        inverse=jnp.where(found & ~along_kink, update, state.inverse), phase=phase.astype(jnp.int32),
+        column=jnp.zeros_like(state.column), reach=jnp.where(further, state.reach + 1, 0),
+        age=jnp.where(renew & ~beside_kink, 0, age), iterations=state.iterations + jnp.where(along_kink, 0, 1),
+        rescues=state.rescues + jnp.where(rescue, 1, 0),
     )  # fmt: skip
-    after = _ended(after, ~found & ~again, NO_DESCENT)
-    return _selected(again, after, _judged(rules, after))
+    after = _ended(after, lost & ~beside_kink, NO_DESCENT)
+    return selected(beside_kink, after, _judged(rules, after))
 
 
-def _with_hessian(state: State) -> State:
-    inverse = inverse_by_differences(state.gradient, state.columns, DIFFERENCE)
-    return state.replace(inverse=inverse, phase=jnp.full_like(state.phase, Phase.NEWTON))
+def _inverse(state: State) -> Array:
+    return inverse_by_differences(state.gradient, state.columns, DIFFERENCE)
 
 
-def _leaving_kink(state: State) -> State:
+def _line_along_kink(state: State) -> LineSearch:
     reach = jnp.asarray(REACHES, state.x.dtype)[state.reach]
     step, slope = step_along_kink(state.gradient, state.columns, reach)
-    line = line_search.begun(state.x, state.value, state.gradient, step, slope)
-    return state.replace(line=line, phase=jnp.full_like(state.phase, Phase.KINK_LINE))
+    return line_search.begun(state.x, state.value, state.gradient, step, slope)
+
+
+def _departed(rules: Rules, state: State) -> State:
+    """The state with the line search along its next quasi-Newton step, where one is due."""
+    due = (state.phase == Phase.NEWTON) & (state.status == STATUSES.index(RUNNING))
+    return jax.lax.cond(due, _departing, lambda _, s: s, rules, state)
 
 
 def _departing(rules: Rules, state: State) -> State:
-    """The state with the line search along its next quasi-Newton step, where one is due."""
     step, slope = newton_step(state.inverse, state.gradient)
     # Updates lose positive definiteness to rounding: a step uphill promises nothing, and is no sign of a minimum.
     uphill = ~(slope < 0)
@@ -189,15 +199,13 @@ def _departing(rules: Rules, state: State) -> State:
         inverse=inverse, age=jnp.where(uphill, 1, state.age), phase=jnp.full_like(state.phase, Phase.LINE),
         line=line_search.begun(state.x, state.value, state.gradient, step * shorten, slope * shorten),
     )  # fmt: skip
-    return _selected(state.phase == Phase.NEWTON, _ended(after, near, CONVERGED), state)
+    return _ended(after, near, CONVERGED)
 
 
 def _judged(rules: Rules, state: State) -> State:
     """The state at the end of an iteration, ended where nothing is to be gained, waiting where a heat ends."""
-    begun = state.iterations > 0
-    turn = begun & (state.iterations % PATIENCE == 0)
-    heat = begun & (state.iterations % HEAT == 0)
-    after = _ended(state, jnp.max(jnp.abs(state.gradient)) <= rules.gradient_tolerance, CONVERGED)
+    turn, heat = state.iterations % PATIENCE == 0, state.iterations % HEAT == 0
+    after = _ended(state, _is_flat(rules, state), CONVERGED)
     after = _ended(after, turn & (state.stall_mark - state.value < rules.stalled), NO_DESCENT)
     after = _ended(after, state.iterations >= rules.max_iterations, LIMIT)
     # Rounding may let values rise, that of the best search too.
@@ -210,21 +218,38 @@ def _judged(rules: Rules, state: State) -> State:
     )
 
 
+def _is_flat(rules: Rules, state: State) -> Array:
+    return jnp.max(jnp.abs(state.gradient)) <= rules.gradient_tolerance
+
+
 def _ended(state: State, condition: Array, status: str) -> State:
     """The state with this status where the condition holds and the search has not ended before."""
     ends = condition & (state.status == STATUSES.index(RUNNING))
     return state.replace(status=jnp.where(ends, STATUSES.index(status), state.status).astype(state.status.dtype))
 
 
-def _where_any(which: Array, function: Callable[[State], State], state: State) -> State:
-    """States [L] of which those that are marked [L] go through a function of one state; it is skipped where none is marked."""
-    return jax.lax.cond(jnp.any(which), lambda s: _selected(which, jax.vmap(function)(s), s), lambda s: s, state)
+def _where_any(which: Array, function: Callable[[State], Any], state: State, otherwise: Any) -> Any:
+    """What a function of one state says of those of L states that are marked [L]; it is skipped where none is marked."""
+    return jax.lax.cond(
+        jnp.any(which), lambda: selected(which, jax.vmap(function)(state), otherwise), lambda: otherwise
+    )
 
 
-def _selected(condition: Array, this: State, other: State) -> State:
-    """Field by field one of two states; a condition [L] for states with a leading axis L."""
+def selected(condition: Array, this: Any, other: Any) -> Any:
+    """Array by array one of two trees.
+
+    Args:
+      condition: scalar, or [L] for trees whose arrays have a leading axis L.
+      this: where the condition holds.
+      other: elsewhere.
+
+    Returns:
+      The tree; arrays that both trees share are taken as they are.
+    """
 
     def chosen(a: Array, b: Array) -> Array:
+        if a is b:
+            return a
         return jnp.where(jnp.reshape(condition, condition.shape + (1,) * (jnp.ndim(b) - jnp.ndim(condition))), a, b)
 
     return jax.tree.map(chosen, this, other)
