@@ -18,10 +18,10 @@ from toy_events import cascades, load
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
-from evgen_jax.light.superposition import with_precision
+from evgen_jax.light.tree import with_precision
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.padding import stack_events
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 
 def values_and_gradients(model: eg.Model, events: Event, truth: np.ndarray, device: Any, dtype: type):

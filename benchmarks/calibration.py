@@ -22,6 +22,7 @@ from scipy import stats
 from toy_events import NAMES, cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
+from evgen_jax.hypothesis.parameters import DIRECTION
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
@@ -57,9 +58,9 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
 def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     """Wilks' level of the true direction, everything else fitted: what a map would give there, without its pixels."""
     free = make_fitter(model)(events, truth)
-    held = make_fitter(
-        model, eg.FitSettings(free={n: False for n in model.parameter_names if n.endswith(("zenith", "azimuth"))})
-    )(events, truth)
+    held = make_fitter(model, eg.FitSettings(free={p.name: False for p in model.parameters if p.role in DIRECTION}))(
+        events, truth
+    )
     delta = np.array([2 * (f.log_likelihood - h.log_likelihood) for f, h in zip(free, held, strict=True)])
     level = stats.chi2.cdf(np.maximum(delta, 0), 2)
     print(f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
@@ -87,12 +88,13 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], ow
     truth = cascades(rng, count, energies, model.detector)
     truth[:, :3] = middle + rng.normal(0, 30, (count, 3))
     truth[:, 6] = rng.normal(1e4, 50, count)
-    prefix = model.parameter_names[0].removesuffix("x")
-    settings = {f"{prefix}{n}": {"distribution": "normal", "mean": float(m), "sigma": s}
+    named = {parameter.role: parameter.name for parameter in model.parameters}
+    settings = {named[n]: {"distribution": "normal", "mean": float(m), "sigma": s}
                 for n, m, s in zip(("x", "y", "z", "time"), (*middle, 1e4), (30.0, 30.0, 30.0, 50.0), strict=True)}  # fmt: skip
-    settings |= {f"{prefix}zenith": {"distribution": "isotropic"},
-                 f"{prefix}energy": {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0}}  # fmt: skip
-    sample = make_posterior_sampler(model, make_prior(model.parameter_names, settings), eg.FitSettings(bounds=prior_limits(settings)),
+    settings |= {named["zenith"]: {"distribution": "isotropic"},
+                 named["energy"]: {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0}}  # fmt: skip
+    sample = make_posterior_sampler(model, make_prior(model.parameters, settings),
+                                    eg.FitSettings(bounds=prior_limits(model.parameters, settings)),
                                     num_samples=500)  # fmt: skip
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)

@@ -16,8 +16,9 @@ import numpy as np
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
+from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.measurement.detector import load_detector
+from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.measurement.event import Event, build_event
 from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.model import Model
@@ -42,8 +43,8 @@ def _elu(offset: float, scale: float = 1.0, smallest: float = 1e-4) -> dict[str,
     return {"value_range_class": "EluValueRange", "config": {"scale": scale, "offset": offset, "min_value": smallest}}
 
 
-def build_network(name: str) -> Model:
-    """One of the three networks with fresh weights."""
+def build_network(name: str, detector: Detector | None = None) -> Model:
+    """One of the three networks with fresh weights, for IceCube-86 or another detector."""
     widths, num_per_dom, gauss, gamma, noise, losses = NETWORKS[name]
     mapping = {"Gauss": ["Gauss", len(gauss), 1.0]} | ({"Gamma": ["Gamma", len(gamma), 10.0]} if gamma else {})
     mean = {"value_range_class": "BaseValueRange", "config": {"scale": 0.5}}
@@ -76,10 +77,12 @@ def build_network(name: str) -> Model:
             "multi_source_bases": {"cascade": cascade, "noise": {
                 "model_class": "DefaultNoiseModel", "decoder_charge_settings": negative_binomial}},
         }  # fmt: skip
-    names = build_source(ModelSettings(**settings))[0].parameter_names
-    trafo = Trafo(names, TRAFO_MEAN, TRAFO_STD, (False,) * 5 + (True, False))
+    source, _ = build_source(ModelSettings(**settings))
+    trafo = Trafo(
+        source.parameter_names, TRAFO_MEAN, TRAFO_STD, tuple(parameter.log for parameter in parameters_of(source))
+    )
     source, loaded = build_source(ModelSettings(**settings), trafo)
-    detector = jax.tree.map(jnp.asarray, load_detector())
+    detector = jax.tree.map(jnp.asarray, detector or load_detector())
     loss = build_loss(tuple(LossSettings(config={"loss_function_name": n}) for n in losses))
     return Model(source, init_variables(source, loaded, jax.random.key(0), detector), trafo, detector, loss)
 
@@ -90,12 +93,12 @@ def network_flops(name: str) -> float:
     return 2.0 * 5160 * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
 
 
-def synthetic_event(seed: int, num_pulses: int) -> Event:
+def synthetic_event(seed: int, num_pulses: int, num_doms: int = 5160) -> Event:
     """An event with pulses at up to 200 DOMs, times spread over 3 us."""
     rng = np.random.default_rng(seed)
-    doms = rng.choice(5160, 200, replace=False)
+    doms = rng.choice(num_doms, min(200, num_doms), replace=False)
     dom = rng.choice(doms, num_pulses)
-    return build_event(rng.uniform(0.3, 2, num_pulses), 10000 + rng.gamma(2, 500, num_pulses), dom, num_doms=5160,
+    return build_event(rng.uniform(0.3, 2, num_pulses), 10000 + rng.gamma(2, 500, num_pulses), dom, num_doms=num_doms,
                        readout=(0.0, 20000.0))  # fmt: skip
 
 

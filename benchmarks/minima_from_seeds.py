@@ -80,8 +80,8 @@ def compare(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
     print("| seeds | gtol | events | ours below it: events, most, sum | above it: events, sum | evaluations, median: ours | its | "
           "seconds per event: ours | its |\n|---|---|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
     for name, widths in SMEARED.items():
-        spreads = {n: widths[n.split("_")[-1]] for n in model.parameter_names if n.split("_")[-1] in widths}
-        seeds = smear(truth[:, None], model.parameter_names, 1, np.random.default_rng(3), spreads)[:, 1]
+        spreads = {p.name: widths[p.role] for p in model.parameters if p.role in widths}
+        seeds = smear(truth[:, None], model.parameters, 1, np.random.default_rng(3), spreads)[:, 1]
         fits, seconds = timed(fit, events, seeds)
         ours = exact_values(fit, events, np.stack([f.hypothesis for f in fits]))
         cost = np.median([f.diagnostics.evaluations for f in fits])

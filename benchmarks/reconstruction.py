@@ -108,7 +108,7 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
           f"{first - seconds:.0f} s longer), {1e3 * seconds / fitted:.1f} ms per fit; 90 % contour "
           f"{found.contour_area(0.9):.0f} (Wilks), {found.contour_area(0.9, 'posterior'):.0f} square degrees", flush=True)  # fmt: skip
     # The same pixels one by one with SciPy, each from the best fit.
-    held = {n: False for n in model.parameter_names if n.endswith(("zenith", "azimuth"))}
+    held = {p.name: False for p in model.parameters if p.role in ("zenith", "azimuth")}
     scipy_fit = make_fitter(
         model, eg.FitSettings(free=held, method="BFGS", optimizer_settings={"options": {"gtol": 1e-2}})
     )

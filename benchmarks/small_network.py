@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from toy_events import small_array
 
-from evgen_jax.cli.demo import train_on_simulation
+from evgen_jax.cli.demonstration import train_on_simulation
 from evgen_jax.config.validate import load_config
 
 # Widths, asymmetric Gaussians, gamma distributions, first times (ns): a first layer per DOM, value ranges as there.

@@ -9,7 +9,7 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 READOUT = (0.0, 20000.0)
 SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
@@ -54,8 +54,8 @@ def cascades(rng: np.random.Generator, count: int, energies: tuple[float, float]
 
 def smeared(model: eg.Model, truth: np.ndarray, copies: int, seed: int = 2) -> np.ndarray:
     """[E, copies, H] by 30 m, 30 degrees (rms angle: sqrt 2 times that), 0.5 in ln E, 100 ns."""
-    spreads = {n: SPREADS[n.split("_")[-1]] for n in model.parameter_names if n.split("_")[-1] in SPREADS}
-    return smear(truth[:, None], model.parameter_names, copies, np.random.default_rng(seed), spreads)[:, 1:]
+    spreads = {p.name: SPREADS[p.role] for p in model.parameters if p.role in SPREADS}
+    return smear(truth[:, None], model.parameters, copies, np.random.default_rng(seed), spreads)[:, 1:]
 
 
 def plane_offsets(fitted: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -14,10 +14,11 @@ from common import machine, peak_memory
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
+from evgen_jax.hypothesis.parameters import loss_parameters, standard_parameters
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.simulation.draw import draw_hypotheses
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 READOUT = (0.0, 20000.0)
 LENGTH = 1000.0
@@ -35,9 +36,9 @@ def track_model(segments: int):
 
 def simulate(rng: np.random.Generator, seed: int):
     """One event: its geometry [7] and losses [M] in M segments of 10 m, simulated from those that are not dark."""
-    names = ("entry_energy", *(f"energy_loss_{i:04d}" for i in range(int(LENGTH / 10))))
-    ranges = np.array([[3e4, 1e6], *[[1.0, 1.0]] * (len(names) - 1)])
-    losses = draw_hypotheses(rng, names, ranges, 1, segment_length=10.0)[0, 1:]
+    parameters = (*standard_parameters(["entry_energy"]), *loss_parameters(int(LENGTH / 10)))
+    ranges = np.array([[3e4, 1e6], *[[1.0, 1.0]] * (len(parameters) - 1)])
+    losses = draw_hypotheses(rng, parameters, ranges, 1, segment_length=10.0)[0, 1:]
     zenith, azimuth = np.arccos(rng.uniform(-0.7, 0.7)), rng.uniform(0, 2 * np.pi)
     flight = -np.array([np.sin(zenith) * np.cos(azimuth), np.sin(zenith) * np.sin(azimuth), np.cos(zenith)])
     start = np.array([rng.uniform(-100, 100), rng.uniform(-100, 100), rng.uniform(-250, 250)]) - LENGTH / 2 * flight

@@ -1,47 +1,69 @@
-"""evgen_jax: a functional model zoo for neutrino-telescope event hypotheses."""
+"""evgen_jax: learned likelihoods for neutrino telescopes. `import evgen_jax as eg` is quick; names load when first used.
 
-from flax.linen import compact
+Models:
+  Model, Ensemble: a source with weights, detector and loss; several of them.
+  load_model, save_model: exported models.
+  log_likelihood, make_log_likelihood, make_dom_expectation, make_sampler: what a model says and draws.
+  approximate, Approximation: a cheaper model of one event.
 
-from evgen_jax.approximation.approximate import Approximation, approximate
-from evgen_jax.building.directory import load_model, save_model
-from evgen_jax.building.zoo import register_source
-from evgen_jax.errors import EvgenError
-from evgen_jax.light.light_yield import LightYield
-from evgen_jax.measurement.detector import Detector, load_detector
-from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.padding import stack_events
-from evgen_jax.model.expectation import make_dom_expectation
-from evgen_jax.model.log_likelihood import log_likelihood, make_log_likelihood
-from evgen_jax.model.model import Ensemble, Model
-from evgen_jax.model.sampler import make_sampler
-from evgen_jax.reconstruction.fit.fit import reconstruct
-from evgen_jax.reconstruction.fit.result import FitResult
-from evgen_jax.reconstruction.fit.settings import FitSettings
-from evgen_jax.sources.linen_source import LinenSource
-from evgen_jax.version import __version__
+Data:
+  Event, stack_events: what was seen.
+  Detector, load_detector: where it was seen.
 
-__all__ = [
-    "Approximation",
-    "Detector",
-    "EvgenError",
-    "Ensemble",
-    "Event",
-    "FitResult",
-    "FitSettings",
-    "LightYield",
-    "LinenSource",
-    "Model",
-    "__version__",
-    "approximate",
-    "compact",
-    "load_detector",
-    "load_model",
-    "log_likelihood",
-    "make_dom_expectation",
-    "make_log_likelihood",
-    "make_sampler",
-    "reconstruct",
-    "register_source",
-    "save_model",
-    "stack_events",
-]
+Hypotheses:
+  Parameter: one parameter, its role, unit and usual range.
+
+Programs:
+  load_config: a configuration (YAML) as a record.
+  simulate: events of a configuration, written as files.
+  likelihood_gap: how far a model is below the true likelihood.
+  reconstruct, FitSettings, FitResult: fits of events.
+
+Sources, decoders and losses of one's own, see CONTRIBUTING.md:
+  LinenSource, LightYield, compact, register_source: a source.
+  Family, register_decoder: a distribution of times or charges.
+  LossParts, register_loss: a loss term.
+
+Errors:
+  EvgenError: the base of all errors that a user can cause.
+
+Namespaces, each with a contents page (`help(eg.sources)`):
+  sources, decoders: of what a model is made.
+  data: files, detectors, transformations.
+  simulation, training, reconstruction: the programs and their parts.
+"""
+
+from evgen_jax.lazy import lazy_names
+from evgen_jax.version import __version__ as __version__
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "evgen_jax.approximation.approximate": ["Approximation", "approximate"],
+        "evgen_jax.building.decoders": ["register_decoder"],
+        "evgen_jax.building.directory": ["load_model", "save_model"],
+        "evgen_jax.building.losses": ["register_loss"],
+        "evgen_jax.building.zoo": ["register_source"],
+        "evgen_jax.config.validate": ["load_config"],
+        "evgen_jax.decoders.family": ["Family"],
+        "evgen_jax.errors": ["EvgenError"],
+        "evgen_jax.hypothesis.parameters": ["Parameter"],
+        "evgen_jax.light.light_yield": ["LightYield"],
+        "evgen_jax.measurement.detector": ["Detector", "load_detector"],
+        "evgen_jax.measurement.event": ["Event"],
+        "evgen_jax.measurement.padding": ["stack_events"],
+        "evgen_jax.model.expectation": ["make_dom_expectation"],
+        "evgen_jax.model.likelihood": ["LossParts"],
+        "evgen_jax.model.log_likelihood": ["log_likelihood", "make_log_likelihood"],
+        "evgen_jax.model.model": ["Ensemble", "Model"],
+        "evgen_jax.model.sampler": ["make_sampler"],
+        "evgen_jax.reconstruction.fit.fit": ["reconstruct"],
+        "evgen_jax.reconstruction.fit.result": ["FitResult"],
+        "evgen_jax.reconstruction.fit.settings": ["FitSettings"],
+        "evgen_jax.simulation.likelihood_gap": ["likelihood_gap"],
+        "evgen_jax.simulation.simulate": ["simulate"],
+        "evgen_jax.sources.linen_source": ["LinenSource"],
+        "flax.linen": ["compact"],
+    },
+    ["data", "decoders", "reconstruction", "simulation", "sources", "training"],
+)

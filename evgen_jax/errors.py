@@ -6,48 +6,63 @@ from typing import Any
 
 
 class EvgenError(Exception):
-    """Base of all errors of this package; the commands print it as one line and exit with code 2."""
+    """Is the base of all errors of this package; the commands print it as one line and exit with code 2."""
 
 
 class ConfigError(EvgenError):
-    """A configuration that does not say what is needed."""
+    """Reports a configuration or an argument that does not say what is needed."""
 
 
 class DataError(EvgenError):
-    """A data file or event that cannot be used."""
+    """Reports a data file or event that cannot be used."""
 
 
 class DetectorError(EvgenError):
-    """A detector table that cannot be read, or a DOM that it does not know."""
+    """Reports a detector table that cannot be read, or a DOM that the table does not have."""
 
 
 class TrafoError(EvgenError):
-    """A transformation that is missing or was fitted for other parameters."""
+    """Reports a transformation that is missing or was fitted for other parameters."""
 
 
 class CheckpointError(EvgenError):
-    """A checkpoint that cannot be read or belongs to another architecture."""
+    """Reports a checkpoint that cannot be read or belongs to another architecture."""
 
 
 class ModelDirectoryError(EvgenError):
-    """An exported model that is missing, damaged or in the way."""
+    """Reports an exported model that is missing or damaged, or a directory that is in the way of one."""
 
 
 class HypothesisError(EvgenError):
-    """A hypothesis that has not the parameters of the model."""
+    """Reports a hypothesis that does not have the parameters of the model."""
 
 
 class ReconstructionError(EvgenError):
-    """A fit that cannot be started."""
+    """Reports a fit that cannot be started."""
 
 
 def shown(value: Any) -> str:
-    """A given value as messages show it: on one line, and its beginning where it is long."""
+    """Formats a given value for a message: on one line of at most 100 characters.
+
+    Args:
+      value: what the user gave.
+
+    Returns:
+      Its `repr`, cut with "..." where it is longer.
+    """
     text = repr(value).replace("\n", " ")
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Returns ``" Did you mean 'x'?"`` for the nearest of the known names, or an empty string."""
+    """Finds the known name that is nearest to a misspelt one.
+
+    Args:
+      name: as the user gave it.
+      known: all valid names.
+
+    Returns:
+      `" Did you mean 'x'?"`, to be appended to a message, or an empty string if nothing is near.
+    """
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,4 +1,4 @@
-"""Packages that not everybody has: asked for before anything is computed."""
+"""Optional packages: their presence is checked before anything is computed."""
 
 from importlib.util import find_spec
 
@@ -6,16 +6,20 @@ from evgen_jax.errors import ConfigError
 
 EXTRAS = {
     "pyarrow": "parquet", "astropy": "sky", "astropy_healpix": "sky", "blackjax": "posterior", "corner": "posterior",
-    "distributed": "cluster",
+    "distributed": "cluster", "wandb": "wandb", "mlflow": "mlflow",
 }  # fmt: skip
+"""Name of an optional package, as it is imported -> the extra of evgen_jax that installs it."""
 
 
 def need(package: str, purpose: str) -> None:
-    """Raises ConfigError if a package is not installed, with the extra that brings it.
+    """Checks that an optional package is installed.
 
     Args:
-      package: as it is imported, one of `EXTRAS`.
-      purpose: what needs it, such as an option.
+      package: its name as it is imported, one of the keys of `EXTRAS`.
+      purpose: what needs it, such as an option; begins the message.
+
+    Raises:
+      ConfigError: it is not installed; names the extra that brings it.
     """
     if find_spec(package) is None:
         name = package.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Files that are never half-written and never lost."""
+"""Writing of files so that they are never half-written and never lost."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,20 @@ from evgen_jax.errors import ConfigError
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A name to write a file under; it takes its place only if the writing ends well.
+    """Gives a temporary name to write a file under, which is renamed to `path` only if the writing succeeds.
+
+    Args:
+      path: of the file that is made or replaced.
+
+    Yields:
+      The temporary path, `<path>.partial`, in the directory of `path`.
 
     Raises:
-      OSError: it does not, for want of room perhaps; it names the file, which Python's own does not.
+      OSError: the writing fails, such as on a full disk; names `path`, which Python's own message does not.
+
+    Example:
+      with replaced(path) as partial:
+          partial.write_text(text)
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -28,11 +38,14 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def check_writable(directory: Path, where: str) -> None:
-    """Raises ConfigError unless a directory is there, or can be made, and takes files; nothing is written.
+    """Checks that a directory exists or can be made, and that files can be written into it; writes nothing.
 
     Args:
-      directory: of the files.
-      where: names what the user gave, such as an option and its value.
+      directory: where files are to be written.
+      where: names what the user gave, such as an option and its value; begins the message.
+
+    Raises:
+      ConfigError: the path is no directory, or its permissions do not allow writing.
     """
     nearest = directory.absolute()
     while not nearest.exists():
@@ -44,13 +57,28 @@ def check_writable(directory: Path, where: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file; under its name there is the old content or the new one, at any moment."""
+    """Writes a text file atomically: at any moment the file holds its old content or the new one.
+
+    Args:
+      path: of the file.
+      text: its new content.
+
+    Raises:
+      OSError: the file cannot be written; names it.
+    """
     with replaced(path) as partial:
         partial.write_text(text)
 
 
 def set_aside(path: Path) -> Path | None:
-    """Moves a file or directory to a name of its own, '<name>.old-1' and so on; None if there was nothing."""
+    """Renames an existing file or directory to '<name>.old-1', or to the first such name with a free number.
+
+    Args:
+      path: of the file or directory.
+
+    Returns:
+      The new path; None if nothing was there.
+    """
     if not path.exists():
         return None
     target = free_name(path)
@@ -59,7 +87,14 @@ def set_aside(path: Path) -> Path | None:
 
 
 def free_name(path: Path) -> Path:
-    """The first of '<name>.old-1', '<name>.old-2' and so on that does not exist."""
+    """Finds the first of '<name>.old-1', '<name>.old-2' and so on that does not exist.
+
+    Args:
+      path: of the file or directory that is to be renamed.
+
+    Returns:
+      The free path, in the directory of `path`.
+    """
     number = 1
     while (target := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1

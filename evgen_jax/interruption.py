@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a command ends in order, a training between two steps with its state saved."""
+"""Handling of SIGTERM and Ctrl-C: a command ends in order, a training between two steps with its state saved."""
 
 import signal
 import threading
@@ -9,10 +9,11 @@ from typing import Any
 
 
 class Interrupted(KeyboardInterrupt):
-    """A program that was told to end; its text is one line for the user.
+    """Reports that a program was told to end; its text is one line for the user.
 
     Attributes:
-      exit_code: what a shell expects: 143 after SIGTERM, 130 after Ctrl-C.
+      number: of the signal, such as `signal.SIGTERM`.
+      exit_code: 128 + number, as shells expect: 143 after SIGTERM, 130 after Ctrl-C.
     """
 
     def __init__(self, number: int, text: str = ""):
@@ -21,11 +22,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Takes SIGTERM and Ctrl-C while it is entered; the earlier handlers come back afterwards.
+    """Handles SIGTERM and Ctrl-C inside a `with` statement; the earlier handlers come back afterwards.
 
-    At first they raise `Interrupted` at once. After `defer` they are remembered until `check`: a step, a line of metrics
-    or a checkpoint is never cut in two, however often the signal comes. Outside of the main thread, and for signals
-    that the caller handles or ignores himself, nothing is changed. One inside of another has precedence.
+    A signal raises `Interrupted` at once. After `defer` it is stored until `check` is called: a training step, a line
+    of metrics or a checkpoint is never cut in two, however often the signal comes. Outside of the main thread, and for
+    signals that the calling program handles or ignores itself, nothing is changed. Of two nested `Interruption`s the
+    inner one handles the signals.
     """
 
     def __init__(self) -> None:
@@ -53,18 +55,32 @@ class Interruption:
             raise Interrupted(self._received)
 
     def defer(self) -> None:
-        """From now on signals wait for `check`."""
+        """Makes signals wait until `check` is called."""
         self._deferred = True
 
     def check(self) -> None:
-        """Raises `Interrupted` if a signal came."""
+        """Raises the exception of a signal that came since the `with` statement was entered.
+
+        Raises:
+          Interrupted: a signal came.
+        """
         if self._received is not None:
             raise Interrupted(self._received)
 
 
 @contextmanager
 def told_when_interrupted(text: str) -> Iterator[None]:
-    """Adds to the line for the user what is kept and how to go on."""
+    """Adds a text to the message of an interruption: what is kept, and how to go on.
+
+    Args:
+      text: one or two sentences.
+
+    Yields:
+      None; the work is done inside the `with` statement.
+
+    Raises:
+      Interrupted: the work was interrupted by a signal.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:

@@ -1,4 +1,7 @@
-"""Whether a script may start processes: they import it again, and run what is not under `if __name__ == "__main__":`."""
+"""Check whether a script may start processes.
+
+A new process imports the script and runs all that does not stand under `if __name__ == "__main__":`.
+"""
 
 import ast
 import multiprocessing
@@ -9,11 +12,14 @@ from evgen_jax.errors import ConfigError
 
 
 def check_guarded(what: str, instead: str) -> None:
-    """Raises ConfigError where the running script's own line that leads here would be run by new processes as well.
+    """Checks that new processes would not run the line of the running script that led to this call.
 
     Args:
-      what: needs processes.
-      instead: what else helps than the line of Python.
+      what: the activity that needs processes, as the message says it.
+      instead: what helps besides a line `if __name__ == "__main__":`, as the message says it.
+
+    Raises:
+      ConfigError: the line does not stand under a condition on `__name__`; names script and line.
     """
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)

@@ -1,4 +1,4 @@
-"""Numerically safe elementary functions with finite gradients; pure, elementwise, any shape."""
+"""Numerically safe elementary functions with finite gradients: pure, elementwise, for arrays of any shape."""
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,15 @@ from jax.typing import ArrayLike
 
 @jax.custom_jvp
 def elu(x: Array) -> Array:
-    """Exponential linear unit: x above 0, exp(x) - 1 below.
+    """Computes the exponential linear unit: x above 0, exp(x) - 1 below.
 
-    The derivative is taken from the output (min(y, 0) + 1), so no second exponential is evaluated.
+    The derivative is taken from the output y, min(y, 0) + 1, so that no second exponential is evaluated.
+
+    Args:
+      x: shape (...).
+
+    Returns:
+      Values >= -1, shape (...).
     """
     return jnp.maximum(x, 0) + (jnp.exp(jnp.minimum(x, 0)) - 1)
 
@@ -23,12 +29,26 @@ def _elu_jvp(primals, tangents):
 
 
 def tiny(dtype) -> float:
-    """Smallest argument of a logarithm: 1e-37 in float32, 1e-307 in float64."""
+    """Returns the smallest argument that `safe_log` passes on to the logarithm.
+
+    Args:
+      dtype: of the argument.
+
+    Returns:
+      1e-307 for float64, else 1e-37.
+    """
     return 1e-307 if jnp.dtype(dtype) == jnp.float64 else 1e-37
 
 
 def safe_log(x: Array) -> Array:
-    """log(max(x, tiny)): finite with zero gradient where x underflows."""
+    """Computes log(max(x, tiny)), which is finite and has the gradient 0 where x underflows.
+
+    Args:
+      x: shape (...).
+
+    Returns:
+      Logarithms, shape (...); at least log(1e-37) in float32 and log(1e-307) in float64.
+    """
     smallest = tiny(x.dtype)
     inside = x > smallest
     # Selected before and after, so that second derivatives stay finite as well.
@@ -36,22 +56,47 @@ def safe_log(x: Array) -> Array:
 
 
 def safe_norm(x: Array, axis: int = -1) -> Array:
-    """Euclidean norm with a finite gradient at zero: sqrt(x.x + delta^2), delta = 1e-6."""
+    """Computes a Euclidean norm with a finite gradient at zero: sqrt(x.x + delta^2) with delta = 1e-6.
+
+    Args:
+      x: vectors.
+      axis: of the components.
+
+    Returns:
+      Norms >= 1e-6, the shape of `x` without `axis`.
+    """
     return jnp.sqrt(jnp.sum(jnp.square(x), axis=axis) + 1e-12)
 
 
 def sum_dtype():
-    """float64 where JAX has it enabled, float32 otherwise: the precision of likelihood sums."""
+    """Returns the precision of likelihood sums: float64 where JAX has it enabled, else float32."""
     return jax.dtypes.canonicalize_dtype(jnp.float64)
 
 
 def precise_sum(x: Array, axis=None) -> Array:
-    """Sum in the widest enabled precision."""
+    """Sums in float64 where JAX has it enabled, else in float32.
+
+    Args:
+      x: any shape.
+      axis: to sum over; None: all.
+
+    Returns:
+      The sum in the type of `sum_dtype()`.
+    """
     return jnp.sum(x.astype(sum_dtype()), axis=axis)
 
 
 def stirling_tail(x: Array) -> Array:
-    """lgamma(x) - [(x - 1/2) log x - x + log(2 pi)/2] for x >= 10 (Abramowitz & Stegun 6.1.41)."""
+    """Computes lgamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2] by Stirling's series.
+
+    Abramowitz & Stegun, Handbook of Mathematical Functions, 6.1.41.
+
+    Args:
+      x: shape (...), >= 10 for full float64 precision; at x = 4 the error is 1e-9.
+
+    Returns:
+      The rest of the series, about 1 / (12 x), shape (...).
+    """
     inverse = 1 / x
     square = inverse * inverse
     series = 1 / 1680 - square / 1188
@@ -61,10 +106,16 @@ def stirling_tail(x: Array) -> Array:
 
 
 def log_gamma(x: Array) -> Array:
-    """lgamma(x) for x > 0: small x are raised by the recurrence, then comes Stirling's series.
+    """Computes lgamma(x): small x are raised by the recurrence of the gamma function, then Stirling's series is used.
 
-    Fewer operations than the general function and its derivative, which networks with gamma distributions compile
-    several times.
+    It takes fewer operations than `jax.scipy.special.gammaln` and its derivative, which networks with gamma
+    distributions compile several times.
+
+    Args:
+      x: > 0, shape (...).
+
+    Returns:
+      lgamma(x), shape (...).
     """
     # From 4 on the series errs by 1e-9, from 10 on by 1e-14; raising further than needed costs digits.
     least = 10 if x.dtype == jnp.float64 else 4
@@ -79,13 +130,13 @@ def log_gamma(x: Array) -> Array:
 
 
 def gamma_quantile(shape: Array, probability: ArrayLike) -> Array:
-    """Quantile of the unit-scale gamma distribution: the x with P(shape, x) = probability.
+    """Computes the quantile of the gamma distribution of rate 1: the x with P(shape, x) = probability.
 
-    Bisection in log x, then Newton steps; JAX has no inverse incomplete gamma function.
+    It bisects in log x, since JAX has no inverse of the incomplete gamma function.
 
     Args:
       shape: shape parameter > 0, shape (...).
-      probability: in [0, 1], broadcastable.
+      probability: in [0, 1], broadcastable against `shape`.
 
     Returns:
       x >= 0, shape (...); 0 at probability 0 and inf at probability 1.

@@ -1,4 +1,4 @@
-"""Processes that work for this one, and end with it whatever ends it."""
+"""Processes that work for the present one and end with it, whatever ends it."""
 
 import multiprocessing
 import os
@@ -10,13 +10,24 @@ from typing import Any
 
 
 def make_pool(count: int) -> ProcessPoolExecutor:
-    """Up to `count` processes, which are started by need; end them with `stop_pool`."""
+    """Makes a pool of processes, which are started when work is given to them; `stop_pool` ends them.
+
+    Args:
+      count: largest number of processes, at least 1.
+
+    Returns:
+      A pool whose processes ignore Ctrl-C and end when the present process ends.
+    """
     # Spawned, not forked: a forked copy of a process that runs JAX may hang.
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def stop_pool(pool: ProcessPoolExecutor) -> None:
-    """Stops the processes, also those in the middle of their work."""
+    """Stops the processes of a pool at once, also those in the middle of their work.
+
+    Args:
+      pool: as `make_pool` makes it; it cannot be used afterwards.
+    """
     # The pool itself waits for a process that hangs in a file system, and for ever for the rest of a result that one
     # was sending when it was killed: the end of its pipe must be seen.
     processes, results = pool_processes(pool), getattr(pool, "_result_queue", None)
@@ -30,6 +41,14 @@ def stop_pool(pool: ProcessPoolExecutor) -> None:
 
 
 def pool_processes(pool: ProcessPoolExecutor | None) -> list[Any]:
+    """Lists the processes that a pool has started.
+
+    Args:
+      pool: None stands for a pool without processes.
+
+    Returns:
+      Objects of `multiprocessing.Process`.
+    """
     return list((getattr(pool, "_processes", None) or {}).values())
 
 

@@ -1,6 +1,6 @@
-"""Progress bars that count what a user counts, and say when a program is being compiled.
+"""Progress bars that count events, or what else a user counts, and say when a program is being compiled.
 
-Silent where errors alone are logged; where nobody watches (standard error is no terminal) a bar writes a line a minute.
+A bar is silent where only errors are logged. Where standard error is no terminal, it writes one line a minute.
 """
 
 import logging
@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 LOGGER = logging.getLogger("evgen_jax")
+"""Logger of the package; its level decides whether bars are shown."""
 UNWATCHED = 60.0
-"""Seconds between the lines of a bar that no terminal shows."""
+"""Seconds between the lines of a bar where standard error is no terminal."""
 T = TypeVar("T")
 
 
@@ -29,12 +30,16 @@ _shown = _Shown()
 
 
 class Bar:
-    """A bar that counts events (or what `unit` says); use it in a `with` statement.
+    """Shows a progress bar inside a `with` statement.
 
     Args:
       description: what is done.
-      unit: what is counted.
-      total: how many there are, if that is known.
+      unit: what is counted, in the singular.
+      total: how many there are; None if that is unknown.
+
+    Example:
+      with Bar("fitting", total=100) as bar:
+          bar.update(10)
     """
 
     def __init__(self, description: str, unit: str = "event", total: int | None = None):
@@ -51,20 +56,36 @@ class Bar:
 
     @property
     def done(self) -> int:
+        """Returns how many have been counted."""
         return int(self._bar.n)
 
     def expect(self, total: int) -> None:
-        """Sets how many there are."""
+        """Sets the total number.
+
+        Args:
+          total: how many there are.
+        """
         self._bar.total = total
         self._bar.refresh()
 
     def update(self, count: int = 1) -> None:
-        """Counts `count` more."""
+        """Counts some more.
+
+        Args:
+          count: how many were done since the last call.
+        """
         self._bar.update(count)
 
     @contextmanager
     def stage(self, text: str) -> Iterator[None]:
-        """Shows a word behind the description while something takes long."""
+        """Shows a text behind the description while the `with` statement runs, such as "compiling".
+
+        Args:
+          text: what takes long.
+
+        Yields:
+          None.
+        """
         self._stages.append(text)
         self._show(True)
         try:
@@ -79,20 +100,27 @@ class Bar:
 
 
 def pace() -> dict[str, Any]:
-    """Settings of tqdm for how often a bar is drawn."""
+    """Returns the settings of tqdm for how often a bar is drawn, as keyword arguments."""
     if sys.stderr.isatty():
         return {"dynamic_ncols": True}
     return {"mininterval": UNWATCHED, "maxinterval": UNWATCHED}
 
 
 def is_quiet() -> bool:
-    """Whether errors alone are wanted."""
+    """Returns whether only errors are logged, so that no bar is shown."""
     return LOGGER.getEffectiveLevel() > logging.WARNING
 
 
 @contextmanager
 def stage(text: str) -> Iterator[None]:
-    """`Bar.stage` of the bar that is shown now; nothing where there is none."""
+    """Shows a text behind the description of the innermost bar of this thread; does nothing where there is no bar.
+
+    Args:
+      text: what takes long, such as "compiling".
+
+    Yields:
+      None; the work is done inside the `with` statement.
+    """
     if not _shown.bars:
         yield
         return
@@ -101,13 +129,27 @@ def stage(text: str) -> Iterator[None]:
 
 
 def done(count: int = 1) -> None:
-    """Counts on the bar that is shown now; nothing where there is none."""
+    """Counts on the innermost bar of this thread; does nothing where there is no bar.
+
+    Args:
+      count: how many were done since the last call.
+    """
     if _shown.bars:
         _shown.bars[-1].update(count)
 
 
 def counted(items: Iterable[T], description: str, unit: str, total: int | None = None) -> Iterator[T]:
-    """Goes through items with a bar."""
+    """Iterates over items and counts them on a bar.
+
+    Args:
+      items: what is iterated over.
+      description: what is done with them.
+      unit: what one item is called.
+      total: number of items; None: their length, if they have one.
+
+    Yields:
+      The items.
+    """
     with Bar(description, unit, len(items) if total is None and isinstance(items, Sized) else total) as bar:
         for item in items:
             yield item
@@ -115,7 +157,16 @@ def counted(items: Iterable[T], description: str, unit: str, total: int | None =
 
 
 def counted_blocks(blocks: Iterable[Sequence[T]], description: str, total: int) -> Iterator[Sequence[T]]:
-    """Goes through blocks of events with a bar that counts events."""
+    """Iterates over blocks of events and counts the events on a bar.
+
+    Args:
+      blocks: sequences of events.
+      description: what is done with them.
+      total: number of events in all blocks.
+
+    Yields:
+      The blocks.
+    """
     with Bar(description, total=total) as bar:
         for block in blocks:
             yield block

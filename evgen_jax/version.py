@@ -1,3 +1,7 @@
-"""The version, alone in a file so that packaging reads it without importing JAX."""
+"""The version, alone in a file so that nothing else is imported for it."""
 
-__version__ = "0.1.0"
+try:
+    # Written when the package is built or installed: the git tag, and what came after it.
+    from evgen_jax._version import version as __version__
+except ImportError:
+    __version__ = "0+unknown"

@@ -18,19 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 import yaml
 
-from evgen_jax.building.analytic import analytic_counterpart, analytic_model
-from evgen_jax.building.experiment import build_model, open_stream
-from evgen_jax.building.model import build_source
-from evgen_jax.cli.demo import train_on_simulation
-from evgen_jax.config.records import ModelSettings
-from evgen_jax.config.validate import load_config
-from evgen_jax.decoders.spline import rational_quadratic_spline
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.simulation.likelihood_gap import likelihood_gap
-from evgen_jax.training.metrics import read_metrics
-from evgen_jax.training.optimizer import build_optimizer
-from evgen_jax.training.run import manager_directory
-from evgen_jax.training.step import init_state, make_train_step
+from evgen_jax import likelihood_gap, load_config
+from evgen_jax.cli.demonstration import train_on_simulation
+from evgen_jax.decoders import rational_quadratic_spline
+from evgen_jax.hypothesis.parameters import names_of, parameters_of
+from evgen_jax.simulation import analytic_counterpart, analytic_model
+from evgen_jax.training import (
+    ModelSettings,
+    build_model,
+    build_optimizer,
+    build_source,
+    init_state,
+    make_train_step,
+    manager_directory,
+    open_stream,
+    read_metrics,
+)
 
 DEMO = yaml.safe_load((resources.files("evgen_jax") / "tables" / "demo.yaml").read_text())
 CASCADE = DEMO["model_settings"]["multi_source_bases"]["cascade"]
@@ -123,13 +126,12 @@ def configuration(name: str, directory: Path, steps: int, num_events: int) -> Pa
     config["model_settings"]["config"] = {"sources": {"event": "event", "noise": "noise"}}
     noise = config["model_settings"]["multi_source_bases"]["noise"]
     config["model_settings"]["multi_source_bases"] = {"event": source(), "noise": noise}
-    names = build_source(ModelSettings.model_validate(config["model_settings"]["multi_source_bases"]["event"]))[
-        0
-    ].parameter_names
+    event = ModelSettings.model_validate(config["model_settings"]["multi_source_bases"]["event"])
+    parameters = parameters_of(build_source(event)[0])
     config["data_handler_settings"] |= {
         "label_module": "GeneralLabelModule",
-        "label_settings": {"label_key": "Labels", "parameter_names": list(names),
-                           "trafo_log": [kind_of(n)[1].log for n in names]},
+        "label_settings": {"label_key": "Labels", "parameter_names": list(names_of(parameters)),
+                           "trafo_log": [parameter.log for parameter in parameters]},
     }  # fmt: skip
     config["data_handler_settings"]["data_settings"]["event_id_key"] = "Labels"
     config["simulation_settings"] |= {"num_events": num_events, "events_per_file": EVENTS_PER_FILE, "ranges": ranges}

@@ -18,9 +18,6 @@ from jax.scipy.optimize import minimize
 from numpyro.infer import MCMC, NUTS
 
 import evgen_jax as eg
-from evgen_jax.building.analytic import analytic_model
-from evgen_jax.config.records import ModelSettings
-from evgen_jax.measurement.event import build_event
 
 samples = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 warmup = min(100, samples)
@@ -30,11 +27,11 @@ detector = eg.Detector(
     noise_rate=np.zeros(36, np.float32), string=np.repeat(np.arange(4), 9), om=np.tile(np.arange(9), 4),
     usable=np.ones(36, bool), name="small",
 )  # fmt: skip
-model = analytic_model(detector, ModelSettings(model_class="AnalyticCascadeModel"))
+model = eg.simulation.analytic_model(detector, eg.training.ModelSettings(model_class="AnalyticCascadeModel"))
 truth = np.array([10.0, -5.0, 20.0, 1.2, 2.0, 1000.0, 10000.0], np.float32)
 drawn = jax.jit(eg.make_sampler(model))(model.variables, jax.random.key(2), truth)
 seen = np.asarray(drawn.mask)
-event = build_event(np.ones(seen.sum()), np.asarray(drawn.time, float)[seen], np.asarray(drawn.dom)[seen], num_doms=36,
+event = eg.data.build_event(np.ones(seen.sum()), np.asarray(drawn.time, float)[seen], np.asarray(drawn.dom)[seen], num_doms=36,
                     readout=(0.0, 20000.0))  # fmt: skip
 
 # All that the libraries need: one pure function of seven normalised parameters.

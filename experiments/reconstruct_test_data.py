@@ -8,16 +8,18 @@ import sys
 
 import click
 
+from evgen_jax.cli.configuration import configuration, settings
 from evgen_jax.cli.main import main
 from evgen_jax.cli.reference_options import log_level, num_threads, reco_config_file
 
 
 @click.command()
-@click.argument("config", nargs=-1, required=True, type=click.Path())
+@configuration
+@settings
 @reco_config_file("Another configuration, whose settings of fits and of the likelihood count.")
 @log_level
 @num_threads
-def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None) -> None:
+def reconstruct_test_data(config: tuple[str, ...], settings: tuple[str, ...], reco_config_file: str | None) -> None:
     """Fit the test files of CONFIG with the model as it is trained so far."""
     from evgen_jax.building.experiment import iterator
     from evgen_jax.config.validate import load_members
@@ -27,18 +29,18 @@ def reconstruct_test_data(config: tuple[str, ...], reco_config_file: str | None)
     from evgen_jax.training.export import with_fit_of
     from evgen_jax.training.restore import trained_model
 
-    members = load_members(config)
+    members = load_members(config, settings)
     if reco_config_file:
         members = [with_fit_of(member, reco_config_file) for member in members]
     first = members[0]
-    files, settings = iterator(first, "test").input_data, first.reconstruction_settings
-    if settings.reco_output_file is None:
+    files, fit = iterator(first, "test").input_data, first.reconstruction_settings
+    if fit.reco_output_file is None:
         raise ConfigError(f"{reco_config_file or config[0]}: reconstruction_settings.reco_output_file: is missing.")
     models = [trained_model(member) for member in members]
     model = models[0] if len(models) == 1 else Ensemble(models)
     files = [files] if isinstance(files, str) else list(files)
-    done = reconstruct_files(model, files, settings.reco_output_file, first.data_handler_settings, settings)
-    click.echo(f"{done}; wrote {settings.reco_output_file}")
+    done = reconstruct_files(model, files, fit.reco_output_file, first.data_handler_settings, fit)
+    click.echo(f"{done}; wrote {fit.reco_output_file}")
     if done.failed or done.lost:
         sys.exit(3)
 

@@ -13,8 +13,8 @@ from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_o
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import HypothesisError, ReconstructionError
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.parameters import parameters_of
+from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.model.model import Model
@@ -27,9 +27,7 @@ def a_track(detector, cascade=ANALYTIC) -> tuple[Model, np.ndarray]:
     settings = ModelSettings.model_validate(section("IndependentMultiSource", {
         "track": section("FiniteTrackMultiCascadeModel", {"cascade": cascade}, num_segments=NUMBER), "noise": NOISE},
         sources={"track": "track", "noise": "noise"}))  # fmt: skip
-    names = build_source(settings)[0].parameter_names
-    facts = [kind_of(n)[1] for n in names]
-    trafo = Trafo(names, *(tuple(getattr(f, k) for f in facts) for k in ("mean", "std", "log")))
+    trafo = typical_trafo(parameters_of(build_source(settings)[0]))
     source, _ = build_source(settings, trafo)
     detector = jax.tree.map(jnp.asarray, detector)
     model = Model(source, source.init_variables(jax.random.key(1), detector), trafo, detector)

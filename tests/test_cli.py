@@ -343,7 +343,7 @@ def test_columns_of_the_reference_parquet_and_dark_events(exported, experiment, 
         seeds["x"][1] = 9e4
         truth = events["LabelsMCCascade"][:]
         for name in ("x", "y", "z", "zenith", "azimuth", "energy", "time"):
-            seeds[name][3] = truth["cascade_t" if name == "time" else f"cascade_{name}"][3]
+            seeds[name][3] = truth[f"cascade_{name}"][3]
         events["SmearedSeed"][:] = seeds
     code, out, err = command(
         "reconstruct", exported / "exported", file, "-o", tmp_path / "fits.parquet", "--columns", "reference"

@@ -15,11 +15,12 @@ from evgen_jax.errors import ConfigError
 from evgen_jax.files import check_writable
 from evgen_jax.progress import Bar, counted_blocks, done, is_quiet, stage
 from evgen_jax.report.file import report_file
-from evgen_jax.report.page import ReportSettings
+from evgen_jax.report.findings import ReportSettings
 
 ARGUMENTS = {
     "create-trafo": ["x.yaml"], "train": ["x.yaml"], "export": ["x.yaml", "-o", "d"], "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"], "show": ["m", "f", "-o", "d"], "demo": ["-o", "d"],
+    "schema": [],
 }  # fmt: skip
 
 

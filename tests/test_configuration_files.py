@@ -4,7 +4,6 @@ import pytest
 from zoo import TIME, learned
 
 from evgen_jax.building.decoders import build_decoder
-from evgen_jax.building.learned import additional_parameters
 from evgen_jax.building.model import build_source
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import DecoderSettings, LabelSettings, ModelSettings, ReconstructionSettings
@@ -136,12 +135,14 @@ def test_no_logarithm_where_none_is_given():
 
 
 def test_names_of_ice_properties():
-    names = additional_parameters({"snowstorm_parameter_names": [["A", 1], ["ice_{:02d}", 2], "B"],
-                                   "additional_label_names": ["c"]}, "m")  # fmt: skip
-    assert names == ("c", "A", "ice_00", "ice_01", "B")
+    def source(**more):
+        return build_source(ModelSettings.model_validate(learned("DefaultCascadeModel", **more)))[0]
+
+    more = {"snowstorm_parameter_names": [["A", 1], ["ice_{:02d}", 2], "B"], "additional_label_names": ["c"]}
+    assert source(**more).parameter_names[7:] == ("c", "A", "ice_00", "ice_01", "B")
     for wrong in (["ice_{x}", 2], ["ice_{", 2], ["ice", -1], ["ice"], [3], "ice"):
-        with pytest.raises(ConfigError, match="m.config.snowstorm_parameter_names: "):
-            additional_parameters({"snowstorm_parameter_names": wrong if isinstance(wrong, str) else [wrong]}, "m")
+        with pytest.raises(ConfigError, match="model_settings.config.snowstorm_parameter_names: "):
+            source(snowstorm_parameter_names=wrong if isinstance(wrong, str) else [wrong])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from evgen_jax.errors import DetectorError
+from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.measurement.detector import EMBEDDED_FINGERPRINT, fingerprint, load_detector
 
@@ -95,11 +96,11 @@ def test_coordinates_that_float32_does_not_hold_are_relative_to_an_origin(tmp_pa
     detector = load_detector(tmp_path / "utm.csv")
     assert detector.origin == (588000.0, 4017000.0, 0.0)
     np.testing.assert_allclose(detector.position + np.asarray(detector.origin), rows, atol=1e-3, rtol=0)
-    names = ("cascade_x", "cascade_y", "cascade_z", "cascade_energy")
+    own = read_parameters(("cascade_x", "cascade_y", "cascade_z", "cascade_energy"))
     there = np.array([587650.5, 4016850.25, -3350.0, 1e4])
-    here = relative_to_origin(detector, names, there)
+    here = relative_to_origin(detector, own, there)
     assert here.tolist() == [-349.5, -149.75, -3350.0, 1e4]
-    np.testing.assert_array_equal(relative_to_origin(detector, names, here, +1), there)
+    np.testing.assert_array_equal(relative_to_origin(detector, own, here, +1), there)
     detector.to_csv(tmp_path / "again.csv")
     again = load_detector(tmp_path / "again.csv")
     assert fingerprint(again) == fingerprint(detector) and again.origin == detector.origin and again.name == "utm"

@@ -36,6 +36,9 @@ def test_python_example_runs(experiment, tmp_path):
     assert np.isfinite(names["value"]) and names["gradient"].shape == (7,)
     assert names["view"].pdf.shape == (108, 20)
     assert names["results"][0].log_likelihood >= names["results"][0].log_likelihood_seed
+    assert names["by_detector"].position.shape == (108, 3)
+    assert list(names["named"]) == list(model.parameter_names)
+    assert names["few"][0].hypothesis[6] == names["seeds"][0][6]
     assert names["cascade"].parameter_names[0] == "x"
 
 
@@ -59,11 +62,13 @@ def test_paths_of_the_documents_exist():
 
 
 @pytest.mark.slow
-def test_single_script_runs():
-    done = subprocess.run([sys.executable, ROOT / "experiments" / "single_script_cascade.py", "3", "16"],
+def test_single_script_runs(tmp_path):
+    done = subprocess.run([sys.executable, ROOT / "experiments" / "single_script_cascade.py", "3", "16", tmp_path / "model"],
                           capture_output=True, text=True, timeout=900)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "step 2: loss per event" in done.stdout and done.stdout.count("vertex off by") == 2
+    before, after = re.findall(r"-?\d+\.\d+(?= and| *$)", done.stdout.splitlines()[-1])
+    assert before == after and eg.load_model(tmp_path / "model").parameter_names[0] == "cascade_x"
     assert len((ROOT / "experiments" / "single_script_cascade.py").read_text().splitlines()) < 80
 
 

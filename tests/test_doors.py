@@ -104,7 +104,7 @@ def test_a_wrong_event_is_told_by_every_function(which, model):
 def test_extras_have_the_same_doors(model):
     pytest.importorskip("blackjax")
     pytest.importorskip("astropy_healpix")
-    sample = make_posterior_sampler(model, make_prior(model.parameter_names, {}))
+    sample = make_posterior_sampler(model, make_prior(model.parameters, {}))
     for call in (lambda e, h: sample(e, h, jax.random.key(0)), make_sky_map(model)):
         with pytest.raises(HypothesisError, match=r"a best fit of 7 parameters .* got shape \(8,\)"):
             call(EVENT, np.append(H, 1.0))
@@ -129,7 +129,7 @@ def test_fits_take_lists_of_events_and_their_seeds(model):
         with pytest.raises(ReconstructionError, match="expected seeds"):
             eg.reconstruct(model, [EVENT], seeds)
     with pytest.raises(ReconstructionError, match=r"expected seeds \[E, S, 7\], got shape \(1, 7\)"):
-        smear(H[None], model.parameter_names, 2, np.random.default_rng(0))
+        smear(H[None], model.parameters, 2, np.random.default_rng(0))
     evaluator = Evaluator(eg.log_likelihood, make_coordinates(model), model)
     with pytest.raises(HypothesisError, match="a seed of 7 parameters"):
         global_search(evaluator, EVENT, H[:6])
@@ -313,7 +313,7 @@ def test_grids_that_are_none_are_told(grid, message, model):
     ({"seeds": "text"}, r"expected seeds \[E, S, 7\] of numbers"),
 ])  # fmt: skip
 def test_smearing_that_cannot_be_is_told(change, message, model):
-    arguments = {"seeds": H[None, None], "names": model.parameter_names, "count": 1, "rng": np.random.default_rng(0)}
+    arguments = {"seeds": H[None, None], "parameters": model.parameters, "count": 1, "rng": np.random.default_rng(0)}
     with pytest.raises(ReconstructionError, match=message):
         smear(**(arguments | change))
 
@@ -329,10 +329,10 @@ def test_smearing_that_cannot_be_is_told(change, message, model):
 ])  # fmt: skip
 def test_priors_that_are_none_are_told(settings, message, model):
     with pytest.raises(ReconstructionError, match=message):
-        make_prior(model.parameter_names, settings)
+        make_prior(model.parameters, settings)
     if not isinstance(settings, dict) or settings["cascade_x"] == 5:
         with pytest.raises(ReconstructionError, match=message):
-            prior_limits(settings)
+            prior_limits(model.parameters, settings)
 
 
 @pytest.mark.parametrize("fit", [fit_kent, fit_von_mises_fisher])
@@ -418,7 +418,7 @@ def test_numbers_of_maps_and_chains_that_cannot_be_are_told(model):
     ):
         with pytest.raises(ReconstructionError, match=message):
             make_sky_map(model, **settings)
-    prior = make_prior(model.parameter_names, {})
+    prior = make_prior(model.parameters, {})
     for given, message in (
         ({"num_samples": 0}, "num_samples: expected a whole number >= 1, got 0"),
         ({"num_warmup": -1}, "num_warmup: expected a whole number >= 0"),

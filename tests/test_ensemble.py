@@ -21,7 +21,7 @@ from evgen_jax.reconstruction.uncertainty.profile import scan_profile
 from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 BEST = np.array([1.5, 1.0, 0.9, 2.0])
 FREE = eg.FitSettings(free={"Absorption": False})
@@ -55,7 +55,7 @@ def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event)
     pytest.importorskip("astropy_healpix")
     found = make_sky_map(ensemble, settings=FREE, first_order=1, last_order=1)(event, both.hypothesis)
     assert found.at(*both.hypothesis[2:]) == np.argmax(found.log_likelihood)
-    prior = make_prior(lamp.parameter_names, {})
+    prior = make_prior(lamp.parameters, {})
     space, place = SamplingSpace(make_coordinates(lamp, FREE)), jnp.array([0.7, 0.0, 0.0, 0.0])
     anchor = jnp.asarray(BEST)
     densities = [posterior_density(m, prior, space)(m, place, anchor, event) for m in (lamp, ensemble)]

@@ -21,8 +21,9 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, label_names
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.names import misplaced, read_parameters
+from evgen_jax.hypothesis.parameters import parameters_of
+from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.simulate import simulate
@@ -51,8 +52,7 @@ TRAINED = event_generator.CONFIGURATIONS if "EVGEN_JAX_STEPS" in os.environ else
 
 
 def trafo_for(names) -> Trafo:
-    facts = [kind_of(name)[1] for name in names]
-    return Trafo(tuple(names), *(tuple(getattr(f, k) for f in facts) for k in ("mean", "std", "log")))
+    return typical_trafo(read_parameters(names))
 
 
 @pytest.fixture
@@ -83,8 +83,15 @@ def test_it_loads_and_builds(name, tmp_path, load, caplog):
     *_, count = event_generator.CONFIGURATIONS[name]
     names = build_source(config.model_settings, None, load)[0].parameter_names
     assert len(names) == count == len(label_names(config.data_handler_settings))
-    log = label_log_flags(config.data_handler_settings)
+    log, labels = label_log_flags(config.data_handler_settings), list(label_names(config.data_handler_settings))
     assert len(log) == count
+    # Labels stand in the order of the parameters, as far as their names tell; swapped ones do not.
+    parameters = parameters_of(build_source(config.model_settings, None, load)[0])
+    assert [parameter.log for parameter in parameters] == list(log) and misplaced(labels, parameters) == []
+    for i, j in ((0, 1), (count - 2, count - 1)):
+        swapped = labels.copy()
+        swapped[i], swapped[j] = swapped[j], swapped[i]
+        assert misplaced(swapped, parameters) != []
     # Energies are taken as logarithms, nothing else.
     assert [("energy" in n) for n in names] == list(log)
     source, loaded = build_source(config.model_settings, trafo_for(names), load)

@@ -14,6 +14,7 @@ from evgen_jax.data.tables import TableFile
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import DataError, ReconstructionError
+from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.reconstruction.fit.covariance import Covariance
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labels, covariance_units, unpack_covariance
@@ -24,6 +25,11 @@ from evgen_jax.reconstruction.run.table_file import check_output, notes_beside, 
 
 NAMES = ("cascade_x", "cascade_zenith", "cascade_azimuth", "cascade_energy")
 LOG = (False, False, False, True)
+
+
+def model_of(names):
+    """Stands for a model, of which the table needs the parameters alone."""
+    return SimpleNamespace(parameter_names=tuple(names), parameters=read_parameters(names))
 
 
 def fitted(size: int, log: tuple[bool, ...], free: np.ndarray) -> FitResult:
@@ -53,9 +59,9 @@ def test_a_table_of_any_width_comes_back(count, tmp_path):
     log = tuple(name.endswith("energy") for name in names)
     free = tuple(range(min(count, 156)))
     table, covariance = rows_of(names, log, free)
-    labels, model = covariance_labels(names, log, free), SimpleNamespace(parameter_names=names)
+    labels, model = covariance_labels(names, log, free), model_of(names)
     path = tmp_path / "fits.hdf5"
-    write_table(path, table, model, "identity", labels, covariance_units(labels))
+    write_table(path, table, model, "identity", labels, covariance_units(labels, model.parameters))
     back = read_table(path)
     assert set(back.dtype.names) == set(table.dtype.names)
     for name in table.dtype.names:
@@ -89,7 +95,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(ending, tmp_path):
     table, _ = rows_of(names, (False,) * len(names), (0,))
     path = tmp_path / f"fits.{ending}"
     with pytest.raises(OSError, match=r"File too large") as raised, full_disk():
-        write_table(path, table, SimpleNamespace(parameter_names=names), "identity")
+        write_table(path, table, model_of(names), "identity")
     assert raised.value.filename == str(path) and list(tmp_path.iterdir()) == []
 
 
@@ -97,7 +103,7 @@ def test_parquet_and_csv_hold_the_same_numbers(tmp_path):
     import pyarrow.parquet
 
     names = (*NAMES, *(f"energy_loss_{i:04d}" for i in range(FEW)))
-    log, model = (False,) * len(names), SimpleNamespace(parameter_names=names)
+    log, model = (False,) * len(names), model_of(names)
     table, covariance = rows_of(names, log, tuple(range(len(names))))
     labels = covariance_labels(names, log, range(len(names)))
     for ending in ("parquet", "csv"):
@@ -108,7 +114,7 @@ def test_parquet_and_csv_hold_the_same_numbers(tmp_path):
     assert json.loads(wide.schema.metadata[b"covariance_parameters"]) == list(names)
 
     own, covariance = rows_of(NAMES, LOG, (0, 3))
-    write_table(tmp_path / "few.csv", own, SimpleNamespace(parameter_names=NAMES), "identity",
+    write_table(tmp_path / "few.csv", own, model_of(NAMES), "identity",
                 covariance_labels(NAMES, LOG, (0, 3)))  # fmt: skip
     with (tmp_path / "few.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -140,7 +146,7 @@ def test_reference_names_hold_the_quantities_of_the_reference():
     truth = (np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]), np.array([-121.0, np.nan]))
     table, covariance = rows_of(NAMES, LOG, (0, 1, 2, 3), truth)
     labels = covariance_labels(NAMES, LOG, (0, 1, 2, 3))
-    theirs = with_reference_names(table, NAMES, LOG, labels)
+    theirs = with_reference_names(table, read_parameters(NAMES), LOG, labels)
     first = theirs[0]
     np.testing.assert_allclose([first[n] for n in NAMES], truth[0][0])
     np.testing.assert_allclose([first[f"{n}_reco"] for n in NAMES], np.linspace(0.5, 2, 4))
@@ -151,7 +157,7 @@ def test_reference_names_hold_the_quantities_of_the_reference():
         np.testing.assert_allclose([first[f"{n}_{ending}"] for n in NAMES], expected, rtol=1e-12)
     assert table["cascade_energy_unc"][0] == pytest.approx(3.0 * np.sqrt(covariance.physical[3, 3]))
     assert first["cov_zenith_azimuth"] == covariance.physical[1, 2]
-    assert reference_units(NAMES, LOG)["cascade_energy_unc"] == ""
+    assert reference_units(read_parameters(NAMES), LOG)["cascade_energy_unc"] == ""
     # Other quantities than theirs have other names.
     assert not {"circular_unc", "event_p_value_1sided", "cascade_x_unc_fit"} & set(theirs.dtype.names)
     assert {"angular_unc_sandwich", "goodness_of_fit", "status"} <= set(theirs.dtype.names)

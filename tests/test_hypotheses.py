@@ -16,22 +16,29 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.hypothesis.origin import counted_from_readout
-from evgen_jax.hypothesis.parameters import column_names
+from evgen_jax.hypothesis.parameters import column_names, further_cascades, loss_parameters, standard_parameters
 from evgen_jax.hypothesis.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.report.plots.event import expectation
-from evgen_jax.simulation import simulate as simulation
+from evgen_jax.simulation import events as simulation
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
-from evgen_jax.simulation.simulate import EventSampler, simulate
+from evgen_jax.simulation.events import EventSampler
+from evgen_jax.simulation.simulate import simulate
 from evgen_jax.training.run import train
 
-TRACK = tuple(f"track_{p}" for p in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth"))
+TRACK = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+
+
+def under(source, *parameters):
+    """Parameters as part of a joint hypothesis."""
+    return tuple(parameter.under(source) for own in parameters for parameter in own)
 
 
 def test_tracks_enter_their_sphere_and_fill_it_evenly():
     rng = np.random.default_rng(0)
-    values = draw_hypotheses(rng, TRACK, parameter_ranges(TRACK, {}), 20000)
+    parameters = under("track", standard_parameters(TRACK))
+    values = draw_hypotheses(rng, parameters, parameter_ranges(parameters, {}), 20000)
     entry = np.stack([np.sin(values[:, 0]) * np.cos(values[:, 1]), np.sin(values[:, 0]) * np.sin(values[:, 1]),
                       np.cos(values[:, 0])], axis=1)  # fmt: skip
     flight = -np.stack([np.sin(values[:, 4]) * np.cos(values[:, 5]), np.sin(values[:, 4]) * np.sin(values[:, 5]),
@@ -44,9 +51,9 @@ def test_tracks_enter_their_sphere_and_fill_it_evenly():
 
 
 def test_energy_losses_have_the_mean_of_a_muon():
-    names = TRACK + tuple(f"track_energy_loss_{i:04d}" for i in range(20))
+    parameters = under("track", standard_parameters(TRACK), loss_parameters(20))
     rng = np.random.default_rng(1)
-    values = draw_hypotheses(rng, names, parameter_ranges(names, {"entry_energy": (1e5, 1e5)}), 4000, 10.0)
+    values = draw_hypotheses(rng, parameters, parameter_ranges(parameters, {"entry_energy": (1e5, 1e5)}), 4000, 10.0)
     losses = values[:, 6:]
     assert np.all(losses >= 0) and np.all(losses.sum(axis=1) <= 1e5)
     expected = 1e5 - float(energy_after(jnp.array(1e5), jnp.array(200.0))) - IONISATION * 200
@@ -69,19 +76,20 @@ def test_bright_events_are_drawn_a_few_at_a_time(loaded_detector, monkeypatch):
 
 
 def test_ranges_and_seed_columns():
-    names = ("cascade_x", "cascade_energy", "cascade_cascade_00001_energy")
-    ranges = parameter_ranges(names, {"energy": (10.0, 20.0), "cascade_cascade_00001_energy": (1.0, 2.0)})
+    own = under("cascade", standard_parameters(["x", "energy"]), further_cascades([1])[:1])
+    ranges = parameter_ranges(own, {"energy": (10.0, 20.0), "cascade_cascade_00001_energy": (1.0, 2.0)})
     np.testing.assert_array_equal(ranges, [[-500, 500], [10, 20], [1, 2]])
     with pytest.raises(ConfigError, match="Did you mean 'cascade_energy'"):
-        parameter_ranges(names, {"cascade_enrgy": (1.0, 2.0)})
+        parameter_ranges(own, {"cascade_enrgy": (1.0, 2.0)})
     with pytest.raises(ConfigError, match="expected low <= high, got"):
-        parameter_ranges(names, {"energy": (0.0, 2.0)})
+        parameter_ranges(own, {"energy": (0.0, 2.0)})
     with pytest.raises(ConfigError, match="ranges.cascade_colour: is missing"):
-        parameter_ranges(("cascade_colour",), {})
-    assert column_names(names) == ("x", "energy", "cascade_00001_energy")
-    assert column_names(("entry_zenith", "zenith")) == ("entry_zenith", "zenith")
-    assert column_names(("a_x", "b_x")) == ("a_x", "b_x")
-    seeds = smeared_seeds(np.random.default_rng(0), names, np.array([[1.0, 10.0, 20.0]] * 3))
+        parameter_ranges(under("cascade", standard_parameters(["colour"])), {})
+    assert column_names(own) == ("x", "energy", "cascade_00001_energy")
+    assert column_names(standard_parameters(["entry_zenith", "zenith"])) == ("entry_zenith", "zenith")
+    x = standard_parameters(["x"])
+    assert column_names(under("a", x) + under("b", x)) == ("a_x", "b_x")
+    seeds = smeared_seeds(np.random.default_rng(0), own, np.array([[1.0, 10.0, 20.0]] * 3))
     assert list(seeds) == ["x", "energy", "cascade_00001_energy"] and np.all(seeds["energy"] > 0)
 
 
@@ -127,7 +135,7 @@ def test_counterparts_have_the_same_parameters():
         settings = settings_of(name)
         other = analytic_counterpart(settings, lambda path: None)
         assert build_source(other)[0].parameter_names == build_source(settings)[0].parameter_names, name
-    with pytest.raises(ConfigError, match="model_settings.model_class: 'Lamp' has no analytic counterpart"):
+    with pytest.raises(ConfigError, match="model_settings.model_class: 'Lamp' is unknown"):
         analytic_counterpart(ModelSettings(model_class="Lamp"), lambda path: None)
 
 
@@ -147,18 +155,18 @@ def test_priors_of_a_loss(x64):
     section = {"loss_module": "egenerator.loss.snowstorm.SnowstormPriorLossModule", "loss_module_weight": 2.0, "config": {
         "sigmas": [0.1, 0.2], "uniform_parameters": {"Absorption": [0.9, 1.1], "Scattering": [0.913, 1.087]}}}  # fmt: skip
     loss = build_loss((LossSettings(config={"loss_function_name": "dom_charge_pdf"}), LossSettings(**section)))
-    names = ("cascade_x", "cascade_Absorption", "cascade_Scattering", "cascade_IceWavePlusModes_00",
-             "cascade_IceWavePlusModes_01")  # fmt: skip
+    own = under("cascade", standard_parameters(
+        ["x", "Absorption", "Scattering", "IceWavePlusModes_00", "IceWavePlusModes_01"]))  # fmt: skip
     h = jnp.array([5.0, 1.12, 1.0, 0.05, -0.3])
     gauss = sum(0.5 * (v / s) ** 2 + np.log(s * np.sqrt(2 * np.pi)) for v, s in ((0.05, 0.1), (-0.3, 0.2)))
     wall = np.exp(10 * (0.02 / 0.2 + 1)) - np.exp(10)
-    assert float(loss.prior(names, h)) == pytest.approx(2 * (gauss + wall))
-    check_priors([p for _, p in loss.priors], names)
+    assert float(loss.prior(own, h)) == pytest.approx(2 * (gauss + wall))
+    check_priors([p for _, p in loss.priors], own)
     with pytest.raises(ConfigError, match="'IceWavePlusModes_01' finds no such parameter"):
-        check_priors([p for _, p in loss.priors], names[:-1])
+        check_priors([p for _, p in loss.priors], own[:-1])
     usual = snowstorm_priors(None, None)
     assert sum(isinstance(p, GaussianPrior) for p in usual) == 24
-    check_priors(usual, ("x",))  # the usual ones concern the parameters that are there
+    check_priors(usual, own[:1])  # the usual ones concern the parameters that are there
     with pytest.raises(ConfigError, match=r"uniform_parameters.Absorption: expected low < high, got \[1.1, 0.9\]"):
         snowstorm_priors([], {"Absorption": [1.1, 0.9]})
     with pytest.raises(ConfigError, match="expected a width > 0"):
@@ -185,4 +193,4 @@ def test_times_of_any_size_are_simulated_unfolded_and_drawn(loaded_detector, off
     np.testing.assert_allclose(unfolded[1].energies, unfolded[0].energies, rtol=1e-3)
     np.testing.assert_array_equal(unfolded[1].hypothesis[6], late[0, 6])
     with pytest.raises(DataError, match="names of the parameters when do not tell whether they are times"):
-        counted_from_readout(("x", "when"), late[0, :2], late_event)
+        counted_from_readout(standard_parameters(["x", "when"]), late[0, :2], late_event)

@@ -11,7 +11,7 @@ from evgen_jax.model.log_likelihood import log_likelihood, loss_parts, make_log_
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, limited_log_likelihood, with_fewer_pulses
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 BRIGHT = np.array([[114.0, 3.0, -66.0, 1.1, 2.0, 3e3, 9900.0]])
 DIM = np.array([[60.0, 50.0, -20.0, 1.1, 2.0, 1e3, 9900.0]])

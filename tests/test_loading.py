@@ -15,7 +15,8 @@ from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ConfigError, EvgenError, TrafoError
-from evgen_jax.hypothesis.trafo import Trafo, load_trafo, same_roles
+from evgen_jax.hypothesis.names import same_parameters
+from evgen_jax.hypothesis.trafo import Trafo, load_trafo
 from evgen_jax.model.model import Model
 
 ALONE = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
@@ -35,12 +36,12 @@ def test_names_that_differ_by_a_prefix_are_the_same_parameters():
     further = (*ALONE, "cascade_00001_energy", "cascade_00001_distance")
     for one, other in ((ALONE, AS_PART), (LABELS, ALONE), (TRACK, [f"track_{n}" for n in TRACK]), (["x"], ["a_x"]),
                        (further, [f"cascade_{n}" for n in further]), (["shower_" + n for n in ALONE], AS_PART)):  # fmt: skip
-        assert same_roles(one, other) and same_roles(other, one)
+        assert same_parameters(one, other) and same_parameters(other, one)
     swapped = (AS_PART[1], AS_PART[0], *AS_PART[2:])
     mixed = ("a_x", "b_y", *AS_PART[2:])
     for other in (swapped, mixed, AS_PART[:-1], TRACK, (*AS_PART[:-1], "cascade_length")):
-        assert not same_roles(ALONE, other) and not same_roles(other, ALONE)
-    assert not same_roles(["x"], ["max"])
+        assert not same_parameters(ALONE, other) and not same_parameters(other, ALONE)
+    assert not same_parameters(["x"], ["max"])
 
 
 def test_a_transformation_serves_under_another_prefix(tmp_path):

@@ -14,11 +14,11 @@ from conftest import programs_built
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, HypothesisError
-from evgen_jax.light.superposition import with_precision
+from evgen_jax.light.tree import with_precision
 from evgen_jax.model.expectation import dom_expectation
 from evgen_jax.model.likelihood import Loss, LossTerm
 from evgen_jax.model.sampler import sample_photoelectrons
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [20.0, -35.0, 15.0, 1.3, 2.0, 3000.0, 9950.0]])
 NAMED = {"x": 20, "y": -30, "z": 15, "zenith": 1.1, "azimuth": 2.0, "energy": 3e3, "time": 9900}

@@ -8,14 +8,15 @@ import pytest
 import yaml
 from conftest import CONFIG
 
-from evgen_jax.building.learned import identity_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
-from evgen_jax.building.parts import hypothesis_names
+from evgen_jax.building.parts import hypothesis_parameters
+from evgen_jax.building.sources import identity_trafo
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.labels import label_log_flags, time_columns
 from evgen_jax.errors import EvgenError
+from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.model.model import Model
 from evgen_jax.reconstruction.run.file_fit import make_configured_fitter, make_seed_reader
 from evgen_jax.simulation.draw import parameter_ranges
@@ -77,15 +78,16 @@ def mutated(rng, plain):
 
 def build(path, detector):
     config = load_config(path)
-    names = hypothesis_names(config)
-    label_log_flags(config.data_handler_settings), time_columns(config.data_handler_settings)
+    parameters = hypothesis_parameters(config)
+    names = names_of(parameters)
+    label_log_flags(config.data_handler_settings), time_columns(config.data_handler_settings, parameters)
     trafo = identity_trafo(names)
     source, loaded = build_source(config.model_settings, trafo)
     shapes = jax.eval_shape(lambda: init_variables(source, loaded, jax.random.key(0), detector))
     optimizer, schedule = build_optimizer(config.training_settings)
     jax.eval_shape(optimizer.init, shapes)
     assert np.isfinite(float(schedule(3)))
-    parameter_ranges(names, config.simulation_settings.ranges)
+    parameter_ranges(parameters, config.simulation_settings.ranges)
     model = Model(source, None, trafo, detector, build_loss(config.loss_module_settings))
     make_configured_fitter(model, config.reconstruction_settings)
     make_seed_reader(model, config.data_handler_settings, config.reconstruction_settings)

@@ -1,17 +1,32 @@
-"""A user's own source, as CONTRIBUTING shows it, in a file outside the package."""
+"""A user's own source, decoder and loss term, as CONTRIBUTING shows them, in a file outside the package."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+import scipy.stats
 from conftest import write_config
+from zoo import CASCADE, TIME
 
-from evgen_jax.errors import ConfigError
+import evgen_jax as eg
+from evgen_jax.building.decoders import DECODERS, read_decoder
+from evgen_jax.building.losses import LOSS_TERMS, build_loss, loss_records
+from evgen_jax.building.model import build_source
+from evgen_jax.building.record import OWN
+from evgen_jax.building.sources import SOURCES, identity_trafo
+from evgen_jax.config.records import DecoderSettings, LossSettings, ModelSettings
+from evgen_jax.decoders import Family
+from evgen_jax.errors import ConfigError, EvgenError
+from evgen_jax.measurement.event import build_event
+from evgen_jax.model.likelihood import TERMS
 
 ROOT = Path(__file__).parent.parent
-(CODE,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+SOURCE, DECODER, LOSS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
 
 
 def run(*arguments):
@@ -28,30 +43,14 @@ def files(tmp_path, detector):
     text = text.replace("label_module: 'snowstorm.SnowstormCascadeGeneratorLabelModule',", "")
     text = text.replace("label_settings: {", names).replace("[False, False, False, False, False, True, False]", "False")
     text = text.replace("energy: [500.0, 5e3]", "time: [9500.0, 10500.0]")
-    text = text.replace("simulation_settings: {", f"simulation_settings: {{model: {tmp_path}/lamp,")
+    text = text.replace("loss_function_name: dom_charge_pdf", "loss_function_name: capped_dom_charge, largest: 30.0")
     path.write_text(text)
-    (tmp_path / "beacon.py").write_text(CODE)
+    (tmp_path / "beacon.py").write_text(SOURCE + LOSS)
     return path, tmp_path / "beacon.py"
 
 
 def test_it_simulates_trains_exports_and_fits(files, tmp_path):
     config, own = files
-    first = f"""
-import runpy, jax, evgen_jax as eg
-runpy.run_path({str(own)!r})
-from evgen_jax.building.model import build_source
-from evgen_jax.config.validate import load_config
-from evgen_jax.hypothesis.trafo import Trafo
-config = load_config({str(config)!r})
-source, _ = build_source(config.model_settings)
-detector = eg.load_detector({str(tmp_path / "detector.csv")!r})
-trafo = Trafo(source.parameter_names, (0.0,) * 4, (100.0,) * 4, (False,) * 4)
-settings = config.model_dump(mode="json")
-eg.save_model(eg.Model(source, source.init_variables(jax.random.key(0), detector), trafo, detector, settings=settings),
-              {str(tmp_path / "lamp")!r})
-"""
-    done = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
     for arguments in (("simulate", config, "-o", tmp_path / "events"), ("create-trafo", config), ("train", config),
                       ("export", config, "-o", tmp_path / "exported"),
                       ("reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o",
@@ -62,7 +61,8 @@ eg.save_model(eg.Model(source, source.init_variables(jax.random.key(0), detector
     done = run(
         "reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o", tmp_path / "x.hdf5"
     )
-    assert done.returncode == 2 and "'Beacon' is unknown" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "' is unknown: a class of one's own, which beacon.py registers" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_that_fails_is_named_with_its_line(tmp_path):
@@ -74,8 +74,72 @@ def test_a_file_that_fails_is_named_with_its_line(tmp_path):
     assert done.returncode == 2 and "no such file" in done.stderr
 
 
-def test_names_are_taken_once():
-    from evgen_jax import register_source
+@pytest.fixture
+def registries():
+    """What a test registers is forgotten after it."""
+    tables = (SOURCES, DECODERS, LOSS_TERMS, TERMS, OWN)
+    before = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
 
-    with pytest.raises(ConfigError, match="'DefaultCascadeModel' is already the name of a source"):
-        register_source("DefaultCascadeModel", lambda: None)
+
+def test_names_are_taken_once(registries):
+    family = Family("F", ("a",), (), False, *[abs] * 7)
+    for register, name, entry, what in (
+        (eg.register_source, "DefaultCascadeModel", lambda: None, "source"),
+        (eg.register_decoder, "MixtureModel", family, "decoder"),
+        (eg.register_loss, "dom_charge_pdf", lambda light, event: None, "loss"),
+    ):
+        with pytest.raises(ConfigError, match=f"register_{what}: '{name}' is already the name of a {what}"):
+            register(name, entry)
+        with pytest.raises(ConfigError, match=f"register_{what}: expected a name such as 'Beacon', got 'a b'"):
+            register("a b", entry)
+        with pytest.raises(ConfigError, match=f"register_{what}: expected a .*, got 3"):
+            register("Beacon", 3)
+
+
+def test_a_decoder_of_ones_own_is_a_distribution_that_models_hold(registries, detector, tmp_path):
+    exec(DECODER, {})  # noqa: S102 (the example itself)
+    decoder = read_decoder(DecoderSettings(decoder_class="ExponentialDecoder", config={"offset": 0.5}), "d").build()
+    latent, x = jnp.array([2.0]), jnp.linspace(0.6, 40.0, 4000)
+    expected = scipy.stats.expon(loc=0.5, scale=2.0)
+    np.testing.assert_allclose(decoder.pdf(x, latent), expected.pdf(x), rtol=1e-5)
+    np.testing.assert_allclose(decoder.cdf(decoder.ppf(jnp.array([0.1, 0.9]), latent), latent), [0.1, 0.9], rtol=1e-5)
+    assert float(decoder.mean(latent)) == 2.5 and float(decoder.variance(latent)) == 4.0
+    with pytest.raises(ConfigError, match=r"d\.config\.ofset: unknown key.*Did you mean 'offset'"):
+        read_decoder(DecoderSettings(decoder_class="ExponentialDecoder", config={"ofset": 0.5}), "d")
+
+    # Beside others in a mixture of a model, which is saved and loaded.
+    own = {"decoder_class": "ExponentialDecoder", "config": {"value_range_mapping": {
+        "tau": {"value_range_class": "EluValueRange", "config": {"min_value": 0.01}}}}}  # fmt: skip
+    times = {**TIME, "base_decoders": {**TIME["base_decoders"], "E": own},
+             "config": {"decoder_mapping": {"AG": ["AG", 2, 1.0], "E": ["E", 1, 1.0]}}}  # fmt: skip
+    plain = {**CASCADE, "decoder_settings": times, "config": {**CASCADE["config"], "num_filters_list": [6, 12]}}
+    settings = ModelSettings.model_validate(plain)
+    names = build_source(settings)[0].parameter_names
+    trafo = identity_trafo(names)
+    source, _ = build_source(settings, trafo)
+    module = jax.tree.map(jnp.asarray, detector)
+    model = eg.Model(source, source.init_variables(jax.random.key(0), module), trafo, module)
+    assert eg.load_model(eg.save_model(model, tmp_path / "model")).source == source
+    del DECODERS["ExponentialDecoder"], OWN["ExponentialDecoder"]
+    with pytest.raises(
+        EvgenError, match="'ExponentialDecoder' is unknown: a class of one's own, which <string> registers"
+    ):
+        eg.load_model(tmp_path / "model")
+
+
+def test_a_loss_term_of_ones_own_has_its_options(registries):
+    exec(LOSS, {})  # noqa: S102 (the example itself)
+    section = {"loss_function_name": "capped_dom_charge", "largest": 2.0}
+    loss = build_loss(LossSettings(config=section, loss_module_weight=3.0))
+    event = build_event([4.0, 1.0], [100.0, 120.0], [1, 2], num_doms=3, readout=(0.0, 1000.0))
+    charge = jnp.array([0.5, 3.0, 1.0])
+    light = eg.LightYield(charge, charge, 0 * charge, jnp.ones_like(event.pulses.time))
+    term = charge - np.array([0.0, 4.0, 1.0]) * np.log(charge)
+    assert float(loss(light, event)) == pytest.approx(3 * float(np.sum(2 * np.tanh(term / 2))), rel=1e-5)
+    assert [r.section() for r in loss_records(loss)][0]["config"] == section
+    with pytest.raises(ConfigError, match=r"loss_module_settings\.config\.larges: unknown key.*Did you mean 'largest'"):
+        build_loss(LossSettings(config={"loss_function_name": "capped_dom_charge", "larges": 2.0}))

@@ -19,7 +19,7 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.padding import repad
-from evgen_jax.model.likelihood import TERMS, TermOptions, floored, log_charge_probability, pulse_cdf, pulse_pdf
+from evgen_jax.model.likelihood import TERMS, floored, log_charge_probability, pulse_cdf, pulse_pdf
 from evgen_jax.physics.acceptance import ACCEPTANCES
 from evgen_jax.physics.constants import CHARGE_FLOOR
 from evgen_jax.physics.geometry import shower_maximum
@@ -203,7 +203,7 @@ def test_cascade_light_losses_and_gradients(case, dtype, x64):
 
     def losses(h, event):
         light = floored(source.light_yield(variables, unshifted(h), event, detector, True))
-        return {k: f(light, event, TermOptions()).total() for k, f in TERMS.items()}, light
+        return {k: f(light, event).total() for k, f in TERMS.items()}, light
 
     function = jax.jit(losses)
     compared = ("unbinned_pulse_time_llh", "negative_binomial_charge_pdf", "normalized_dom_charge_pdf")

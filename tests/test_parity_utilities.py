@@ -142,7 +142,7 @@ def test_a_source_may_have_the_acceptance_of_the_table(loaded_detector):
     assert np.max(np.abs(table / formula - 1)) > 0.01
     np.testing.assert_allclose(charges[1] / charges[0], table / formula, rtol=2e-4)
     with pytest.raises(
-        ConfigError, match="model_settings: angular_acceptance: expected 'formula' or 'table', got 'tabel'"
+        ConfigError, match="model_settings.config.angular_acceptance: expected 'formula' or 'table', got 'tabel'"
     ):
         build_source(ModelSettings.model_validate(learned("DefaultCascadeModel", angular_acceptance="tabel")))
 

@@ -12,6 +12,7 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.trafo import load_trafo, read_origin
 from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.simulation.simulate import simulate
@@ -57,7 +58,7 @@ X, ENERGY, TIME = slice(0, 3), 5, 6
 def test_wrong_units_are_told_with_the_likely_one(
     experiment, config, loaded_detector, trafo, parameter, change, unit, outside
 ):
-    report = LabelReport(trafo.parameter_names, loaded_detector)
+    report = LabelReport(read_parameters(trafo.parameter_names), loaded_detector)
     for path in sorted((experiment / "events").glob("*.hdf5")):
         file = read_event_file(path, config.data_handler_settings, loaded_detector)
         labels = file.labels.copy()
@@ -70,7 +71,7 @@ def test_wrong_units_are_told_with_the_likely_one(
 
 
 def test_the_table_has_mean_spread_and_range_of_all_events(experiment, config, loaded_detector, trafo):
-    report, labels = LabelReport(trafo.parameter_names, loaded_detector), []
+    report, labels = LabelReport(read_parameters(trafo.parameter_names), loaded_detector), []
     for path in sorted((experiment / "events").glob("*.hdf5")):
         file = read_event_file(path, config.data_handler_settings, loaded_detector)
         report.add(file)
@@ -162,7 +163,7 @@ def test_a_transformation_of_other_data_or_settings_is_told(
     np.testing.assert_allclose(load_trafo(path).mean[0], first[:, 0].mean(), rtol=1e-6)
     replace(trafo, mean=(1.0, *trafo.mean[1:])).save(tmp_path / "trafo.json")
     create_trafo(config.model_copy(update={"data_trafo_settings": here}))
-    assert "the earlier transformation is kept in" in capsys.readouterr().out
+    assert "the earlier transformation is kept in" in caplog.text
     assert load_trafo(tmp_path / "trafo.json") == trafo
 
 
@@ -237,10 +238,10 @@ def test_simulated_events_of_other_settings_are_refused(experiment, config, load
 
     caplog.clear()
     names = ("cascade_x", "cascade_z", "cascade_energy")
-    tell_far_ranges(names, np.array([[-500.0, 500], [-100, 100], [1e3, 1e4]]), loaded_detector)
+    tell_far_ranges(read_parameters(names), np.array([[-500.0, 500], [-100, 100], [1e3, 1e4]]), loaded_detector)
     tell_dark_events(0, 20)
     assert caplog.text == ""
-    tell_far_ranges(names, np.array([[-500.0, 500], [-2450, -1950], [1e3, 1e4]]), loaded_detector)
+    tell_far_ranges(read_parameters(names), np.array([[-500.0, 500], [-2450, -1950], [1e3, 1e4]]), loaded_detector)
     assert "ranges.cascade_z: from -2450 to -1950 m ends 1810 m outside of the detector (-140 to 135 m)" in caplog.text
     assert "its centre is 2198 m from the middle" in caplog.text
     tell_dark_events(3, 20)

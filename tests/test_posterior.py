@@ -39,7 +39,7 @@ def model(loaded_detector):
 
 
 def test_priors_are_normalised(model, x64):
-    names = model.parameter_names
+    names = model.parameters
     base = jnp.asarray(MEAN)
 
     def integral(prior, place, grid):
@@ -69,19 +69,19 @@ def test_wrong_priors_are_refused(model):
         ({"cascade_energy": {"distribution": "power_law", "low": 0.0, "high": 1.0, "index": 1.0}}, "low > 0"),
     ):  # fmt: skip
         with pytest.raises(ReconstructionError, match=message):
-            make_prior(model.parameter_names, settings)
+            make_prior(model.parameters, settings)
     with pytest.raises(ReconstructionError, match="expected one of nuts, ensemble"):
-        make_posterior_sampler(model, make_prior(model.parameter_names, {}), method="hmc")
+        make_posterior_sampler(model, make_prior(model.parameters, {}), method="hmc")
     with pytest.raises(ReconstructionError, match="multiple of 4"):
-        make_posterior_sampler(model, make_prior(model.parameter_names, {}), method="ensemble", num_chains=10)
+        make_posterior_sampler(model, make_prior(model.parameters, {}), method="ensemble", num_chains=10)
 
 
 def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
     """The density of a normalised prior by the places of a sampler is 1 in all, around any anchor."""
     free = {"cascade_zenith": True, "cascade_azimuth": True, "cascade_energy": True}
     settings = {n: PRIORS[n] for n in ("cascade_zenith", "cascade_energy")}
-    prior = make_prior(model.parameter_names, settings)
-    for bounds in (None, prior_limits(settings)):
+    prior = make_prior(model.parameters, settings)
+    for bounds in (None, prior_limits(model.parameters, settings)):
         space = SamplingSpace(make_coordinates(model, FitSettings(free=free, default_free=False, bounds=bounds)))
         density = jax.vmap(LogPosterior(lambda m, h, e: jnp.zeros(()), prior, space), (None, 0, None, None))
         assert space.size == 4
@@ -98,7 +98,7 @@ def test_the_volume_of_the_coordinates_is_taken_into_account(model, x64):
 
 def test_a_posterior_may_cover_the_whole_sphere(model):
     """Nothing seen: the chains cross the poles, the wrap of the azimuth and the point opposite to where they start."""
-    prior = make_prior(model.parameter_names, {"cascade_zenith": {"distribution": "isotropic"}})
+    prior = make_prior(model.parameters, {"cascade_zenith": {"distribution": "isotropic"}})
     free = {n: n.endswith(("zenith", "azimuth")) for n in model.parameter_names}
     sampler = make_posterior_sampler(
         model,
@@ -119,7 +119,7 @@ def test_a_posterior_may_cover_the_whole_sphere(model):
 def test_samples_have_the_moments_of_the_posterior(model, method):
     """Rejected proposals repeat their state; without that the widths come out wrong. Bounds leave no edge to run into."""
     sampler = make_posterior_sampler(
-        model, make_prior(model.parameter_names, ENDING_NEARBY), FitSettings(bounds=prior_limits(ENDING_NEARBY)), method=method, num_warmup=200,
+        model, make_prior(model.parameters, ENDING_NEARBY), FitSettings(bounds=prior_limits(model.parameters, ENDING_NEARBY)), method=method, num_warmup=200,
         num_samples=600 if method == "nuts" else 400, log_likelihood=around_a_direction,
     )  # fmt: skip
     posterior = sampler(empty_event(108), MEAN, jax.random.key(1))
@@ -146,7 +146,7 @@ def test_samples_have_the_moments_of_the_posterior(model, method):
 
 def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
     """Chains that start outside would never move; those without bounds run into the edge, and say so."""
-    prior = make_prior(model.parameter_names, ENDING_NEARBY)
+    prior = make_prior(model.parameters, ENDING_NEARBY)
     sampler = make_posterior_sampler(model, prior, num_warmup=200, num_samples=600, log_likelihood=around_a_direction)
     posterior = sampler(empty_event(108), MEAN, jax.random.key(3))
     energy = posterior.hypothesis[..., 5]
@@ -167,7 +167,7 @@ def test_a_prior_counts_once(loaded_detector, caplog):
     stated = {"Absorption": {"distribution": "normal", "mean": 1.0, "sigma": 0.2},
               "brightness": {"distribution": "normal", "mean": 1.0, "sigma": 5.0}}  # fmt: skip
     space = SamplingSpace(make_coordinates(lamp, FitSettings(free={"zenith": False, "azimuth": False})))
-    density = posterior_density(lamp, make_prior(lamp.parameter_names, stated), space)
+    density = posterior_density(lamp, make_prior(lamp.parameters, stated), space)
     assert "the loss has priors of Absorption, which the posterior does not" in caplog.text
     charge, usable = np.asarray(event.charge), np.asarray(event.usable)
 
@@ -190,21 +190,21 @@ def test_a_prior_counts_once(loaded_detector, caplog):
     assert prior_of_loss(lamp)(h) == pytest.approx(stats.norm.logpdf(0.9, 0, 0.3), rel=1e-5)
 
 
-def test_limits_of_priors_are_those_of_scalars():
+def test_limits_of_priors_are_those_of_scalars(model):
     limits = {"cascade_energy": (100.0, HIGH), "cascade_x": (-600.0, 600.0)}
     settings = ENDING_NEARBY | {"cascade_zenith": {"distribution": "uniform", "low": 0.0, "high": 1.0}}
-    assert prior_limits(settings) == limits
+    assert prior_limits(model.parameters, settings) == limits
 
 
 def test_a_page_tells_what_chains_are_worth(model):
     rng = np.random.default_rng(2)
     hypotheses = MEAN + 0.05 * rng.normal(size=(4, 200, 7))
     agreeing = Posterior(hypotheses, np.zeros((4, 200)), np.ones(4), 0, np.full(7, 1.01), np.full(7, 300.0))
-    notes = posterior_notes(agreeing, model.parameter_names)
+    notes = posterior_notes(agreeing, model.parameters)
     assert notes["chains"] == "R-hat at most 1.010, at least 300 effective samples, 0 divergences"
     assert "Mises-Fisher width 2." in notes["posterior of cascade_direction"]
     hypotheses[..., 3], hypotheses[..., 4] = np.arccos(rng.uniform(-1, 1, (4, 200))), rng.uniform(0, 6.28, (4, 200))
     apart = Posterior(hypotheses, np.zeros((4, 200)), np.ones(4), 9, np.full(7, 1.4), np.full(7, 3.0))
-    notes = posterior_notes(apart, model.parameter_names)
+    notes = posterior_notes(apart, model.parameters)
     assert "9 divergences; they do not agree yet" in notes["chains"]
     assert "over 90 degrees" in notes["posterior of cascade_direction"]

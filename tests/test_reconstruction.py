@@ -16,7 +16,7 @@ from evgen_jax.building.losses import build_loss
 from evgen_jax.config.records import LossSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.light.superposition import with_precision
+from evgen_jax.light.tree import with_precision
 from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
@@ -24,7 +24,7 @@ from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2000.0, 10050.0],
@@ -100,7 +100,7 @@ def test_wrong_names_and_bounds_are_refused(model):
     with pytest.raises(ReconstructionError, match=r"expected seeds of shape \(1, 7\)"):
         make_fitter(model)([empty_event(108)], np.zeros((2, 7)))
     with pytest.raises(ReconstructionError, match="Did you mean 'cascade_x'"):
-        smear(TRUTH[:, None], model.parameter_names, 1, np.random.default_rng(0), {"cascadex": 1.0})
+        smear(TRUTH[:, None], model.parameters, 1, np.random.default_rng(0), {"cascadex": 1.0})
 
 
 def test_hessians_that_are_not_positive_are_repaired_and_flagged():
@@ -262,8 +262,7 @@ def test_failed_events_say_why_and_leave_the_others_alone(learned, events):
 
 
 def test_smeared_seeds_have_the_asked_widths(model):
-    names = model.parameter_names
-    smeared = smear(np.tile(TRUTH[:1, None], (1, 1, 1)), names, 4000, np.random.default_rng(0),
+    smeared = smear(np.tile(TRUTH[:1, None], (1, 1, 1)), model.parameters, 4000, np.random.default_rng(0),
                     {"cascade_x": 30.0, "cascade_zenith": 0.1, "cascade_energy": 0.5, "cascade_time": 0.0})[0]  # fmt: skip
     np.testing.assert_array_equal(smeared[0], TRUTH[0])
     copies = smeared[1:]

@@ -22,7 +22,7 @@ class Optimistix:
     """BFGS of optimistix, one problem after the other; the loss is differentiated and compiled by it."""
 
     def __init__(self) -> None:
-        solver = optimistix.BFGS(rtol=1e-6, atol=1e-6)
+        solver = optimistix.BFGS(rtol=1e-4, atol=1e-4)
         self.asked: list[Problems] = []
         self.solve = jax.jit(
             lambda loss, start, problem: optimistix.minimise(loss, solver, start, args=problem, throw=False),
@@ -41,8 +41,8 @@ class Optimistix:
 
 
 def parabola(variables, h, event):
-    """A log-likelihood whose best fit is `MEAN`, of 7 at most."""
-    return 7.0 - 0.5 * jnp.sum(((h - MEAN) / WIDTH) ** 2)
+    """A log-likelihood whose best fit is `MEAN`, of 0 at most."""
+    return -0.5 * jnp.sum(((h - MEAN) / WIDTH) ** 2)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_an_optimiser_of_another_library_searches(model):
     )
     for fit in fits:
         assert fit.diagnostics.converged and fit.diagnostics.evaluations > 4
-        assert fit.log_likelihood == pytest.approx(7.0, abs=1e-6)
+        assert fit.log_likelihood == pytest.approx(0.0, abs=1e-6)
         np.testing.assert_allclose(fit.hypothesis, MEAN, rtol=1e-5)
         assert fit.covariance.physical[6, 6] == pytest.approx(WIDTH[6] ** 2, rel=1e-3)
     assert fits[1].diagnostics.best_seed == 1
@@ -82,7 +82,7 @@ def test_problems_make_results_of_ends(model):
     fitter = make_fitter(model, log_likelihood=parabola, search=Lost())
     best, lost = fitter([empty_event(108)] * 2, seeds)
     np.testing.assert_allclose(best.hypothesis, MEAN, rtol=1e-6)
-    assert best.log_likelihood == best.log_likelihood_seed == pytest.approx(7.0)
+    assert best.log_likelihood == best.log_likelihood_seed == pytest.approx(0.0, abs=1e-12)
     assert best.diagnostics.message == "done" and best.diagnostics.evaluations == 5
     assert lost.failed and lost.diagnostics.message == "the seed is not finite"
 

@@ -9,6 +9,7 @@ import pytest
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
+from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
 from evgen_jax.model.expectation import make_dom_expectation
@@ -21,8 +22,9 @@ from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_
 from evgen_jax.reconstruction.starts.global_search import global_search
 from evgen_jax.reconstruction.starts.pulses import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
-from evgen_jax.report.page import ReportSettings, report_event
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.report.findings import ReportSettings
+from evgen_jax.report.page import report_event
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2500.0, 10050.0]])
@@ -187,7 +189,9 @@ def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
 def test_what_is_far_is_measured_from_the_detector(loaded_detector):
     """Where no sphere is known, the one that holds all modules; vertices are far from the modules, not from the origin."""
     moved = loaded_detector.replace(position=loaded_detector.position + np.float32([0, 0, -2000]))
-    model = SimpleNamespace(source=None, detector=moved, parameter_names=("x", "y", "z", "a_z"))
+    model = SimpleNamespace(
+        source=None, detector=moved, parameters=(*standard_parameters("xyz"), Parameter("a_z", "z", group=("a",)))
+    )
     assert _sphere_radius(model) == pytest.approx(np.hypot(np.hypot(110, 110), 2140))
     seeds = np.array([[[0.0, 0.0, -2000.0, -2000.0]], [[0.0, 0.0, 100.0, -2000.0]], [[0.0, 0.0, 200.0, -2000.0]],
                       [[0.0, 0.0, -2000.0, -4150.0]], [[2200.0, 0.0, -2000.0, -2000.0]]])  # fmt: skip

@@ -8,7 +8,8 @@ from test_two_ways_in import LABELS
 
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.tables import EventIds, TableFile, existing
+from evgen_jax.data.event_ids import EventIds
+from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError
 
 

@@ -29,8 +29,9 @@ from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import Diverged, Divergence
 from evgen_jax.training.lock import FILE, locked, set_run_aside
 from evgen_jax.training.loop import Loop
-from evgen_jax.training.metrics import MetricWriter, read_metrics
-from evgen_jax.training.step import all_finite, init_state
+from evgen_jax.training.metrics import JsonLines, read_metrics
+from evgen_jax.training.step import all_finite, init_state, make_guarded_step
+from evgen_jax.training.tensorboard import TensorBoard
 from evgen_jax.training.validation import ValidationSet
 
 
@@ -59,7 +60,9 @@ class Stream:
         return batch
 
 
-def make_loop(directory: Path, stream: Stream, rate=lambda step: 0.1, save_every: int = 1000, validation=None) -> Loop:
+def make_loop(
+    directory: Path, stream: Stream, rate=lambda step: 0.1, save_every: int = 1000, validation=None, log_every: int = 50
+) -> Loop:
     """A model of one weight with the loss -log(1 - w) sum x; it is not finite from w = 1 on."""
     optimizer = optax.sgd(rate)
 
@@ -67,21 +70,22 @@ def make_loop(directory: Path, stream: Stream, rate=lambda step: 0.1, save_every
         w = weights["w"]
         return -jnp.mean(jnp.log(1 - w) * events["x"] * labels[:, 0])
 
-    @jax.jit
-    def step(state, events, labels):
+    def plain(state, events, labels):
         value, gradient = jax.value_and_grad(loss)(state.variables, events, labels)
         updates, optimizer_state = optimizer.update(jax.tree.map(jnp.negative, gradient), state.optimizer_state)
         variables = optax.apply_updates(state.variables, updates)
         metrics = {"loss": value, "gradient_norm": jnp.abs(gradient["w"]), "finite": all_finite(variables)}
         return state.replace(variables=variables, optimizer_state=optimizer_state, step=state.step + 1), metrics
 
+    step = jax.jit(make_guarded_step(plain, rate), donate_argnums=0)
+
     def terms(weights, events, labels):
         return {"loss": jnp.abs(weights["w"] - 0.25) * events["x"]}
 
     checkpoints = Checkpoints(directory / "checkpoints")
     return Loop(
-        step, terms, lambda n: 0.1, stream, validation, MetricWriter(directory, 0), checkpoints, 2, None, save_every,
-        {}, Divergence(step, lambda: init_state({"w": jnp.zeros(())}, optimizer), checkpoints), Interruption(),
+        step, terms, stream, validation, JsonLines(directory, 0), checkpoints, 2, None, save_every,
+        {}, Divergence(step, lambda: init_state({"w": jnp.zeros(())}, optimizer), checkpoints), Interruption(), log_every,
     )  # fmt: skip
 
 
@@ -137,13 +141,14 @@ def test_a_device_that_fails_for_good_leaves_the_last_step(tmp_path, caplog):
     loop = make_loop(tmp_path, Stream(), rate=lambda step: 0.01)
     step, broken = loop.step, []
 
-    def fails_after_three(state, events, labels):
-        if broken or int(state.step) == 3:
+    def fails_after_three(carry, events, labels):
+        if broken or int(carry.state.step) == 3:
             broken.append(True)
             raise RuntimeError("RESOURCE_EXHAUSTED")
-        return step(state, events, labels)
+        return step(carry, events, labels)
 
     loop.step = fails_after_three
+    loop.divergence = replace(loop.divergence, step=fails_after_three)
     with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
         run(loop)
     assert "RuntimeError: Step 3 is saved" in caplog.text
@@ -303,8 +308,9 @@ def test_errors_of_a_training_are_those_of_the_package():
 
 def test_metrics_on_a_full_disk_raise(tmp_path):
     """And do not wait for a thread that writes them and has died of it."""
-    writer = MetricWriter(tmp_path, 0)
-    with full_disk(), pytest.raises(OSError, match="File too large"):
-        for step in range(100):
-            writer.write("train", step, **{f"value_{i}": 1.0 for i in range(50)})
-    writer.close()
+    for writer in (JsonLines(tmp_path, 0), TensorBoard(tmp_path)):
+        with full_disk(), pytest.raises(OSError, match="File too large"):
+            for step in range(100):
+                writer.write("train", step, {f"value_{i}": 1.0 for i in range(50)})
+            writer.flush()
+        writer.close()

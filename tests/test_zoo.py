@@ -31,8 +31,8 @@ from evgen_jax.building.directory import load_model, save_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.names import read_parameters
+from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.light.superposition import MultiSource, suitable_chunk, sum_of_copies
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.measurement.event import build_event
@@ -46,8 +46,7 @@ LOSSES = [{"config": {"loss_function_name": "unbinned_pulse_time_mpe_llh"}},
 
 
 def trafo_of(names) -> Trafo:
-    facts = [kind_of(name)[1] for name in names]
-    return Trafo(tuple(names), *zip(*((f.mean, f.std, f.log) for f in facts), strict=True))
+    return typical_trafo(read_parameters(names))
 
 
 @pytest.fixture(scope="module")

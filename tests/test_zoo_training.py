@@ -11,10 +11,10 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.parameters import parameters_of
+from evgen_jax.hypothesis.trafo import typical_trafo
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
-from evgen_jax.simulation.simulate import EventSampler
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.training.step import init_state, make_train_step
 
 SECTIONS = {
@@ -28,18 +28,17 @@ STEPS, TRAIN, HELD_OUT = 40, 12, 6
 @pytest.mark.parametrize("name", SECTIONS)
 def test_it_learns(name, loaded_detector):
     settings = ModelSettings.model_validate(SECTIONS[name])
-    names = build_source(settings)[0].parameter_names
+    parameters = parameters_of(build_source(settings)[0])
     truth = analytic_model(loaded_detector, analytic_counterpart(settings, lambda path: ModelSettings()))
     given = {"energy": (300.0, 1e3), "cascade_energy": (300.0, 1e3), "entry_energy": (1e3, 3e3), "x": (-100.0, 100.0),
              "y": (-100.0, 100.0), "z": (-100.0, 100.0), "energy_loss": (10.0, 500.0)}  # fmt: skip
-    known = {kind_of(n)[0] for n in names}
+    known = {parameter.role for parameter in parameters}
     rng = np.random.default_rng(2)
-    ranges = parameter_ranges(names, {k: v for k, v in given.items() if k in known})
-    hypotheses = draw_hypotheses(rng, names, ranges, TRAIN + HELD_OUT, 60.0)
+    ranges = parameter_ranges(parameters, {k: v for k, v in given.items() if k in known})
+    hypotheses = draw_hypotheses(rng, parameters, ranges, TRAIN + HELD_OUT, 60.0)
     events = EventSampler(truth, (0.0, 20000.0), batch=6).events(hypotheses, jax.random.key(0))
 
-    facts = [kind_of(n)[1] for n in names]
-    trafo = Trafo(names, *(tuple(getattr(f, k) for f in facts) for k in ("mean", "std", "log")))
+    trafo = typical_trafo(parameters)
     source, _ = build_source(settings, trafo)
     detector = jax.tree.map(jnp.asarray, loaded_detector)
     model = eg.Model(source, source.init_variables(jax.random.key(1), detector), trafo, detector)

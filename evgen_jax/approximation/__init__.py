@@ -1,1 +1,1 @@
-"""Cheaper light."""
+"""Cheaper light: approximations of a model with a stated error."""

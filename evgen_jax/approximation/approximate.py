@@ -1,4 +1,4 @@
-"""Hypotheses of many cascades, evaluated approximately with a stated error of the log-likelihood."""
+"""Approximation of hypotheses of many cascades, with a stated error of the log-likelihood."""
 
 import logging
 from collections.abc import Sequence
@@ -13,10 +13,9 @@ import numpy as np
 from evgen_jax.approximation.grouped import group_sources, largest_base
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
 from evgen_jax.errors import ReconstructionError, shown
-from evgen_jax.hypothesis.parameters import kind_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
-from evgen_jax.light.superposition import with_chunk
+from evgen_jax.light.tree import with_chunk
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
@@ -25,31 +24,31 @@ from evgen_jax.model.model import Model, check_no_ensemble
 
 LOGGER = logging.getLogger("evgen_jax")
 LADDER = (16, 64, 256)
-"""Numbers of merged cascades that are tried."""
+"""Numbers of merged cascades per base that are tried."""
 LARGEST_FACTOR = 3.0
-"""Correction factors outside 1 / 3 to 3 are cut: they would not hold away from their hypothesis."""
+"""Bound of correction factors, which are cut to 1 / 3 to 3: larger ones would not hold away from their hypothesis."""
 SAFETY = 0.5
 """Share of the accuracy that the sum of all |errors| at DOMs that are not exact may use up."""
 NEAR_CHUNK = 64
-"""Cascades evaluated together at few DOMs: arrays as large as those of few cascades at all DOMs."""
+"""Cascades that are evaluated together at few DOMs: the arrays are as large as those of few cascades at all DOMs."""
 Far = tuple[Source, Variables]
-"""A source with merged cascades and its variables."""
+"""A source with merged cascades, and its variables."""
 NUM_TRIALS = 2
-"""Hypotheses from which DOMs are chosen; one more checks the result."""
+"""Number of hypotheses from which DOMs are chosen; one more checks the result."""
 
 
 @dataclass(frozen=True)
 class Approximation:
-    """A cheaper likelihood of one event near one hypothesis.
+    """Holds a cheaper likelihood of one event near one hypothesis.
 
     Attributes:
-      model: use it like any model, with its own `variables`. Its arrays keep their shapes while the three sizes stay, so
-        nothing is compiled again.
+      model: use it like any model, with `model.variables`. Nothing is compiled again for another approximation of the
+        model with as many groups and equal padded numbers of near DOMs and their pulses.
       hypothesis: [H], where it was made, and where it is exact but for cut factors.
       num_groups: merged cascades per base; 0: the exact model, nothing is approximated.
       num_near: DOMs at which every cascade is evaluated.
       error: difference to the exact log-likelihood at the hypothesis that checked it.
-      reach: how far that was away, in units of `step_sizes`.
+      reach: standard deviation of the drawn hypotheses, in units of `step_sizes`.
     """
 
     model: Model
@@ -60,7 +59,14 @@ class Approximation:
     reach: float
 
     def holds(self, hypothesis: np.ndarray) -> bool:
-        """Whether a hypothesis lies within the distance over which the error was measured; else make a new one."""
+        """Checks whether a hypothesis lies within the distance over which the error was measured; else make a new one.
+
+        Args:
+          hypothesis: [H], physical units.
+
+        Returns:
+          True within twice the reach in every parameter, and always for the exact model.
+        """
         if self.num_groups == 0:
             return True
         step = np.abs(np.asarray(hypothesis, np.float64) - self.hypothesis) / step_sizes(self.model, self.hypothesis)
@@ -68,27 +74,35 @@ class Approximation:
 
 
 def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
-    """Typical distance [H] of a seed from the best fit, in physical units.
+    """Computes typical distances of a seed from the best fit.
 
-    Energies: their relative spread times the larger of the energy and the mean energy of the hypothesis.
+    The size of an energy is its relative spread times the larger of the energy and the mean energy of the hypothesis.
+
+    Args:
+      model: gives parameters and their normalisation.
+      hypothesis: [H], physical units.
+
+    Returns:
+      Sizes [H] > 0, physical units.
     """
-    facts = [kind_of(name) for name in model.parameter_names]
     energies = _energies(model)
     mean = float(np.mean(np.abs(hypothesis[energies]))) if energies.any() else 1.0
     sizes = []
-    for kind, std, value in zip(facts, model.trafo.std, hypothesis, strict=True):
-        if kind is None:
-            sizes.append(0.1 * std)
-        elif kind[1].draw == "log":
-            sizes.append(kind[1].spread * max(abs(float(value)), mean, 1e-3))
+    for parameter, std, value in zip(model.parameters, model.trafo.std, hypothesis, strict=True):
+        if parameter.draw == "log":
+            sizes.append(parameter.spread * max(abs(float(value)), mean, 1e-3))
+        elif parameter.spread:
+            sizes.append(parameter.spread)
+        elif parameter.low is not None and parameter.high is not None and parameter.low < parameter.high:
+            sizes.append(0.05 * (parameter.high - parameter.low))
         else:
-            sizes.append(kind[1].spread or 0.05 * (kind[1].high - kind[1].low))
+            sizes.append(0.1 * std)
     return np.array(sizes)
 
 
 def _energies(model: Model) -> np.ndarray:
-    kinds = [kind_of(name) for name in model.parameter_names]
-    return np.array([kind is not None and kind[1].draw == "log" for kind in kinds])
+    """Returns flags [H]: which parameters are energies."""
+    return np.array([parameter.draw == "log" for parameter in model.parameters], bool)
 
 
 def approximate(
@@ -105,9 +119,9 @@ def approximate(
 
     All cascades are evaluated exactly at the DOMs that need it; elsewhere groups of cascades are evaluated as one, and
     corrected, DOM by DOM and pulse by pulse, by the ratio to the exact light at `hypothesis`. Near DOMs are chosen such
-    that the sum of the |errors| of all others stays below half of `accuracy` at two hypotheses drawn around this one; at
-    a third one the whole is checked. Groups, DOMs and factors stay fixed until the next call, so that the likelihood is
-    smooth in between; at a new call near the old one it changes by less than `accuracy`.
+    that the sum of the |errors| of the remaining ones stays below half of `accuracy` at two hypotheses drawn around
+    `hypothesis`; at a third one the whole is checked. Groups, DOMs and factors stay fixed until the next call, so that
+    the likelihood is smooth in between; at a new call near the old one it changes by less than `accuracy`.
 
     Args:
       model: of many cascades; other sources are left exact.
@@ -123,9 +137,10 @@ def approximate(
       An approximation; where none is cheaper than the exact model, that one (with a warning).
 
     Raises:
-      ReconstructionError: accuracy or reach not above 0.
-      HypothesisError, DataError: a hypothesis or an event of another model.
-      ConfigError: for an ensemble.
+      ReconstructionError: accuracy or reach not above 0, or a seed that is no whole number >= 0.
+      HypothesisError: a hypothesis of another model.
+      DataError: an event of another detector.
+      ConfigError: an ensemble instead of a model.
     """
     check_no_ensemble(model)
     check_event(event, model.detector)
@@ -155,7 +170,7 @@ def approximate(
 
 
 class _Task:
-    """One event, one hypothesis, and the exact answers with which approximations are compared."""
+    """Holds one event, one hypothesis, and the exact results with which approximations are compared."""
 
     def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
         self.model, self.event, self.hypothesis = model, event, hypothesis
@@ -175,13 +190,14 @@ class _Task:
         return np.asarray(loss(variables, jnp.asarray(hypothesis), self.event, self.model.detector))
 
     def exact(self, hypothesis: np.ndarray) -> np.ndarray:
+        """Returns the exact loss of every DOM, then of the whole event [D + 1]."""
         key = hypothesis.tobytes()
         if key not in self._exact:
             self._exact[key] = self._losses(self.model.source, self.model.variables, hypothesis)
         return self._exact[key]
 
     def candidates(self, accuracy: float) -> Sequence[tuple[int, np.ndarray, Far]]:
-        """Numbers of groups, the DOMs that must then be exact, and the grouped source; the cheapest first."""
+        """Lists numbers of groups, the DOMs that must then be exact, and the grouped source; the cheapest first."""
         num_doms = self.model.detector.num_doms
         found: list[tuple[float, int, np.ndarray, Far]] = []
         for number in (n for n in LADDER if 2 * n <= self.largest):
@@ -200,6 +216,7 @@ class _Task:
         return [entry[1:] for entry in cheap]
 
     def _joined(self, far: Far, doms: np.ndarray) -> tuple[Source, Any]:
+        """Returns a source that is exact at some DOMs and corrected elsewhere, and its variables."""
         merged = self._light(*far)
         factor = jax.tree.map(partial(_ratio, self.light.charge.dtype), self.light, merged)
         chosen = choose_doms(self.event, doms, _near_size(len(doms)))
@@ -208,13 +225,14 @@ class _Task:
         return NearAndFar(with_chunk(self.model.source, NEAR_CHUNK), far[0]), variables
 
     def build(self, number: int, doms: np.ndarray, far: Far, reach: float) -> Approximation:
+        """Makes an approximation and measures its error at the hypothesis that checks it."""
         source, variables = self._joined(far, doms)
         error = abs(float((self._losses(source, variables, self.check) - self.exact(self.check))[-1]))
         model = replace(self.model, source=source, variables=variables)
         return Approximation(model, self.hypothesis, number, len(variables["chosen"]["doms"]), error, reach)
 
     def again(self, previous: Approximation, reach: float) -> Approximation:
-        """The same groups and DOMs with factors of the new hypothesis."""
+        """Keeps groups and DOMs of an earlier approximation, with factors of the new hypothesis."""
         source, variables = previous.model.source, previous.model.variables
         doms = np.asarray(variables["chosen"]["doms"])
         doms = doms[doms < self.model.detector.num_doms]
@@ -222,10 +240,12 @@ class _Task:
 
 
 def _near_size(count: int) -> int:
+    """Returns the padded number of near DOMs."""
     return bucket(count, smallest=32)
 
 
 def _ratio(dtype: Any, exact: jax.Array, merged: jax.Array) -> jax.Array:
+    """Returns the exact over the merged light, cut to 1 / LARGEST_FACTOR to LARGEST_FACTOR; 1 where there is none."""
     positive = merged > 0
     ratio = jnp.where(positive, exact / jnp.where(positive, merged, 1), 1)
     return jnp.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR).astype(dtype)

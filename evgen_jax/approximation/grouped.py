@@ -1,8 +1,8 @@
-"""Many cascades as fewer: neighbours share one evaluation of their base.
+"""Many cascades as fewer: neighbouring cascades share one evaluation of their base.
 
 The merged cascade stands at the energy-weighted mean place, time and direction of its members. It is evaluated with a
-member's energy and scaled to their sum, so that nothing but the size of the group is approximated: the first moments are
-right, and the error grows with the square of the group's size over its distance from a DOM.
+member's energy and scaled to their sum, so that nothing but the size of the group is approximated: the first moments
+are right, and the error grows with the square of the group's size over its distance from a DOM.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import Expanded, MultiSource
@@ -23,24 +24,38 @@ from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.sources.learned.cascade import PARAMETERS
 
 X, ZENITH, AZIMUTH, ENERGY, TIME = (PARAMETERS.index(n) for n in ("x", "zenith", "azimuth", "energy", "time"))
-DIRECTION_LENGTH, ENERGY_LENGTH = 30.0, 5.0
-"""Difference in direction by 1 rad, and in ln(energy) by 1, count like this many metres when groups are formed."""
+"""Places of these parameters in a hypothesis of a cascade; y and z follow x."""
+DIRECTION_LENGTH = 30.0
+"""Distance, m, as which a difference in direction of 1 rad counts when groups are formed."""
+ENERGY_LENGTH = 5.0
+"""Distance, m, as which a difference in ln(energy) of 1 counts when groups are formed."""
 NO_ENERGY = 1e-6
 """Weight in GeV of a cascade without energy, so that the mean of a dark group is defined."""
 
 
 def is_cascade(source: Source) -> bool:
-    return source.parameter_names[: len(PARAMETERS)] == PARAMETERS
+    """Checks whether a source is a cascade.
+
+    Args:
+      source: any source.
+
+    Returns:
+      Whether the roles of its first parameters are those of a cascade.
+    """
+    return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
 
 def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
-    """Group of every cascade [N], 0 to number - 1: compact groups, the smaller the more energy they hold.
+    """Divides cascades into compact groups, the smaller the more energy they hold.
 
     The group with the largest energy-weighted inertia is cut in two across its longest axis, again and again.
 
     Args:
       parameters: [N, 7 or more], physical units, those of a cascade first.
       number: of groups, at most N.
+
+    Returns:
+      Group of every cascade [N], 0 to number - 1.
     """
     direction = np.asarray(flight_direction(jnp.asarray(parameters[:, ZENITH]), jnp.asarray(parameters[:, AZIMUTH])))
     energy = np.maximum(parameters[:, ENERGY], 0) + NO_ENERGY
@@ -78,7 +93,17 @@ def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
 
 
 def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> tuple[Array, tuple[Array, Array]]:
-    """Merged cascades [number, H] and the factors [number] of their light and of its excess."""
+    """Merges the cascades of every group into one cascade.
+
+    Args:
+      parameters: [N, H], physical units, those of a cascade first.
+      mask: [N], 0 for cascades that give no light; None: all give light.
+      group: [N], group of every cascade, 0 to number - 1.
+      number: of groups.
+
+    Returns:
+      Merged cascades [number, H], and two arrays of factors [number], of their light and of its over-dispersion.
+    """
     energy = jnp.maximum(parameters[:, ENERGY], 0)
     if mask is not None:
         energy = energy * mask
@@ -104,9 +129,9 @@ def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> t
 
 @dataclass(frozen=True)
 class Grouped:
-    """A multi-source with some of its bases evaluated once per group of cascades.
+    """Is a multi-source with some of its bases evaluated once per group of cascades.
 
-    Variables: {'bases': those of the multi-source, 'groups': {base name: group [N] of every cascade}}.
+    Variables: {'bases': weights of the multi-source, 'groups': {base name: group [N] of every cascade}}.
 
     Attributes:
       source: the multi-source.
@@ -117,15 +142,42 @@ class Grouped:
     numbers: tuple[tuple[str, int], ...]
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Returns what the hypothesis parameters are, H of them."""
+        return parameters_of(self.source)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.source.parameter_names
+        """Returns the names of the hypothesis parameters, H of them."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
+        """Refuses to make weights: groups belong to a hypothesis.
+
+        Args:
+          key: not used.
+          detector: not used.
+
+        Raises:
+          TypeError: always.
+        """
         raise TypeError("groups belong to a hypothesis; make them with `evgen_jax.approximate`.")
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
+        """Computes the light at every DOM and pulse, with cascades merged.
+
+        Args:
+          variables: weights and groups.
+          hypothesis: [H], physical units.
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         numbers = dict(self.numbers)
         expanded: Expanded = {}
         for name, (parameters, mask) in self.source.expand(hypothesis, detector).items():
@@ -138,19 +190,36 @@ class Grouped:
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
-        """From the multi-source itself: nothing is approximated."""
+        """Draws one arrival time for each of P photoelectrons from the exact multi-source.
+
+        Args:
+          variables: weights and groups.
+          key: of the random numbers.
+          hypothesis: [H], physical units.
+          event: gives the readout window, which noise needs.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """
         return self.source.sample_times(variables["bases"], key, hypothesis, event, detector, dom)
 
 
 def group_sources(
     source: Source, variables: Variables, hypothesis: Array, detector: Detector, number: int
 ) -> tuple[Source, Variables]:
-    """The same source tree with the cascades of every large base in `number` groups.
+    """Replaces every large base of cascades in a source tree by one evaluated in groups.
 
     Args:
-      source, variables: a tree of sources and its weights.
-      hypothesis, detector: [H], where the groups are formed, before which detector.
+      source: a tree of sources.
+      variables: its weights.
+      hypothesis: [H], physical units, where the groups are formed.
+      detector: of the model.
       number: of groups; bases with fewer than twice as many cascades stay as they are.
+
+    Returns:
+      The new tree of sources and its variables.
     """
     if not isinstance(source, MultiSource):
         return source, variables
@@ -171,7 +240,16 @@ def group_sources(
 
 
 def largest_base(source: Source, hypothesis: Array, detector: Detector) -> int:
-    """Number of cascades of the largest base in a tree of sources."""
+    """Counts the cascades of the largest base in a tree of sources.
+
+    Args:
+      source: a tree of sources.
+      hypothesis: [H], physical units.
+      detector: of the model.
+
+    Returns:
+      Number of cascades, at least 1.
+    """
     if not isinstance(source, MultiSource):
         return 1
     expanded: Mapping = source.expand(hypothesis, detector)

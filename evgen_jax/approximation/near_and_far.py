@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
@@ -17,28 +18,56 @@ from evgen_jax.measurement.packing import bucket
 
 @dataclass(frozen=True)
 class NearAndFar:
-    """The exact source at chosen DOMs; elsewhere a cheaper one times fixed factors.
+    """Is the exact source at chosen DOMs, and at all others a cheaper source times fixed factors.
 
-    Variables: {'near': those of the exact source at the chosen DOMs, 'far': those of the cheaper one, 'factor': a
-    LightYield of factors of the cheaper light, 'chosen': see `choose_doms`}.
+    Variables: {'near': weights of the exact source at the chosen DOMs, 'far': variables of the cheaper one, 'factor': a
+    LightYield of factors of the cheaper light, 'chosen': index arrays as `choose_doms` makes them}.
 
     Attributes:
-      near, far: sources with the same parameters.
+      near: the exact source.
+      far: a cheaper source with equal parameters.
     """
 
     near: Source
     far: Source
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Returns what the hypothesis parameters are, H of them."""
+        return parameters_of(self.near)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.near.parameter_names
+        """Returns the names of the hypothesis parameters, H of them."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
+        """Refuses to make weights: chosen DOMs belong to an event and a hypothesis.
+
+        Args:
+          key: not used.
+          detector: not used.
+
+        Raises:
+          TypeError: always.
+        """
         raise TypeError("chosen DOMs belong to an event and a hypothesis; use `evgen_jax.approximate`.")
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
+        """Computes the light at every DOM and pulse: exact at the chosen DOMs, approximate at all others.
+
+        Args:
+          variables: weights, factors and chosen DOMs.
+          hypothesis: [H], physical units.
+          event: the event for which the DOMs were chosen.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         far = self.far.light_yield(variables["far"], hypothesis, event, detector, cumulative)
         far = jax.tree.map(jnp.multiply, far, variables["factor"])
         chosen = variables["chosen"]
@@ -56,6 +85,19 @@ class NearAndFar:
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
+        """Refuses to draw times: an approximation does not simulate.
+
+        Args:
+          variables: not used.
+          key: not used.
+          hypothesis: not used.
+          event: not used.
+          detector: not used.
+          dom: not used.
+
+        Raises:
+          TypeError: always.
+        """
         raise TypeError("an approximation does not simulate; use the exact model.")
 
 
@@ -65,13 +107,29 @@ def _gather(values: Array, index: Array) -> Array:
 
 
 def part_of_detector(detector: Detector, doms: Array) -> Detector:
-    """The detector of the DOMs [B] alone, which keeps the box of the whole; padding repeats the last DOM."""
+    """Makes the detector of some of the DOMs, which keeps the box of the whole array.
+
+    Args:
+      detector: D modules.
+      doms: [B], places in the detector's tables; places >= D are padding and repeat the last DOM.
+
+    Returns:
+      A detector of B modules.
+    """
     part = jax.tree.map(lambda a: _gather(a, doms), detector.replace(extent=None))
     return part.replace(extent=detector.box)
 
 
 def part_of_event(event: Event, chosen: dict[str, Array]) -> Event:
-    """The event as the chosen DOMs see it; all of them are active."""
+    """Makes the event as some of the DOMs see it; all of them are active.
+
+    Args:
+      event: one event.
+      chosen: index arrays as `choose_doms` makes them.
+
+    Returns:
+      An event of as many DOMs as were chosen, padding included.
+    """
     doms, num_chosen = chosen["doms"], chosen["doms"].shape[0]
     num_doms, num_pulses = event.charge.shape[0], event.pulses.charge.shape[0]
     pulses = jax.tree.map(lambda a: _gather(a, chosen["pulses"]), event.pulses)
@@ -90,15 +148,16 @@ def part_of_event(event: Event, chosen: dict[str, Array]) -> Event:
 
 
 def choose_doms(event: Event, doms: np.ndarray, size: int) -> dict[str, Array]:
-    """Index arrays, on the host, that `NearAndFar` needs for chosen DOMs.
+    """Makes the index arrays that `NearAndFar` needs for chosen DOMs; runs on the host.
 
     Args:
-      event: one event.
-      doms: indices of the chosen DOMs.
+      event: one event with D DOMs, P pulses and W windows, padding included.
+      doms: places of the chosen DOMs in the detector's tables.
       size: padded length, at least len(doms).
 
     Returns:
-      doms [size], padded with D; pulses [Q] at them, padded with P; windows likewise; and their places among the DOMs.
+      'doms' [size], padded with D; 'pulses' [Q], places of their pulses, padded with P; 'windows' [V], places of their
+      windows, padded with W; 'pulse_slots' [Q] and 'window_slots' [V], their places among the chosen DOMs.
     """
     num_doms = event.charge.shape[0]
     place = np.full(num_doms + 1, -1)
@@ -118,9 +177,18 @@ def choose_doms(event: Event, doms: np.ndarray, size: int) -> dict[str, Array]:
 
 
 def part_of_variables(source: Source, variables: Variables, detector: Detector, doms: Array) -> Variables:
-    """Weights of the chosen DOMs: arrays with an axis of DOMs keep its rows at `doms`.
+    """Selects the weights of some of the DOMs: arrays with an axis of DOMs keep the rows of these DOMs.
 
     Which axes those are shows by what changes when the detector has one DOM more.
+
+    Args:
+      source: to which the weights belong.
+      variables: its weights.
+      detector: D modules.
+      doms: [B], places in the detector's tables; places >= D are padding and repeat the last DOM.
+
+    Returns:
+      Weights for a detector of B modules.
     """
 
     def shapes(extra: int) -> Any:

@@ -1,7 +1,7 @@
-"""A model in float64 at the DOMs with light, in its own precision at all others.
+"""A model in float64 at the DOMs with light, in its normal precision at all others.
 
-Rounding errors of a log-likelihood come from pulses and from large charges. DOMs that saw nothing add their expected charge
-alone, and they are nine in ten: their networks need no float64, which costs more than twice the time.
+Rounding errors of a log-likelihood come from pulses and from large charges. DOMs that saw nothing add their expected
+charge alone, and they are nine in ten: their networks need no float64, which costs more than twice the time.
 """
 
 from dataclasses import dataclass, replace
@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.approximation.near_and_far import part_of_detector, part_of_variables
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import Source, Variables
-from evgen_jax.light.superposition import with_precision
+from evgen_jax.light.tree import with_precision
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import AnyModel, Ensemble, Model
@@ -25,25 +26,55 @@ WORTHWHILE = 0.5
 
 @dataclass(frozen=True)
 class PreciseWhereLit:
-    """One source in two precisions. Variables: {'everywhere': its weights, 'lit': the same in float64}.
+    """Is one source in two precisions.
+
+    Variables: {'everywhere': weights, 'lit': equal weights in float64}.
 
     Attributes:
-      everywhere, lit: the source, and its counterpart in float64.
+      everywhere: the source in its normal precision.
+      lit: the source in float64.
     """
 
     everywhere: Source
     lit: Source
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Returns what the hypothesis parameters are, H of them."""
+        return parameters_of(self.lit)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.lit.parameter_names
+        """Returns the names of the hypothesis parameters, H of them."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
+        """Refuses to make weights: they are made of those of a model.
+
+        Args:
+          key: not used.
+          detector: not used.
+
+        Raises:
+          TypeError: always.
+        """
         raise TypeError("weights in two precisions are made of a model's own; use `precise_where_lit`.")
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
+        """Computes the light at every DOM and pulse, in float64 at active DOMs.
+
+        Args:
+          variables: weights in both precisions.
+          hypothesis: [H], physical units.
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses, float64.
+        """
         doms, num_doms = event.active, event.charge.shape[0]
         if doms.shape[0] > WORTHWHILE * num_doms:
             return self.lit.light_yield(variables["lit"], hypothesis, event, detector, cumulative)
@@ -65,13 +96,32 @@ class PreciseWhereLit:
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
+        """Draws one arrival time for each of P photoelectrons in the source's normal precision.
+
+        Args:
+          variables: weights in both precisions.
+          key: of the random numbers.
+          hypothesis: [H], physical units.
+          event: gives the readout window, which noise needs.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """
         return self.everywhere.sample_times(variables["everywhere"], key, hypothesis, event, detector, dom)
 
 
 def precise_where_lit(model: AnyModel) -> AnyModel:
-    """The same model in float64 where an event has light; sources that have no precision stay as they are.
+    """Makes a model that computes in float64 where an event has light; sources that have no precision stay as they are.
 
-    Its functions need `jax.enable_x64`.
+    Functions of the result must run under `jax.enable_x64`.
+
+    Args:
+      model: a model or an ensemble, whose members are all converted.
+
+    Returns:
+      A model or an ensemble.
     """
     if isinstance(model, Ensemble):
         return Ensemble([_of_one(member) for member in model.members])

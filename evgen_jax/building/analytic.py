@@ -5,13 +5,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from evgen_jax.building.checks import short_name
-from evgen_jax.building.learned import additional_parameters
 from evgen_jax.building.model import build_source
+from evgen_jax.building.sources import Surroundings, read_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError
-from evgen_jax.hypothesis.parameters import kind_of
-from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.hypothesis.parameters import parameters_of
+from evgen_jax.hypothesis.trafo import typical_trafo
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.model import Model
 
@@ -41,51 +40,23 @@ def analytic_counterpart(
     Raises:
       ConfigError: a source that has no analytic counterpart.
     """
+    whole = _with_loaded(settings, load_settings, where)
+    around = Surroundings(whole.decoder_settings, whole.decoder_charge_settings)
+    return ModelSettings.model_validate(read_source(whole, around, where).analytic(where).section())
+
+
+def _with_loaded(settings: ModelSettings, load_settings: Callable[[str], ModelSettings], where: str) -> ModelSettings:
+    """The section with those of exported models in place of their `load_dir`."""
     if settings.load_dir is not None:
         try:
-            section = load_settings(settings.load_dir)
+            return _with_loaded(load_settings(settings.load_dir), load_settings, where)
         except EvgenError as error:
             raise ConfigError(f"{where}.load_dir: {error}") from None
-        return analytic_counterpart(section, load_settings, where)
-    name, config = short_name(settings.model_class or ""), settings.config
-    if settings.multi_source_bases:
-        bases = {
-            k: analytic_counterpart(v, load_settings, f"{where}.multi_source_bases.{k}")
-            for k, v in settings.multi_source_bases.items()
-        }
-        if "track" in bases and "cascade" in bases and name != "IndependentMultiSource":
-            # The cascades are the losses: the track itself is the bare muon.
-            track = bases["track"]
-            bases["track"] = track.model_copy(update={"config": {**track.config, "with_mean_losses": False}})
-        return ModelSettings(model_class=name, config=config, multi_source_bases=bases)
-    if name.startswith("Analytic"):
-        return settings
-    if name == "DefaultNoiseModel":
-        return ModelSettings(model_class="AnalyticNoiseModel")
-    ice = list(additional_parameters(config, where))
-    if name == "DefaultCascadeModel":
-        return ModelSettings(model_class="AnalyticCascadeModel", config={"ice_parameters": ice})
-    if name == "EnteringSphereInfTrack":
-        radius = config.get("sphere_radius")
-        return ModelSettings(
-            model_class="AnalyticSphereTrackModel", config={"ice_parameters": ice, "sphere_radius": radius}
-        )
-    if name == "EnteringSphereInfTrackMultiCascade":
-        radius = config.get("sphere_radius")
-        ice_only = {"ice_parameters": ice}
-        bare = {**ice_only, "sphere_radius": radius, "with_mean_losses": False}
-        return ModelSettings(
-            model_class="InfSphereTrackEquidistantCascadeModel",
-            config={"sphere_radius": radius, "cascade_spacing": config.get("cascade_spacing")},
-            multi_source_bases={
-                "track": ModelSettings(model_class="AnalyticSphereTrackModel", config=bare),
-                "cascade": ModelSettings(model_class="AnalyticCascadeModel", config=ice_only),
-            },
-        )
-    raise ConfigError(
-        f"{where}.model_class: '{settings.model_class}' has no analytic counterpart to simulate with; name an exported "
-        "model in simulation_settings.model."
-    )
+    bases = {
+        name: _with_loaded(base, load_settings, f"{where}.multi_source_bases.{name}")
+        for name, base in settings.multi_source_bases.items()
+    }
+    return settings.model_copy(update={"multi_source_bases": bases})
 
 
 def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOISE) -> Model:
@@ -96,12 +67,7 @@ def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOI
       settings: an analytic model section; default: a cascade with the detector's noise.
     """
     source, _ = build_source(settings)
-    names = source.parameter_names
-    kinds = [kind_of(name) for name in names]
-    scales = [(0.0, 1.0, False) if k is None else (k[1].mean, k[1].std, k[1].log) for k in kinds]
-    mean, std, log = (tuple(scale[i] for scale in scales) for i in range(3))
     detector = jax.tree.map(jnp.asarray, detector)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
     variables = source.init_variables(jax.random.key(0), detector)
-    trafo = Trafo(names, mean, std, tuple(bool(flag) for flag in log))
-    return Model(source, variables, trafo, detector, settings=plain)
+    return Model(source, variables, typical_trafo(parameters_of(source)), detector, settings=plain)

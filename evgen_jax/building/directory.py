@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from evgen_jax.building.described import check_equal, check_own_classes, own_classes, settings_of
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import validate
-from evgen_jax.errors import ModelDirectoryError, shown, suggestion
+from evgen_jax.errors import ConfigError, ModelDirectoryError, shown, suggestion
 from evgen_jax.hypothesis.trafo import load_trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import load_detector
-from evgen_jax.model.model import AnyModel, Model, check_model
+from evgen_jax.model.model import AnyModel, Ensemble, Model, check_model
 from evgen_jax.version import __version__
 
 FORMAT = 1
@@ -41,28 +43,45 @@ def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]
 
     The parts of a multi-source become sub-directories, each a model of its own.
 
+    A model that was composed in Python is saved like one of a configuration: its source and its loss are turned into the
+    sections that make them. What was written is read back and compared.
+
     Args:
-      model: its `settings` must hold the sections model_settings and loss_module_settings.
+      model: from a configuration or composed in Python, of sources that the zoo knows.
       directory: must not exist; it appears under its name only when complete.
       history: training steps, for the record.
 
+    Returns:
+      The directory.
+
     Raises:
-      ConfigError: no model.
-      ModelDirectoryError: the directory exists or cannot be written.
+      ConfigError: no model, or an ensemble, whose members are saved one by one.
+      ModelDirectoryError: the directory exists or cannot be written, or no configuration makes this model.
+
+    Example:
+      `eg.load_model(eg.save_model(model, "DIR"))`
     """
     check_model(model)
+    if isinstance(model, Ensemble):
+        raise ConfigError(
+            "save_model: an ensemble is saved member by member, as DIR/models_0000, DIR/models_0001 and so on; "
+            "evgen-jax reconstruct DIR fits them together."
+        )
     directory = _as_path(directory)
     if directory.exists():
         raise ModelDirectoryError(f"{directory}: exists already. Give another name or remove it first.")
     partial = directory.with_name(directory.name + ".partial")
+    settings = settings_of(model)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _write(model, partial, history or [])
+        _write(replace(model, settings=settings), partial, history or [])
+        check_equal(load_model(partial), model)
         partial.rename(directory)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise ModelDirectoryError(f"{directory}: cannot be written ({error}).") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return directory
 
 
@@ -73,6 +92,8 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
         "format": FORMAT, "parameter_names": model.parameter_names, "versions": versions, "settings": settings,
         "training_history": history,
     }  # fmt: skip
+    if own := own_classes(settings):
+        content["own_classes"] = own
     (directory / SETTINGS).write_text(json.dumps(content, indent=1) + "\n")
     model.trafo.save(directory / TRAFO)
     model.detector.to_csv(directory / DETECTOR)
@@ -144,6 +165,7 @@ def load_model(directory: str | Path) -> Model:
                 f"{directory}: written by evgen_jax {content['versions']['evgen_jax']}, newer than this one "
                 f"({__version__}). Update evgen_jax."
             )
+        check_own_classes(content.get("own_classes", {}), str(directory))
         trafo = load_trafo(directory / TRAFO)
         detector = jax.tree.map(jnp.asarray, load_detector(directory / DETECTOR))
         where = str(directory / SETTINGS)

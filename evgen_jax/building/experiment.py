@@ -5,15 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evgen_jax.building.parts import assemble, hypothesis_names
+from evgen_jax.building.parts import assemble, hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings
-from evgen_jax.data.batches import BatchStream, dark_share, find_files
+from evgen_jax.data.batches import BatchStream, Position, dark_share, find_files
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import label_log_flags
 from evgen_jax.data.plausibility import LabelReport, usable_labels
 from evgen_jax.errors import ConfigError, DataError, TrafoError
 from evgen_jax.files import set_aside
+from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, fit_trafo, load_trafo
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
 from evgen_jax.model.model import Model
@@ -49,11 +50,11 @@ def create_trafo(
       TrafoError: no events, or labels of which no transformation can be made.
     """
     settings = trafo_iterator(config)
-    names, log = hypothesis_names(config), label_log_flags(config.data_handler_settings)
+    parameters, log = hypothesis_parameters(config), label_log_flags(config.data_handler_settings)
     detector = experiment_detector(config)
     remaining = config.data_trafo_settings.num_batches * settings.batch_size
     skipped: list[DataError] = []
-    files, report = find_files(settings.input_data), LabelReport(names, detector)
+    files, report = find_files(settings.input_data), LabelReport(parameters, detector)
 
     def batches():
         nonlocal remaining
@@ -61,7 +62,9 @@ def create_trafo(
             if remaining <= 0:
                 return
             try:
-                file = read_event_file(path, config.data_handler_settings, detector, strict=settings.strict)
+                file = read_event_file(
+                    path, config.data_handler_settings, detector, parameters=parameters, strict=settings.strict
+                )
                 labels = usable_labels(file)
             except DataError as error:
                 if settings.strict or len(files) == 1:
@@ -77,7 +80,7 @@ def create_trafo(
             yield labels[:remaining]
             remaining -= len(labels)
 
-    trafo = fit_trafo(batches(), names, log, config.data_trafo_settings.norm_constant)
+    trafo = fit_trafo(batches(), names_of(parameters), log, config.data_trafo_settings.norm_constant)
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
     origin = {**trafo_origin(config, detector), "num_events": report.count}
     if _is_there(path, trafo):
@@ -88,9 +91,9 @@ def create_trafo(
         earlier = set_aside(path)
         trafo.save(path, origin)
         if earlier is not None:
-            print(f"the earlier transformation is kept in {earlier}")
+            LOGGER.warning("the earlier transformation is kept in %s", earlier)
     for error in skipped:
-        print(f"skipped: {error}")
+        LOGGER.warning("skipped: %s", error)
     show(report.table())
     if remaining <= 0:
         show(
@@ -138,7 +141,7 @@ def experiment_trafo(config: ExperimentConfig) -> Trafo:
       TrafoError: missing, of other parameters, or with logarithms where the labels of this configuration have none.
     """
     path = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
-    names, flags = hypothesis_names(config), label_log_flags(config.data_handler_settings)
+    names, flags = names_of(hypothesis_parameters(config)), label_log_flags(config.data_handler_settings)
     trafo = load_trafo(path, names)
     for name, own, wanted in zip(names, trafo.log, flags, strict=False):  # no flags where there are no labels
         if own != wanted:
@@ -162,7 +165,27 @@ def build_model(config: ExperimentConfig, trafo: Trafo | None = None) -> Model:
     return assemble(config, experiment_trafo(config) if trafo is None else trafo)
 
 
-def open_stream(config: ExperimentConfig, name: str, detector: Detector, position=None) -> BatchStream:
-    """The batch stream of an iterator section; every iterator has a seed of its own."""
+def open_stream(
+    config: ExperimentConfig,
+    name: str,
+    detector: Detector,
+    position: Position | None = None,
+    parameters: tuple[Parameter, ...] | None = None,
+) -> BatchStream:
+    """The batch stream of an iterator section; every iterator has a seed of its own.
+
+    Args:
+      config: the experiment.
+      name: of the iterator.
+      detector: where the DOMs are.
+      position: where to begin; default: at the first batch.
+      parameters: of the model; default: those of the configuration.
+
+    Raises:
+      ConfigError: no such section, or labels that do not fit the model.
+      DataError: no file matches.
+    """
     seed = config.training_settings.random_seed * 1000 + sum(map(ord, name))
-    return BatchStream(iterator(config, name), config.data_handler_settings, detector, seed, position)
+    parameters = hypothesis_parameters(config) if parameters is None else parameters
+    handler = config.data_handler_settings
+    return BatchStream(iterator(config, name), handler, detector, seed, position, parameters=parameters)

@@ -1,201 +1,304 @@
-"""Sections of learned sources, the cascade and the track, to modules."""
+"""Records of the learned sources: cascade, track and noise."""
 
-from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Annotated, Any, ClassVar, Self
 
-from evgen_jax.building.checks import dtype_of, finite, flag, number, only_keys, short_name, texts, whole_number
-from evgen_jax.building.decoders import build_decoder
+from evgen_jax.building.analytic_sources import AnalyticCascadeModel, AnalyticNoiseModel, AnalyticSphereTrackModel
+from evgen_jax.building.decoders import decoder_record
+from evgen_jax.building.network import NetworkRecord, network_fields
+from evgen_jax.building.sources import (
+    DTYPES,
+    DecoderField,
+    SourceRecord,
+    Surroundings,
+    charge_decoder,
+    identity_trafo,
+    precision_of,
+    time_decoder,
+)
+from evgen_jax.config.kinds import (
+    ListOf,
+    ListOfNames,
+    Misfit,
+    Number,
+    OneOf,
+    Positive,
+    Precision,
+    Read,
+    Real,
+    Switch,
+    Whole,
+)
+from evgen_jax.config.record import described, needed, short
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, shown
+from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
+from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.sources.learned.cascade import CascadeGeometry
 from evgen_jax.sources.learned.learned import Geometry, LearnedOptions, LearnedSource, check_learned
-from evgen_jax.sources.learned.network import NetworkShape, check_activation
+from evgen_jax.sources.learned.noise import NoiseSource
 from evgen_jax.sources.learned.track import SphereTrackGeometry
 
-OPTIONS = {f.name: f.default for f in fields(LearnedOptions) if f.name != "additional_parameter_names"}
-NETWORK_KEYS = (
-    "num_filters_list", "method_list", "activation_list", "use_residual_list", "use_dropout_list", "keep_prob",
-    "use_batch_norm_list", "filter_size_list",
-)  # fmt: skip
+OPTIONS = tuple(f.name for f in fields(LearnedOptions) if f.name != "additional_parameter_names")
 MOST_NUMBERED = 10_000
 """Parameters that one entry of snowstorm_parameter_names stands for, at most."""
-OTHER_KEYS = ("float_precision", "additional_label_names", "snowstorm_parameter_names")
 
 
-def build_cascade(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
-    """`DefaultCascadeModel`."""
-    config, own = settings.config, ("shift_cascade_vertex", "add_opening_angle", "opening_angle_as_cosine")
-    geometry = CascadeGeometry(**{key: flag(config[key], f"{where}.config.{key}") for key in own if key in config})
-    return _build(geometry, own, settings, trafo, inherited, where)
+def _labels(value: Any) -> tuple[str, ...]:
+    return _names(value, plain=True)
 
 
-def build_sphere_track(settings: ModelSettings, trafo: Trafo | None, inherited: ModelSettings, where: str) -> Source:
-    """`EnteringSphereInfTrack`."""
-    geometry = SphereTrackGeometry(number(settings.config, "sphere_radius", where))
-    # Event-Generator's files name the distribution here as well; it is that of the charge decoder.
-    charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
-    named, used = (
-        settings.config.get("charge_distribution_type"),
-        short_name(getattr(charge, "decoder_class", None) or ""),
-    )
-    if named and not used.lower().startswith((str(named).replace("_", "").lower(), "mixture")):
-        raise ConfigError(
-            f"{where}.config.charge_distribution_type: got '{named}', but decoder_charge_settings has {used or 'none'}, "
-            "which counts. Write the same, or leave it out."
-        )
-    return _build(geometry, ("sphere_radius", "charge_distribution_type"), settings, trafo, inherited, where)
+def _numbered_names(value: Any) -> tuple[str, ...]:
+    return _names(value, plain=False)
 
 
-def _build(
-    geometry: Geometry,
-    own_keys: Sequence[str],
-    settings: ModelSettings,
-    trafo: Trafo | None,
-    inherited: ModelSettings,
-    where: str,
-) -> Source:
-    config = settings.config
-    only_keys(config, sorted((*OPTIONS, *NETWORK_KEYS, *OTHER_KEYS, *own_keys)), f"{where}.config")
-    additional = additional_parameters(config, where)
-    dtype = dtype_of(config, where)
-    options = {key: _option(config, key, where) for key in OPTIONS if key in config}
-    time = settings.decoder_settings or inherited.decoder_settings
-    charge = settings.decoder_charge_settings or inherited.decoder_charge_settings
-    if time is None or charge is None:
-        missing = "decoder_settings" if time is None else "decoder_charge_settings"
-        raise ConfigError(f"{where}.{missing}: is missing and has no default.")
-    source = LearnedSource(
-        geometry,
-        LearnedOptions(**options, additional_parameter_names=additional),
-        identity_trafo(geometry.parameter_names + additional) if trafo is None else trafo,
-        build_decoder(time, f"{where}.decoder_settings", dtype),
-        build_decoder(charge, f"{where}.decoder_charge_settings", dtype),
-        build_network(config, where),
-        dtype,
-    )
-    try:
-        check_learned(source)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    return source
-
-
-def _option(config: dict[str, Any], key: str, where: str) -> Any:
-    """The value of an option, of the kind that its default has; where it is empty, False or the default."""
-    value, default = config[key], OPTIONS[key]
-    if isinstance(default, bool):
-        return flag(value, f"{where}.config.{key}")
-    if value is None:
-        return default
-    if isinstance(default, int):
-        return whole_number(config, key, where, least=0)
-    if isinstance(default, float):
-        return number(config, key, where, above=-float("inf"))
-    if isinstance(default, str):
-        return str(value)  # which ones there are is checked with the source
-    if key == "charge_scale_tensors":
-        return texts(value, f"{where}.config.{key}")
+def _names(value: Any, plain: bool) -> tuple[str, ...]:
+    """Names of parameters; [ice_{:02d}, 3] stands for three, unless the names are `plain` texts."""
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}.config.{key}: expected a list, got {shown(value)}.")
-    return tuple(finite(entry, f"{where}.config.{key}[{i}]") for i, entry in enumerate(value))
-
-
-def additional_parameters(config: dict[str, Any], where: str) -> tuple[str, ...]:
-    """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules.
-
-    Raises:
-      ConfigError: no list of names; names of ice properties may also be [name with braces, number], as [ice_{:02d}, 3].
-    """
+        raise Misfit(f"expected a list of names, got {shown(value)}.")
     names: list[str] = []
-    for key in ("additional_label_names", "snowstorm_parameter_names"):
-        entries = config.get(key) or ()
-        if not isinstance(entries, list | tuple):
-            raise ConfigError(f"{where}.config.{key}: expected a list of names, got {shown(entries)}.")
-        for entry in entries:
-            if key == "additional_label_names" and isinstance(entry, str):
-                names.append(entry)
-            else:
-                names += _numbered(entry, f"{where}.config.{key}")
+    for entry in value:
+        names += [entry] if plain and isinstance(entry, str) else _numbered(entry)
     return tuple(names)
 
 
-def _numbered(entry: Any, where: str) -> list[str]:
-    expected = f"{where}: expected a name or [name, number], got {shown(entry)}."
+def _numbered(entry: Any) -> list[str]:
     pattern, count = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, 1)
     if not isinstance(pattern, str) or not isinstance(count, int) or isinstance(count, bool):
-        raise ConfigError(expected)
+        raise Misfit(f"expected a name or [name, number], got {shown(entry)}.")
     if not 0 <= count <= MOST_NUMBERED:
-        raise ConfigError(f"{where}: '{pattern}': expected a number from 0 to {MOST_NUMBERED}, got {shown(count)}.")
+        raise Misfit(f"'{pattern}': expected a number from 0 to {MOST_NUMBERED}, got {shown(count)}.")
     try:
         return [pattern.format(i) for i in range(count)]
     except (ValueError, IndexError, KeyError) as error:
-        raise ConfigError(
-            f"{where}: '{pattern}' is no name with a place for a number, as 'ice_{{:02d}}' ({error})."
-        ) from None
+        raise Misfit(f"'{pattern}' is no name with a place for a number, as 'ice_{{:02d}}' ({error}).") from None
 
 
-def identity_trafo(names: tuple[str, ...]) -> Trafo:
-    return Trafo(names, (0.0,) * len(names), (1.0,) * len(names), (False,) * len(names))
+LIST = (("type", "array"),)
 
 
-def build_network(config: dict[str, Any], where: str) -> NetworkShape:
-    """The layers of a section.
+class LearnedRecord(NetworkRecord, SourceRecord):
+    """A network over modules: its outputs are the parameters of the distributions of charge and arrival time."""
 
-    Raises:
-      ConfigError: lists of different lengths, or what is not supported.
-    """
-    normalised = config.get("use_batch_norm_list") or False
-    if any(normalised) if isinstance(normalised, list) else normalised:
-        raise ConfigError(
-            f"{where}.config.use_batch_norm_list: is not supported, since the light of an event would depend on the "
-            "others of its batch; set it to False."
+    takes_trafo: ClassVar[bool] = True
+
+    float_precision: Precision = described("float32", "Precision of weights and computation.")
+    additional_label_names: Annotated[tuple[str, ...], Read("a list of names", _labels, LIST)] = described(
+        (), "Further labels that are hypothesis parameters and inputs."
+    )
+    snowstorm_parameter_names: Annotated[
+        tuple[str, ...], Read("a list of names or [name with {}, number]", _numbered_names, LIST)
+    ] = described((), "Properties of ice and modules that are hypothesis parameters and inputs, after further labels.")
+    add_anisotropy_angle: Switch = described(
+        True, "Input: direction from the light to the module in the horizontal plane."
+    )
+    add_dom_angular_acceptance: Switch = described(False, "Input: angular acceptance of the module for direct light.")
+    add_dom_coordinates: Switch = described(False, "Input: position of the module.")
+    add_log_distance: Switch = described(False, "Input: ln(distance / 100 m), which resolves modules close by.")
+    num_local_vars: Annotated[int, Whole(least=0)] = described(0, "Trainable inputs per module.")
+    scale_charge: Switch = described(True, "Expected charge proportional to the energy over 1 TeV.")
+    scale_charge_by_relative_dom_efficiency: Switch = described(True, "Factor of the charge: efficiency of the module.")
+    scale_charge_by_global_dom_efficiency: Switch = described(
+        False, "Factor of the charge: the parameter DOMEfficiency."
+    )
+    scale_charge_by_angular_acceptance: Switch = described(False, "Factor of the charge: angular acceptance.")
+    scale_charge_by_relative_angular_acceptance: Switch = described(
+        False, "Factor of the charge: angular acceptance over that of the baseline hole ice."
+    )
+    scale_charge_by_diffusion: Switch = described(
+        False, "Factor of the charge: light of 1 TeV in homogeneous ice; far fewer steps of training are needed."
+    )
+    use_constant_baseline_hole_ice: Switch = described(
+        True, "Baseline hole ice in the acceptance; False: HoleIceForward_Unified_p0 and _p1 of the hypothesis."
+    )
+    baseline_hole_ice_p0: Number = described(BASELINE[0], "First parameter of the baseline hole ice.")
+    baseline_hole_ice_p1: Number = described(BASELINE[1], "Second parameter of the baseline hole ice.")
+    angular_acceptance: Annotated[str, OneOf(options=tuple(ACCEPTANCES))] = described(
+        "formula", "Angular acceptance; 'table' for weights that Event-Generator trained with its table."
+    )
+    mixture_component_t_seeds: Annotated[tuple[float, ...], ListOf(entry=Real())] | None = described(
+        None, "Offset of each component of the arrival times; empty: 0.", "ns"
+    )
+    charge_scale_tensors: ListOfNames | None = described(
+        None, "Parameters of the charge that the factors act on; empty: all expected charges."
+    )
+    decoder_settings: DecoderField = needed("Distribution of arrival times.")
+    decoder_charge_settings: DecoderField = needed("Distribution of charges.")
+
+    @classmethod
+    def from_section(cls, section: ModelSettings, around: Surroundings, where: str) -> Self:
+        if section.multi_source_bases:
+            raise ConfigError(f"{where}.multi_source_bases: {cls.__name__} is no multi-source.")
+        return cls.read(
+            cls.inner_sections(section, around, where),
+            where,
+            decoder_settings=time_decoder(section, around, where),
+            decoder_charge_settings=charge_decoder(section, around, where),
+            data_trafo_settings=section.data_trafo_settings,
         )
-    sizes = config.get("filter_size_list") or []
-    if not isinstance(sizes, list) or any(size not in ([1, 1], (1, 1)) for size in sizes):
-        raise ConfigError(f"{where}.config.filter_size_list: only [1, 1] is supported, DOMs do not share information.")
-    widths = config.get("num_filters_list")
-    if not isinstance(widths, list) or not all(type(w) is int and w > 0 for w in widths) or not widths:
-        raise ConfigError(f"{where}.config.num_filters_list: expected a list of positive ints, got {shown(widths)}.")
 
-    def per_layer(key: str, default: list) -> list:
-        value = default if config.get(key) is None else config[key]
-        value = [value] * len(widths) if not isinstance(value, list) else value
-        if len(value) != len(widths):
-            raise ConfigError(f"{where}.config.{key}: expected {len(widths)} entries (as num_filters_list), "
-                              f"got {len(value)}.")  # fmt: skip
-        return value
+    @classmethod
+    def inner_sections(cls, section: ModelSettings, around: Surroundings, where: str) -> dict[str, Any]:
+        """The section's `config` with records in place of the sections that it holds; arguments as of `from_section`."""
+        return section.config
 
-    def flags(key: str, default: list) -> tuple[bool, ...]:
-        return tuple(flag(value, f"{where}.config.{key}") for value in per_layer(key, default))
+    def geometry(self) -> Geometry:
+        """What kind of source it is."""
+        raise NotImplementedError
 
-    last = len(widths) - 1
-    methods = per_layer("method_list", ["locally_connected"] + ["convolution"] * last)
-    for method in methods:
-        if method not in ("locally_connected", "convolution"):
-            raise ConfigError(
-                f"{where}.config.method_list: expected 'locally_connected' or 'convolution', got {shown(method)}."
-            )
-    activations = per_layer("activation_list", ["elu"] * last + [""])
-    for activation in activations:
+    @property
+    def additional_parameters(self) -> tuple[str, ...]:
+        """Hypothesis parameters after those of the geometry: further labels, then properties of ice and modules."""
+        return self.additional_label_names + self.snowstorm_parameter_names
+
+    def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        options = LearnedOptions(
+            **{key: getattr(self, key) for key in OPTIONS}, additional_parameter_names=self.additional_parameters
+        )
+        geometry = self.geometry()
+        source = LearnedSource(
+            geometry,
+            options,
+            identity_trafo(names_of(geometry.parameters) + self.additional_parameters) if trafo is None else trafo,
+            self.decoder_settings.build(),
+            self.decoder_charge_settings.build(),
+            self.network(),
+            DTYPES[self.float_precision],
+        )
         try:
-            check_activation(activation)
+            check_learned(source)
         except ConfigError as error:
-            raise ConfigError(f"{where}.config.activation_list: {error}") from None
-    residual = flags("use_residual_list", [True] * last + [False])
-    dropout = flags("use_dropout_list", [False] * (last + 1))
-    keep_prob = config.get("keep_prob")
-    if dropout[-1]:
-        raise ConfigError(f"{where}.config.use_dropout_list: the last layer gives the distributions and keeps all.")
-    if keep_prob is None and any(dropout):
-        raise ConfigError(f"{where}.config.keep_prob: is missing; dropout needs a number in (0, 1].")
-    if keep_prob is not None and not 0 < finite(keep_prob, f"{where}.config.keep_prob") <= 1:
-        raise ConfigError(f"{where}.config.keep_prob: expected a number in (0, 1], got {shown(keep_prob)}.")
-    if keep_prob is not None and not any(dropout):
-        raise ConfigError(f"{where}.config.keep_prob: has no effect where use_dropout_list is False. Leave it out.")
-    return NetworkShape(
-        tuple(widths), tuple(m == "locally_connected" for m in methods), tuple(activations),
-        residual, dropout, float(keep_prob or 1.0),
-    )  # fmt: skip
+            raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+        return source
+
+    def check(self) -> None:
+        super().check()
+        for key in ("decoder_settings", "decoder_charge_settings"):
+            self.precision_of_decoder(key, self.float_precision)
+        self.build()
+
+    @classmethod
+    def settings_of(cls, source: LearnedSource) -> dict[str, Any]:
+        """The fields that make the parts of a source which all learned sources have."""
+        defaults = LearnedOptions()
+        options = {key: getattr(source.options, key) for key in OPTIONS}
+        return {
+            **{key: value for key, value in options.items() if value != getattr(defaults, key)},
+            **network_fields(source.network),
+            "float_precision": precision_of(source),
+            "additional_label_names": source.options.additional_parameter_names,
+            "decoder_settings": decoder_record(source.time_decoder),
+            "decoder_charge_settings": decoder_record(source.charge_decoder),
+        }
+
+
+class DefaultCascadeModel(LearnedRecord):
+    """Learned point-like shower.
+
+    Parameters: x, y, z [m], zenith, azimuth [rad], energy [GeV], time [ns], then further ones.
+    """
+
+    shift_cascade_vertex: Switch = described(True, "Distances and times are measured from the shower maximum.")
+    add_opening_angle: Switch = described(True, "Input: angle between the shower's direction and that to the module.")
+    opening_angle_as_cosine: Switch = described(
+        False, "Input: the cosine of that angle, whose light has no cusp where the shower points at a module."
+    )
+
+    def geometry(self) -> Geometry:
+        return CascadeGeometry(self.shift_cascade_vertex, self.add_opening_angle, self.opening_angle_as_cosine)
+
+    def analytic(self, where: str = "model_settings") -> SourceRecord:
+        return AnalyticCascadeModel.read({"ice_parameters": self.additional_parameters}, where)
+
+    @classmethod
+    def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        if not isinstance(source, LearnedSource) or not isinstance(source.geometry, CascadeGeometry):
+            return None
+        return cls(**asdict(source.geometry), **cls.settings_of(source))
+
+
+class EnteringSphereInfTrack(LearnedRecord):
+    """Learned infinite track through a sphere around the origin.
+
+    Parameters: entry_zenith, entry_azimuth [rad], entry_t [ns], entry_energy [GeV], zenith, azimuth [rad], then further
+    ones.
+    """
+
+    sphere_radius: Positive = needed("Radius of the sphere.", "m")
+    charge_distribution_type: Any = described(
+        None,
+        "Name of the charge's distribution in Event-Generator's files: that of decoder_charge_settings, or nothing.",
+    )
+
+    def geometry(self) -> Geometry:
+        return SphereTrackGeometry(self.sphere_radius)
+
+    def analytic(self, where: str = "model_settings") -> SourceRecord:
+        own = {"ice_parameters": self.additional_parameters, "sphere_radius": self.sphere_radius}
+        return AnalyticSphereTrackModel.read(own, where)
+
+    def check(self) -> None:
+        own, used = self.charge_distribution_type, type(self.decoder_charge_settings).__name__
+        if own and not used.lower().startswith((str(own).replace("_", "").lower(), "mixture")):
+            raise Misfit(
+                f"got '{own}', but decoder_charge_settings has {short(used)}, which counts. Write the same, or leave it "
+                "out.",
+                "charge_distribution_type",
+            )
+        super().check()
+
+    @classmethod
+    def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        if not isinstance(source, LearnedSource) or not isinstance(source.geometry, SphereTrackGeometry):
+            return None
+        return cls(sphere_radius=source.geometry.sphere_radius, **cls.settings_of(source))
+
+
+class DefaultNoiseModel(SourceRecord):
+    """Learned noise: the rate of every module times a common factor. No parameters."""
+
+    float_precision: Precision = described("float32", "Precision of weights and computation.")
+    num_local_vars: Annotated[int, Whole(least=0)] | None = described(
+        None, "Number of learned variables; it can only be that of the charge decoder's parameters."
+    )
+    charge_scale_tensors: ListOfNames | None = described(
+        None, "Parameters of the charge that get rate times livetime; empty: all expected charges."
+    )
+    decoder_charge_settings: DecoderField = needed("Distribution of charges.")
+
+    @classmethod
+    def from_section(cls, section: ModelSettings, around: Surroundings, where: str) -> Self:
+        if section.multi_source_bases:
+            raise ConfigError(f"{where}.multi_source_bases: {cls.__name__} is no multi-source.")
+        if section.decoder_settings is not None and section.decoder_settings.decoder_class is not None:
+            raise ConfigError(
+                f"{where}.decoder_settings: noise has no time decoder; its times are even over the readout."
+            )
+        return cls.read(section.config, where, decoder_charge_settings=charge_decoder(section, around, where))
+
+    def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        decoder = self.decoder_charge_settings.build()
+        return NoiseSource(decoder, self.charge_scale_tensors, True, DTYPES[self.float_precision])
+
+    def analytic(self, where: str = "model_settings") -> SourceRecord:
+        return AnalyticNoiseModel()
+
+    def check(self) -> None:
+        decoder = self.decoder_charge_settings.build()
+        if not decoder.is_charge:
+            raise Misfit("is no charge distribution.", "decoder_charge_settings")
+        self.precision_of_decoder("decoder_charge_settings", self.float_precision)
+        count = len(decoder.parameter_names)
+        if self.num_local_vars not in (None, count):
+            raise Misfit(f"is {self.num_local_vars}, but the charge decoder has {count} parameters.", "num_local_vars")
+
+    @classmethod
+    def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        if not isinstance(source, NoiseSource) or not source.learned:
+            return None
+        scaled: dict[str, Any] = {"charge_scale_tensors": source.scaled} if source.scaled is not None else {}
+        charge = decoder_record(source.charge_decoder)
+        return cls(decoder_charge_settings=charge, float_precision=precision_of(source), **scaled)

@@ -14,8 +14,8 @@ from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import (
     build_source,
     check_particle_mapping,
+    hypothesis_of,
     init_variables,
-    parameter_names,
     resolve_settings,
 )
 from evgen_jax.building.stored_checkpoints import StoredCheckpoints
@@ -24,6 +24,8 @@ from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.errors import CheckpointError, ConfigError
+from evgen_jax.hypothesis.names import check_labels
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.priors import check_priors
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
@@ -80,20 +82,23 @@ def _load(directory: Path, name: str, step: int) -> Model:
     return model.with_variables(variables)
 
 
-def hypothesis_names(config: ExperimentConfig) -> tuple[str, ...]:
-    """Parameters of the model, checked against the number of labels.
+def hypothesis_parameters(config: ExperimentConfig) -> tuple[Parameter, ...]:
+    """Parameters of the model, checked against the labels.
 
     Raises:
-      ConfigError: the labels are not as many as the model's parameters (both are listed).
+      ConfigError: the labels are not as many as the model's parameters (both are listed), or the name of one tells of another
+        parameter than that of its place.
     """
-    names = parameter_names(config.model_settings, load_part)
-    labels = label_names(config.data_handler_settings)
+    parameters = hypothesis_of(config.model_settings, load_part)
+    names, labels = names_of(parameters), label_names(config.data_handler_settings)
     if labels and len(labels) != len(names):
         raise ConfigError(
             f"data_handler_settings.label_settings: {len(labels)} labels ({', '.join(labels)}) do not fit the "
             f"{len(names)} parameters of the model ({', '.join(names)}); they are matched in this order."
         )
-    return names
+    if labels:
+        check_labels(labels, parameters, "data_handler_settings.label_settings", ConfigError)
+    return parameters
 
 
 def assemble(config: ExperimentConfig, trafo: Trafo) -> Model:
@@ -122,7 +127,7 @@ def assemble(config: ExperimentConfig, trafo: Trafo) -> Model:
         config.model_manager_settings.config.I3ParticleMapping or {}, source.parameter_names,
         "model_manager_settings.config.I3ParticleMapping",
     )  # fmt: skip
-    check_priors([prior for _, prior in loss.priors], source.parameter_names)
+    check_priors([prior for _, prior in loss.priors], parameters_of(source))
     return Model(source, variables, trafo, detector, loss, saved_settings(config))
 
 

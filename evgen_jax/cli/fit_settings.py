@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from evgen_jax.errors import ConfigError, EvgenError
 
 if TYPE_CHECKING:
-    from evgen_jax.config.records import ExperimentConfig
+    from evgen_jax.config.records import DataHandlerSettings, ExperimentConfig, ReconstructionSettings
     from evgen_jax.measurement.detector import Detector
+    from evgen_jax.model.model import AnyModel
 
 LOGGER = logging.getLogger("evgen_jax")
 
@@ -31,19 +32,39 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
         )  # fmt: skip
 
 
-def data_and_fit(model: str, loaded, config: tuple[str, ...]):
-    """Sections of a configuration: the given one, or that which the model was trained with."""
+def data_and_fit(
+    model: str, loaded: "AnyModel", config: tuple[str, ...], settings: tuple[str, ...] = ()
+) -> "tuple[DataHandlerSettings, ReconstructionSettings]":
+    """Sections of a configuration: the given one, or that which the model was trained with.
+
+    Args:
+      model: its directory.
+      loaded: the model.
+      config: files of another configuration; none for the model's own.
+      settings: 'section.key=value' each, which override either.
+
+    Raises:
+      EvgenError: what the configuration makes impossible.
+    """
+    from evgen_jax.config.reader import with_settings
     from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
     from evgen_jax.config.validate import load_config, validate
 
     if config:
-        experiment = load_config(config)
+        experiment = load_config(config, settings)
         _tell_other_detector(experiment, loaded.detector, config)
         return experiment.data_handler_settings, experiment.reconstruction_settings
     stored = f"{model}/model.json"
+    if "data_handler_settings" not in loaded.settings:
+        raise ConfigError(
+            f"{stored}: the model was made in Python and does not say how files are read; give a configuration with -r."
+        )
+    kept = {name: loaded.settings.get(name, {}) for name in ("data_handler_settings", "reconstruction_settings")}
+    values = with_settings(kept, settings)
+    where = ", ".join([stored, *(f"--set {text}" for text in settings)])
     return (
-        validate(DataHandlerSettings, loaded.settings.get("data_handler_settings"), stored),
-        validate(ReconstructionSettings, loaded.settings.get("reconstruction_settings"), stored),
+        validate(DataHandlerSettings, values["data_handler_settings"], where),
+        validate(ReconstructionSettings, values["reconstruction_settings"], where),
     )
 
 

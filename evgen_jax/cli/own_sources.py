@@ -1,6 +1,7 @@
 """Runs the file in which a user registers sources: only where the user names it, never because a model does."""
 
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 
 from evgen_jax.errors import ConfigError, EvgenError
@@ -26,3 +27,13 @@ def run_file(path: str) -> None:
             trace = trace.tb_next
         place = f"{path}: line {line or getattr(error, 'lineno', '?')}"
         raise ConfigError(f"--sources: {place}: {type(error).__name__}: {error}") from None
+
+
+def run_files(paths: Sequence[str]) -> None:
+    """Executes Python files, one after the other.
+
+    Raises:
+      ConfigError: as `run_file`.
+    """
+    for path in paths:
+        run_file(path)

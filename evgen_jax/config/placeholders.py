@@ -1,10 +1,11 @@
 """Placeholders of configurations: {unique_name} in a path stands for the value of that key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evgen_jax.config.overrides import Origins
 from evgen_jax.errors import ConfigError, suggestion
 
 # '{name}', '{section[key]}' and '{name:format}'; '{{name}}' stands for the braces themselves. '{}', '{:02d}' and braces
@@ -23,7 +24,7 @@ NOT_FILLED = {
 """What Event-Generator adds to a configuration and this program does not."""
 
 
-def fill_placeholders(values: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
+def fill_placeholders(values: Mapping[str, Any], origins: Origins, files: Sequence[Path]) -> dict[str, Any]:
     """Replaces placeholders in all texts of a configuration, those inside lists too.
 
     `{key}` stands for the text or number of a top-level key, `{section[key]}` for one inside a section, `{config_name}`
@@ -32,32 +33,34 @@ def fill_placeholders(values: Mapping[str, Any], files: Mapping[str, Path]) -> d
 
     Args:
       values: a configuration.
-      files: the file in which each top-level key stands.
+      origins: the file in which each key stands.
+      files: all of them.
 
     Raises:
       ConfigError: a placeholder that stands for nothing here; file, key and what is known are named.
     """
-    names = dict.fromkeys(path.stem for path in files.values())
-    known = {"config_name": "__".join(names), **values}
-    filled = {}
-    for key, value in values.items():
-        of_file = {"directory": str(files[key].absolute().parent), **known}
-        filled[key] = _fill(value, of_file, f"{files[key]}: {key}", ())
-    return filled
+    known = {"config_name": "__".join(dict.fromkeys(path.stem for path in files)), **values}
+    return {key: _fill(value, known, origins[key], key, ()) for key, value in values.items()}
 
 
-def _fill(value: Any, known: Mapping[str, Any], where: str, inside: tuple[str, ...]) -> Any:
+def _fill(value: Any, known: Mapping[str, Any], origin: "Path | Origins", key: str, inside: tuple[str, ...]) -> Any:
     if isinstance(value, dict):
-        return {k: _fill(v, known, f"{where}.{k}", inside) for k, v in value.items()}
+        return {
+            k: _fill(v, known, origin[k] if isinstance(origin, dict) else origin, f"{key}.{k}", inside)
+            for k, v in value.items()
+        }
     if isinstance(value, list):
-        return [_fill(v, known, f"{where}[{i}]", inside) for i, v in enumerate(value)]
+        return [_fill(v, known, origin, f"{key}[{i}]", inside) for i, v in enumerate(value)]
     if isinstance(value, str) and "{" in value:
-        return PLACEHOLDER.sub(lambda match: _text(match, known, where, inside), value)
+        assert isinstance(origin, Path)
+        of_file = {"directory": str(origin.absolute().parent), **known}
+        return PLACEHOLDER.sub(lambda match: _text(match, of_file, origin, key, inside), value)
     return value
 
 
-def _text(match: re.Match, known: Mapping[str, Any], where: str, inside: tuple[str, ...]) -> str:
+def _text(match: re.Match, known: Mapping[str, Any], origin: Path, key: str, inside: tuple[str, ...]) -> str:
     """What stands in place of one placeholder; `inside` are the placeholders whose values are being filled."""
+    where = f"{origin}: {key}"
     if match["kept"] is not None:
         return f"{{{match['kept']}}}"
     name, keys = match["name"], re.findall(r"\w+", match["keys"])
@@ -68,8 +71,8 @@ def _text(match: re.Match, known: Mapping[str, Any], where: str, inside: tuple[s
             "use {unique_name}, {config_name} or {directory}."
         )
     value: Any = known.get(name)
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
+    for part in keys:
+        value = value.get(part) if isinstance(value, dict) else None
     if isinstance(value, dict | list) or value is None:
         filled = [k for k, v in known.items() if isinstance(v, str | int | float)]
         raise ConfigError(
@@ -79,7 +82,7 @@ def _text(match: re.Match, known: Mapping[str, Any], where: str, inside: tuple[s
         )
     if whole in inside:
         raise ConfigError(f"{where}: the placeholder {match[0]} stands inside its own value.")
-    value = _fill(value, known, where, (*inside, whole))
+    value = _fill(value, known, origin, key, (*inside, whole))
     try:
         return f"{{0{match['form']}}}".format(value)
     except (ValueError, TypeError) as error:

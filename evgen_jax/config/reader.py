@@ -1,15 +1,18 @@
 """YAML files to plain dictionaries: YAML 1.2 numbers, keys that are names, none of them twice."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from evgen_jax.config.overrides import Change, Origins, assign, override, unshared
 from evgen_jax.config.placeholders import fill_placeholders
-from evgen_jax.errors import ConfigError
+from evgen_jax.errors import ConfigError, suggestion
 
+LOGGER = logging.getLogger("evgen_jax")
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -93,25 +96,76 @@ def _where(node: yaml.Node) -> str:
     return f"{node.start_mark.name}: line {node.start_mark.line + 1}"
 
 
-def read_yaml(paths: str | Path | Sequence[str | Path]) -> dict[str, Any]:
+def read_yaml(paths: str | Path | Sequence[str | Path], settings: Sequence[str] = ()) -> dict[str, Any]:
     """Reads one configuration from one or several YAML files.
 
-    Files are merged at the top level; a top-level key may appear in one file only. Placeholders are filled in, see
-    `fill_placeholders`.
+    A later file overrides an earlier one key by key, and `settings` override all files; what they change is logged.
+    Placeholders are filled in afterwards, see `fill_placeholders`.
+
+    Args:
+      paths: of the files.
+      settings: 'section.key=value' each, the value in YAML.
 
     Raises:
-      ConfigError: a file that is missing or no YAML mapping, a key that appears twice or is no name, or a placeholder
-        that stands for nothing.
+      ConfigError: a file that is missing or no YAML mapping, a key that appears twice in it or is no name, a setting that
+        cannot be, or a placeholder that stands for nothing.
     """
     merged: dict[str, Any] = {}
-    files: dict[str, Path] = {}
-    for path in [paths] if isinstance(paths, str | Path) else paths:
-        path = Path(path)
-        for key, value in read_yaml_file(path).items():
-            if key in merged:
-                raise ConfigError(f"{path}: the section '{key}' is already given by another file, {files[key]}.")
-            merged[key], files[key] = value, path
-    return fill_placeholders(merged, files)
+    origins: Origins = {}
+    files = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    for path in files:
+        _tell(str(path), override(merged, origins, read_yaml_file(path), path))
+    _assign_all(merged, origins, settings)
+    return fill_placeholders(merged, origins, files)
+
+
+def with_settings(values: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Plain values with some of their keys set, which is logged; placeholders were filled in before.
+
+    Args:
+      values: nested sections; they are left as they are.
+      settings: 'section.key=value' each, the value in YAML.
+
+    Raises:
+      ConfigError: a setting of another section, or one that cannot be.
+    """
+    for text in settings:
+        section = read_setting(text)[0].split(".")[0]
+        if section not in values:
+            raise ConfigError(
+                f"--set {text}: '{section}' cannot be set here; known: {', '.join(values)}.{suggestion(section, values)}"
+            )
+    changed = unshared(values)
+    _assign_all(changed, {}, settings)
+    return changed
+
+
+def _assign_all(values: dict[str, Any], origins: Origins, settings: Sequence[str]) -> None:
+    for text in settings:
+        key, value = read_setting(text)
+        _tell(f"--set {text}", assign(values, origins, key, value, f"--set {text}"))
+
+
+def _tell(where: str, changes: Sequence[Change]) -> None:
+    if changes:
+        LOGGER.warning("%s: overrides %s.", where, "; ".join(map(str, changes)))
+
+
+def read_setting(text: str) -> tuple[str, Any]:
+    """Path and value of a setting 'section.key=value', the value in YAML.
+
+    Raises:
+      ConfigError: no '=', an empty name, or a value that is no YAML.
+    """
+    key, sign, value = text.partition("=")
+    key = re.sub(r"\[(\d+)\]", r".\1", key.strip())
+    if not sign or not all(key.split(".")):
+        raise ConfigError(f"--set {text}: expected section.key=value, such as training_settings.log_every=10.")
+    try:
+        return key, yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise ConfigError(f"--set {text}: the value is no valid YAML ({problem}).") from None
 
 
 def read_yaml_file(path: Path) -> dict[str, Any]:

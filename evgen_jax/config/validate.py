@@ -1,6 +1,6 @@
 """Plain dictionaries to records, with one clear message for what does not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,15 +14,20 @@ from evgen_jax.errors import ConfigError, shown, suggestion
 R = TypeVar("R", bound=BaseModel)
 
 
-def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
+def load_config(paths: str | Path | Sequence[str | Path], settings: Sequence[str] = ()) -> ExperimentConfig:
     """Reads and checks the configuration of an experiment.
+
+    Args:
+      paths: of its files; a later one overrides an earlier one key by key.
+      settings: 'section.key=value' each, the value in YAML; they override the files.
 
     Raises:
       ConfigError: with file, key path, what was given, what is known and the nearest match; also for values that ask for
         something that is not there. Keys without effect are named in one warning.
     """
-    names = str(paths) if isinstance(paths, str | Path) else ", ".join(str(p) for p in paths)
-    values = read_yaml(paths)
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    names = ", ".join([*map(str, files), *(f"--set {text}" for text in settings)])
+    values = read_yaml(files, settings)
     model = values.get("model_settings")
     for key in ("decoder_settings", "decoder_charge_settings"):
         # At the top of the file they are the defaults of the whole model.
@@ -33,22 +38,33 @@ def load_config(paths: str | Path | Sequence[str | Path]) -> ExperimentConfig:
     return config
 
 
-def load_members(paths: Sequence[str | Path]) -> list[ExperimentConfig]:
-    """The configurations of an ensemble: every file that has a model is one; files of parts make one together.
+def load_members(paths: Sequence[str | Path], settings: Sequence[str] = ()) -> list[ExperimentConfig]:
+    """The configurations of an ensemble: every file that is one by itself; files of parts make one together.
+
+    Args:
+      paths: of the files.
+      settings: 'section.key=value' each, for every configuration.
 
     Raises:
-      ConfigError: as `load_config`, or files of which some are whole and some are parts.
+      ConfigError: as `load_config`, or several whole files and some that are parts.
     """
-    whole = [path for path in paths if "model_settings" in read_yaml_file(Path(path))]
+    missing = {path: _missing_sections(read_yaml_file(Path(path))) for path in paths}
+    whole = [path for path in paths if not missing[path]]
     if len(whole) <= 1:
-        return [load_config(paths)]
-    parts = [str(path) for path in paths if path not in whole]
+        return [load_config(paths, settings)]
+    parts = [path for path in paths if missing[path]]
     if parts:
         raise ConfigError(
-            f"{parts[0]}: has no model_settings, but {len(whole)} other files have. Give the whole configurations of an "
-            "ensemble, or the parts of a single one."
+            f"{parts[0]}: has no {missing[parts[0]][0]}, but {len(whole)} other files are whole configurations. Give the whole "
+            "configurations of an ensemble, or the parts of a single one."
         )
-    return [load_config(path) for path in whole]
+    return [load_config(path, settings) for path in whole]
+
+
+def _missing_sections(values: Mapping[str, Any]) -> list[str]:
+    """Sections without a default that a configuration does not have, the model first."""
+    needed = [name for name, field in ExperimentConfig.model_fields.items() if field.is_required()]
+    return sorted((name for name in needed if name not in values), key=lambda name: name != "model_settings")
 
 
 def validate(record: type[R], values: Any, where: str) -> R:

@@ -2,7 +2,7 @@
 
 The stream is a pure function of (files, seed, position): step k of a run sees the same batch however often the run was
 interrupted. Files are visited in pools of 1 + num_add_files; the events of a pool are shuffled, repeated
-num_repetitions times and cut into batches. Every pass over the files has an order of its own.
+num_repetitions times and cut into batches. Every pass over the files has a different order.
 """
 
 import glob
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,29 +20,41 @@ from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.data.readers import Readers
 from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 INSPECTED_FILES = 3
-"""How many files of an iterator are looked at before a training begins."""
+"""Number of files of an iterator that are checked before a training begins."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Events with a leading axis B and their labels [B, H] (float32).
+    """Holds events and their labels.
 
-    `names` [B] says where each event comes from, for messages; empty where nobody asked.
+    Attributes:
+      events: B events, with a leading axis B.
+      labels: [B, H], float32, physical units, in hypothesis order.
+      names: [B], where each event comes from, for messages; empty where nobody asked.
+      placed: events and labels on the device; None where they have not been sent there.
     """
 
     events: Event
     labels: np.ndarray
     names: tuple[str, ...] = ()
+    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a stream stands: pass over the files, pool within it, batch within the pool."""
+    """Says where a stream stands.
+
+    Attributes:
+      epoch: passes over the files that are complete.
+      pool: number of the pool of files within the pass.
+      batch: number of the next batch within the pool.
+    """
 
     epoch: int = 0
     pool: int = 0
@@ -49,7 +62,13 @@ class Position:
 
 
 def find_files(patterns: str | Sequence[str]) -> list[Path]:
-    """Files that match the glob patterns, sorted, each once.
+    """Finds the files that match glob patterns.
+
+    Args:
+      patterns: one pattern or several; `**` matches any folders.
+
+    Returns:
+      Paths, sorted, each once.
 
     Raises:
       DataError: a pattern without a match.
@@ -58,7 +77,7 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
 
 
 def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
-    """Files in the order of the names or glob patterns, the matches of one pattern sorted, each file once.
+    """Finds the files of one or several glob patterns, in their order, those of one pattern sorted, each file once.
 
     Raises:
       DataError: a pattern without a match.
@@ -74,7 +93,23 @@ def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
 
 
 class BatchStream:
-    """Iterator over batches whose `position` can be saved and given again."""
+    """Iterates over batches; its `position` can be saved and given again.
+
+    Args:
+      settings: files, order and size of batches, number of reader processes.
+      handler: which tables and columns hold pulses and labels.
+      detector: to which the events belong.
+      seed: of the order of files and events.
+      position: where to begin; None: at the first batch.
+      labels: whether labels are read.
+      parameters: of the model, which say what the labels are; None: their names say it.
+
+    Raises:
+      DataError: no file matches; while iterating, a file cannot be used or none of the files has a usable event.
+
+    Attributes:
+      position: of the next batch.
+    """
 
     def __init__(
         self,
@@ -84,10 +119,11 @@ class BatchStream:
         seed: int,
         position: Position | None = None,
         labels: bool = True,
+        parameters: Sequence[Parameter] | None = None,
     ):
         self.position = position or Position()
         self._settings, self._handler, self._detector, self._seed = settings, handler, detector, seed
-        self._labels = labels
+        self._labels, self._parameters = labels, parameters
         self._files = find_files(settings.input_data)
         self._readers = Readers(settings.num_jobs)
         self._ahead: dict[tuple[int, int], list[Future]] = {}
@@ -144,6 +180,7 @@ class BatchStream:
                 self._tell_dark_events()
 
     def _order(self, epoch: int, number: int, events: list[tuple[EventFile, int]]) -> np.ndarray:
+        """Returns the order of a pool's events, num_repetitions times behind each other."""
         repeated = []
         for repetition in range(self._settings.num_repetitions):
             order = np.arange(len(events))
@@ -186,30 +223,37 @@ class BatchStream:
             LOGGER.warning("input_data: %s", dark_share(dark, count, files))
 
     def _submit(self, paths: list[Path]) -> list[Future]:
-        rest = (self._handler, self._detector, self._labels, self._settings.strict)
+        rest = (self._handler, self._detector, self._labels, self._settings.strict, self._parameters)
         return [self._readers.submit(_read_or_error, path, *rest) for path in paths]
 
 
-def _read_or_error(path: Path, handler: DataHandlerSettings, detector: Detector, labels: bool, strict: bool):
+def _read_or_error(
+    path: Path,
+    handler: DataHandlerSettings,
+    detector: Detector,
+    labels: bool,
+    strict: bool,
+    parameters: Sequence[Parameter] | None,
+) -> EventFile | DataError:
     try:
-        return read_event_file(path, handler, detector, labels=labels, strict=strict)
+        return read_event_file(path, handler, detector, labels=labels, parameters=parameters, strict=strict)
     except DataError as error:
         return error
 
 
 def event_name(file: EventFile, i: int) -> str:
-    """Where an event is, for messages."""
+    """Returns how messages call event number `i` of a file: by its ids and the path of the file."""
     return f"{file.name(i)} of {file.path}"
 
 
 def dark_events(file: EventFile) -> np.ndarray:
-    """Which events [E] have no pulse that takes part."""
+    """Returns flags [E]: which events of a file have no pulse that takes part."""
     pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
     return np.diff(pulses[file.packed.pulses.offsets]) == 0
 
 
 def dark_share(dark: int, count: int, files: int) -> str:
-    """What to say about events without a pulse."""
+    """Returns a warning about `dark` events without a pulse, of `count` events in `files` files."""
     return (
         f"{dark} of {count} events ({dark / count:.1%}) in {files} file{'s' * (files > 1)} have no pulse. They train the "
         "model to expect no light: check pulse_key, the origin of the coordinates and, in IceCube files, NullSplit frames; "
@@ -218,10 +262,20 @@ def dark_share(dark: int, count: int, files: int) -> str:
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads the chosen events to common buckets, coarse ones: training compiles once for each of them.
+    """Pads events to a common shape; lengths grow in steps of four, so that training compiles few shapes.
 
-    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels alike:
-    only differences of times matter.
+    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels
+    alike: only differences of times matter.
+
+    Args:
+      events: (file, number of the event) pairs.
+      chosen: [B], places in `events`.
+
+    Returns:
+      B events with labels [B, H]; H = 0 without labels.
+
+    Raises:
+      DataError: large times, and labels of which the names do not tell whether they are times.
     """
     own = [events[i] for i in chosen]
     anchors = np.array([file.anchors[i] for file, i in own])

@@ -1,4 +1,4 @@
-"""Does a file belong to this detector? Where it does not say so, its light does: bright modules stand near each other."""
+"""Check whether a file belongs to a detector: without a checksum in it, bright modules must stand near each other."""
 
 import logging
 from functools import lru_cache
@@ -10,21 +10,35 @@ from evgen_jax.data.event_file import EventFile
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
-FEWEST_MODULES, FEWEST_EVENTS = 5, 10
+FEWEST_MODULES = 5
+"""Smallest number of hit modules on other strings than that of the brightest module in an event that counts."""
+FEWEST_EVENTS = 10
+"""Smallest number of such events in a file that is compared."""
 FAINT = 3.0
-"""PE on the brightest module of other strings; below, charges of single photoelectrons say nothing about distances."""
-SCATTERED, SIGNIFICANT = 0.8, 4.0
-"""Light is local where its scatter, see `scatter_of_light`, is below the first number, or below 1 by more than the second times
-its error: some 0.45 for cascades in IceCube, 0.88 for such that fill an array of 200 m, 1 for permuted modules."""
+"""Smallest charge, PE, of the brightest module on other strings: single photoelectrons say nothing about distances."""
+SCATTERED = 0.8
+"""Scatter of light (`scatter_of_light`) below which light is local.
+
+It is some 0.45 for cascades in IceCube, 0.88 for cascades that fill an array of 200 m, 1 for permuted modules."""
+SIGNIFICANT = 4.0
+"""Errors of the scatter by which it must be below 1 for light to be local, where it is above `SCATTERED`."""
 
 
 def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]:
-    """Mean distance of charge from the brightest module over that of hit modules, mean of the events and its error; NaN for
-    too few of them with as much light.
+    """Computes how far the charge of events is from their brightest module, relative to all hit modules.
 
-    Charge counts by its square, since modules with single photoelectrons are mostly noise, and on other strings than that of
-    the brightest module, since numbers along a string are right more often than those of strings. 1 where positions and
-    charges have nothing to do with each other: the table of modules is that of another detector, or numbered otherwise.
+    The measure of an event is the mean distance of charge from the brightest module over the mean distance of hit
+    modules. Charge counts by its square, since modules with single photoelectrons are mostly noise, and only on other
+    strings than that of the brightest module, since numbers along a string are right more often than those of strings.
+    The measure is 1 where positions and charges have nothing to do with each other: the table of modules is that of
+    another detector, or is numbered otherwise.
+
+    Args:
+      file: events of one file.
+      detector: to which the events are said to belong.
+
+    Returns:
+      Mean of the measure over events and the error of the mean; NaN for fewer than 10 events with enough light.
     """
     packed, position = file.packed, np.asarray(detector.position, np.float64)
     string, found = np.asarray(detector.string), []
@@ -50,7 +64,12 @@ def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]
 
 
 def compare_with_detector(file: EventFile, detector: Detector) -> None:
-    """Says, once, that a file does not tell its detector, and warns where its light does not fit the positions."""
+    """Warns once that a file does not tell its detector, and where its light does not fit the positions of modules.
+
+    Args:
+      file: events of one file.
+      detector: to which the events are said to belong.
+    """
     if file.fingerprinted:
         return
     _say_once(file.path.parent, detector.name)

@@ -1,4 +1,4 @@
-"""One HDF5 file to events: pulses, exclusions, labels and seeds, joined by event id."""
+"""Reading of one HDF5 file into events: pulses, exclusions, labels and seeds, joined by event id."""
 
 import logging
 from collections.abc import Sequence
@@ -10,10 +10,14 @@ import jax
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.event_filter import pass_filter
+from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.labels import label_columns, label_names, time_columns
-from evgen_jax.data.tables import EventIds, TableFile, existing
+from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.measurement.event import Event, pad_events
 from evgen_jax.measurement.measured import NO_WINDOWS, Measured, faults, without_events
@@ -21,16 +25,15 @@ from evgen_jax.measurement.packing import PackedEvents, pack_events
 from evgen_jax.measurement.ragged import NO_ROWS, Rows
 
 LOGGER = logging.getLogger("evgen_jax")
-OPERATORS = {
-    "<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal,
-}  # fmt: skip
-FINGERPRINT, DETECTOR_NAME = "detector_fingerprint", "detector_name"
-"""Attributes by which a file says which detector it belongs to."""
+FINGERPRINT = "detector_fingerprint"
+"""Attribute of a file: checksum of labels and positions of its detector."""
+DETECTOR_NAME = "detector_name"
+"""Attribute of a file: name of its detector."""
 
 
 @dataclass(frozen=True)
 class EventFile:
-    """The events of one file.
+    """Holds the events of one file.
 
     Attributes:
       path: of the file.
@@ -38,10 +41,10 @@ class EventFile:
       labels: [E, H] or None; coordinates relative to the detector's origin, NaN in events that have none.
       seeds: name -> [E, n].
       packed: pulses and exclusions.
-      faults: what is wrong with an event, by its number: it cannot be used, the others can.
+      faults: number of an event -> what is wrong with it; it cannot be used, events without a fault can.
       times: places of labels that are times; None where the name of a label does not tell.
-      ignored: pulses at labels that the detector ignores, which were left out.
-      unmatched: pulses of no event of the file.
+      ignored: number of pulses at labels that the detector ignores, which were left out.
+      unmatched: number of pulses of no event of the file.
       fingerprinted: whether the file says that it belongs to this detector.
     """
 
@@ -61,16 +64,16 @@ class EventFile:
 
     @property
     def good(self) -> list[int]:
-        """Numbers of the events that can be used."""
+        """Returns the numbers of the events that can be used."""
         return [i for i in range(len(self)) if i not in self.faults]
 
     @cached_property
     def anchors(self) -> np.ndarray:
-        """Begins of the readout [E], ns, to count times from where float32 would not hold them; 0 for small ones."""
+        """Returns the begins of the readout [E], ns, from which times count if float32 would not hold them; else 0."""
         return anchor_of(self.packed.readout[:, 0])
 
     def relative_labels(self) -> np.ndarray | None:
-        """Labels [E, H] with times counted from `anchors`.
+        """Returns the labels [E, H] with times counted from `anchors`; None without labels.
 
         Raises:
           DataError: large times, and labels of which the names do not tell whether they are times.
@@ -88,7 +91,7 @@ class EventFile:
         return labels
 
     def event(self, i: int) -> Event:
-        """Event number i, padded to its own buckets.
+        """Makes event number `i`, padded to the shortest padded lengths that hold it.
 
         Raises:
           DataError: an event that cannot be used; says why.
@@ -98,11 +101,11 @@ class EventFile:
         return jax.tree.map(lambda x: x[0], pad_events([(self.packed, i)]))
 
     def name(self, i: int) -> str:
-        """What event number i is called in messages."""
+        """Returns how messages call event number `i`: by its run and event ids."""
         return f"run {self.ids[i, 0]}, event {self.ids[i, 1]}"
 
     def notes(self) -> str:
-        """What was left out, in one line; empty where nothing was."""
+        """Returns one line about events and pulses that were left out; it is empty where none were."""
         parts = []
         if self.faults:
             first = min(self.faults)
@@ -118,6 +121,13 @@ class EventFile:
         return f"{self.path}: {'; '.join(parts)}." if parts else ""
 
 
+def _what_they_are(columns: Sequence[str], parameters: Sequence[Parameter] | None) -> tuple[Parameter, ...]:
+    """Returns the parameters of the model if there are as many as columns, else what the columns' names say."""
+    if parameters is None or len(parameters) != len(columns):
+        return read_parameters(columns)
+    return tuple(parameters)
+
+
 def read_event_file(
     path: str | Path,
     settings: DataHandlerSettings,
@@ -125,12 +135,13 @@ def read_event_file(
     *,
     labels: bool = True,
     need_labels: bool = True,
+    parameters: Sequence[Parameter] | None = None,
     seed_names: Sequence[str] = (),
     seed_columns: Sequence[str] = (),
     seed_defaults: dict[str, float] | None = None,
     strict: bool = False,
 ) -> EventFile:
-    """Reads one file.
+    """Reads the events of one HDF5 file.
 
     Args:
       path: HDF5 file with tables as IceCube writes them.
@@ -138,9 +149,15 @@ def read_event_file(
       detector: gives DOM labels their index.
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
-      seed_names, seed_columns: tables with reconstruction seeds and their columns, in hypothesis order.
+      parameters: of the model, which say what labels and seeds are. Where they are None or of another number than the
+        columns, the names of the columns say it.
+      seed_names: tables with reconstruction seeds.
+      seed_columns: columns of these tables, in hypothesis order.
       seed_defaults: values of seed columns that a table does not have.
-      strict: an event that cannot be used is an error; else it is among the `faults` and the others are read.
+      strict: whether an event that cannot be used is an error; else it is among the `faults` and the file is read.
+
+    Returns:
+      The events.
 
     Raises:
       DataError: a table or column is missing, events have equal ids, the file belongs to another detector, a DOM is
@@ -151,14 +168,14 @@ def read_event_file(
     with TableFile(path) as file:
         fingerprinted = _check_detector(file, detector)
         ids = EventIds(file, data.event_id_key)
-        ids = ids.select(_filter(file, settings, ids))
+        ids = ids.select(pass_filter(file, settings.filter_settings, ids))
         wrong: dict[int, str] = {}
         label_values, times = None, None
         if labels:
-            names = label_names(settings)
-            label_values, odd = label_columns(file, settings, ids)
+            own = _what_they_are(label_names(settings), parameters)
+            label_values, odd = label_columns(file, settings, ids, own)
             wrong = odd if need_labels else {}
-            label_values, times = relative_to_origin(detector, names, label_values), time_columns(settings)
+            label_values, times = relative_to_origin(detector, own, label_values), time_columns(settings, own)
         rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
         event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)
         unmatched = int(np.sum(event < 0)) if len(settings.filter_settings.constraints) == 0 else 0
@@ -175,8 +192,9 @@ def read_event_file(
         readout = None
         if data.readout_window_key is not None:
             readout = ids.align(data.readout_window_key, ("start", "stop"))
+        own = _what_they_are(seed_columns, parameters)
         seeds = {
-            name: relative_to_origin(detector, seed_columns, ids.align(name, tuple(seed_columns), seed_defaults))
+            name: relative_to_origin(detector, own, ids.align(name, tuple(seed_columns), seed_defaults))
             for name in seed_names
         }
 
@@ -194,11 +212,7 @@ def read_event_file(
 
 
 def _check_detector(file: TableFile, detector: Detector) -> bool:
-    """Whether the file says that it belongs to this detector.
-
-    Raises:
-      DataError: it belongs to another one.
-    """
+    """Returns whether the file says that it belongs to this detector; raises DataError if it names another one."""
     own = file.attribute(FINGERPRINT)
     if own is None:
         return False
@@ -278,20 +292,3 @@ def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Det
     good = (event >= 0) & (dom >= 0)
     start, stop = (rows[name].astype(np.float64)[good] for name in names)
     return Rows(event[good], dom[good], {"start": start, "stop": stop})
-
-
-def _filter(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> np.ndarray:
-    keep = np.ones(len(ids), bool)
-    for table, column, operator, threshold in settings.filter_settings.constraints:
-        if operator not in OPERATORS:
-            raise DataError(f"filter constraint on {table}.{column}: '{operator}' is none of {', '.join(OPERATORS)}.")
-        if isinstance(column, int):
-            rows = existing(file.read(table, ("item", "vector_index")))
-            rows = rows[rows["vector_index"] == column]
-            values = np.full(len(ids), np.nan)
-            event = ids.match(table, rows)
-            values[event[event >= 0]] = rows["item"][event >= 0]
-        else:
-            values = ids.align(table, (column,))[:, 0]
-        keep &= OPERATORS[operator](values, threshold)
-    return keep

@@ -1,4 +1,4 @@
-"""HDF5 files that are written as a whole, or not at all."""
+"""Writing of HDF5 files as a whole, or not at all."""
 
 import io
 from collections.abc import Iterator
@@ -13,13 +13,16 @@ from evgen_jax.files import replaced
 
 @contextmanager
 def new_hdf5(path: Path, **options: Any) -> Iterator[h5py.File]:
-    """A file to fill; it appears under its name only when complete.
+    """Opens a new HDF5 file, which appears under its name only when the `with` statement ends without an error.
 
     It is built in memory: where a disk is full, the HDF5 library ends the process with a segmentation fault.
 
     Args:
-      path: of the file.
-      options: of `h5py.File`.
+      path: of the file; an existing one is replaced.
+      **options: of `h5py.File`.
+
+    Yields:
+      The open file.
 
     Raises:
       OSError: it cannot be written; names the file.

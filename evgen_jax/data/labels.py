@@ -1,17 +1,23 @@
 """Hypothesis parameters of simulated events, from the label tables."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
-from evgen_jax.data.tables import EventIds, TableFile
+from evgen_jax.data.event_ids import EventIds
+from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
 from evgen_jax.hypothesis.origin import time_places
+from evgen_jax.hypothesis.parameters import ENERGIES, Parameter
 from evgen_jax.measurement.measured import LARGEST
 
 CASCADE = (
-    "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t",
+    "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_time",
 )  # fmt: skip
+"""Label columns of the cascade of SnowstormCascadeGeneratorLabelModule: m, rad, GeV, ns."""
 TRACK = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+"""Label columns of the entry point of SnowstormTrackEquidistantCascadesLabelModule: rad, ns, GeV."""
 
 
 def _general(settings: LabelSettings) -> tuple[str, ...]:
@@ -37,10 +43,21 @@ LABEL_MODULES = {
     "SnowstormTrackEquidistantCascadesLabelModule": _equidistant_track,
     "DummyLabelModule": lambda settings: (),
 }
+"""Label module of Event-Generator in configurations -> function that lists its label columns."""
 
 
 def label_names(settings: DataHandlerSettings) -> tuple[str, ...]:
-    """Label columns in hypothesis order, systematics last."""
+    """Lists the label columns in hypothesis order, parameters of SnowStorm systematics last.
+
+    Args:
+      settings: section data_handler_settings of a configuration.
+
+    Returns:
+      H names.
+
+    Raises:
+      ConfigError: an unknown label module, or a setting that it needs is missing.
+    """
     module = settings.label_module.rsplit(".", 1)[-1]
     if module not in LABEL_MODULES:
         raise ConfigError(
@@ -51,7 +68,17 @@ def label_names(settings: DataHandlerSettings) -> tuple[str, ...]:
 
 
 def label_log_flags(settings: DataHandlerSettings) -> tuple[bool, ...]:
-    """Which labels the transformation takes as ln(1 + p); systematics never."""
+    """Finds the labels that the transformation takes as ln(1 + p); systematics are never among them.
+
+    Args:
+      settings: section data_handler_settings of a configuration.
+
+    Returns:
+      H flags.
+
+    Raises:
+      ConfigError: an unknown label module, or another number of flags than labels.
+    """
     names, labels = label_names(settings), settings.label_settings
     count = len(names) - len(labels.snowstorm_parameters)
     flags = labels.trafo_log
@@ -66,19 +93,37 @@ def label_log_flags(settings: DataHandlerSettings) -> tuple[bool, ...]:
     return flags + (False,) * len(labels.snowstorm_parameters)
 
 
-def time_columns(settings: DataHandlerSettings) -> tuple[int, ...] | None:
-    """Places of labels that are times; None if the name of a label tells nothing, which then may be one."""
-    names = label_names(settings)
+def time_columns(settings: DataHandlerSettings, parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
+    """Finds the labels that are times.
+
+    Args:
+      settings: section data_handler_settings of a configuration.
+      parameters: what the labels are, H of them.
+
+    Returns:
+      Places of the labels; None if nothing is known of a label, which then may be a time.
+    """
     # Properties of ice and modules are none, whatever they are called.
-    return time_places(names[: len(names) - len(settings.label_settings.snowstorm_parameters)])
+    return time_places(parameters[: len(parameters) - len(settings.label_settings.snowstorm_parameters)])
 
 
-def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds) -> tuple[np.ndarray, dict[int, str]]:
-    """Label values [E, H] of events, joined by event id, and what is wrong with those of an event.
+def label_columns(
+    file: TableFile, settings: DataHandlerSettings, ids: EventIds, parameters: Sequence[Parameter]
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Reads the labels of events, joined by event id.
+
+    Args:
+      file: open file with the label tables.
+      settings: section data_handler_settings of a configuration.
+      ids: E events.
+      parameters: what the labels are, H of them.
+
+    Returns:
+      Labels [E, H], NaN in events without a row, and number of an event -> what is wrong with its labels.
 
     Raises:
-      DataError: a table or column is missing, or a label is outside its physical range in most events: then its unit is
-        another one, or its column.
+      DataError: a table or column is missing, or a label is outside its physical range in most events: then it has
+        another unit, or another column is meant.
     """
     labels = settings.label_settings
     names = label_names(settings)
@@ -89,19 +134,22 @@ def label_columns(file: TableFile, settings: DataHandlerSettings, ids: EventIds)
     ):  # fmt: skip
         if columns:
             values[:, start : start + len(columns)] = 1.0 if table is None else ids.align(table, columns)
-    return values, _out_of_range(file, names, values, ids)
+    return values, _out_of_range(file, names, parameters, values, ids)
 
 
-def _out_of_range(file: TableFile, names: tuple[str, ...], values: np.ndarray, ids: EventIds) -> dict[int, str]:
+def _out_of_range(
+    file: TableFile, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
+) -> dict[int, str]:
+    """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
     wrong: dict[int, str] = {}
-    for i, name in enumerate(names):
+    for i, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         column = values[:, i]
         for row in np.flatnonzero(~(np.abs(column) < LARGEST)):
             wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected a finite number")
         bad, expected = np.zeros(len(column), bool), ""
-        if "energy" in name:
+        if parameter.role in ENERGIES:
             bad, expected = column < 0, "an energy >= 0 GeV"
-        elif name.endswith("zenith"):
+        elif parameter.role in ("zenith", "entry_zenith"):
             bad, expected = (column < 0) | (column > np.pi), "an angle in [0, pi]"
         if 2 * bad.sum() > np.isfinite(column).sum():
             first = int(np.argmax(bad))

@@ -1,4 +1,4 @@
-"""Whether labels, pulses and detector can belong together: units and origins that no reader can see."""
+"""Check whether labels, pulses and detector can belong together: units and origins that no reader can see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,43 +8,45 @@ import numpy as np
 from evgen_jax.data.batches import dark_events
 from evgen_jax.data.event_file import EventFile
 from evgen_jax.hypothesis.origin import relative_to_origin
-from evgen_jax.hypothesis.parameters import kind_of, unit_of
+from evgen_jax.hypothesis.parameters import ENERGIES, FACTORS, LENGTHS, POSITIONS, TIMES, Parameter
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
 
-POSITIONS = ("x", "y", "z")
-TIMES = ("time", "entry_t")
-ENERGIES = ("energy", "entry_energy", "cascade_energy", "energy_loss")
-LENGTHS = ("length", "cascade_distance")
 AZIMUTHS = ("azimuth", "entry_azimuth")
-FACTORS = ("Absorption", "Scattering", "DOMEfficiency")
 EVENTS_PER_FILE = 200
-"""Events of a file whose pulses are compared with their labels; means and ranges are those of all."""
+"""Number of events of a file whose pulses are compared with their labels; means and ranges are those of all events."""
 LIGHT_PER_GEV = 2.7e4
 """Photoelectrons per GeV and per module and m^3: 1.8e5 photons per GeV that reach 100 m and 15 cm^2 of effective area.
 
-It gives 0.13 PE per GeV in IceCube; a contained shower is within a factor of five of it in sparse and dense detectors."""
+It gives 0.13 PE per GeV in IceCube; a contained shower is within a factor of five of it in sparse and dense detectors.
+"""
 MARGIN = 60.0
-"""m around the outermost modules that count as their volume, so that a single string has one."""
+"""Width of the surroundings of the outermost modules that count as their volume, m, so that a single string has one."""
 TOO_BRIGHT = 50.0
+"""Ratio of measured to expected light beyond which an energy is doubted."""
 FAR = 10.0
+"""Ratio of a distance to the detector's size, or of a time to its crossing time, beyond which a label is doubted."""
 LIGHT_SPEED = 0.2
-"""m/ns, of light that is scattered a little."""
+"""Speed of light that is scattered a little, m/ns."""
 
 
 @dataclass
 class LabelReport:
-    """What the labels of some files are, and what their pulses say about them; files are added one after the other.
+    """Collects what the labels of some files are, and what their pulses say about them; files are added one by one.
 
     Attributes:
-      names: parameters, H of them, in the order of the labels.
+      parameters: H of them, in the order of the labels.
       detector: for which the events are.
-      count, dark: events so far, and those of them without a pulse.
-      low, high, mean, std: of the labels [H], physical units.
+      count: number of events with labels so far.
+      dark: number of events without a pulse.
+      files: number of files.
+      low: [H], smallest labels, physical units.
+      high: [H], largest labels, physical units.
+      mean: [H], mean labels, physical units.
       readout: begin and end of all readout windows, ns.
     """
 
-    names: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
     detector: Detector
     count: int = 0
     dark: int = 0
@@ -57,7 +59,12 @@ class LabelReport:
     _sample: list[np.ndarray] = field(default_factory=list)
 
     def add(self, file: EventFile, most: int | None = None) -> None:
-        """Takes the events of a file with labels [E, H] into account, or the first `most` that can be used."""
+        """Takes the events of a file into account.
+
+        Args:
+          file: events with labels [E, H].
+          most: number of events that are used, the first that can be; None: all.
+        """
         labels, good = usable_labels(file)[:most], np.asarray(file.good, np.int64)[:most]
         dark = dark_events(file)[good]
         self.files += 1
@@ -78,24 +85,29 @@ class LabelReport:
 
     @property
     def std(self) -> np.ndarray:
+        """Returns the standard deviations of the labels [H], physical units."""
         return np.sqrt(self._squares / max(self.count, 1))
 
     def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Labels [S, H], charges [S] and times [S] of some events with light; the time holds half of the charge."""
-        rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.names) + 2))
+        """Returns some events with light.
+
+        Returns:
+          Labels [S, H], charges [S], PE, and the times [S], ns, at which half of the charge has come.
+        """
+        rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.parameters) + 2))
         return rows[:, :-2], rows[:, -2], rows[:, -1]
 
     def _shown(self, values: np.ndarray) -> np.ndarray:
         """Labels in the coordinates of the files."""
-        return relative_to_origin(self.detector, self.names, values, +1)
+        return relative_to_origin(self.detector, self.parameters, values, +1)
 
     def table(self) -> str:
-        """Mean, spread and range of every parameter beside the detector and the readout, as lines of text."""
-        width = max([len(n) for n in self.names] + [9])
+        """Returns mean, spread and range of every parameter beside the detector and the readout, as lines of text."""
+        width = max([len(p.name) for p in self.parameters] + [9])
         lines = [f"{'parameter':{width}}  {'mean':>11} {'spread':>11} {'lowest':>11} {'highest':>11}"]
         columns = (self._shown(self.mean), self.std, self._shown(self.low), self._shown(self.high))
-        for name, *numbers in zip(self.names, *columns, strict=True):
-            lines.append(f"{name:{width}}  {' '.join(f'{v:11.5g}' for v in numbers)} {unit_of(name)}".rstrip())
+        for own, *numbers in zip(self.parameters, *columns, strict=True):
+            lines.append(f"{own.name:{width}}  {' '.join(f'{v:11.5g}' for v in numbers)} {own.unit}".rstrip())
         position = np.asarray(self.detector.position, np.float64) + np.asarray(self.detector.origin)
         low, high = position.min(axis=0), position.max(axis=0)
         extent = ", ".join(f"{axis} {a:.5g} to {b:.5g}" for axis, a, b in zip("xyz", low, high, strict=True))
@@ -104,25 +116,29 @@ class LabelReport:
         return "\n".join(lines)
 
     def doubts(self) -> list[str]:
-        """One line for every parameter that cannot belong to this detector and these pulses, with the likely unit."""
-        kinds = [(kind_of(name) or ("",))[0] for name in self.names]
+        """Finds the parameters that cannot belong to this detector and these pulses.
+
+        Returns:
+          One line per parameter, with the likely unit.
+        """
+        roles = [parameter.role for parameter in self.parameters]
         if not self.count:
             return []
         found: list[str] = []
-        for i, kind in enumerate(kinds):
-            found += self._position(i) if kind in POSITIONS else []
-            found += self._time(i) if kind in TIMES else []
-            found += self._simple(i, kind)
-        return found + self._energies([i for i, kind in enumerate(kinds) if kind in ENERGIES])
+        for i, role in enumerate(roles):
+            found += self._position(i, POSITIONS.index(role)) if role in POSITIONS else []
+            found += self._time(i) if role in TIMES else []
+            found += self._simple(i, role)
+        return found + self._energies([i for i, role in enumerate(roles) if role in ENERGIES])
 
     def _extent(self) -> tuple[np.ndarray, float]:
+        """Returns centre [3] and half the largest extent of the detector, m, the latter at least `MARGIN`."""
         position = np.asarray(self.detector.position, np.float64)
         low, high = position.min(axis=0), position.max(axis=0)
         return (low + high) / 2, max(float((high - low).max()) / 2, MARGIN)
 
-    def _position(self, i: int) -> list[str]:
+    def _position(self, i: int, axis: int) -> list[str]:
         centre, half = self._extent()
-        axis = POSITIONS.index((kind_of(self.names[i]) or ("",))[0])
         values = self.sample()[0][:, i] if self._sample else np.zeros(0)
         if not len(values):
             values = np.array([self.low[i], self.mean[i], self.high[i]])
@@ -181,25 +197,33 @@ class LabelReport:
                 f"{expected:.2g} in its midst: is it in {' or '.join(likely)}? Expected GeV.")  # fmt: skip
         return [self._doubt(places[0], text, more=len(places) - 1)]
 
-    def _simple(self, i: int, kind: str) -> list[str]:
-        if kind in AZIMUTHS and max(abs(self.low[i]), abs(self.high[i])) > 2 * np.pi + 0.01:
+    def _simple(self, i: int, role: str | None) -> list[str]:
+        """Doubts azimuths, lengths and factors by their range alone."""
+        if role in AZIMUTHS and max(abs(self.low[i]), abs(self.high[i])) > 2 * np.pi + 0.01:
             return [self._doubt(i, "is it in degrees? Expected radians.")]
-        if kind in LENGTHS and self.mean[i] > 4 * FAR * self._extent()[1]:
+        if role in LENGTHS and self.mean[i] > 4 * FAR * self._extent()[1]:
             return [self._doubt(i, f"the detector's modules are within {self._extent()[1]:.3g} m of its centre: is it in mm "
                                 "or cm? Expected m.")]  # fmt: skip
-        if kind in FACTORS and not 0.1 < self.mean[i] < 10:
+        if role in FACTORS and not 0.1 < self.mean[i] < 10:
             return [self._doubt(i, "expected a factor around 1: is it in per cent, or another quantity?")]
         return []
 
     def _doubt(self, i: int, text: str, more: int = 0) -> str:
         others = f" (and {more} more energies)" if more else ""
         low, high = self._shown(self.low)[i], self._shown(self.high)[i]
-        return f"'{self.names[i]}'{others} from {low:.4g} to {high:.4g}: {text}"
+        return f"'{self.parameters[i].name}'{others} from {low:.4g} to {high:.4g}: {text}"
 
     def outside(self, trafo: Trafo) -> list[str]:
-        """One line for every parameter that the transformation takes far away from 0."""
+        """Finds the parameters that the transformation maps far away from 0.
+
+        Args:
+          trafo: normalisation of the H parameters.
+
+        Returns:
+          One line per parameter.
+        """
         labels = self.sample()[0]
-        if not len(labels) or not self.names:
+        if not len(labels) or not self.parameters:
             return []
         log = np.asarray(trafo.log, bool)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -207,10 +231,10 @@ class LabelReport:
         far = np.abs((values - np.asarray(trafo.mean)) / trafo.scale())
         low, high = _physical(trafo, -1), _physical(trafo, 1)
         return [
-            f"'{name}' from {self.low[i]:.4g} to {self.high[i]:.4g}: half of the events are more than "
+            f"'{parameter.name}' from {self.low[i]:.4g} to {self.high[i]:.4g}: half of the events are more than "
             f"{np.median(far[:, i]):.3g} standard deviations from the mean of the transformation, which knows {low[i]:.4g} "
             f"to {high[i]:.4g}: was it made from other data, or in another unit?"
-            for i, name in enumerate(self.names)
+            for i, parameter in enumerate(self.parameters)
             if np.median(far[:, i]) > FAR / 2
         ]
 
@@ -222,7 +246,14 @@ def _physical(trafo: Trafo, sign: int) -> np.ndarray:
 
 
 def usable_labels(file: EventFile) -> np.ndarray:
-    """Labels [E, H] of the events that can be used, float64, as a training sees them."""
+    """Returns the labels of the events that can be used, as a training sees them.
+
+    Args:
+      file: events of one file.
+
+    Returns:
+      Labels [E, H], float64; H = 0 without labels.
+    """
     labels = file.relative_labels()
     return np.zeros((len(file.good), 0)) if labels is None else np.asarray(labels, np.float64)[file.good]
 

@@ -1,23 +1,52 @@
-"""Batches read ahead in a thread, so that a training step does not wait for them."""
+"""Reading of batches ahead in a thread, so that a training step does not wait for them."""
 
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
+
+import jax
 
 from evgen_jax.data.batches import Batch, BatchStream
 
 
+def place(batch: Batch) -> Batch:
+    """Sends a batch to the device, beside its copy on the host.
+
+    Args:
+      batch: events and labels on the host.
+
+    Returns:
+      The batch with `placed` set.
+    """
+    return replace(batch, placed=jax.device_put((batch.events, batch.labels)))
+
+
 class Prefetch:
-    """Reads a stream in a thread of its own; `position` is that of the last batch handed out.
+    """Iterates over the batches of a stream, which a thread reads ahead.
 
     Args:
       stream: where the batches come from.
-      depth: how many are read ahead.
+      depth: number of batches that are read ahead.
       while_waiting: called several times a second while there is no batch; what it raises ends the waiting.
+      prepare: applied to every batch in the thread, such as `place`.
+
+    Raises:
+      DataError: the stream raised it; the error comes when its batch is asked for.
+
+    Attributes:
+      position: of the stream after the last batch that was handed out.
     """
 
-    def __init__(self, stream: BatchStream, depth: int = 4, while_waiting: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        stream: BatchStream,
+        depth: int = 4,
+        while_waiting: Callable[[], None] = lambda: None,
+        prepare: Callable[[Batch], Batch] = lambda batch: batch,
+    ):
+        self._prepare = prepare
         self._stream, self.position, self._while_waiting = stream, stream.position, while_waiting
         self._end: BaseException | None = None
         self._queue: queue.Queue[Any] = queue.Queue(depth)
@@ -28,7 +57,7 @@ class Prefetch:
     def _fill(self) -> None:
         try:
             for batch in self._stream:
-                self._put((batch, self._stream.position))
+                self._put((self._prepare(batch), self._stream.position))
                 if self._stop.is_set():
                     return
             self._put(StopIteration())

@@ -13,7 +13,14 @@ from evgen_jax.processes import make_pool, pool_processes, stop_pool
 
 
 class Readers:
-    """Calls functions in `count` processes, which are started by need; with 0 the caller does it himself."""
+    """Calls functions in other processes, which are started when work is given to them.
+
+    Args:
+      count: number of processes; with 0 the functions are called in the present one.
+
+    Raises:
+      ConfigError: new processes would run the script that makes this object again.
+    """
 
     def __init__(self, count: int):
         if count > 0:
@@ -25,8 +32,15 @@ class Readers:
     def submit(self, function: Callable, *arguments: Any) -> Future:
         """Begins a call; `result` waits for it.
 
+        Args:
+          function: a function of a module, which processes can import.
+          *arguments: of the function.
+
+        Returns:
+          A future, to be given to `result`.
+
         Raises:
-          DataError: a reader process has ended.
+          DataError: a reader process has ended, or the readers are closed.
         """
         if self._count == 0:
             done: Future = Future()
@@ -42,10 +56,16 @@ class Readers:
             raise self._ended() from None
 
     def result(self, future: Future) -> Any:
-        """What the call returned.
+        """Waits for a call.
+
+        Args:
+          future: as `submit` returned it.
+
+        Returns:
+          What the function returned.
 
         Raises:
-          DataError: a reader process has ended, also where the executor does not notice.
+          DataError: a reader process has ended, also where the executor does not notice, or the readers are closed.
         """
         while not self._closed:
             try:

@@ -1,7 +1,7 @@
-"""Tables of any number of columns in HDF5, whose headers hold some 800 columns of one dataset.
+"""Tables of any number of columns in HDF5, where the header of one dataset holds some 800 columns.
 
 A table that is wider is written as several datasets with the same rows in the same order; columns that hold arrays get
-datasets of their own, so that the scalar ones open in pandas. Attributes of the first dataset name the others.
+datasets for themselves, so that pandas opens the scalar ones. Attributes of the first dataset name the further ones.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,24 @@ from typing import Any
 import numpy as np
 
 LIMIT = 50_000
-"""Bytes of the header of one dataset; HDF5 allows 65 536."""
+"""Bytes of the header of one dataset that are filled; HDF5 allows 65 536."""
 PER_COLUMN = 64
 """Bytes that the header takes per column beside its name, at most."""
-CONTINUED, COLUMN = "continued_in", "column"
-"""Attributes: the names of the further datasets; the column that such a dataset holds."""
+CONTINUED = "continued_in"
+"""Attribute of the first dataset of a table: names of the further ones."""
+COLUMN = "column"
+"""Attribute of a dataset of one column that holds arrays: name of the column."""
 
 
 def divided(dtype: np.dtype) -> tuple[list[list[str]], list[str]]:
-    """(names of the scalar columns of each dataset, in order; names of the columns that hold arrays)."""
+    """Divides the columns of a table so that the header of no dataset is too long.
+
+    Args:
+      dtype: of a structured array.
+
+    Returns:
+      Names of the scalar columns of each dataset, in order, and names of the columns that hold arrays.
+    """
     parts: list[list[str]] = [[]]
     arrays, size = [], 0
     for name in dtype.names or ():
@@ -35,12 +44,15 @@ def divided(dtype: np.dtype) -> tuple[list[list[str]], list[str]]:
 
 
 def divide(name: str, rows: np.ndarray, repeated: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """Datasets {name: rows} of a table.
+    """Divides a table into datasets whose headers HDF5 can hold.
 
     Args:
-      name: of the first dataset; the others are called <name>_columns_2 and so on, or <name>_<column> for arrays.
+      name: of the first dataset; further ones are called <name>_columns_2 and so on, or <name>_<column> for arrays.
       rows: structured array [n].
       repeated: columns, such as the ids of events, that every dataset of scalar columns begins with.
+
+    Returns:
+      Name of each dataset -> its rows [n].
     """
     parts, arrays = divided(rows.dtype)
     datasets = {}
@@ -56,7 +68,7 @@ def divide(name: str, rows: np.ndarray, repeated: Sequence[str] = ()) -> dict[st
 
 
 def mark(file: Any, name: str, datasets: Sequence[str]) -> None:
-    """Writes into the first of the datasets of a table which others belong to it.
+    """Writes into the first dataset of a table which further datasets belong to it.
 
     Args:
       file: open HDF5 file or group.
@@ -72,11 +84,14 @@ def mark(file: Any, name: str, datasets: Sequence[str]) -> None:
 
 
 def read_rows(file: Any, name: str) -> np.ndarray:
-    """All columns of a table as one structured array [n], from as many datasets as it was written into.
+    """Reads all columns of a table, from as many datasets as it was written into.
 
     Args:
       file: open HDF5 file or group.
       name: of the table.
+
+    Returns:
+      Structured array [n].
 
     Raises:
       OSError: the rows cannot be read, or a further dataset is missing or has another length.

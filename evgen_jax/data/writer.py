@@ -1,4 +1,4 @@
-"""Writes events into HDF5 with the table layout of IceCube's tableio, as `event_file` reads it."""
+"""Writing of events into HDF5 with the table layout of IceCube's tableio, as `event_file` reads it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +14,13 @@ TOY_NOTICE = (
     "physics-motivated toy; not IceCube simulation; homogeneous in x,y; no tilt, no birefringence, "
     "no hole-ice columns, analytic timing"
 )
+"""Provenance of files of the toy simulation, stored in their attributes."""
 ID_TYPES = [("Run", "<u4"), ("Event", "<u4"), ("SubEvent", "<u4"), ("SubEventStream", "<i4"), ("exists", "u1")]
+"""Columns, with their types, that every table of a file begins with."""
 
 
 def _rows(run: int, event: np.ndarray, columns: Mapping[str, tuple[str, np.ndarray]]) -> np.ndarray:
+    """Makes a table with id columns; `columns` is name -> (type, values)."""
     rows = np.zeros(len(event), dtype=ID_TYPES + [(name, kind) for name, (kind, _) in columns.items()])
     rows["Run"], rows["Event"], rows["exists"] = run, event, 1
     for name, (_, values) in columns.items():
@@ -37,13 +40,13 @@ def write_events(
     detector: Detector | None = None,
     notice: str = TOY_NOTICE,
 ) -> None:
-    """Writes one file; it appears under its name only when complete.
+    """Writes events into one file, which appears under its name only when complete.
 
     Args:
       path: output file.
       run: run number of all events; events are numbered from 0.
       num_events: E.
-      pulses: event [P] (0-based), string, om, time (ns), charge (PE); sorted by event, then DOM, then time here.
+      pulses: columns event [P] (0-based), string [P], om [P], time [P] (ns) and charge [P] (PE), in any order of rows.
       tables: table name -> column name -> values [E], one row per event; any number of columns (see `wide_tables`).
       pulse_key: name of the pulse table.
       dom_tables: table name -> (string, om) of DOMs that are listed in every event.

@@ -16,8 +16,11 @@ class Decoder:
 
     Attributes:
       family: the distribution.
-      value_ranges: (parameter name, range) pairs; other parameters are taken as they are.
+      value_ranges: (parameter name, range) pairs; a parameter without a range equals its latent variable.
       offset: constant shift of x in units of x; the mean moves with it.
+
+    Raises:
+      ConfigError: a value range of a parameter that the family does not have.
     """
 
     family: Family
@@ -35,22 +38,33 @@ class Decoder:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Returns the names of the L parameters in the order of the latent variables."""
         return self.family.parameter_names
 
     @property
     def loc_parameters(self) -> tuple[str, ...]:
+        """Returns the names of the parameters that carry the expected charge or the position in time."""
         return self.family.loc_parameters
 
     @property
     def is_charge(self) -> bool:
+        """Returns whether the distribution is one of charges, else of times."""
         return self.family.is_charge
 
     @property
     def num_components(self) -> int:
+        """Returns 1: a decoder is a mixture of one component."""
         return 1
 
     def parameters(self, latent: Array) -> tuple[Array, ...]:
-        """Latent variables (..., L) to parameters within their value ranges, one array (...) each."""
+        """Maps latent variables to parameters within their value ranges.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          L arrays (...), in the order of `parameter_names`.
+        """
         ranges = dict(self.value_ranges)
         return tuple(
             ranges[name](latent[..., i]) if name in ranges else latent[..., i]
@@ -58,46 +72,136 @@ class Decoder:
         )
 
     def prepare(self, latent: Array) -> tuple[Array, ...]:
-        """Constants of the log density, each of shape (..., 1): one component."""
+        """Computes the constants of the log density, once for many x.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Arrays (..., 1): the last axis counts components.
+        """
         return tuple(a[..., None] for a in self.family.prepare(self.parameters(latent)))
 
     def log_components(self, x: Array, prepared: tuple[Array, ...]) -> Array:
-        """Log density of the single component at x (..., 1), impossible values as -1e30."""
+        """Computes the log density of the single component.
+
+        Args:
+          x: (..., 1).
+          prepared: constants as `prepare` returns them.
+
+        Returns:
+          Log density (..., 1) per unit of x; -1e30 where x is impossible.
+        """
         return self.family.log_kernel(x - self.offset, prepared)
 
     def log_pdf(self, x: Array, latent: Array) -> Array:
-        """Log density at x (...); -inf where it vanishes."""
+        """Computes the log density.
+
+        Args:
+          x: shape (...).
+          latent: [..., L].
+
+        Returns:
+          Log density (...) per unit of x; -inf where it vanishes.
+        """
         value = self.family.log_kernel(x - self.offset, self.family.prepare(self.parameters(latent)))
         return jnp.where(value > IMPOSSIBLE / 2, value, -jnp.inf)
 
     def pdf(self, x: Array, latent: Array) -> Array:
-        """Density at x (...), per unit of x."""
+        """Computes the density; of a charge distribution, the probability.
+
+        Args:
+          x: shape (...).
+          latent: [..., L].
+
+        Returns:
+          Density (...) per unit of x.
+        """
         return jnp.exp(self.family.log_kernel(x - self.offset, self.family.prepare(self.parameters(latent))))
 
     def cdf(self, x: Array, latent: Array) -> Array:
-        """Cumulative distribution at x (...), within [0, 1]."""
+        """Computes the cumulative distribution.
+
+        Args:
+          x: shape (...).
+          latent: [..., L].
+
+        Returns:
+          Probabilities (...) within [0, 1].
+        """
         return jnp.clip(self.family.cdf(x - self.offset, self.parameters(latent)), 0, 1)
 
     def cdf_components(self, x: Array, latent: Array) -> Array:
-        """Cumulative distribution at x (..., 1) as one weighted component."""
+        """Computes the cumulative distribution with an axis of components, of which a decoder has one with weight 1.
+
+        Args:
+          x: (..., 1).
+          latent: [..., L].
+
+        Returns:
+          Probabilities (..., 1) within [0, 1].
+        """
         return self.cdf(x[..., 0], latent)[..., None]
 
     def ppf(self, q: Array, latent: Array) -> Array:
-        """Quantile at probability q (...)."""
+        """Computes the quantile.
+
+        Args:
+          q: probability in [0, 1], shape (...).
+          latent: [..., L].
+
+        Returns:
+          x (...) with cdf(x) = q; for charges, the smallest integer with cdf >= q.
+        """
         return self.family.ppf(q, self.parameters(latent)) + self.offset
 
     def mean(self, latent: Array) -> Array:
+        """Computes the mean, the offset included.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Mean (...) in units of x.
+        """
         return self.family.mean(self.parameters(latent)) + self.offset
 
     def variance(self, latent: Array) -> Array:
+        """Computes the variance.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Variance (...) in squared units of x.
+        """
         return self.family.variance(self.parameters(latent))
 
     def mean_and_excess(self, latent: Array) -> tuple[Array, Array]:
-        """Mean and variance - mean of a charge, the latter without a subtraction."""
+        """Computes the mean of a charge and its over-dispersion, variance - mean, without a subtraction.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Mean, PE, and over-dispersion, PE^2, each (...).
+
+        Raises:
+          TypeError: the family is one of times.
+        """
         parameters = self.parameters(latent)
         return self.family.mean(parameters) + self.offset, self.family.excess(parameters)
 
     def sample(self, key: Array, latent: Array, offsets: Array | None = None) -> Array:
-        """Draws one value per latent vector; `offsets` (..., 1) are added."""
+        """Draws one value per latent vector.
+
+        Args:
+          key: of the random numbers.
+          latent: [..., L].
+          offsets: (..., 1), added to the values; None: nothing is added.
+
+        Returns:
+          Values (...) in units of x.
+        """
         value = self.family.sample(key, self.parameters(latent), latent.shape[:-1]) + self.offset
         return value if offsets is None else value + offsets[..., 0]

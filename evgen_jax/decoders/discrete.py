@@ -8,7 +8,20 @@ from jax import Array
 
 
 def discrete_quantile(cdf: Callable, q: Array, parameters: tuple[Array, ...], mean: Array, variance: Array) -> Array:
-    """Smallest integer n >= 0 with cdf(n, parameters) >= q, by bisection up to 50 standard deviations."""
+    """Finds the smallest integer n >= 0 with cdf(n, parameters) >= q, by bisection.
+
+    The upper end is mean + 50 standard deviations + 100.
+
+    Args:
+      cdf: function (n, parameters) -> cumulative probability.
+      q: probability in [0, 1], shape (...).
+      parameters: of the distribution.
+      mean: of the distribution, broadcastable against q.
+      variance: of the distribution, broadcastable against q.
+
+    Returns:
+      Integer-valued n (...); inf where q >= 1.
+    """
     q, mean, variance = jnp.broadcast_arrays(q, mean, variance)
     low = jnp.full_like(mean, -1.0)
     high = jnp.ceil(mean + 50 * jnp.sqrt(variance) + 100)

@@ -1,4 +1,4 @@
-"""What a family of distributions consists of: pure functions of (x, parameters)."""
+"""What a family of distributions consists of: pure functions of x and its parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,22 +9,37 @@ IMPOSSIBLE = -1e30
 
 
 def no_excess(parameters: Any) -> Any:
+    """Refuses to compute the over-dispersion of a distribution of times.
+
+    Args:
+      parameters: of the distribution; not used.
+
+    Raises:
+      TypeError: always.
+    """
     raise TypeError("only charge distributions have an over-dispersion")
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family of distributions.
+    """Describes one family of distributions by pure functions.
 
-    Every function takes the parameters as a tuple of arrays in the order of `parameter_names`, broadcastable
-    against x. `prepare` turns them into the constants that `log_kernel` needs, once for many x; the log density is
-    log_kernel(x, prepare(parameters)).
+    Every function takes the parameters as a tuple of arrays in the order of `parameter_names`, broadcastable against x.
+    x is a charge in PE or a time; time decoders of sources work in units of 1000 ns.
 
     Attributes:
       name: as configurations and error messages say it.
       parameter_names: in the order of the latent variables.
-      loc_parameters: those that carry the expected charge or the position.
-      is_charge: whether it describes a charge (else a time).
+      loc_parameters: names of the parameters that carry the expected charge or the position in time.
+      is_charge: whether x is a charge, else a time.
+      prepare: parameters -> constants that `log_kernel` needs, computed once for many x.
+      log_kernel: (x, constants) -> log density (...), `IMPOSSIBLE` where it vanishes.
+      cdf: (x, parameters) -> cumulative distribution (...).
+      ppf: (probability, parameters) -> quantile (...).
+      mean: parameters -> mean (...).
+      variance: parameters -> variance (...).
+      sample: (key, parameters, shape) -> values of this shape.
+      excess: parameters -> over-dispersion variance - mean (...), PE^2; for charges alone.
     """
 
     name: str

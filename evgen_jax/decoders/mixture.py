@@ -14,7 +14,14 @@ from evgen_jax.errors import ConfigError
 
 @dataclass(frozen=True)
 class Component:
-    """`count` copies of one decoder inside a mixture, with the weight factor of all of them."""
+    """Holds `count` copies of one decoder inside a mixture.
+
+    Attributes:
+      name: of the component in configurations.
+      decoder: distribution of every copy; each copy has latent variables for itself.
+      count: number of copies, at least 1.
+      weight_factor: >= 0, multiplies the weight of every copy.
+    """
 
     name: str
     decoder: "Decoder | Mixture"
@@ -24,13 +31,16 @@ class Component:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Sum of w_k f_k / sum of w_k over all components.
+    """Is the distribution sum of w_k f_k / sum of w_k over all K components.
 
     Latent layout: components in order of name; for each copy the parameters of its decoder, then its weight.
 
     Attributes:
       components: sorted by name.
       weight_range: value range of the weights.
+
+    Raises:
+      ConfigError: no component, a count below 1 or a negative weight factor.
     """
 
     components: tuple[Component, ...]
@@ -48,6 +58,7 @@ class Mixture:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
+        """Returns the names <component>_<parameter>_<copy> of the L latent variables, weights included, in order."""
         return tuple(
             f"{c.name}_{p}_{i:03d}"
             for c in self.components
@@ -57,20 +68,23 @@ class Mixture:
 
     @property
     def loc_parameters(self) -> tuple[str, ...]:
+        """Returns the names of the latent variables that carry the expected charge or the position in time."""
         return tuple(
             f"{c.name}_{p}_{i:03d}" for c in self.components for i in range(c.count) for p in c.decoder.loc_parameters
         )
 
     @property
     def is_charge(self) -> bool:
+        """Returns whether all components are distributions of charges, else of times."""
         return all(c.decoder.is_charge for c in self.components)
 
     @property
     def num_components(self) -> int:
+        """Returns the number K of components, every copy counted."""
         return sum(c.count for c in self.components)
 
     def _blocks(self, latent: Array) -> list[tuple[Component, Array, Array]]:
-        """(component, latent of its copies (..., count, L_c), weights (..., count)) for every component."""
+        """Returns (component, latent of its copies (..., count, L_c), weights (..., count)) per component."""
         blocks, start = [], 0
         for c in self.components:
             width = len(c.decoder.parameter_names) + 1
@@ -82,19 +96,41 @@ class Mixture:
         return blocks
 
     def weights(self, latent: Array) -> Array:
-        """Normalised weights (..., K)."""
+        """Computes the weights of the components, normalised to a sum of 1.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Weights (..., K).
+        """
         raw = jnp.concatenate([w for _, _, w in self._blocks(latent)], axis=-1)
         return raw / jnp.sum(raw, axis=-1, keepdims=True)
 
     def prepare(self, latent: Array) -> tuple:
-        """Constants of the log density: log weights (..., K) and, per component, those of its decoder."""
+        """Computes the constants of the log density, once for many x.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Log weights (..., K), and for each entry of `components` the constants of its decoder.
+        """
         blocks = self._blocks(latent)
         raw = jnp.concatenate([w for _, _, w in blocks], axis=-1)
         log_weight = jnp.log(jnp.maximum(raw, 1e-30)) - jnp.log(jnp.sum(raw, axis=-1, keepdims=True))
         return log_weight, tuple(c.decoder.prepare(block) for c, block, _ in blocks)
 
     def log_components(self, x: Array, prepared: tuple) -> Array:
-        """Log of w_k f_k (..., K) at x (..., K) or (..., 1)."""
+        """Computes log(w_k f_k) of every component.
+
+        Args:
+          x: (..., K), one value per component, or (..., 1), one for all.
+          prepared: constants as `prepare` returns them.
+
+        Returns:
+          Logarithms (..., K); -1e30 where x is impossible.
+        """
         log_weight, inner = prepared
         parts, start = [], 0
         for c, constants in zip(self.components, inner, strict=True):
@@ -108,21 +144,53 @@ class Mixture:
         return jnp.maximum(jnp.concatenate(parts, axis=-1) + log_weight, IMPOSSIBLE)
 
     def log_pdf(self, x: Array, latent: Array) -> Array:
-        """Log density at x: (...) shared by all components, or (..., K) with one value per component."""
+        """Computes the log density.
+
+        Args:
+          x: (...), one value for all components, or (..., K), one value per component.
+          latent: [..., L].
+
+        Returns:
+          Log density (...) per unit of x; -inf where it vanishes.
+        """
         value = jax.nn.logsumexp(self.log_components(self._per_component(x, latent), self.prepare(latent)), axis=-1)
         return jnp.where(value > IMPOSSIBLE / 2, value, -jnp.inf)
 
     def pdf(self, x: Array, latent: Array) -> Array:
-        """Density at x, per unit of x; x as in `log_pdf`."""
+        """Computes the density; of a charge distribution, the probability.
+
+        Args:
+          x: (...), one value for all components, or (..., K), one value per component.
+          latent: [..., L].
+
+        Returns:
+          Density (...) per unit of x.
+        """
         terms = self.log_components(self._per_component(x, latent), self.prepare(latent))
         return jnp.exp(jax.nn.logsumexp(terms, axis=-1))
 
     def cdf(self, x: Array, latent: Array) -> Array:
-        """Cumulative distribution at x, within [0, 1]; x as in `log_pdf`."""
+        """Computes the cumulative distribution.
+
+        Args:
+          x: (...), one value for all components, or (..., K), one value per component.
+          latent: [..., L].
+
+        Returns:
+          Probabilities (...) within [0, 1].
+        """
         return jnp.clip(jnp.sum(self.cdf_components(self._per_component(x, latent), latent), axis=-1), 0, 1)
 
     def cdf_components(self, x: Array, latent: Array) -> Array:
-        """Weighted cumulative distributions w_k C_k (..., K) at x (..., K) or (..., 1)."""
+        """Computes the weighted cumulative distribution w_k C_k of every component.
+
+        Args:
+          x: (..., K), one value per component, or (..., 1), one for all.
+          latent: [..., L].
+
+        Returns:
+          Weighted probabilities (..., K), whose sum is the cumulative distribution of the mixture.
+        """
         parts, start = [], 0
         for c, block, _ in self._blocks(latent):
             part = x if x.shape[-1] == 1 else x[..., start : start + c.count]
@@ -131,6 +199,7 @@ class Mixture:
         return self.weights(latent) * jnp.concatenate(parts, axis=-1)
 
     def _per_component(self, x: Array, latent: Array) -> Array:
+        """Gives x (...) an axis of components, and checks the length of that of x (..., K)."""
         if jnp.ndim(x) < latent.ndim:
             return jnp.asarray(x)[..., None]
         if x.shape[-1] != self.num_components:
@@ -138,7 +207,15 @@ class Mixture:
         return x
 
     def ppf(self, q: Array, latent: Array) -> Array:
-        """Quantile at probability q (...), by bisection between the quantiles of the components."""
+        """Computes the quantile by bisection between the quantiles of the components.
+
+        Args:
+          q: probability in [0, 1], shape (...).
+          latent: [..., L].
+
+        Returns:
+          x (...) with cdf(x) = q.
+        """
         q = jnp.asarray(q)
         parts = []
         for c, block, _ in self._blocks(latent):
@@ -159,16 +236,41 @@ class Mixture:
         return jnp.concatenate(parts, axis=-1)
 
     def mean(self, latent: Array) -> Array:
+        """Computes the weighted mean of the components' means.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Mean (...) in units of x.
+        """
         return jnp.sum(self.weights(latent) * self._moments(latent, "mean"), axis=-1)
 
     def variance(self, latent: Array) -> Array:
-        """Mean of the component variances plus the variance of their means."""
+        """Computes the variance: the mean of the components' variances plus the variance of their means.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Variance (...) in squared units of x.
+        """
         weights, means = self.weights(latent), self._moments(latent, "mean")
         spread = means - jnp.sum(weights * means, axis=-1, keepdims=True)
         return jnp.sum(weights * (self._moments(latent, "variance") + spread**2), axis=-1)
 
     def mean_and_excess(self, latent: Array) -> tuple[Array, Array]:
-        """Mean and variance - mean of a charge mixture, without subtracting the two."""
+        """Computes the mean of a charge mixture and its over-dispersion, variance - mean, without subtracting the two.
+
+        Args:
+          latent: [..., L].
+
+        Returns:
+          Mean, PE, and over-dispersion, PE^2, each (...).
+
+        Raises:
+          TypeError: a component is a distribution of times.
+        """
         weights = self.weights(latent)
         moments = [c.decoder.mean_and_excess(block) for c, block, _ in self._blocks(latent)]
         means = jnp.concatenate([m for m, _ in moments], axis=-1)
@@ -177,7 +279,16 @@ class Mixture:
         return mean, jnp.sum(weights * (excesses + (means - mean[..., None]) ** 2), axis=-1)
 
     def sample(self, key: Array, latent: Array, offsets: Array | None = None) -> Array:
-        """Draws one value per latent vector (...,); `offsets` (..., K) are added to those of their component."""
+        """Draws one value per latent vector.
+
+        Args:
+          key: of the random numbers.
+          latent: [..., L].
+          offsets: (..., K), added to values of the component with this place; None: nothing is added.
+
+        Returns:
+          Values (...) in units of x.
+        """
         key_choice, *keys = jax.random.split(key, len(self.components) + 1)
         choice = jax.random.categorical(key_choice, jnp.log(jnp.maximum(self.weights(latent), 1e-30)), axis=-1)
         values = jnp.concatenate(

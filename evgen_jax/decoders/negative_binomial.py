@@ -31,7 +31,16 @@ def _log1p_ratio(t: Array) -> Array:
 
 
 def log_factorial_term(n: Array, mu: Array, add_normalization_term: bool = True) -> Array:
-    """n log mu - lgamma(n + 1), for large n without the cancellation of the two terms."""
+    """Computes n log mu - lgamma(n + 1), for large n without the cancellation of the two terms.
+
+    Args:
+      n: charge >= 0, PE, shape (...).
+      mu: expected charge > 0, PE, broadcastable against n.
+      add_normalization_term: False leaves lgamma(n + 1) out, which no parameter changes.
+
+    Returns:
+      The term, shape (...).
+    """
     if not add_normalization_term:
         return n * jnp.log(mu)
     large = n > 16
@@ -46,12 +55,20 @@ def log_factorial_term(n: Array, mu: Array, add_normalization_term: bool = True)
 
 
 def log_zero(mu: Array, excess: Array) -> Array:
-    """Log probability of no charge: -r log(1 + mu / r) = -mu log(1 + t) / t with t = X / mu."""
+    """Computes the log probability of no charge: -r log(1 + mu / r) = -mu log(1 + t) / t with t = X / mu.
+
+    Args:
+      mu: expected charge > 0, PE, shape (...).
+      excess: over-dispersion X = variance - mean >= 0, PE^2, shape (...).
+
+    Returns:
+      Log probability <= 0, shape (...).
+    """
     return -mu * _log1p_ratio(excess / mu)
 
 
 def log_probability(n: Array, mu: Array, excess: Array, add_normalization_term: bool = True) -> Array:
-    """Log probability of charge n for mean mu and excess X = variance - mean.
+    """Computes the log probability of charge n for mean mu and over-dispersion X = variance - mean.
 
     Args:
       n: charge in PE, >= 0, need not be an integer; shape (...).
@@ -116,7 +133,16 @@ def _variance(parameters: tuple[Array, ...]) -> Array:
 
 
 def sample_counts(key: Array, mu: Array, excess: Array) -> Array:
-    """Draws counts as a Poisson number of a gamma-distributed mean; shape of mu, integer-valued float."""
+    """Draws counts of a negative binomial: Poisson variates whose mean is gamma-distributed.
+
+    Args:
+      key: of the random numbers.
+      mu: expected charge >= 0, PE, shape (...).
+      excess: over-dispersion X = variance - mean >= 0, PE^2, shape (...).
+
+    Returns:
+      Integer-valued numbers of the type and shape of mu.
+    """
     key_gamma, key_poisson = jax.random.split(key)
     alpha = excess / jnp.maximum(mu, 1e-30) ** 2
     over = alpha > 1e-6
@@ -141,3 +167,4 @@ NEGATIVE_BINOMIAL = Family(
     lambda key, p, shape: sample_counts(key, jnp.broadcast_to(p[0], shape), jnp.broadcast_to(_excess(p), shape)),
     _excess,
 )
+"""Family of negative binomial distributions, for charges; parameters mu (mean, PE), alpha (over-dispersion / mu^2)."""

@@ -11,7 +11,16 @@ from evgen_jax.decoders.negative_binomial import log_factorial_term
 
 
 def log_probability(n: Array, mu: Array, add_normalization_term: bool = True) -> Array:
-    """n log mu - mu - lgamma(n + 1); -1e30 for n < 0."""
+    """Computes the log probability n log mu - mu - lgamma(n + 1).
+
+    Args:
+      n: charge in PE, need not be an integer; shape (...).
+      mu: expected charge > 0, PE.
+      add_normalization_term: whether to subtract lgamma(n + 1), which no parameter changes.
+
+    Returns:
+      Log probability, shape (...); -1e30 for n < 0.
+    """
     value = log_factorial_term(jnp.maximum(n, 0), mu, add_normalization_term) - mu
     return jnp.where(n >= 0, value, IMPOSSIBLE)
 
@@ -40,3 +49,4 @@ POISSON = Family(
     _sample,
     lambda p: jnp.zeros_like(p[0]),
 )
+"""Family of Poisson distributions, for charges; parameter mu (mean, PE)."""

@@ -1,8 +1,8 @@
 """Gamma distribution smeared by a smooth response: the sum of a gamma variate and three uniforms in [0, width].
 
-The response is the quadratic B-spline, close to a Gaussian of spread width / 2 but with an end, so that light never comes
-before its earliest time. Its convolution with the gamma density has a continuous derivative even for shapes below 1,
-where the gamma density itself is infinite at 0. Made for widths up to half of 1 / rate.
+The response is the quadratic B-spline, close to a Gaussian of spread width / 2 but with an end, so that light never
+comes before its earliest time. Its convolution with the gamma density has a continuous derivative even for shapes
+below 1, where the gamma density itself is infinite at 0. Made for widths up to half of 1 / rate.
 """
 
 import math
@@ -19,11 +19,13 @@ from evgen_jax.decoders.family import IMPOSSIBLE, Family
 from evgen_jax.numerics import log_gamma
 
 PIECES = 3
-"""Uniforms in the response."""
+"""Number of uniform variates in the response, and of pieces of its density."""
 NEAR = PIECES + 1
 """Widths from 0 up to which power series are used; further out the gamma density is smooth over the response."""
 SMALLEST = 1e-9
+"""Smallest x, in units of x, with a density above zero."""
 _TERMS = 16
+"""Terms of the power series."""
 
 
 def _response_quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +58,14 @@ def _log_norm(alpha: Array, beta: Array, fold: int) -> Array:
 
 
 def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Computes the constants of the log density.
+
+    Args:
+      parameters: shape alpha > 0, rate beta > 0 (one over the unit of x) and width > 0 of one uniform, each (...).
+
+    Returns:
+      alpha, beta, width, and the log normalisations of the gamma density and of its threefold integral, each (...).
+    """
     alpha, beta, width = parameters
     return alpha, beta, width, _log_norm(alpha, beta, 0), _log_norm(alpha, beta, PIECES)
 
@@ -96,7 +106,7 @@ def _log_integral(x: Array, alpha: Array, beta: Array, log_norm: Array, fold: in
 
 
 def _log_difference(x: Array, parameters: tuple[Array, ...], log_norm: Array, fold: int) -> Array:
-    """Log of the third difference over the width of the `fold`-fold integral, divided by width^3; x within (0, 4 width)."""
+    """Log of (third difference over the width of the `fold`-fold integral) / width^3; x within (0, 4 width)."""
     alpha, beta, width = parameters
     # One axis for the four ends of the pieces keeps the program small.
     x, alpha, beta, width = jnp.broadcast_arrays(x, alpha, beta, width)
@@ -111,7 +121,15 @@ def _log_difference(x: Array, parameters: tuple[Array, ...], log_norm: Array, fo
 
 
 def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
-    """Log density: near 0 a difference of power series, further away Gauss quadrature over the response."""
+    """Computes the log density: near 0 a difference of power series, further away Gauss quadrature over the response.
+
+    Args:
+      x: shape (...).
+      prepared: constants as `prepare` returns them, broadcastable against x.
+
+    Returns:
+      Log density per unit of x, shape (...); -1e30 for x <= 1e-9.
+    """
     alpha, beta, width, log_norm, log_norm_series = prepared
     possible, near = x > SMALLEST, x < NEAR * width
     by_series = _log_difference(jnp.where(possible & near, x, width), prepared[:3], log_norm_series, PIECES)
@@ -129,6 +147,15 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
 
 
 def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+    """Computes the cumulative distribution: near 0 by power series, further away by Gauss quadrature over the response.
+
+    Args:
+      x: shape (...).
+      parameters: alpha, beta and width, broadcastable against x.
+
+    Returns:
+      Probabilities, shape (...); 0 for x <= 1e-9.
+    """
     alpha, beta, width = parameters
     possible, near = x > SMALLEST, x < NEAR * width
     log_norm = _log_norm(alpha, beta, PIECES + 1)
@@ -141,7 +168,15 @@ def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
 
 
 def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
-    """Bisection between the quantile of the gamma distribution and the same plus the response."""
+    """Computes the quantile by bisection between that of the gamma distribution and that plus the longest response.
+
+    Args:
+      q: probability in [0, 1], shape (...).
+      parameters: alpha, beta and width, broadcastable against q.
+
+    Returns:
+      x >= 0, shape (...); inf at q = 1.
+    """
     alpha, beta, width = parameters
     low = jnp.broadcast_to(gamma.ppf(q, (alpha, beta)), jnp.broadcast_shapes(jnp.shape(q), jnp.shape(width)))
 
@@ -156,6 +191,16 @@ def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
 
 
 def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+    """Draws a gamma variate plus three uniforms in [0, width].
+
+    Args:
+      key: of the random numbers.
+      parameters: alpha, beta and width, broadcastable to `shape`.
+      shape: of the result.
+
+    Returns:
+      Values > 0 of shape `shape`, in units of x.
+    """
     alpha, beta, width = parameters
     key_gamma, key_response = jax.random.split(key)
     response = jnp.sum(jax.random.uniform(key_response, (PIECES, *shape), jnp.result_type(alpha)), axis=0)
@@ -175,3 +220,4 @@ SMEARED_GAMMA = Family(
     lambda p: gamma.variance(p[:2]) + p[2] ** 2 * PIECES / 12,
     sample,
 )
+"""Family of gamma distributions smeared by three uniforms, for times; parameters alpha, beta and width."""

@@ -1,4 +1,4 @@
-"""Monotone rational-quadratic spline flow over a logistic with a width of its own on either side of the mode."""
+"""Monotone rational-quadratic spline flow over a logistic with different widths left and right of its mode."""
 
 from functools import lru_cache, partial
 
@@ -10,14 +10,21 @@ from jax import Array
 from evgen_jax.decoders.family import Family
 
 BASE = ("mu", "sigma", "r")
-SMALLEST_BIN, SMALLEST_SLOPE = 1e-3, 1e-3
+"""Parameters of the base distribution: mode, width left of it, and ratio of the right width to the left one."""
+SMALLEST_BIN = 1e-3
+"""Smallest width and height of a bin, as a share of the unit square of the spline."""
+SMALLEST_SLOPE = 1e-3
+"""Smallest slope of the spline at a knot."""
 DEFAULT_BINS = 8
+"""Bins of the spline where a configuration does not give their number."""
 _GRID = np.linspace(-34.0, 34.0, 545)
+"""Nodes in logit(q) of the trapezoidal rule for moments."""
 _UNIT = float(np.log(np.e - 1))
 """softplus(_UNIT) = 1: latent variables of 0 leave the base distribution as it is."""
 
 
 def _base_log_pdf(x: Array, base: tuple[Array, ...]) -> Array:
+    """Returns the log density of the base, per unit of x."""
     mu, sigma, r = base
     z = jnp.abs(x - mu) / jnp.where(x < mu, sigma, r * sigma)
     return jnp.log(2 / (sigma * (1 + r))) - z - 2 * jnp.log1p(jnp.exp(-z))
@@ -43,7 +50,7 @@ def _base_ppf(u: Array, base: tuple[Array, ...]) -> Array:
 
 
 def _knots(num_bins: int, parameters: tuple[Array, ...]) -> tuple[list[Array], list[Array], list[Array]]:
-    """Knots x and y (num_bins + 1 each, from 0 to 1) and the slopes there."""
+    """Returns knots x and y (num_bins + 1 each, from 0 to 1) and the slopes there."""
 
     def cumulative(latent: tuple[Array, ...]) -> list[Array]:
         share = jax.nn.softmax(jnp.stack(latent, axis=-1), axis=-1)
@@ -58,12 +65,21 @@ def _knots(num_bins: int, parameters: tuple[Array, ...]) -> tuple[list[Array], l
 
 
 def prepare(num_bins: int, parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Computes the constants of the log density.
+
+    Args:
+      num_bins: bins B of the spline.
+      parameters: the three of the base, then B widths, B heights and B + 1 slopes of the spline, each (...).
+
+    Returns:
+      mu, sigma, r, then the B + 1 knots in x, the B + 1 knots in y and the B + 1 slopes there, each (...).
+    """
     x, y, slopes = _knots(num_bins, tuple(jnp.broadcast_arrays(*parameters)))
     return (*parameters[:3], *x, *y, *slopes)
 
 
 def _bin(u: Array, knots: list[Array], *columns: list[Array]) -> list[Array]:
-    """Of every column (one array per bin) the entry of the bin that holds u."""
+    """Returns, of every column (one array per bin), the entry of the bin that holds u."""
     chosen = [column[0] for column in columns]
     for i in range(1, len(columns[0])):
         beyond = u >= knots[i]
@@ -72,15 +88,24 @@ def _bin(u: Array, knots: list[Array], *columns: list[Array]) -> list[Array]:
 
 
 def _split(num_bins: int, prepared: tuple[Array, ...]):
+    """Splits prepared constants into those of the base, knots x, knots y and slopes."""
     base, rest = prepared[:3], list(prepared[3:])
     x, y, slopes = (rest[i * (num_bins + 1) : (i + 1) * (num_bins + 1)] for i in range(3))
     return base, x, y, slopes
 
 
 def log_kernel(num_bins: int, t: Array, prepared: tuple[Array, ...]) -> Array:
-    """Log density: that of the base plus the log slope of the spline at its cumulative distribution.
+    """Computes the log density: that of the base plus the log slope of the spline at its cumulative distribution.
 
     Durkan et al. 2019 (arXiv:1906.04032), equations 4 and 5.
+
+    Args:
+      num_bins: bins of the spline.
+      t: value, shape (...).
+      prepared: constants as `prepare` returns them, broadcastable against t.
+
+    Returns:
+      Log density per unit of t, shape (...).
     """
     base, x, y, slopes = _split(num_bins, prepared)
     u = _base_cdf(t, base)
@@ -93,6 +118,16 @@ def log_kernel(num_bins: int, t: Array, prepared: tuple[Array, ...]) -> Array:
 
 
 def cdf(num_bins: int, t: Array, parameters: tuple[Array, ...]) -> Array:
+    """Computes the cumulative distribution: the spline of the cumulative distribution of the base.
+
+    Args:
+      num_bins: bins B of the spline.
+      t: value, shape (...).
+      parameters: the 3 + 3 B + 1 parameters of the family, broadcastable against t.
+
+    Returns:
+      Probabilities in [0, 1], shape (...).
+    """
     base, x, y, slopes = _split(num_bins, prepare(num_bins, parameters))
     u = _base_cdf(t, base)
     x0, x1, y0, y1, d0, d1 = _bin(u, x, x[:-1], x[1:], y[:-1], y[1:], slopes[:-1], slopes[1:])
@@ -103,7 +138,18 @@ def cdf(num_bins: int, t: Array, parameters: tuple[Array, ...]) -> Array:
 
 
 def ppf(num_bins: int, q: Array, parameters: tuple[Array, ...]) -> Array:
-    """Quantile in closed form: a quadratic equation in the bin, then that of the base (same paper, appendix A)."""
+    """Computes the quantile in closed form: a quadratic equation in the bin, then the quantile of the base.
+
+    Durkan et al. 2019 (arXiv:1906.04032), appendix A.
+
+    Args:
+      num_bins: bins B of the spline.
+      q: probability in [0, 1], shape (...).
+      parameters: the 3 + 3 B + 1 parameters of the family, broadcastable against q.
+
+    Returns:
+      t with cdf(t) = q, shape (...).
+    """
     base, x, y, slopes = _split(num_bins, prepare(num_bins, parameters))
     x0, x1, y0, y1, d0, d1 = _bin(q, y, x[:-1], x[1:], y[:-1], y[1:], slopes[:-1], slopes[1:])
     mean = (y1 - y0) / (x1 - x0)
@@ -125,24 +171,59 @@ def _moment(num_bins: int, power: int, parameters: tuple[Array, ...]) -> Array:
 
 
 def mean(num_bins: int, parameters: tuple[Array, ...]) -> Array:
+    """Computes the mean numerically, by the trapezoidal rule over logit(q).
+
+    Args:
+      num_bins: bins B of the spline.
+      parameters: the 3 + 3 B + 1 parameters of the family, each (...).
+
+    Returns:
+      Mean, shape (...), in units of t.
+    """
     return parameters[0] + _moment(num_bins, 1, parameters)
 
 
 def variance(num_bins: int, parameters: tuple[Array, ...]) -> Array:
+    """Computes the variance numerically, by the trapezoidal rule over logit(q).
+
+    Args:
+      num_bins: bins B of the spline.
+      parameters: the 3 + 3 B + 1 parameters of the family, each (...).
+
+    Returns:
+      Variance, shape (...), in squared units of t.
+    """
     return _moment(num_bins, 2, parameters) - _moment(num_bins, 1, parameters) ** 2
 
 
 def sample(num_bins: int, key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+    """Draws values by inversion of the cumulative distribution.
+
+    Args:
+      num_bins: bins B of the spline.
+      key: of the random numbers.
+      parameters: the 3 + 3 B + 1 parameters of the family, broadcastable to `shape`.
+      shape: of the result.
+
+    Returns:
+      Values of shape `shape`, in units of t.
+    """
     dtype = jnp.result_type(*parameters)
     return ppf(num_bins, jax.random.uniform(key, shape, dtype, minval=1e-7, maxval=1.0), parameters)
 
 
 @lru_cache
 def rational_quadratic_spline(num_bins: int = DEFAULT_BINS) -> Family:
-    """A family whose cumulative distribution is a spline with `num_bins` bins of that of the base.
+    """Makes the family of distributions whose cumulative distribution is a spline of that of a base distribution.
 
-    The base is a logistic of width sigma left of mu and r sigma right of it, so both tails are exponential, as those of
-    light in ice. All latent variables of the spline at 0 give the base itself.
+    The base is a logistic of width sigma left of mu and r sigma right of it, so that both tails are exponential, as
+    those of light in ice. Where all latent variables of the spline are 0, the distribution is the base itself.
+
+    Args:
+      num_bins: bins B of the spline.
+
+    Returns:
+      A family for times with the parameters mu, sigma, r, B widths, B heights and B + 1 slopes.
     """
     names = (
         *BASE,

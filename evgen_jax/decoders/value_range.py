@@ -9,11 +9,22 @@ from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
 
 KINDS = ("base", "elu", "exp")
+"""Names of the value ranges in configurations."""
 
 
 @dataclass(frozen=True)
 class ValueRange:
-    """a = scale * x + offset, then the identity, elu(a) + 1 + min_value, or exp(clip(a, -20, 15)) + min_value."""
+    """Maps an unbounded network output x to the allowed range of a parameter, by way of a = scale * x + offset.
+
+    Attributes:
+      kind: 'base': a; 'elu': elu(a) + 1 + min_value; 'exp': exp(clip(a, -20, 15)) + min_value.
+      scale: factor of the network output.
+      offset: added to the scaled output.
+      min_value: lower end of the range of 'elu' and 'exp'.
+
+    Raises:
+      ConfigError: another kind.
+    """
 
     kind: str = "base"
     scale: float = 1.0
@@ -27,6 +38,14 @@ class ValueRange:
             )
 
     def __call__(self, x: Array) -> Array:
+        """Maps a network output to a parameter within its range.
+
+        Args:
+          x: network output, shape (...).
+
+        Returns:
+          Parameter, shape (...).
+        """
         a = self.scale * x + self.offset
         if self.kind == "elu":
             return elu(a) + (1 + self.min_value)

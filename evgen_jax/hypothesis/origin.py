@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import DataError
-from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.parameters import POSITIONS, TIMES, Parameter
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
@@ -14,22 +14,26 @@ LARGE_TIME = 1e5
 """ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
 
 
-def relative_to_origin(detector: Detector, names: Sequence[str], values: np.ndarray, sign: int = -1) -> np.ndarray:
+def relative_to_origin(
+    detector: Detector, parameters: Sequence[Parameter], values: np.ndarray, sign: int = -1
+) -> np.ndarray:
     """Hypotheses [..., H] of a table's coordinates as hypotheses of its detector; with sign +1 the way back.
 
     Args:
       detector: whose `origin` counts.
-      names: of the parameters, H of them; coordinates are those whose names end with x, y and z.
+      parameters: H of them; those with the role x, y or z are coordinates.
       values: physical units.
       sign: -1 subtracts the origin, +1 adds it.
+
+    Returns:
+      Hypotheses [..., H], physical units.
     """
     if not any(detector.origin):
         return values
-    shift = np.zeros(len(names))
-    for i, name in enumerate(names):
-        kind = kind_of(name)
-        if kind is not None and kind[0] in ("x", "y", "z"):
-            shift[i] = detector.origin["xyz".index(kind[0])]
+    shift = np.zeros(len(parameters))
+    for i, parameter in enumerate(parameters):
+        if parameter.role in POSITIONS:
+            shift[i] = detector.origin[POSITIONS.index(parameter.role)]
     return values + sign * shift
 
 
@@ -38,43 +42,44 @@ def anchor_of(begin: np.ndarray) -> np.ndarray:
     return np.where(np.abs(begin) >= LARGE_TIME, begin, 0.0)
 
 
-def time_places(names: Sequence[str]) -> tuple[int, ...] | None:
-    """Places of the parameters that are times; None if the name of one tells nothing: it may be a time, too."""
-    kinds = [kind_of(name) for name in names]
-    if None in kinds:
+def time_places(parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
+    """Places of the parameters that are times; None if nothing is known of one, which may be a time, too."""
+    if any(parameter.role is None for parameter in parameters):
         return None
-    return tuple(i for i, kind in enumerate(kinds) if kind is not None and kind[0] in ("time", "entry_t"))
+    return tuple(i for i, parameter in enumerate(parameters) if parameter.role in TIMES)
 
 
-def shifted_times(names: Sequence[str], hypotheses: np.ndarray, by: float) -> np.ndarray:
+def shifted_times(parameters: Sequence[Parameter], hypotheses: np.ndarray, by: float) -> np.ndarray:
     """Hypotheses [..., H] with `by` ns added to every time, float64.
 
     Raises:
-      DataError: a parameter of which the name does not tell whether it is a time, and a shift that is not 0.
+      DataError: a parameter of which nothing tells whether it is a time, and a shift that is not 0.
     """
     moved = np.array(hypotheses, np.float64)
     if by == 0:
         return moved
-    places = time_places(names)
+    places = time_places(parameters)
     if places is None:
-        unknown = [name for name in names if kind_of(name) is None]
+        unknown = [parameter.name for parameter in parameters if parameter.role is None]
         raise DataError(
             f"the readout begins at {abs(by):g} ns, which float32 does not hold; times are counted from there, but the names of the "
-            f"parameters {', '.join(unknown[:5])} do not tell whether they are times. Give times names that end with _time, or "
-            "subtract the begin of the readout from all times of the event."
+            f"parameters {', '.join(unknown[:5])} do not tell whether they are times. Declare them in the source as "
+            "Parameter(name, role='time') or role='other', or subtract the begin of the readout from all times of the event."
         )
     moved[..., places] += by
     return moved
 
 
-def counted_from_readout(names: Sequence[str], hypothesis: np.ndarray, event: Event) -> tuple[np.ndarray, Event, float]:
+def counted_from_readout(
+    parameters: Sequence[Parameter], hypothesis: np.ndarray, event: Event
+) -> tuple[np.ndarray, Event, float]:
     """A hypothesis [H] and an event with small times, and what was subtracted, ns; unchanged where times are small.
 
     Raises:
-      DataError: as `shifted_times`.
+      DataError: large times, and a parameter of which nothing tells whether it is a time.
     """
     anchor = float(anchor_of(np.asarray(event.readout, np.float64)[0]))
-    moved = shifted_times(names, hypothesis, -anchor)
+    moved = shifted_times(parameters, hypothesis, -anchor)
     if anchor == 0:
         return moved, event, anchor
 

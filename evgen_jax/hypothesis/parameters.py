@@ -1,91 +1,258 @@
-"""What hypothesis parameters are, by their names: default ranges, scales and spreads of seeds."""
+"""What a hypothesis parameter is: its role, unit, usual range and scale, and which parameters belong together."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from evgen_jax.errors import ConfigError, shown, suggestion
 
-@dataclass(frozen=True)
-class ParameterKind:
-    """Facts that hold for every parameter of one kind.
+DRAWS = ("uniform", "log", "zenith")
+BY_ROLE: Any = None
+"""Default of the facts of a `Parameter`: what is usual for its role."""
 
-    Attributes:
-      low, high: default range of simulated events.
-      draw: 'uniform', 'log' (uniform in the logarithm) or 'zenith' (isotropic).
-      mean, std, log: typical normalisation; log: of ln(1 + p).
-      spread: of seeds that are smeared truth; of the logarithm where draw is 'log'.
-    """
 
-    low: float
-    high: float
+class _Facts(NamedTuple):
+    """What is usual for a role; the fields of `Parameter` that have these names say what they are."""
+
+    unit: str
+    log: bool
+    low: float | None
+    high: float | None
     draw: str
+    spread: float
     mean: float
     std: float
-    log: bool
-    spread: float
 
 
-_COORDINATE = ParameterKind(-500.0, 500.0, "uniform", 0.0, 300.0, False, 15.0)
-_ZENITH = ParameterKind(0.0, np.pi, "zenith", 1.57, 0.69, False, 0.2)
-_AZIMUTH = ParameterKind(0.0, 2 * np.pi, "uniform", 3.14, 1.81, False, 0.2)
-_ENERGY = ParameterKind(1e3, 1e6, "log", 10.0, 2.0, True, 0.3)
-_SCALE = ParameterKind(0.9, 1.1, "uniform", 1.0, 0.1, False, 0.0)
-# The first pattern that matches the end of a name counts.
-KINDS: tuple[tuple[str, str, ParameterKind], ...] = (
-    ("energy_loss", r"energy_loss_\d+", ParameterKind(1.0, 1e4, "log", 3.0, 2.0, True, 0.3)),
-    ("cascade_energy", r"cascade_\d+_energy", ParameterKind(1e3, 1e5, "log", 9.0, 2.0, True, 0.3)),
-    ("cascade_distance", r"cascade_\d+_distance", ParameterKind(5.0, 200.0, "uniform", 100.0, 60.0, False, 10.0)),
-    ("entry_zenith", "entry_zenith", ParameterKind(0.0, np.pi, "zenith", 1.57, 0.69, False, 0.02)),
-    ("entry_azimuth", "entry_azimuth", ParameterKind(0.0, 2 * np.pi, "uniform", 3.14, 1.81, False, 0.02)),
-    ("entry_energy", "entry_energy", _ENERGY),
-    ("entry_t", "entry_t", ParameterKind(7000.0, 9000.0, "uniform", 8000.0, 600.0, False, 30.0)),
-    ("x", "x", _COORDINATE),
-    ("y", "y", _COORDINATE),
-    ("z", "z", _COORDINATE),
-    ("zenith", "zenith", _ZENITH),
-    ("azimuth", "azimuth", _AZIMUTH),
-    ("energy", "energy", _ENERGY),
-    ("time", r"(?:time|t)", ParameterKind(9000.0, 11000.0, "uniform", 10000.0, 600.0, False, 30.0)),
-    ("length", "length", ParameterKind(100.0, 800.0, "uniform", 400.0, 200.0, False, 30.0)),
-    ("Absorption", "Absorption", _SCALE),
-    ("Scattering", "Scattering", _SCALE),
-    ("DOMEfficiency", "DOMEfficiency", _SCALE),
-    ("HoleIceForward_Unified_p0", r"HoleIceForward_Unified_(p0|00)",
-     ParameterKind(-0.1, 0.5, "uniform", 0.2, 0.17, False, 0.0)),
-    ("HoleIceForward_Unified_p1", r"HoleIceForward_Unified_(p1|01)",
-     ParameterKind(-0.1, 0.0, "uniform", -0.05, 0.03, False, 0.0)),
-)  # fmt: skip
+_COORDINATE = _Facts("m", False, -500.0, 500.0, "uniform", 15.0, 0.0, 300.0)
+_ZENITH = _Facts("rad", False, 0.0, np.pi, "zenith", 0.2, 1.57, 0.69)
+_AZIMUTH = _Facts("rad", False, 0.0, 2 * np.pi, "uniform", 0.2, 3.14, 1.81)
+_ENERGY = _Facts("GeV", True, 1e3, 1e6, "log", 0.3, 10.0, 2.0)
+_FACTOR = _Facts("", False, 0.9, 1.1, "uniform", 0.0, 1.0, 0.1)
+_NOTHING = _Facts("", False, None, None, "uniform", 0.0, 0.0, 1.0)
+ROLES: dict[str, _Facts] = {
+    "x": _COORDINATE, "y": _COORDINATE, "z": _COORDINATE, "zenith": _ZENITH, "azimuth": _AZIMUTH, "energy": _ENERGY,
+    "time": _Facts("ns", False, 9000.0, 11000.0, "uniform", 30.0, 10000.0, 600.0),
+    "length": _Facts("m", False, 100.0, 800.0, "uniform", 30.0, 400.0, 200.0),
+    "entry_zenith": _ZENITH._replace(spread=0.02), "entry_azimuth": _AZIMUTH._replace(spread=0.02),
+    "entry_time": _Facts("ns", False, 7000.0, 9000.0, "uniform", 30.0, 8000.0, 600.0), "entry_energy": _ENERGY,
+    "energy_loss": _Facts("GeV", True, 1.0, 1e4, "log", 0.3, 3.0, 2.0),
+    "cascade_energy": _Facts("GeV", True, 1e3, 1e5, "log", 0.3, 9.0, 2.0),
+    "cascade_distance": _Facts("m", False, 5.0, 200.0, "uniform", 10.0, 100.0, 60.0),
+    "Absorption": _FACTOR, "Scattering": _FACTOR, "DOMEfficiency": _FACTOR,
+    "HoleIceForward_Unified_p0": _Facts("", False, -0.1, 0.5, "uniform", 0.0, 0.2, 0.17),
+    "HoleIceForward_Unified_p1": _Facts("", False, -0.1, 0.0, "uniform", 0.0, -0.05, 0.03),
+    "other": _NOTHING,
+}  # fmt: skip
+"""What a parameter can be: a vertex, direction, energy, time or length of a particle; where, when and with which energy a
+track enters its sphere; energy of a loss on a track; energy and distance of a further cascade; factors and properties of the
+ice and the modules; something else, which is none of these."""
+POSITIONS = ("x", "y", "z")
+DIRECTION, ENTRY_POINT = ("zenith", "azimuth"), ("entry_zenith", "entry_azimuth")
+TIMES = ("time", "entry_time")
+ENERGIES = ("energy", "entry_energy", "cascade_energy", "energy_loss")
+LENGTHS = ("length", "cascade_distance")
+FACTORS = ("Absorption", "Scattering", "DOMEfficiency")
+CASCADE = (*POSITIONS, *DIRECTION, "energy", "time")
+"""Roles of a cascade, in the order of its parameters."""
+ENTERING_TRACK = (*ENTRY_POINT, "entry_time", "entry_energy", *DIRECTION)
+"""Roles of a track that enters a sphere, in the order of its parameters."""
+MANY = ("energy_loss", "cascade_energy", "cascade_distance", "other", None)
+"""Roles that several parameters of one group may have."""
+STANDARD_NAMES = {
+    **{role: role for role in ROLES if role not in MANY}, "t": "time", "entry_t": "entry_time",
+    "HoleIceForward_Unified_00": "HoleIceForward_Unified_p0", "HoleIceForward_Unified_01": "HoleIceForward_Unified_p1",
+}  # fmt: skip
+"""Names that tell the role of a parameter of which nothing else is declared; other names tell nothing."""
 
 
-def kind_of(name: str) -> tuple[str, ParameterKind] | None:
-    """Name and facts of a parameter's kind; None for a parameter of which nothing is known."""
-    for kind, pattern, facts in KINDS:
-        if re.search(rf"(?:^|_){pattern}$", name):
-            return kind, facts
-    return None
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a hypothesis. Facts that are not given are those that are usual for the role.
+
+    Example: `Parameter("depth", role="z", low=-300.0, high=300.0)`.
+
+    Attributes:
+      name: in the hypothesis, in tables and configurations.
+      role: what it is to a physicist, of `ROLES`; None where nothing is known of it.
+      unit: 'm', 'ns', 'GeV', 'rad' or '' for a number.
+      log: whether it is usually normalised and fitted as ln(1 + p).
+      low, high: default range of simulated events; None where there is none.
+      draw: 'uniform', 'log' (uniform in the logarithm) or 'zenith' (isotropic), how events are drawn from the range.
+      spread: width of seeds that are smeared truth; of the logarithm where `draw` is 'log'.
+      mean, std: typical normalisation, of ln(1 + p) where `log` is set.
+      group: names of the sources that it belongs to, from the outermost; parameters of one group describe one thing.
+
+    Raises:
+      ConfigError: an unknown role or draw (with the nearest match), or a range of wrong order.
+    """
+
+    name: str
+    role: str | None = None
+    unit: str = BY_ROLE
+    log: bool = BY_ROLE
+    low: float | None = BY_ROLE
+    high: float | None = BY_ROLE
+    draw: str = BY_ROLE
+    spread: float = BY_ROLE
+    mean: float = BY_ROLE
+    std: float = BY_ROLE
+    group: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"Parameter: expected a name, got {shown(self.name)}.")
+        if self.role is not None and self.role not in ROLES:
+            raise ConfigError(
+                f"Parameter '{self.name}': the role {shown(self.role)} is unknown; known: {', '.join(ROLES)}."
+                + suggestion(str(self.role), ROLES)
+            )
+        facts = _NOTHING if self.role is None else ROLES[self.role]
+        for fact in fields(self)[2:-1]:
+            if getattr(self, fact.name) is None:
+                object.__setattr__(self, fact.name, getattr(facts, fact.name))
+        object.__setattr__(self, "group", tuple(self.group))
+        if self.draw not in DRAWS:
+            raise ConfigError(
+                f"Parameter '{self.name}': draw: expected one of {', '.join(DRAWS)}, got {shown(self.draw)}."
+                + suggestion(str(self.draw), DRAWS)
+            )
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ConfigError(
+                f"Parameter '{self.name}': expected low <= high, got [{self.low:g}, {self.high:g}]; the usual range of its "
+                "role stands for an end that is not given."
+            )
+
+    @property
+    def own_name(self) -> str:
+        """The name without those of the sources before it."""
+        return self.name.removeprefix("".join(f"{source}_" for source in self.group))
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The name with those of all sources before it, of some, from the innermost, and of none."""
+        own, group = self.own_name, self.group
+        return (self.name, *("".join(f"{source}_" for source in group[k:]) + own for k in range(1, len(group) + 1)))
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a name is that of the parameter, be there before it the names of all of its sources, some or none."""
+        return name in self.all_names
+
+    def under(self, source: str) -> "Parameter":
+        """The parameter as part of a joint hypothesis, where the name of its source stands before its name."""
+        return replace(self, name=f"{source}_{self.name}", group=(source, *self.group))
 
 
-def column_names(parameter_names: Sequence[str]) -> tuple[str, ...]:
+def standard_parameters(names: Iterable[str]) -> tuple[Parameter, ...]:
+    """Parameters of which only the names are known: standard names tell a role, others none."""
+    return tuple(Parameter(name, STANDARD_NAMES.get(name)) for name in names)
+
+
+def loss_parameters(number: int) -> tuple[Parameter, ...]:
+    """Energies of `number` losses at fixed places on a track: energy_loss_0000 and so on, GeV."""
+    return tuple(Parameter(f"energy_loss_{i:04d}", "energy_loss") for i in range(number))
+
+
+def further_cascades(numbers: Iterable[int]) -> tuple[Parameter, ...]:
+    """Energy, GeV, and distance, m, of every further cascade: cascade_00001_energy, cascade_00001_distance and so on."""
+    kinds = (("energy", "cascade_energy"), ("distance", "cascade_distance"))
+    return tuple(Parameter(f"cascade_{i:05d}_{name}", role) for i in numbers for name, role in kinds)
+
+
+def names_of(parameters: Iterable[Parameter]) -> tuple[str, ...]:
+    """Names of parameters, in their order."""
+    return tuple(parameter.name for parameter in parameters)
+
+
+def check_records(parameters: Any) -> None:
+    """Checks what a function was given for the parameters of a hypothesis.
+
+    Raises:
+      ConfigError: something else than Parameter records, such as names.
+    """
+    if not isinstance(parameters, tuple | list) or not all(isinstance(own, Parameter) for own in parameters):
+        raise ConfigError(
+            f"expected the parameters of a hypothesis as Parameter records, got {shown(parameters)}. Of a model they are "
+            "`model.parameters`, of names alone `standard_parameters(names)`."
+        )
+
+
+def parameters_of(source: Any) -> tuple[Parameter, ...]:
+    """Parameters of a source, or of a part of one: those that it declares, or what its `parameter_names` tell.
+
+    Raises:
+      ConfigError: `parameters` that are no Parameter records.
+    """
+    declared = getattr(source, "parameters", None)
+    if declared is None:
+        return standard_parameters(source.parameter_names)
+    if not isinstance(declared, tuple | list) or not all(isinstance(p, Parameter) for p in declared):
+        raise ConfigError(
+            f"{type(source).__name__}.parameters: expected a tuple of Parameter records, got {shown(declared)}. Plain names are "
+            "declared as parameter_names."
+        )
+    return tuple(declared)
+
+
+def check_parameters(source: Any, where: str) -> None:
+    """Checks what a source declares.
+
+    Args:
+      source: the whole of a model.
+      where: its key path, for messages.
+
+    Raises:
+      ConfigError: two parameters of one name, two of one role in one group, or `parameter_names` that are not the names of
+        the `parameters`.
+    """
+    parameters = parameters_of(source)
+    names = names_of(parameters)
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise ConfigError(
+            f"{where}: two parameters of the hypothesis have the name {', '.join(twice)}. Rename sources or give "
+            "each further parameter once."
+        )
+    if tuple(source.parameter_names) != names:
+        raise ConfigError(
+            f"{type(source).__name__}: its parameter_names are {', '.join(source.parameter_names)}, the names of its parameters "
+            f"{', '.join(names)}. Declare one of them."
+        )
+    seen: dict[tuple, str] = {}
+    for parameter in parameters:
+        key = (*parameter.group, parameter.role)
+        if parameter.role not in MANY and key in seen:
+            raise ConfigError(
+                f"{where}: the parameters '{seen[key]}' and '{parameter.name}' both have the role '{parameter.role}'. Give "
+                "parameters of different things a group each, as Parameter(..., group=('first',))."
+            )
+        seen[key] = parameter.name
+
+
+def places_by_role(parameters: Sequence[Parameter], roles: Sequence[str]) -> list[dict[str, int]]:
+    """Places {role: place} of the roles in every group that has them all, in the order of the hypothesis."""
+    groups: dict[tuple[str, ...], dict[str, int]] = {}
+    for place, parameter in enumerate(parameters):
+        if parameter.role is not None and parameter.role in roles:
+            groups.setdefault(parameter.group, {}).setdefault(parameter.role, place)
+    return [own for own in groups.values() if len(own) == len(roles)]
+
+
+def direction_pairs(parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
+    """Places of zenith and azimuth of every entry point, then of every direction, so that the last is one of a particle."""
+    return [
+        (own[zenith], own[azimuth])
+        for zenith, azimuth in (ENTRY_POINT, DIRECTION)
+        for own in places_by_role(parameters, (zenith, azimuth))
+    ]
+
+
+def column_names(parameters: Sequence[Parameter]) -> tuple[str, ...]:
     """Names of table columns: without the name of the source where all parameters are those of one."""
-    first = {name.split("_", 1)[0] for name in parameter_names if "_" in name}
-    if len(first) == 1 and all("_" in name for name in parameter_names):
-        return tuple(name.split("_", 1)[1] for name in parameter_names)
-    return tuple(parameter_names)
-
-
-UNITS = (
-    ("runtime", "s"), ("log_likelihood", ""), ("loss_", ""), ("angular_unc", "rad"), ("circular_unc", "rad"),
-    ("zenith", "rad"), ("azimuth", "rad"), ("energy", "GeV"), ("time", "ns"), ("entry_t", "ns"), ("distance", "m"),
-    ("length", "m"), ("cascade_t", "ns"),
-)  # fmt: skip
-
-
-def unit_of(column: str) -> str:
-    """Unit of a table column by its name; '' where it has none."""
-    for part, unit in UNITS:
-        if part in column:
-            return unit
-    stem = re.sub(r"_(seed|reco|unc|unc_sandwich|unc_sandwhich)$", "", column)
-    return "m" if re.search(r"(?:^|_)[xyz]$", stem) else ""
+    outermost = {parameter.group[:1] for parameter in parameters}
+    if len(outermost) != 1:
+        return names_of(parameters)
+    prefix = "".join(f"{source}_" for source in outermost.pop())
+    return tuple(parameter.name.removeprefix(prefix) for parameter in parameters)

@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.numerics import sum_dtype
 
 STEEPNESS = 10.0
@@ -23,9 +24,9 @@ DEFAULT_UNIFORM: dict[str, tuple[float, ...]] = {
 }  # fmt: skip
 
 
-def _find(name: str, parameter_names: Sequence[str]) -> list[int]:
+def _find(name: str, parameters: Sequence[Parameter]) -> list[int]:
     """Places of a parameter in a joint hypothesis, where the names of its sources stand before it."""
-    return [i for i, full in enumerate(parameter_names) if full == name or full.endswith(f"_{name}")]
+    return [i for i, parameter in enumerate(parameters) if parameter.answers_to(name)]
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class UniformPrior:
     def __post_init__(self):
         if not self.high > self.low:
             raise ConfigError(
-                f"loss_module_settings.config.uniform_parameters.{self.name}: expected low < high, "
-                f"got [{self.low:g}, {self.high:g}]."
+                f"uniform_parameters.{self.name}: expected low < high, got [{self.low:g}, {self.high:g}]."
             )
 
     def __call__(self, value: Array) -> Array:
@@ -76,6 +76,10 @@ class GaussianPrior:
     sigma: float
     required: bool = True
 
+    def __post_init__(self):
+        if not self.sigma > 0:
+            raise ConfigError(f"sigmas: the prior of '{self.name}': expected a width > 0, got {self.sigma}.")
+
     def __call__(self, value: Array) -> Array:
         z = value.astype(sum_dtype()) / self.sigma
         return 0.5 * z * z + float(np.log(self.sigma) + 0.5 * np.log(2 * np.pi))
@@ -95,21 +99,14 @@ def snowstorm_priors(
       uniform_parameters: name -> (low, high[, eps]); None: the usual ranges of those that the hypothesis has.
 
     Raises:
-      ConfigError: a range that is none, or a sigma that is not positive.
+      ConfigError: a range that is none, or a width that is not positive.
     """
     priors: list[Prior] = []
     given = uniform_parameters is not None
     for name, values in (uniform_parameters if uniform_parameters is not None else DEFAULT_UNIFORM).items():
-        if len(values) not in (2, 3):
-            raise ConfigError(
-                f"loss_module_settings.config.uniform_parameters.{name}: expected [low, high] or [low, high, eps], "
-                f"got {list(values)}."
-            )
         low, high, eps = (*(float(v) for v in values), 0.0)[:3]
         priors.append(UniformPrior(name, low, high, eps, required=given))
     for i, sigma in enumerate(_tabulated_sigmas() if sigmas is None else sigmas):
-        if not sigma > 0:
-            raise ConfigError(f"loss_module_settings.config.sigmas[{i}]: expected a width > 0, got {sigma}.")
         priors.append(GaussianPrior(f"{FOURIER_PREFIX}{i:02d}", float(sigma), sigmas is not None))
     return tuple(priors)
 
@@ -120,26 +117,31 @@ def _tabulated_sigmas() -> tuple[float, ...]:
     return tuple(float(row["sigma"]) for row in csv.DictReader(text.splitlines()))
 
 
-def penalty(priors: Sequence[Prior], parameter_names: Sequence[str], hypothesis: Array) -> Array:
+def penalty(priors: Sequence[Prior], parameters: Sequence[Parameter], hypothesis: Array) -> Array:
     """Sum of the penalties of a hypothesis [H]; parameters that it does not have give none."""
     total = jnp.zeros((), sum_dtype())
     for prior in priors:
-        for i in _find(prior.name, parameter_names):
+        for i in _find(prior.name, parameters):
             total = total + prior(jnp.asarray(hypothesis)[i])
     return total
 
 
-def penalised(priors: Sequence[Prior], parameter_names: Sequence[str]) -> tuple[str, ...]:
+def penalised(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> tuple[str, ...]:
     """Names of the parameters of a hypothesis that have a prior."""
-    places = {i for prior in priors for i in _find(prior.name, parameter_names)}
-    return tuple(parameter_names[i] for i in sorted(places))
+    places = {i for prior in priors for i in _find(prior.name, parameters)}
+    return tuple(parameters[i].name for i in sorted(places))
 
 
-def check_priors(priors: Sequence[Prior], parameter_names: Sequence[str]) -> None:
-    """Raises ConfigError for a prior that was asked for and finds no parameter."""
+def check_priors(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> None:
+    """Checks that every prior that was asked for has a parameter.
+
+    Raises:
+      ConfigError: a prior that finds none, with the nearest match.
+    """
+    names = names_of(parameters)
     for prior in priors:
-        if prior.required and not _find(prior.name, parameter_names):
+        if prior.required and not _find(prior.name, parameters):
             raise ConfigError(
                 f"loss_module_settings: the prior of '{prior.name}' finds no such parameter; the model has "
-                f"{', '.join(parameter_names)}." + suggestion(prior.name, parameter_names)
+                f"{', '.join(names)}." + suggestion(prior.name, names)
             )

@@ -1,7 +1,6 @@
 """The data transformation: mean, spread and log flag per hypothesis parameter."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from jax import Array
 
 from evgen_jax.errors import TrafoError
 from evgen_jax.files import write_whole
+from evgen_jax.hypothesis.names import same_parameters
+from evgen_jax.hypothesis.parameters import Parameter, names_of
 
 FORMAT = 1
 ORIGIN = "made_from"
@@ -80,6 +81,14 @@ class Trafo:
         write_whole(path, json.dumps({"format": FORMAT, **self.as_plain(), **origin}, indent=1) + "\n")
 
 
+def typical_trafo(parameters: Sequence[Parameter]) -> Trafo:
+    """The transformation with the typical normalisation of every parameter, made from no data."""
+    return Trafo(
+        names_of(parameters), tuple(p.mean for p in parameters), tuple(p.std for p in parameters),
+        tuple(p.log for p in parameters),
+    )  # fmt: skip
+
+
 def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -> Trafo:
     """Reads a transformation written by `Trafo.save`.
 
@@ -109,7 +118,7 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrafoError(f"{path}: is no data transformation ({error}). Run create-trafo again.") from None
     if parameter_names is not None and tuple(parameter_names) != trafo.parameter_names:
-        if same_roles(trafo.parameter_names, parameter_names):
+        if same_parameters(trafo.parameter_names, parameter_names):
             return trafo.select(range(len(parameter_names)), parameter_names)
         raise TrafoError(
             f"{path}: was fitted for the parameters {', '.join(trafo.parameter_names)}, but the model has "
@@ -121,30 +130,6 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
 def read_origin(path: str | Path) -> dict[str, Any] | None:
     """From which data and settings a transformation was made; None if it does not say."""
     return json.loads(Path(path).read_text()).get(ORIGIN)
-
-
-def same_roles(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether two lists name the same parameters in the same order, but for one prefix and the ways to write time.
-
-    A cascade alone has x, y, z ...; as a part of a multi-source cascade_x, cascade_y, cascade_z ....
-    """
-    if len(names) != len(others):
-        return False
-    if len(names) == 1:  # nothing tells its prefix from its name
-        one, other = _written_out(names[0]), _written_out(others[0])
-        return one == other or one.endswith(f"_{other}") or other.endswith(f"_{one}")
-    return _without_prefix(names) == _without_prefix(others)
-
-
-def _written_out(name: str) -> str:
-    return re.sub(r"(^|_)t$", r"\1time", name)
-
-
-def _without_prefix(names: Sequence[str]) -> list[str]:
-    parts = [_written_out(name).split("_") for name in names]
-    while all(len(p) > 1 and p[0] == parts[0][0] for p in parts):
-        parts = [p[1:] for p in parts]
-    return ["_".join(p) for p in parts]
 
 
 def fit_trafo(

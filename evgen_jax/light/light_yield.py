@@ -13,17 +13,17 @@ from evgen_jax.measurement.event import Event
 
 
 class LightYield(struct.PyTreeNode):
-    """What a source says about one event: an element of a commutative monoid.
+    """Is the light that a source gives in one event: an element of a commutative monoid.
 
-    `+` superposes sources, `zeros` is darkness, `sum` (that of Python, too) adds many. All elements of one sum are of one
-    event, and either all or none of them have the cumulative light.
+    `+` superposes sources, `zeros` is darkness, `sum` (that of Python, too) adds many. All elements of one sum are of
+    one event, and either all or none of them have the cumulative light.
 
     Attributes:
       charge: [D], expected charge q after exclusion windows, PE.
       charge_full: [D], expected charge before exclusion windows, PE.
       excess: [D], over-dispersion variance - mean, PE^2 (alpha q^2 of a negative binomial).
       density: [P], q p(t_j): expected charge per ns at each pulse.
-      cumulative: [P], q C(t_j): expected charge before each pulse; None if not asked for.
+      cumulative: [P], q C(t_j): expected charge before each pulse, PE; None if not asked for.
     """
 
     charge: Array
@@ -33,36 +33,49 @@ class LightYield(struct.PyTreeNode):
     cumulative: Array | None = None
 
     def __add__(self, other: "LightYield") -> "LightYield":
-        """Light of two sources together."""
+        """Superposes the light of two sources in one event."""
         return jax.tree.map(jnp.add, self, other)
 
     def __radd__(self, other: int) -> "LightYield":
-        """Python's `sum` begins with 0, which stands for darkness."""
+        """Lets Python's `sum` begin with 0, which stands for darkness."""
         return self if other == 0 else NotImplemented
 
     @staticmethod
     def sum(lights: Iterable["LightYield"]) -> "LightYield":
-        """Light of at least one source."""
+        """Adds the light of at least one source.
+
+        Args:
+          lights: elements of one event.
+
+        Returns:
+          Their superposition.
+        """
         return reduce(LightYield.__add__, lights)
 
     def scale(self, factor: Array, excess_factor: Array | None = None) -> "LightYield":
-        """Light times a factor.
+        """Multiplies light by a factor.
 
         Args:
-          factor: of all members; without `excess_factor` a mask of 0 or 1.
-          excess_factor: of the excess instead.
+          factor: scalar, of all members; without `excess_factor` it must be 0 or 1, a mask.
+          excess_factor: scalar, of the excess; None: `factor`.
+
+        Returns:
+          The scaled light.
         """
         scaled = jax.tree.map(lambda x: x * factor.astype(x.dtype), self)
         return scaled if excess_factor is None else scaled.replace(excess=self.excess * excess_factor)
 
     @staticmethod
     def zeros(event: Event, dtype: DTypeLike, cumulative: bool = False) -> "LightYield":
-        """Darkness.
+        """Makes darkness, the neutral element of `+`.
 
         Args:
           event: gives the numbers D of DOMs and P of pulses.
           dtype: of all arrays.
           cumulative: whether there is cumulative light.
+
+        Returns:
+          Light that is 0 everywhere.
         """
         dom = jnp.zeros(event.charge.shape, dtype)
         pulse = jnp.zeros(event.pulses.charge.shape, dtype)
@@ -70,14 +83,30 @@ class LightYield(struct.PyTreeNode):
 
 
 def excluded_fraction(event: Event, window_fraction: Array) -> Array:
-    """Fraction F [M] of the light that falls into excluded windows, from that of each window [W]."""
+    """Computes the fraction F of the light at every active DOM that falls into excluded windows.
+
+    Args:
+      event: one event with M active DOMs and W windows.
+      window_fraction: [W], fraction of the DOM's light in each window.
+
+    Returns:
+      Fractions [M] within [0, 1].
+    """
     masked = jnp.where(event.windows.mask, window_fraction, 0)
     total = jax.ops.segment_sum(masked, event.windows.slot, num_segments=event.active.shape[0])
     return jnp.clip(total, 0, 1)
 
 
 def excluded_before_pulse(event: Event, window_fraction: Array) -> Array:
-    """Fraction [P] of the light in windows of the pulse's DOM that start before the pulse."""
+    """Computes the fraction of the light in those excluded windows of the pulse's DOM that start before the pulse.
+
+    Args:
+      event: one event with P pulses and W windows.
+      window_fraction: [W], fraction of the DOM's light in each window.
+
+    Returns:
+      Fractions [P].
+    """
     windows, pulses = event.windows, event.pulses
     same = (windows.slot[None, :] == pulses.slot[:, None]) & windows.mask[None, :]
     earlier = windows.start[None, :] < pulses.time[:, None]
@@ -85,10 +114,26 @@ def excluded_before_pulse(event: Event, window_fraction: Array) -> Array:
 
 
 def spread_to_doms(event: Event, values: Array) -> Array:
-    """Values at active DOMs [M] to all DOMs [D], 0 elsewhere."""
+    """Writes values of active DOMs into an array of all DOMs.
+
+    Args:
+      event: one event with M active DOMs of D.
+      values: [M].
+
+    Returns:
+      Values [D], 0 at DOMs that are not active.
+    """
     return jnp.zeros(event.charge.shape, values.dtype).at[event.active].set(values, mode="drop")
 
 
 def at_active(event: Event, values: Array) -> Array:
-    """Values of all DOMs [D, ...] at the active ones [M, ...]; padding repeats the last DOM."""
+    """Takes the values of active DOMs from an array of all DOMs.
+
+    Args:
+      event: one event with M active DOMs of D.
+      values: [D, ...].
+
+    Returns:
+      Values [M, ...]; entries of the padding repeat the last DOM.
+    """
     return values[jnp.minimum(event.active, values.shape[0] - 1)]

@@ -1,4 +1,4 @@
-"""What every source offers: the contract between the zoo, the multi-sources and the likelihood."""
+"""What every source offers: the contract between sources, multi-sources and the likelihood."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +18,14 @@ def with_dropout_keys(variables: Variables, key: Array) -> Variables:
     """Adds a random key beside the weights of every source, which makes its dropout act.
 
     The keys are data like the weights, so that sources without dropout need not know of them; sub-sources of one base
-    drop the same.
+    drop one set of units.
+
+    Args:
+      variables: weights of a source.
+      key: of the random numbers.
+
+    Returns:
+      Weights with {'dropout': {'key': ...}} beside every 'params'.
     """
     if not isinstance(variables, Mapping):
         return variables
@@ -31,26 +38,58 @@ def with_dropout_keys(variables: Variables, key: Array) -> Variables:
 
 @runtime_checkable
 class Source(Protocol):
-    """A hashable, static description; weights, hypothesis, event and detector are arguments."""
+    """Describes a source of light: hashable and static; weights, hypothesis, event and detector are arguments."""
 
     def __hash__(self) -> int: ...
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the hypothesis parameters, H of them."""
+        """Returns the names of the hypothesis parameters, H of them.
+
+        A source declares what its parameters are as `parameters`, records of `Parameter` in this order; for a source
+        without them, standard names tell the roles (`parameters_of`).
+        """
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
-        """Fresh weights for a detector."""
+        """Makes fresh weights for a detector.
+
+        Args:
+          key: of the random numbers.
+          detector: for which the weights are made, D modules.
+
+        Returns:
+          Pytree of weights.
+        """
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
-        """Light at every DOM and pulse of an event for hypothesis [H] in physical units.
+        """Computes the light at every DOM and pulse of an event; pure, composes with jit, vmap and grad.
 
-        `cumulative` asks for the cumulative light at pulses, which costs incomplete gamma functions.
+        Args:
+          variables: weights.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses, which costs incomplete gamma functions.
+
+        Returns:
+          Light at D DOMs and P pulses.
         """
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
-        """Arrival times [P], ns, of one photoelectron each at the DOMs [P] with index `dom`."""
+        """Draws one arrival time for each of P photoelectrons.
+
+        Args:
+          variables: weights.
+          key: of the random numbers.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: gives the readout window, which noise needs.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """

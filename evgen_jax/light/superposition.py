@@ -1,15 +1,15 @@
 """The combinator: light adds, so a multi-source is a sum over sub-sources, nested as deep as one likes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
@@ -33,7 +33,7 @@ class ParameterMap(Protocol):
     """Maps a hypothesis [H] and a detector to {base name: (parameters [N, H_base], mask [N] or None)}; hashable."""
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
+    def parameters(self) -> tuple[Parameter, ...]:
         """Of the joint hypothesis [H]."""
 
     def __call__(self, hypothesis: Array, detector: Detector) -> Mapping[str, tuple[Array, Array | None]]: ...
@@ -57,8 +57,14 @@ class MultiSource:
     chunk: int | None = None
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Of the joint hypothesis, H of them."""
+        return parameters_of(self.expand)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        return self.expand.parameter_names
+        """Names of the hypothesis parameters."""
+        return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         keys = jax.random.split(key, len(self.bases))
@@ -181,18 +187,3 @@ def sum_of_copies(
 def suitable_chunk(num_doms: int) -> int:
     """How many sub-sources are best evaluated together on this machine, at so many DOMs."""
     return CHUNK if jax.default_backend() != "cpu" else min(max(ON_CPU // num_doms, 1), CHUNK)
-
-
-def with_chunk(source: Source, chunk: int) -> Source:
-    """The same tree of sources with other chunks; only memory and speed change."""
-    if not isinstance(source, MultiSource):
-        return source
-    bases = tuple((name, with_chunk(base, chunk)) for name, base in source.bases)
-    return replace(source, bases=bases, chunk=chunk)
-
-
-def with_precision(source: Source, dtype: Any) -> Source:
-    """The same tree of sources computing in another precision; sources that have none stay as they are."""
-    if isinstance(source, MultiSource):
-        return replace(source, bases=tuple((name, with_precision(base, dtype)) for name, base in source.bases))
-    return source.clone(dtype=dtype) if isinstance(source, nn.Module) and hasattr(source, "dtype") else source

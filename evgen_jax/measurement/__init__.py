@@ -1,1 +1,1 @@
-"""What was seen?"""
+"""What was seen: detectors, pulses and events."""

@@ -1,4 +1,4 @@
-"""The detector: where the optical modules are and how they respond. Any geometry, from a CSV table."""
+"""The detector: where the optical modules (DOMs) are and how they respond; any geometry, read from a CSV table."""
 
 import hashlib
 import logging
@@ -20,21 +20,24 @@ from evgen_jax.measurement.detector_table import DetectorTable, LabelRange, read
 
 LOGGER = logging.getLogger("evgen_jax")
 EMBEDDED = "icecube86"
+"""Name of the detector table that is part of the package."""
 EMBEDDED_FINGERPRINT = "f57f89a84b1ecc90a1f0f4fcb4ddd611d8eccbe09641dd66af015be58791d3a1"
+"""Checksum (`fingerprint`) of the embedded detector."""
 ICETOP = LabelRange(1, 86, 61, 66)
-"""Surface modules of IceCube, whose pulses may stand in the same tables as those of the in-ice array."""
+"""Labels of IceCube's surface modules, whose pulses may stand in one table with pulses of the in-ice array."""
 SMALL_TABLE = 1 << 22
-"""Entries up to which labels are looked up in a table of all numbers; beyond, in sorted lists."""
+"""Range of labels up to which they are looked up in a table of all numbers; wider ranges are searched for in lists."""
 
 
 class Detector(struct.PyTreeNode):
-    """Per-DOM tables; every array has the DOM axis D first.
+    """Describes the modules of a detector by tables; every array has the DOM axis D first.
 
     Attributes:
       position: [D, 3], m, detector coordinates relative to `origin`, z up.
       relative_efficiency: [D], 1 for a standard module.
       noise_rate: [D], 1/ns.
-      string, om: [D], labels as the experiment numbers them.
+      string: [D], first label, as the experiment numbers strings.
+      om: [D], second label, as the experiment numbers the modules of a string.
       usable: [D], False for modules that never give data: they take no part in any event.
       name: what the table is called.
       origin: x, y, z in m that were subtracted from the table's coordinates, 0 unless those are too large for float32
@@ -42,7 +45,7 @@ class Detector(struct.PyTreeNode):
         configuration; labels, seeds and fits in files have the table's coordinates.
       ignored: labels of modules that belong to the experiment but not to this array, such as IceTop's; their pulses are
         left out and counted. Any other label that is not in the table is an error.
-      extent: [2, 3], m, box of the whole array where this is a part of one; None: that of `position`.
+      extent: [2, 3], m, box of the whole array where this is a part of one; None: the box of `position`.
     """
 
     position: Array
@@ -58,17 +61,26 @@ class Detector(struct.PyTreeNode):
 
     @property
     def num_doms(self) -> int:
+        """Returns the number D of modules."""
         return self.position.shape[0]
 
     @property
     def box(self) -> Array:
-        """Lowest and highest coordinates of the array [2, 3], m."""
+        """Returns the lowest and the highest coordinates of the array [2, 3], m."""
         if self.extent is not None:
             return self.extent
         return jnp.stack([jnp.min(self.position, axis=0), jnp.max(self.position, axis=0)])
 
     def dom_index(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
-        """Positions [P] in the tables of modules given by their labels [P] (host side); -1 for unknown ones."""
+        """Finds the places of modules in the detector's tables by their labels; runs on the host.
+
+        Args:
+          string: first labels [P].
+          om: second labels [P].
+
+        Returns:
+          Places [P], int; -1 for labels that are not in the tables.
+        """
         strings, string_rank = np.unique(np.asarray(self.string, np.int64), return_inverse=True)
         oms, om_rank = np.unique(np.asarray(self.om, np.int64), return_inverse=True)
         # Two small ranks make one key, however large the labels are.
@@ -79,14 +91,26 @@ class Detector(struct.PyTreeNode):
         return np.where(found >= 0, order[found], -1)
 
     def is_ignored(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
-        """Which labels [P] are known not to belong to this array, see `ignored`."""
+        """Finds labels that are known to belong to the experiment but not to this array.
+
+        Args:
+          string: first labels [P].
+          om: second labels [P].
+
+        Returns:
+          Flags [P], True within one of the ranges of `ignored`.
+        """
         out = np.zeros(np.shape(string), bool)
         for a, b, c, d in self.ignored:
             out |= (string >= a) & (string <= b) & (om >= c) & (om <= d)
         return out
 
     def to_csv(self, path: str | Path) -> None:
-        """Writes the table that `load_detector` reads, with the coordinates of the original table."""
+        """Writes the table that `load_detector` reads, with the coordinates of the original table.
+
+        Args:
+          path: of the CSV file; an existing one is overwritten.
+        """
         position = np.asarray(self.position, np.float64) + np.asarray(self.origin)
         columns = dict(zip("xyz", position.T, strict=True)) | {
             name: np.asarray(getattr(self, name), np.float64)
@@ -104,11 +128,17 @@ def load_detector(path: str | Path | None = None) -> Detector:
 
     Args:
       path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Columns string, om, x, y, z
-        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1. Other columns are
-        not read.
+        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1. Other columns
+        are not read.
+
+    Returns:
+      The detector.
 
     Raises:
       DetectorError: no such file, a missing or misspelt column, a value outside its range, or a DOM given twice.
+
+    Example:
+      detector = eg.load_detector("arca.csv")
     """
     if path is None or str(path) == EMBEDDED:
         with resources.as_file(resources.files("evgen_jax") / "tables" / f"{EMBEDDED}.csv") as embedded:
@@ -124,6 +154,7 @@ def load_detector(path: str | Path | None = None) -> Detector:
 
 
 def _from_table(table: DetectorTable, name: str) -> Detector:
+    """Makes a detector from a table; `name` holds where the table does not name it."""
     values: dict[str, Any] = dict(table.columns)
     position = np.stack([values[c] for c in "xyz"], axis=1) - np.asarray(table.origin)
     detector = Detector(
@@ -139,7 +170,7 @@ def _from_table(table: DetectorTable, name: str) -> Detector:
     )
     if any(table.origin):
         _tell_origin(detector.name, table.origin)
-    # Copies of the embedded table, such as those in models of earlier versions, know IceTop's labels as it does.
+    # Models of earlier versions hold copies of the embedded table that do not name the labels to ignore.
     if not table.ignored and fingerprint(detector) == EMBEDDED_FINGERPRINT:
         return detector.replace(ignored=(ICETOP,))
     return detector
@@ -154,7 +185,14 @@ def _tell_origin(name: str, origin: tuple[float, float, float]) -> None:
 
 
 def whole_labels(labels: np.ndarray) -> np.ndarray:
-    """Labels as int64; -1 where a number is not whole, negative or beyond int64."""
+    """Converts labels to int64.
+
+    Args:
+      labels: numbers of any type, shape (...).
+
+    Returns:
+      Labels, shape (...); -1 where a number is not whole, negative or beyond int64.
+    """
     labels = np.asarray(labels)
     if labels.dtype.kind in "iub":
         return np.where((labels >= 0) & (labels <= np.iinfo(np.int64).max), labels, 0).astype(np.int64) - (labels < 0)
@@ -164,7 +202,7 @@ def whole_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def _rank(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Place of every value among the sorted `known` ones, -1 where it is not among them."""
+    """Returns the place of every value among the sorted `known` ones, -1 where it is not among them."""
     low, high = int(known[0]), int(known[-1])
     if high - low < SMALL_TABLE:
         table = np.full(high - low + 1, -1, np.int64)
@@ -176,12 +214,26 @@ def _rank(known: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def fingerprint(detector: Detector) -> str:
-    """Checksum of all tables: equal for equal detectors, whatever they are called."""
+    """Computes a checksum of all tables: equal for equal detectors, whatever they are called.
+
+    Args:
+      detector: any detector.
+
+    Returns:
+      SHA-256 in hexadecimal digits.
+    """
     return _checksum(jax.tree.leaves(detector), detector.origin)
 
 
 def geometry_fingerprint(detector: Detector) -> str:
-    """Checksum of labels and positions: what pulses of a file need to be those of this detector."""
+    """Computes a checksum of labels and positions, by which a file tells that its pulses are those of this detector.
+
+    Args:
+      detector: any detector.
+
+    Returns:
+      SHA-256 in hexadecimal digits.
+    """
     return _checksum((detector.string, detector.om, detector.position), detector.origin)
 
 

@@ -12,18 +12,23 @@ import numpy as np
 from evgen_jax.errors import DetectorError, suggestion
 
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
+"""Columns that a detector table must have: labels, and coordinates in m."""
 OPTIONAL_COLUMNS = {"relative_efficiency": 1.0, "noise_rate": 0.0, "usable": 1.0}
+"""Column that a detector table may have -> value where the table does not have it; noise rates are in 1/ns."""
 COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+"""All columns of a detector table that are read, in the order in which they are written."""
 LARGEST_LABEL = 2**31 - 1
+"""Largest string or om number."""
 LARGEST_COORDINATE = 16384.0
-"""m; up to here float32 holds a millimetre."""
+"""Largest distance from the origin along one axis, m: up to here float32 holds a millimetre."""
 LARGEST_NOISE_RATE = 1e-2
-"""1/ns, that is 10 MHz: above every module, below every rate that was given in Hz or kHz."""
+"""Largest noise rate, 1/ns (10 MHz): above every module's, below every rate that was given in Hz or kHz."""
 LARGEST_EFFICIENCY = 1000.0
+"""Largest relative efficiency of a module."""
 
 
 class LabelRange(NamedTuple):
-    """Labels from a first to a last string and om number, both included."""
+    """Holds a range of labels, from a first to a last string and om number, both ends included."""
 
     first_string: int
     last_string: int
@@ -33,10 +38,10 @@ class LabelRange(NamedTuple):
 
 @dataclass(frozen=True)
 class DetectorTable:
-    """What a detector table says.
+    """Holds what a detector table says.
 
     Attributes:
-      columns: [D] of every column of COLUMNS, float64; coordinates as they stand in the file.
+      columns: name -> values [D], float64, for every column of COLUMNS; coordinates as they stand in the file.
       name: what the detector is called; None where the file does not say.
       origin: x, y, z, m, to be subtracted from the coordinates.
       ignored: labels whose pulses are left out.
@@ -49,7 +54,13 @@ class DetectorTable:
 
 
 def read_detector_table(path: Path) -> DetectorTable:
-    """Reads and checks a table, see `load_detector`.
+    """Reads and checks a CSV table of modules.
+
+    Args:
+      path: of a file with a header line that names at least the columns string, om, x, y and z (m).
+
+    Returns:
+      The columns and the comments that have a meaning.
 
     Raises:
       DetectorError: a missing or misspelt column, a value outside its range, or a DOM given twice.
@@ -77,7 +88,12 @@ def read_detector_table(path: Path) -> DetectorTable:
 
 
 def write_detector_table(path: str | Path, table: DetectorTable) -> None:
-    """Writes a table that `read_detector_table` reads back."""
+    """Writes a table that `read_detector_table` reads back.
+
+    Args:
+      path: of the CSV file; an existing one is overwritten.
+      table: what is written.
+    """
     whole = {"string", "om", "usable"}
     with open(path, "w", newline="", encoding="utf-8") as file:
         file.write(f"# name: {table.name}\n")
@@ -172,6 +188,7 @@ def _origin(position: np.ndarray) -> tuple[float, float, float]:
 def _directives(
     path: Path, comments: list[str]
 ) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...]]:
+    """Reads name, origin and ignored labels from the comment lines."""
     name, origin, ignored = None, None, []
     for line in comments:
         key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))

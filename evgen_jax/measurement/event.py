@@ -1,4 +1,4 @@
-"""One measured event as padded arrays. Built on the host with numpy; a batch is the same with a leading axis B."""
+"""One measured event as padded arrays, built on the host with numpy; a batch of events has a leading axis B."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,9 +16,15 @@ from evgen_jax.measurement.ragged import Rows
 
 
 class Pulses(struct.PyTreeNode):
-    """Pulses [P], padded; `slot` points into the event's list of active DOMs.
+    """Holds the pulses of an event, padded to a length P.
 
-    charge in PE, time in ns, first: first pulse at its DOM, quantile: cumulative charge / DOM charge in (0, 1].
+    Attributes:
+      charge: [P], PE.
+      time: [P], ns.
+      slot: [P], place of the pulse's DOM in the event's list of active DOMs.
+      mask: [P], False for padding and for pulses that take no part.
+      first: [P], True for the first pulse of a DOM.
+      quantile: [P], charge of the DOM up to and with the pulse / charge of the DOM, in (0, 1].
     """
 
     charge: Array
@@ -30,7 +36,14 @@ class Pulses(struct.PyTreeNode):
 
 
 class Windows(struct.PyTreeNode):
-    """Excluded time windows [W], padded; start and stop in ns."""
+    """Holds the excluded time windows of an event, padded to a length W.
+
+    Attributes:
+      start: [W], ns.
+      stop: [W], ns.
+      slot: [W], place of the window's DOM in the event's list of active DOMs.
+      mask: [W], False for padding.
+    """
 
     start: Array
     stop: Array
@@ -39,15 +52,15 @@ class Windows(struct.PyTreeNode):
 
 
 class Event(struct.PyTreeNode):
-    """One event, or a batch of events when every array has a leading axis B.
+    """Is one event, or a batch of events where every array has a leading axis B.
 
     Attributes:
       charge: [D], measured charge, PE.
       usable: [D], False where the DOM takes no part.
-      pulses: [P].
+      pulses: P pulses, padding included.
       active: [M], DOMs with a charge, a pulse or a window, padded with D.
       readout: [2], start and stop of the readout window, ns.
-      windows: [W], W may be 0.
+      windows: W excluded time windows, padding included; W may be 0.
     """
 
     charge: Array
@@ -71,25 +84,35 @@ class Event(struct.PyTreeNode):
         window_buffer: float = 100.0,
         discard_excluded: bool = False,
     ) -> "Event":
-        """Makes an event from one-dimensional arrays: the same, bit for bit, as from a file that holds them.
+        """Makes an event from one-dimensional arrays: bit for bit the event that is read from a file that holds them.
 
         The detector's unusable modules take no part. Pulses inside excluded windows are left out; windows of one module
         that overlap count once.
 
         Args:
-          charge, time, string, om: one entry per pulse: PE, ns and the labels of the DOM. Pulses at labels that the
-            detector ignores (such as IceTop's) are left out.
+          charge: [P], of the pulses, PE.
+          time: [P], of the pulses, ns.
+          string: [P], string numbers of the DOMs. Pulses at labels that the detector ignores (such as IceTop's) are
+            left out.
+          om: [P], om numbers of the DOMs.
           detector: gives the meaning of the labels.
           readout: start and stop of the readout window in ns; default: first to last pulse widened by
             `window_buffer` on either side.
           excluded_doms: (string, om) that take no part, besides the detector's unusable ones.
           excluded_windows: (string, om, start, stop) in ns.
+          window_buffer: ns, by which a readout window that is not given exceeds the pulses.
           discard_excluded: drop pulses at modules that take no part. Their charges never count; their arrival times do
             unless this is set (as `discard_pulses_from_excluded_doms` of configurations).
+
+        Returns:
+          One event.
 
         Raises:
           DataError: lengths differ, an unknown DOM, a charge that is negative or not finite, a time that is not
             finite, or a window or readout that is not finite or stops before it starts.
+
+        Example:
+          event = eg.Event.from_pulses([1.2, 0.9], [9800.0, 9850.0], [21, 21], [30, 31], detector=model.detector)
         """
         if not isinstance(detector, Detector):
             raise DataError(
@@ -124,6 +147,7 @@ class Event(struct.PyTreeNode):
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
+    """Converts an argument to real numbers; raises DataError if it holds anything else."""
     try:
         array = np.asarray(values)
         if array.dtype.kind == "c":
@@ -134,6 +158,7 @@ def _numbers(name: str, values: Any) -> np.ndarray:
 
 
 def _rows(name: str, values: Any, width: int, form: str) -> np.ndarray:
+    """Converts an argument to rows [N, width] of numbers; raises DataError if it has another shape."""
     array = _numbers(name, list(values) if isinstance(values, Iterable) else values).astype(np.float64)
     if array.ndim == 0:
         raise DataError(f"Event.from_pulses: {name} must be rows {form}, got {shown(values)}.")
@@ -165,13 +190,16 @@ def pad_events(
     time_dtype: Any = np.float64,
     anchors: np.ndarray | None = None,
 ) -> Event:
-    """A batch of events with a leading axis B, padded to the largest of them.
+    """Makes a batch of events with a leading axis B, padded to the largest of them.
 
     Args:
       chosen: (packed events, number) pairs, all of one detector.
-      factor: of the padded lengths, see `bucket`.
+      factor: ratio of successive padded lengths (64, 64 factor, ...); a larger one gives fewer shapes to compile for.
       time_dtype: of times and windows.
-      anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`.
+      anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`; None: 0.
+
+    Returns:
+      B events.
     """
     arrays = padded_arrays(chosen, factor, time_dtype, anchors)
     return Event(**{**arrays, "pulses": Pulses(**arrays["pulses"]), "windows": Windows(**arrays["windows"])})
@@ -191,15 +219,23 @@ def build_event(
     discard_excluded: bool = False,
     drop_in_windows: bool = True,
 ) -> Event:
-    """One event from pulses with DOM indices; see `Event.from_pulses` and `pack_events`.
+    """Makes one event from pulses whose modules are given by their places in the detector's tables.
 
     Args:
-      charge, time, dom: [P], PE, ns and places in the detector's tables.
-      num_doms: D.
+      charge: [P], PE.
+      time: [P], ns.
+      dom: [P], places in the detector's tables.
+      num_doms: D, modules of the detector.
       readout: start and stop, ns; default from the pulses, widened by `window_buffer`.
       usable: [D], False for modules that take no part; default all do.
-      windows, window_dom: [W, 2], ns, and [W], excluded time windows.
-      window_buffer, discard_excluded, drop_in_windows: see `pack_events`.
+      windows: [W, 2], start and stop of excluded time windows, ns.
+      window_dom: [W], places of their modules.
+      window_buffer: ns, by which a readout window that is not given exceeds the pulses.
+      discard_excluded: whether pulses at modules that take no part are masked.
+      drop_in_windows: whether pulses inside excluded windows are left out.
+
+    Returns:
+      One event.
 
     Raises:
       DataError: a charge that is negative or not finite, a time that is not, or a window that stops before it starts.

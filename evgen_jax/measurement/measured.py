@@ -1,4 +1,4 @@
-"""What was measured, of many events, before it is sorted and padded: checked and treated alike wherever it comes from."""
+"""Pulses and exclusions of many events before they are sorted and padded; files and arrays are treated alike."""
 
 from dataclasses import dataclass, replace
 
@@ -7,21 +7,21 @@ import numpy as np
 from evgen_jax.measurement.ragged import NO_ROWS, Rows
 
 LARGEST = 1e30
-"""PE and ns; what is larger has no place in float32, and in no detector."""
+"""Bound of charges, PE, and times, ns: what is larger has no place in float32, and in no detector."""
 
 NO_WINDOWS = replace(NO_ROWS, values={"start": np.zeros(0), "stop": np.zeros(0)})
-"""No excluded time window."""
+"""Rows of no excluded time window."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Pulses and exclusions of E events.
+    """Holds pulses and exclusions of E events.
 
     Attributes:
       num_events: E.
-      pulses: [P], with the columns charge (PE) and time (ns).
-      excluded: [X], modules that take no part in an event.
-      windows: [W], excluded time windows of modules, with the columns start and stop (ns).
+      pulses: P rows with the columns charge (PE) and time (ns).
+      excluded: X rows, modules that take no part in an event.
+      windows: W rows, excluded time windows of modules, with the columns start and stop (ns).
       readout: [E, 2], start and stop of the readout, ns; None: first to last pulse, widened.
     """
 
@@ -33,7 +33,14 @@ class Measured:
 
 
 def faults(measured: Measured) -> dict[int, str]:
-    """What is wrong with an event, by its number: the first pulse, window or readout that cannot be."""
+    """Finds the events that cannot be used.
+
+    Args:
+      measured: pulses and exclusions of E events.
+
+    Returns:
+      Number of an event -> what is wrong with it: the first pulse, window or readout that cannot be.
+    """
     found: dict[int, str] = {}
     pulses, windows = measured.pulses, measured.windows
     charge, time = pulses["charge"], pulses["time"]
@@ -69,11 +76,14 @@ def _are_windows(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
 
 
 def without_events(measured: Measured, numbers: list[int]) -> Measured:
-    """What was measured with everything taken out of some events, which stay as events without pulses.
+    """Takes pulses and windows out of some events, which stay as events without pulses.
 
     Args:
-      measured: of all events.
-      numbers: of the events.
+      measured: pulses and exclusions of E events.
+      numbers: of the events that are emptied; their readout becomes 0 to 0 ns.
+
+    Returns:
+      Pulses and exclusions of E events.
     """
     if not numbers:
         return measured
@@ -86,12 +96,15 @@ def without_events(measured: Measured, numbers: list[int]) -> Measured:
 
 
 def with_readout(measured: Measured, buffer: float) -> Measured:
-    """What was measured with readout windows where none are given.
+    """Adds readout windows where none are given.
 
     Args:
-      measured: of all events.
-      buffer: ns; a window reaches from the first to the last pulse and so much further on either side, without a pulse from
-        -buffer to buffer.
+      measured: pulses and exclusions of E events.
+      buffer: ns; a window reaches from the first to the last pulse and so much further on either side, without a pulse
+        from -buffer to buffer.
+
+    Returns:
+      Pulses and exclusions with readout windows [E, 2].
     """
     if measured.readout is not None:
         return measured
@@ -112,14 +125,14 @@ def with_readout(measured: Measured, buffer: float) -> Measured:
 
 
 def with_merged_windows(measured: Measured, num_doms: int) -> Measured:
-    """What was measured with windows of one module in one event that overlap or touch made one.
+    """Merges excluded windows of one module in one event that overlap or touch.
 
     Args:
-      measured: of all events.
+      measured: pulses and exclusions of E events.
       num_doms: D, modules of the detector.
 
     Returns:
-      Windows sorted by event, module and start.
+      Pulses and exclusions whose windows are sorted by event, module and start.
     """
     windows = measured.windows
     key = windows.key(num_doms)
@@ -138,14 +151,14 @@ def with_merged_windows(measured: Measured, num_doms: int) -> Measured:
 
 
 def without_pulses_in_windows(measured: Measured, num_doms: int) -> tuple[Measured, int]:
-    """What was measured without pulses inside excluded windows, whose light the likelihood leaves out too.
+    """Leaves out pulses inside excluded windows, whose light the likelihood leaves out too.
 
     Args:
-      measured: with merged windows.
+      measured: pulses and exclusions of E events, with merged windows.
       num_doms: D, modules of the detector.
 
     Returns:
-      The remaining pulses, and how many were left out.
+      The remaining pulses with all exclusions, and the number of pulses that were left out.
     """
     pulses, windows = measured.pulses, measured.windows
     if len(windows) == 0 or len(pulses) == 0:

@@ -1,4 +1,4 @@
-"""Fewer pulses for the same light: those of one DOM that follow each other closely count as one."""
+"""Fewer pulses for the same light: pulses of one DOM that follow each other closely are merged."""
 
 import jax
 import numpy as np
@@ -8,11 +8,11 @@ from evgen_jax.measurement.packing import bucket, charge_quantiles
 from evgen_jax.measurement.padding import repad
 
 GROWTH = 0.03
-"""Pulses are merged over the larger times the later they are: arrival times vary the slower, the more light scattered."""
+"""Growth of the time over which pulses are merged, per time since the first pulse: later light varies slower."""
 
 
 def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
-    """The event with pulses of one DOM merged, charges added, times averaged by charge.
+    """Merges pulses of one DOM that follow each other closely: charges are added, times averaged by charge.
 
     Expected charges vary little within a few ns, since modules resolve no less: the extended log-likelihood
     sum_j c_j log(s(t_j)) changes in second order of the width over the resolution (some 4 ns).
@@ -23,7 +23,7 @@ def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
       growth: of that distance, as a share of the time since the first pulse.
 
     Returns:
-      The event with merged pulses alone, unusable ones left out.
+      The event with merged pulses alone; masked pulses are left out.
     """
     if not width > 0:
         return event

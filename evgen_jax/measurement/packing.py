@@ -1,4 +1,4 @@
-"""Ragged pulses of many events to padded arrays. Host side, numpy; everything per pulse is done for all events at once."""
+"""Packing of ragged pulses of many events into padded arrays, on the host with numpy, for all events at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,16 @@ SMALLEST_BUCKET = 64
 
 
 def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
-    """Smallest of smallest, smallest * factor, smallest * factor^2, ... that holds `size`: a padded length."""
+    """Finds the padded length for a size: the least of smallest, smallest * factor, smallest * factor^2, ... >= size.
+
+    Args:
+      size: number of entries.
+      smallest: shortest padded length.
+      factor: ratio of successive lengths, a whole number >= 2.
+
+    Returns:
+      The padded length.
+    """
     while smallest < size:
         smallest *= factor
     return smallest
@@ -27,16 +36,17 @@ def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
 
 @dataclass(frozen=True)
 class PackedEvents:
-    """E events, sorted and ready to be padded.
+    """Holds E events, sorted and ready to be padded.
 
     Attributes:
-      usable: [D], the detector's own.
-      pulses: sorted by event, DOM and time, with the columns of `event.Pulses`: charge, time, slot, first, quantile, mask.
+      usable: [D], False for modules of the detector that take no part in any event.
+      pulses: sorted by event, DOM and time, with the columns charge (PE), time (ns), slot, first, quantile and mask of
+        `event.Pulses`.
       active: DOMs with a pulse or a window, with the columns dom and charge (PE).
       windows: excluded time windows, with the columns start and stop (ns) and slot, place among the active DOMs.
       excluded: further modules that take no part, with the column dom.
       readout: [E, 2], start and stop, ns.
-      dropped: pulses inside excluded windows, which were left out.
+      dropped: number of pulses inside excluded windows, which were left out.
     """
 
     usable: np.ndarray
@@ -49,7 +59,7 @@ class PackedEvents:
 
     @property
     def num_doms(self) -> int:
-        """D, modules of the detector."""
+        """Returns the number D of modules of the detector."""
         return len(self.usable)
 
 
@@ -61,19 +71,22 @@ def pack_events(
     discard_excluded: bool = False,
     drop_in_windows: bool = True,
 ) -> PackedEvents:
-    """Treats and sorts what was measured: the one way from pulses to events, from files and from arrays alike.
+    """Sorts pulses and applies exclusions: the one way from pulses to events, from files and from arrays alike.
 
-    Excluded windows of a module that overlap are merged; pulses inside are left out. Then the pulses are sorted, and active
-    DOMs, first pulses and charge quantiles found.
+    Excluded windows of a module that overlap are merged; pulses inside are left out. Then the pulses are sorted, and
+    active DOMs, first pulses and charge quantiles are found.
 
     Args:
-      measured: without faults, see `measured.faults`.
-      usable: [D], the detector's own; other modules take no part in any event.
-      window_buffer: ns, of readout windows that are not given.
-      discard_excluded: mask pulses at modules that take no part. Their charges never count; their arrival times do unless
-        this is set, since the times of a saturated module are still right.
+      measured: pulses and exclusions of E events, none of them with a fault (`measured.faults`).
+      usable: [D], False for modules of the detector that take no part in any event.
+      window_buffer: ns, by which readout windows that are not given exceed the pulses.
+      discard_excluded: mask pulses at modules that take no part. Their charges never count; their arrival times do
+        unless this is set, since the times of a saturated module are still right.
       drop_in_windows: False keeps pulses inside excluded windows; for comparisons with the reference program, which
         relies on the caller to remove them.
+
+    Returns:
+      E events.
     """
     num_events, num_doms = measured.num_events, len(usable)
     measured = with_merged_windows(with_readout(measured, window_buffer), num_doms)
@@ -127,7 +140,15 @@ def pack_events(
 
 
 def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Charge of every DOM, and cumulative charge / charge of the DOM at every pulse [P], from the marks of first pulses."""
+    """Computes the charge of every DOM and the charge quantile of every pulse.
+
+    Args:
+      charge: [P], of pulses sorted by DOM and time, PE.
+      first: [P], True for the first pulse of a DOM.
+
+    Returns:
+      Charges of the DOMs [M], PE, and cumulative charge / charge of the DOM at every pulse [P].
+    """
     starts, group = np.flatnonzero(first), np.cumsum(first) - 1
     total = np.add.reduceat(charge, starts) if len(starts) else charge
     running = np.cumsum(charge)
@@ -140,16 +161,16 @@ def padded_arrays(
     time_dtype: Any = np.float64,
     anchors: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """The arrays of a batch of events, with a leading axis B, padded to the largest of them.
+    """Makes the arrays of a batch of events, with a leading axis B, padded to the largest of them.
 
     Args:
       chosen: (packed events, number) pairs, all of one detector.
-      factor: of the padded lengths, see `bucket`.
+      factor: ratio of successive padded lengths; a larger one gives fewer shapes to compile for.
       time_dtype: of times and windows.
-      anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`.
+      anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`; None: 0.
 
     Returns:
-      The fields of an `Event` by name; those of its pulses and windows as dictionaries of their own.
+      The fields of an `Event` by name; the fields of its pulses and of its windows are dictionaries in it.
     """
     count, num_doms = len(chosen), chosen[0][0].num_doms
     most = [max(int(getattr(p, name).sizes[i]) for p, i in chosen) for name in ("pulses", "active", "windows")]

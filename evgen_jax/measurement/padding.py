@@ -1,4 +1,4 @@
-"""Events of one shape: padded arrays that grow, and batches of them."""
+"""Events of one shape: padded arrays that grow, and batches of events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from evgen_jax.measurement.packing import bucket
 
 
 def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
+    """Copies values into a longer array, the rest of which is `fill`."""
     if len(values) > size:
         raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
     out = np.full(size, fill, dtype)
@@ -20,14 +21,17 @@ def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
 
 
 def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
-    """Joins events into a batch with a leading axis; ragged axes are padded to the largest of them.
+    """Joins events into a batch with a leading axis B; ragged axes are padded to the largest of them.
 
     Args:
-      events: of one detector.
-      factor: of the padded lengths, see `bucket`; a larger one gives fewer shapes to compile for.
+      events: B events of one detector.
+      factor: ratio of successive padded lengths; a larger one gives fewer shapes to compile for.
+
+    Returns:
+      An event whose arrays have a leading axis B.
 
     Raises:
-      DataError: no list of single events, none at all, or events of different detectors.
+      DataError: no list of single events, none at all, events of different detectors, or a factor below 2.
     """
     if isinstance(events, Event) or not isinstance(events, Sequence):
         one = "one Event (of it: [event])" if isinstance(events, Event) else shown(events)
@@ -53,7 +57,20 @@ def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
 
 
 def repad(event: Event, size_p: int, size_m: int, size_w: int) -> Event:
-    """The same event with longer padding."""
+    """Makes the padding of an event longer.
+
+    Args:
+      event: one event.
+      size_p: padded number of pulses.
+      size_m: padded number of active DOMs.
+      size_w: padded number of windows.
+
+    Returns:
+      An event with equal content.
+
+    Raises:
+      ValueError: a size is shorter than the present padding.
+    """
     num_doms = event.charge.shape[0]
     fills = {"quantile": 1.0}
 

@@ -1,4 +1,4 @@
-"""Tables of many events in one: rows that name their event, or rows sorted by event with offsets between them."""
+"""Tables of many events in one: rows that name their event, or rows sorted by event with offsets between events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows [N] in any order, each of one module in one event.
+    """Holds N rows in any order, each of one module in one event.
 
     Attributes:
       event: [N], number of the event.
@@ -28,31 +28,37 @@ class Rows:
         return self.values[name]
 
     def select(self, kept: np.ndarray) -> "Rows":
-        """Some of the rows.
+        """Selects some of the rows.
 
         Args:
           kept: [N] flags, or places of rows.
+
+        Returns:
+          The selected rows.
         """
         if kept.dtype == bool and kept.all():
             return self
         return Rows(self.event[kept], self.dom[kept], {k: v[kept] for k, v in self.values.items()})
 
     def key(self, num_doms: int) -> np.ndarray:
-        """One number [N] per event and module, which sorts by event, then by module.
+        """Computes one number per event and module, which sorts by event, then by module.
 
         Args:
           num_doms: D, modules of the detector.
+
+        Returns:
+          Keys [N], int64: event * D + dom.
         """
         return self.event.astype(np.int64) * num_doms + self.dom
 
 
 NO_ROWS = Rows(np.zeros(0, np.int64), np.zeros(0, np.int64))
-"""Nothing at no module."""
+"""Table without rows and without further columns."""
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """Values of E events behind each other: event i owns the entries offsets[i] : offsets[i + 1] of every column.
+    """Holds values of E events behind each other: event i has the entries offsets[i] : offsets[i + 1] of every column.
 
     Attributes:
       values: columns [N, ...] by name.
@@ -68,10 +74,17 @@ class Ragged:
 
     @property
     def sizes(self) -> np.ndarray:
-        """Entries of every event [E]."""
+        """Returns the number of entries of every event [E]."""
         return np.diff(self.offsets)
 
     def of(self, i: int) -> dict[str, np.ndarray]:
-        """Columns of event number i."""
+        """Returns the entries of one event.
+
+        Args:
+          i: number of the event, 0 to E - 1.
+
+        Returns:
+          Columns by name, each as long as the event has entries.
+        """
         own = slice(self.offsets[i], self.offsets[i + 1])
         return {name: column[own] for name, column in self.values.items()}

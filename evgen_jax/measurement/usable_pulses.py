@@ -1,15 +1,22 @@
-"""Which pulses of an event say anything: those with a charge, at modules that take part."""
+"""Which pulses of an event carry information: pulses with a charge, at modules that take part."""
 
 import numpy as np
 
 from evgen_jax.measurement.event import Event
 
 DARK = "no usable pulse"
-"""Why an event is not fitted that has none."""
+"""Reason why an event without a usable pulse is not fitted."""
 
 
 def usable_pulses(event: Event) -> np.ndarray:
-    """Marks [P] of the pulses of one event that have a charge above 0 and lie at usable DOMs."""
+    """Finds the pulses of one event that have a charge above 0 and lie at usable DOMs.
+
+    Args:
+      event: one event.
+
+    Returns:
+      Flags [P].
+    """
     mask, slot = np.asarray(event.pulses.mask), np.asarray(event.pulses.slot)
     if len(slot) == 0:
         return mask
@@ -19,5 +26,12 @@ def usable_pulses(event: Event) -> np.ndarray:
 
 
 def is_dark(event: Event) -> bool:
-    """Whether nothing can be fitted: no usable pulse."""
+    """Returns whether an event has no usable pulse, so that nothing can be fitted.
+
+    Args:
+      event: one event.
+
+    Returns:
+      True without a usable pulse.
+    """
     return not usable_pulses(event).any()

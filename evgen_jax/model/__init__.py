@@ -1,1 +1,1 @@
-"""How likely is an event?"""
+"""How likely an event is: models, likelihoods, expectations and samples."""

@@ -1,6 +1,7 @@
-"""What public functions check of their arguments: shapes, which are known when a function is traced, and free when it runs.
+"""Checks of the arguments of public functions.
 
-Values are checked where they are numbers; traced ones pass.
+Shapes are known when a function is traced, so that their checks cost nothing when it runs. Values are checked where
+they are numbers; traced ones pass.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,16 @@ from evgen_jax.measurement.event import Event
 
 
 def check_hypothesis(hypothesis: Any, names: Sequence[str], what: str = "a hypothesis") -> None:
-    """Raises HypothesisError unless there is one number per parameter."""
+    """Checks that a hypothesis has one number per parameter.
+
+    Args:
+      hypothesis: what the user gave; [H] is expected.
+      names: of the H parameters.
+      what: names the argument in the message.
+
+    Raises:
+      HypothesisError: another shape.
+    """
     shape = _shape(hypothesis)
     if shape == (len(names),):
         return
@@ -29,7 +39,15 @@ def check_hypothesis(hypothesis: Any, names: Sequence[str], what: str = "a hypot
 
 
 def check_event(event: Any, detector: Detector) -> None:
-    """Raises DataError unless it is one event with as many DOMs as the detector."""
+    """Checks that something is one event with as many DOMs as the detector.
+
+    Args:
+      event: what the user gave.
+      detector: of the model.
+
+    Raises:
+      DataError: no event, a batch of events, or an event of another number of DOMs.
+    """
     if not isinstance(event, Event):
         raise DataError(
             f"expected one Event, got {_kind(event)}. Events are made by `Event.from_pulses`; many at once: jax.vmap."
@@ -45,7 +63,15 @@ def check_event(event: Any, detector: Detector) -> None:
 
 
 def check_events(events: Any, detector: Detector) -> None:
-    """Raises DataError unless it is a sequence of events of the detector."""
+    """Checks that something is a sequence of events of the detector.
+
+    Args:
+      events: what the user gave.
+      detector: of the model.
+
+    Raises:
+      DataError: no sequence, or an entry that is no event of the detector.
+    """
     if isinstance(events, Event):
         given = "one Event" if np.ndim(events.charge) == 1 else "a batch"
         raise DataError(f"expected a list of events, got {given}. Of one event it is [event].")
@@ -56,13 +82,27 @@ def check_events(events: Any, detector: Detector) -> None:
 
 
 def check_times(times: Any) -> None:
-    """Raises DataError unless it is a list of times [T], ns."""
+    """Checks that something is a list of times [T], ns.
+
+    Args:
+      times: what the user gave.
+
+    Raises:
+      DataError: another number of axes.
+    """
     if len(_shape(times)) != 1:
         raise DataError(f"expected times [T] in ns, got shape {_shape(times)}.")
 
 
 def check_readout(readout: Any) -> None:
-    """Raises ConfigError unless it is a window (start, stop) in ns; traced ends pass."""
+    """Checks that something is a readout window (start, stop) in ns, finite and start <= stop; traced ends pass.
+
+    Args:
+      readout: what the user gave.
+
+    Raises:
+      ConfigError: no window.
+    """
     if _shape(readout) == (2,):
         try:
             start, stop = (0.0 if isinstance(end, jax.core.Tracer) else float(end) for end in readout)
@@ -80,12 +120,21 @@ def check_readout(readout: Any) -> None:
 
 
 def check_variables(variables: Any, own: Any) -> None:
-    """Raises ConfigError unless weights have the names and shapes of the model's own; what is further there passes."""
+    """Checks that weights have the names and shapes of a model's weights; further weights pass.
+
+    Args:
+      variables: what the user gave.
+      own: weights of the model.
+
+    Raises:
+      ConfigError: a missing name or another shape; says where in the tree.
+    """
     if fault := _fault(variables, own):
         raise ConfigError(f"variables: {fault}. Give `model.variables`, or weights of the same model.")
 
 
 def _fault(given: Any, own: Any, path: str = "") -> str:
+    """Returns what is wrong with weights at a path of the tree, or an empty string."""
     where = f" at '{path}'" if path else ""
     if isinstance(own, Mapping):
         if not isinstance(given, Mapping):
@@ -107,38 +156,76 @@ def _fault(given: Any, own: Any, path: str = "") -> str:
 
 
 def check_whole(value: Any, least: int, what: str, error: type[EvgenError]) -> None:
-    """Raises the error unless a value is a whole number of at least `least`."""
+    """Checks that a value is a whole number of at least `least`.
+
+    Args:
+      value: what the user gave.
+      least: smallest valid number.
+      what: names the argument in the message.
+      error: class of the error.
+
+    Raises:
+      EvgenError: another value; of the class `error`.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise error(f"{what}: expected a whole number >= {least}, got {shown(value)}.")
 
 
 def check_positive(value: Any, what: str, error: type[EvgenError]) -> None:
-    """Raises the error unless a value is a finite number above 0."""
+    """Checks that a value is a finite number above 0.
+
+    Args:
+      value: what the user gave.
+      what: names the argument in the message.
+      error: class of the error.
+
+    Raises:
+      EvgenError: another value; of the class `error`.
+    """
     if not is_number(value) or not 0 < value < np.inf:
         raise error(f"{what}: expected a finite number > 0, got {shown(value)}.")
 
 
 def check_not_negative(value: Any, what: str, error: type[EvgenError]) -> None:
-    """Raises the error unless a value is a finite number of at least 0."""
+    """Checks that a value is a finite number of at least 0.
+
+    Args:
+      value: what the user gave.
+      what: names the argument in the message.
+      error: class of the error.
+
+    Raises:
+      EvgenError: another value; of the class `error`.
+    """
     if not is_number(value) or not 0 <= value < np.inf:
         raise error(f"{what}: expected a finite number >= 0, got {shown(value)}.")
 
 
 def check_mapping(value: Any, what: str, form: str, error: type[EvgenError]) -> None:
-    """Raises the error unless a value is a mapping.
+    """Checks that a value is a mapping.
 
     Args:
-      value: what was given.
-      what: names it.
+      value: what the user gave.
+      what: names the argument in the message.
       form: what is expected, such as '{parameter: (low, high)}'.
-      error: of the function that was called.
+      error: class of the error.
+
+    Raises:
+      EvgenError: another value; of the class `error`.
     """
     if not isinstance(value, Mapping):
         raise error(f"{what}: expected {form}, got {shown(value)}.")
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one real number, NaN and infinity among them."""
+    """Checks whether a value is one real number, NaN and infinity among them.
+
+    Args:
+      value: anything.
+
+    Returns:
+      True for Python and numpy numbers and arrays without axes; False for booleans and traced values.
+    """
     if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer) and value.ndim == 0:
         value = value.item()
     return isinstance(value, Real) and not isinstance(value, bool)

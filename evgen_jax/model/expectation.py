@@ -1,4 +1,4 @@
-"""What a model expects at every DOM: charges, and the distribution of arrival times."""
+"""What a model expects at every DOM: charges, and distributions of arrival times."""
 
 from collections.abc import Callable
 
@@ -15,12 +15,14 @@ from evgen_jax.model.likelihood import floored, pulse_cdf, pulse_pdf
 from evgen_jax.model.model import Model, check_no_ensemble
 
 TIMES_TOGETHER = 16
-"""Times of one evaluation of the sources: one after the other would repeat the network, all at once would need [D T, L] latent
-variables."""
+"""Number of times in one evaluation of the sources.
+
+One after the other would repeat the network, all at once would need [D T, L] latent variables.
+"""
 
 
 class DomExpectation(struct.PyTreeNode):
-    """Expected light at D DOMs and T times.
+    """Holds the expected light at D DOMs and T times.
 
     Attributes:
       charge: [D], expected charge, PE.
@@ -36,11 +38,11 @@ class DomExpectation(struct.PyTreeNode):
 
 
 def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, readout: ArrayLike) -> DomExpectation:
-    """Expected charge and arrival times at every DOM; pure, composes with jit, vmap and grad.
+    """Computes expected charges and arrival times at every DOM; pure, composes with jit, vmap and grad.
 
     Args:
       model: gives light, weights and detector.
-      hypothesis: [H], physical units.
+      hypothesis: [H], physical units (m, ns, GeV, rad).
       times: [T], ns.
       readout: [2], start and stop of the readout window, ns, which noise needs.
 
@@ -48,8 +50,9 @@ def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, reado
       Charges [D] and distributions of arrival times [D, T].
 
     Raises:
-      ConfigError: for an ensemble.
-      HypothesisError, DataError: a hypothesis or times of another shape.
+      ConfigError: an ensemble instead of a model.
+      HypothesisError: another number of parameters.
+      DataError: times of another shape.
     """
     check_no_ensemble(model)
     check_hypothesis(hypothesis, model.parameter_names)
@@ -71,7 +74,7 @@ def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, reado
 def make_dom_expectation(
     model: Model, readout: tuple[float, float] = (0.0, 20000.0)
 ) -> Callable[[Variables, Array, Array], DomExpectation]:
-    """The function `dom_expectation` of one model and readout window, with its weights as an argument.
+    """Makes a function that computes expected charges and arrival times, with the weights of a model as an argument.
 
     Args:
       model: gives sources and detector.
@@ -81,8 +84,13 @@ def make_dom_expectation(
       A pure function (variables, hypothesis [H], times [T] in ns) -> expected charges and arrival times.
 
     Raises:
-      ConfigError: for an ensemble, a readout that is no window, or when the result is called with weights of another model.
-      HypothesisError, DataError: when the result is called (or traced) with other shapes.
+      ConfigError: an ensemble, a readout that is no window, or, when the result is called, weights of another model.
+      HypothesisError: another number of parameters, when the result is called (or traced).
+      DataError: times of another shape, when the result is called (or traced).
+
+    Example:
+      expect = jax.jit(eg.make_dom_expectation(model))
+      charges = expect(model.variables, hypothesis, jnp.linspace(0.0, 5000.0, 100)).charge
     """
     check_no_ensemble(model)
     check_readout(readout)
@@ -95,12 +103,15 @@ def make_dom_expectation(
 
 
 def probe(num_doms: int, times: Array, readout: ArrayLike) -> Event:
-    """An event with one pulse at every DOM, of which sources tell their light.
+    """Makes an event with one pulse at every DOM, at which sources tell their light.
 
     Args:
       num_doms: D.
       times: [D], of the pulses, ns.
       readout: [2], start and stop of the readout window, ns.
+
+    Returns:
+      An event of D DOMs and D pulses, without excluded windows.
     """
     everywhere = jnp.arange(num_doms, dtype=jnp.int32)
     ones = jnp.ones(num_doms)

@@ -17,11 +17,11 @@ from evgen_jax.model.model import AnyModel, Ensemble, check_model
 
 
 def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None) -> LossParts:
-    """Loss terms of one event by pulse, DOM and event, without priors; of an ensemble the mean over its members.
+    """Computes the loss terms of one event by pulse, DOM and event, without priors; for an ensemble, their mean.
 
     Args:
       model: gives light, weights and detector.
-      hypothesis: [H], physical units.
+      hypothesis: [H], physical units (m, ns, GeV, rad).
       event: one event of the model's detector.
       loss: likelihood terms; default those of the model.
 
@@ -41,7 +41,7 @@ def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss 
     check_hypothesis(hypothesis, model.parameter_names)
     check_event(event, model.detector)
     terms, place = loss or model.loss, jnp.asarray(hypothesis)
-    # Tables and events are made with numpy, whose arrays cannot be indexed by traced ones when a function is closed over them.
+    # Tables and events are made with numpy, whose arrays cannot be indexed by traced ones.
     detector, event = jax.tree.map(jnp.asarray, (model.detector, event))
     light = model.source.light_yield(model.variables, place, event, detector, terms.needs_cumulative)
     return terms.parts(light, event)
@@ -50,14 +50,14 @@ def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss 
 def log_likelihood(
     model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None, *, priors: bool = True
 ) -> Array:
-    """The log-likelihood of one event for a hypothesis.
+    """Computes the log-likelihood of one event for a hypothesis.
 
     It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of
-    one's own leave them out, or they count twice.
+    the user leave them out, or they count twice.
 
-    It composes with jit, vmap, grad, hessian and pmap; the model is a pytree, so that gradients by weights, by positions and
-    efficiencies of modules are those by leaves of `model`. The sum over DOMs and pulses is done in float64 where JAX has it
-    enabled (`jax.enable_x64`), the network in the model's own precision.
+    It composes with jit, vmap, grad, hessian and pmap; the model is a pytree, so that gradients by weights, by
+    positions and efficiencies of modules are those by leaves of `model`. The sum over DOMs and pulses is done in
+    float64 where JAX has it enabled (`jax.enable_x64`), the network in the precision of the model.
 
     Args:
       model: gives light, weights and detector; of an ensemble the mean of the members' log-likelihoods counts.
@@ -80,11 +80,11 @@ def log_likelihood(
     value = -loss_parts(model, hypothesis, event, loss).total()
     if not priors:
         return value
-    return value - (loss or model.loss).prior(model.parameter_names, jnp.asarray(hypothesis))
+    return value - (loss or model.loss).prior(model.parameters, jnp.asarray(hypothesis))
 
 
 def make_loss_parts(model: AnyModel, loss: Loss | None = None) -> Callable[[Variables, Array, Event], LossParts]:
-    """The function `loss_parts` of one model, with its weights as an argument.
+    """Makes a function that computes loss terms without priors, with the weights of a model as an argument.
 
     Args:
       model: gives sources and detector.
@@ -94,9 +94,9 @@ def make_loss_parts(model: AnyModel, loss: Loss | None = None) -> Callable[[Vari
       A pure function (variables, hypothesis [H], event) -> terms by pulse [P], DOM [D] and event.
 
     Raises:
-      ConfigError: no model, no loss, or when the result is called with weights of another model.
-      HypothesisError: when the result is called (or traced) with another number of parameters.
-      DataError: when it is called with something else than one event of the model's detector.
+      ConfigError: no model, no loss, or, when the result is called, weights of another model.
+      HypothesisError: another number of parameters, when the result is called (or traced).
+      DataError: something else than one event of the model's detector, when the result is called.
     """
     check_model(model)
     _check_loss(loss)
@@ -111,7 +111,7 @@ def make_loss_parts(model: AnyModel, loss: Loss | None = None) -> Callable[[Vari
 def make_log_likelihood(
     model: AnyModel, loss: Loss | None = None, *, priors: bool = True
 ) -> Callable[[Variables, Array, Event], Array]:
-    """The function `log_likelihood` of one model, with its weights as an argument.
+    """Makes a function that computes the log-likelihood of an event, with the weights of a model as an argument.
 
     Args:
       model: its weights are not used, they are an argument of the result.
@@ -122,9 +122,13 @@ def make_log_likelihood(
       A pure function (variables, hypothesis [H], event) -> scalar.
 
     Raises:
-      ConfigError: no model, no loss, or when the result is called with weights of another model.
-      HypothesisError: when the result is called (or traced) with another number of parameters.
-      DataError: when it is called with something else than one event of the model's detector.
+      ConfigError: no model, no loss, or, when the result is called, weights of another model.
+      HypothesisError: another number of parameters, when the result is called (or traced).
+      DataError: something else than one event of the model's detector, when the result is called.
+
+    Example:
+      log_likelihood = eg.make_log_likelihood(model)
+      jax.value_and_grad(log_likelihood, argnums=1)(model.variables, hypothesis, event)
     """
     check_model(model)
     _check_loss(loss)

@@ -1,4 +1,4 @@
-"""A trained model, and several of them that are fitted together. Both are pytrees: weights and detector are their leaves."""
+"""A trained model, and ensembles of models that are fitted together; both are pytrees of weights and detector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
@@ -44,10 +44,11 @@ class _Structure:
 @jax.tree_util.register_pytree_with_keys_class
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """Everything that belongs to a trained model.
+    """Holds everything that belongs to a trained model.
 
-    A pytree: `variables` and `detector` are leaves, so that a model is an argument of jitted functions, a gradient can be
-    taken by the position or the efficiency of modules, and `jax.vmap` runs over detectors. All else is static.
+    It is a pytree: `variables` and `detector` are leaves, so that a model is an argument of jitted functions, a
+    gradient can be taken by the position or the efficiency of modules, and `jax.vmap` runs over detectors. All else is
+    static.
 
     Attributes:
       source: static tree of sources.
@@ -66,23 +67,31 @@ class Model:
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Returns what the hypothesis parameters are, H of them: roles, units, ranges."""
+        return parameters_of(self.source)
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the hypothesis parameters, H of them."""
+        """Returns the names of the hypothesis parameters, H of them."""
         return self.source.parameter_names
 
     def index(self, name: str) -> int:
-        """Position of a hypothesis parameter.
+        """Finds the position of a parameter in a hypothesis.
 
         Args:
           name: of the parameter.
 
+        Returns:
+          Its position, 0 to H - 1.
+
         Raises:
-          ConfigError: for an unknown name, with the nearest match.
+          ConfigError: an unknown name; the message has the nearest match.
         """
         return _index(self.parameter_names, name)
 
     def hypothesis(self, **values: float) -> np.ndarray:
-        """A hypothesis [H], float64, from parameters by name.
+        """Makes a hypothesis from parameters by name.
 
         The name of a source may be left out where one parameter alone has the rest of the name: `energy` for
         `cascade_energy`.
@@ -91,7 +100,7 @@ class Model:
           **values: one number per parameter, physical units (m, ns, GeV, rad).
 
         Returns:
-          The numbers in the order of `parameter_names`.
+          Hypothesis [H], float64, in the order of `parameter_names`.
 
         Raises:
           HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
@@ -99,13 +108,27 @@ class Model:
         Example:
           `model.hypothesis(x=0, y=0, z=-300, zenith=1.2, azimuth=3.0, energy=1e4, time=9700)`
         """
-        return _named_hypothesis(self.parameter_names, values)
+        return _named_hypothesis(self.parameters, values)
+
+    def replace(self, **fields: Any) -> "Model":
+        """Makes the model with other values of some of its attributes.
+
+        Args:
+          **fields: attribute names and values.
+
+        Returns:
+          A new model.
+        """
+        return replace(self, **fields)
 
     def with_variables(self, variables: Variables) -> "Model":
-        """The model with other weights.
+        """Makes the model with other weights.
 
         Args:
           variables: of the same names and shapes as the present ones.
+
+        Returns:
+          A new model.
         """
         return replace(self, variables=variables)
 
@@ -114,25 +137,24 @@ class Model:
         return _Structure(self.source, self.trafo, self.loss, self.settings)
 
     def tree_flatten_with_keys(self):
-        """Leaves with their names, and what is static, for JAX."""
+        """Returns the leaves with their names, and what is static, for JAX."""
         key = jax.tree_util.GetAttrKey
         return ((key("variables"), self.variables), (key("detector"), self.detector)), self._structure
 
     def tree_flatten(self):
-        """Leaves and what is static, for JAX."""
+        """Returns the leaves and what is static, for JAX."""
         return (self.variables, self.detector), self._structure
 
     @classmethod
     def tree_unflatten(cls, structure: _Structure, leaves: Sequence[Any]) -> "Model":
-        """A model from leaves and what is static, for JAX."""
+        """Makes a model from its leaves and what is static, for JAX."""
         model = cls(structure.source, leaves[0], structure.trafo, leaves[1], structure.loss, structure.settings)
         model.__dict__["_structure"] = structure  # keeps its hash
         return model
 
     def __repr__(self) -> str:
         lines = ["Model", *_source_lines(self.source, self.variables, "  ")]
-        units = [unit_of(name) for name in self.parameter_names]
-        named = [f"{name} ({unit})" if unit else name for name, unit in zip(self.parameter_names, units, strict=True)]
+        named = [f"{own.name} ({own.unit})" if own.unit else own.name for own in self.parameters]
         shown_names = ", ".join(named[:MOST_NAMES]) + (f", ... {len(named)} in all" if len(named) > MOST_NAMES else "")
         terms = " + ".join(term.name for term in self.loss.terms) + f", {len(self.loss.priors)} priors" * bool(
             self.loss.priors
@@ -142,17 +164,17 @@ class Model:
 
 
 MOST_NAMES = 20
-"""Parameters, and bases of one multi-source, that a printed model shows."""
+"""Number of parameters, and of bases of one multi-source, that a printed model shows."""
 
 
 @jax.tree_util.register_pytree_with_keys_class
 @dataclass(frozen=True, eq=False, repr=False)
 class Ensemble:
-    """Several models of one hypothesis and detector that are fitted together: the mean of their log-likelihoods.
+    """Holds several models of one hypothesis and detector that are fitted together: the mean of their log-likelihoods.
 
-    The mean, not the sum: identical members give the uncertainties of one of them. Names, normalisation, priors, detector
-    and settings are those of the first member. An ensemble has no light: expectations, samplers and figures take one of its
-    members.
+    The mean is taken, not the sum, so that identical members give the uncertainties of one of them. Names,
+    normalisation, priors, detector and settings are those of the first member. An ensemble has no light: expectations, samplers and
+    figures take one of its members.
 
     Attributes:
       members: at least one model; kept as a tuple.
@@ -185,77 +207,93 @@ class Ensemble:
                 )
 
     @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Returns what the hypothesis parameters are, H of them: roles, units, ranges."""
+        return self.members[0].parameters
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the hypothesis parameters, H of them."""
+        """Returns the names of the hypothesis parameters, H of them."""
         return self.members[0].parameter_names
 
     @property
     def variables(self) -> tuple[Variables, ...]:
-        """Weights of every member."""
+        """Returns the weights of every member."""
         return tuple(model.variables for model in self.members)
 
     @property
     def trafo(self) -> Trafo:
-        """Normalisation in which the ensemble is fitted."""
+        """Returns the normalisation in which the ensemble is fitted."""
         return self.members[0].trafo
 
     @property
     def detector(self) -> Detector:
-        """Where the DOMs are."""
+        """Returns the detector of all members."""
         return self.members[0].detector
 
     @property
     def loss(self) -> Loss:
-        """The likelihood terms of the first member; its priors are those of the ensemble."""
+        """Returns the loss of the first member, whose priors are those of the ensemble."""
         return self.members[0].loss
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Configuration sections of the first member."""
+        """Returns the configuration sections of the first member."""
         return self.members[0].settings
 
     def index(self, name: str) -> int:
-        """Position of a hypothesis parameter.
+        """Finds the position of a parameter in a hypothesis.
 
         Args:
           name: of the parameter.
 
+        Returns:
+          Its position, 0 to H - 1.
+
         Raises:
-          ConfigError: for an unknown name, with the nearest match.
+          ConfigError: an unknown name; the message has the nearest match.
         """
         return _index(self.parameter_names, name)
 
     def hypothesis(self, **values: float) -> np.ndarray:
-        """A hypothesis [H], float64, from parameters by name; see `Model.hypothesis`.
+        """Makes a hypothesis from parameters by name.
+
+        The name of a source may be left out where one parameter alone has the rest of the name.
 
         Args:
-          **values: one number per parameter, physical units.
+          **values: one number per parameter, physical units (m, ns, GeV, rad).
+
+        Returns:
+          Hypothesis [H], float64, in the order of `parameter_names`.
 
         Raises:
           HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
         """
-        return _named_hypothesis(self.parameter_names, values)
+        return _named_hypothesis(self.parameters, values)
 
     def with_variables(self, variables: Sequence[Variables]) -> "Ensemble":
-        """The ensemble with other weights.
+        """Makes the ensemble with other weights.
 
         Args:
           variables: of every member.
+
+        Returns:
+          A new ensemble.
         """
         pairs = zip(self.members, variables, strict=True)
         return self.tree_unflatten(None, [model.with_variables(own) for model, own in pairs])
 
     def tree_flatten_with_keys(self):
-        """Members with their places, for JAX."""
+        """Returns the members with their places, for JAX."""
         return [(jax.tree_util.SequenceKey(i), model) for i, model in enumerate(self.members)], None
 
     def tree_flatten(self):
-        """Members, for JAX."""
+        """Returns the members, for JAX."""
         return self.members, None
 
     @classmethod
     def tree_unflatten(cls, _: None, members: Sequence[Any]) -> "Ensemble":
-        """An ensemble from its members, for JAX, which puts other things than models there: nothing is checked."""
+        """Makes an ensemble from its members without a check, for JAX, which puts other things than models there."""
         ensemble = object.__new__(cls)
         object.__setattr__(ensemble, "members", tuple(members))
         return ensemble
@@ -265,15 +303,26 @@ class Ensemble:
 
 
 AnyModel = Model | Ensemble
+"""What can be fitted: a model or an ensemble of models."""
 
 
 def members_of(model: AnyModel) -> tuple[Model, ...]:
-    """The models of an ensemble; a model is the only one of its own."""
+    """Lists the models of which something consists.
+
+    Args:
+      model: a model or an ensemble.
+
+    Returns:
+      The members of an ensemble; of a model, the model alone.
+    """
     return tuple(model.members) if isinstance(model, Ensemble) else (model,)
 
 
 def check_model(model: Any) -> None:
     """Checks that something can be fitted.
+
+    Args:
+      model: what the user gave.
 
     Raises:
       ConfigError: it is neither a model nor an ensemble.
@@ -283,10 +332,13 @@ def check_model(model: Any) -> None:
 
 
 def check_no_ensemble(model: Any) -> None:
-    """Checks that something has light.
+    """Checks that something is a model, which has light.
+
+    Args:
+      model: what the user gave.
 
     Raises:
-      ConfigError: it is an ensemble, whose members have light of their own each, or no model at all.
+      ConfigError: an ensemble, each of whose members has other light, or no model at all.
     """
     check_model(model)
     if isinstance(model, Ensemble):
@@ -301,10 +353,10 @@ def _index(names: Sequence[str], name: str) -> int:
     return names.index(name)
 
 
-def _named_hypothesis(names: Sequence[str], values: dict[str, float]) -> np.ndarray:
-    found: dict[str, float] = {}
+def _named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) -> np.ndarray:
+    names, found = names_of(parameters), dict[str, float]()
     for given, value in values.items():
-        fitting = [given] if given in names else [name for name in names if name.endswith(f"_{given}")]
+        fitting = [given] if given in names else [own.name for own in parameters if own.answers_to(given)]
         if not fitting:
             raise HypothesisError(
                 f"'{given}' is no parameter of the model; it has {', '.join(names)}." + suggestion(given, names)

@@ -1,4 +1,4 @@
-"""Simulated photoelectrons of a model."""
+"""Simulation of photoelectrons with a model."""
 
 from collections.abc import Callable
 
@@ -16,17 +16,17 @@ from evgen_jax.model.expectation import probe
 from evgen_jax.model.model import Model, check_no_ensemble
 
 SMALLEST_CHARGE = 1e-30
-"""Expected charge, PE, that stands for none where a negative binomial is drawn."""
+"""Smallest expected charge, PE, with which a negative binomial is drawn; DOMs without light get no photoelectron."""
 
 
 class SampledPulses(struct.PyTreeNode):
-    """Photoelectrons [P] of a simulated event.
+    """Holds the photoelectrons of a simulated event, padded to a length P.
 
     Attributes:
       time: [P], ns.
       dom: [P], places in the detector's tables.
       mask: [P], False for padding.
-      count: photoelectrons of the event; where it exceeds P, the event was cut.
+      count: scalar, photoelectrons of the event; where it exceeds P, the event was cut.
     """
 
     time: Array
@@ -43,7 +43,7 @@ def sample_photoelectrons(
     Args:
       model: gives light, weights and detector.
       key: of the random numbers.
-      hypothesis: [H], physical units.
+      hypothesis: [H], physical units (m, ns, GeV, rad).
       readout: [2], start and stop of the readout window, ns, which noise needs.
       max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
 
@@ -51,7 +51,7 @@ def sample_photoelectrons(
       Photoelectrons [P].
 
     Raises:
-      ConfigError: for an ensemble.
+      ConfigError: an ensemble instead of a model.
       HypothesisError: another number of parameters.
     """
     check_no_ensemble(model)
@@ -74,20 +74,24 @@ def sample_photoelectrons(
 def make_sampler(
     model: Model, readout: tuple[float, float] = (0.0, 20000.0), max_photoelectrons: int = 1 << 14
 ) -> Callable[[Variables, Array, Array], SampledPulses]:
-    """The function `sample_photoelectrons` of one model and readout window, with its weights as an argument.
+    """Makes a function that simulates events of one readout window, with the weights of a model as an argument.
 
     Args:
       model: gives sources and detector.
       readout: start and stop of the readout window, ns, which noise needs.
-      max_photoelectrons: length P of the result; if `count` of the result is larger, the event was cut: draw it again with more.
+      max_photoelectrons: length P of the result; if `count` of the result is larger, the event was cut: draw it again
+        with more.
 
     Returns:
       A pure function (variables, key, hypothesis [H]) -> photoelectrons [P].
 
     Raises:
-      ConfigError: for an ensemble, a readout that is no window, no place for photoelectrons, or when the result is called
-        with weights of another model.
-      HypothesisError: when the result is called (or traced) with another number of parameters.
+      ConfigError: an ensemble, a readout that is no window, no place for photoelectrons, or, when the result is called,
+        weights of another model.
+      HypothesisError: another number of parameters, when the result is called (or traced).
+
+    Example:
+      pulses = jax.jit(eg.make_sampler(model))(model.variables, jax.random.key(0), hypothesis)
     """
     check_no_ensemble(model)
     check_readout(readout)

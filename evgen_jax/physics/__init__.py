@@ -1,1 +1,1 @@
-"""Ice, angles, muons."""
+"""Physics that sources share: ice, acceptance of modules, angles and directions, muons."""

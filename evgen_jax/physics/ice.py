@@ -10,6 +10,7 @@ from jax import Array
 from evgen_jax.physics import constants
 
 PATH_POINTS = 21
+"""Points of a straight path at which scattering and absorption are averaged."""
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +24,17 @@ def _table() -> tuple[float, float, np.ndarray]:
 
 
 def ice_along_path(source_z: Array, dom_z: Array) -> tuple[Array, Array]:
-    """Mean effective scattering and absorption length, m, on straight lines from a source to DOMs [D]."""
+    """Computes mean scattering and absorption lengths on straight lines from a source to DOMs.
+
+    Inverse lengths are averaged; the ice depends on depth alone (table SPICE-Mie).
+
+    Args:
+      source_z: z of the source, m.
+      dom_z: z of the DOMs [D], m.
+
+    Returns:
+      Effective scattering lengths [D] and absorption lengths [D], m.
+    """
     first, step, table = _table()
     fractions = (jnp.arange(PATH_POINTS, dtype=dom_z.dtype) + 0.5) / PATH_POINTS
     depth = constants.DETECTOR_SURFACE - (source_z + (dom_z - source_z)[:, None] * fractions)

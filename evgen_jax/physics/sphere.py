@@ -10,36 +10,62 @@ from scipy import optimize, special, stats
 from evgen_jax.errors import ReconstructionError
 
 NEARLY_A_POINT = 1e-12
-"""Samples narrower than this (1 - mean resultant length) have no finite concentration."""
-FLATTEST, MOST_ELLIPTIC = 1e-6, 1e6
-"""Smallest 1 / variance, per rad^2, of a fitted long axis, and largest ratio to that of the short axis."""
+"""Smallest 1 - mean resultant length of samples with a finite concentration; smallest variance of an axis, rad^2."""
+FLATTEST = 1e-6
+"""Smallest 1 / variance of a fitted long axis, per rad^2."""
+MOST_ELLIPTIC = 1e6
+"""Largest ratio of the variance of a fitted long axis to the variance of the short axis."""
 
 
 def unit_vectors(zenith: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
-    """Unit vectors (..., 3) to where particles come from."""
+    """Computes unit vectors to where particles come from.
+
+    Args:
+      zenith: rad, shape (...).
+      azimuth: rad, broadcastable against zenith.
+
+    Returns:
+      Vectors (..., 3).
+    """
     zenith, azimuth = np.broadcast_arrays(zenith, azimuth)
     sine = np.sin(zenith)
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(zenith)], axis=-1)
 
 
 def angles(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Zenith in [0, pi] and azimuth in [0, 2 pi) of vectors (..., 3)."""
+    """Computes the zenith and azimuth to which vectors point.
+
+    Args:
+      vectors: (..., 3), of any length above 0.
+
+    Returns:
+      Zenith in [0, pi] and azimuth in [0, 2 pi), rad, each (...).
+    """
     x, y, z = np.moveaxis(np.asarray(vectors, np.float64), -1, 0)
     return np.arctan2(np.hypot(x, y), z), np.mod(np.arctan2(y, x), 2 * np.pi)
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Angle between unit vectors (..., 3), accurate for small ones."""
+    """Computes the angle between unit vectors, accurate for small ones.
+
+    Args:
+      a: unit vectors (..., 3).
+      b: unit vectors (..., 3).
+
+    Returns:
+      Angles in [0, pi], rad, shape (...).
+    """
     return 2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
 
 
 @dataclass(frozen=True)
 class VonMisesFisher:
-    """Round distribution around a direction: kappa / (4 pi sinh kappa) exp(kappa cos psi).
+    """Is the round distribution kappa / (4 pi sinh kappa) exp(kappa cos psi) around a direction, per steradian.
 
     Attributes:
-      zenith, azimuth: of the centre, rad.
-      kappa: concentration; the width per axis is 1 / sqrt(kappa) where it is small.
+      zenith: of the centre, rad.
+      azimuth: of the centre, rad.
+      kappa: concentration > 0; the width per axis is 1 / sqrt(kappa) where that is small.
     """
 
     zenith: float
@@ -48,26 +74,44 @@ class VonMisesFisher:
 
     @property
     def sigma(self) -> float:
-        """Width per axis, rad."""
+        """Returns the width per axis, 1 / sqrt(kappa), rad."""
         return float(1 / np.sqrt(self.kappa))
 
     def log_density(self, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-        """Per steradian."""
+        """Computes the log density.
+
+        Args:
+          zenith: rad, shape (...).
+          azimuth: rad, shape (...).
+
+        Returns:
+          Log density per steradian, shape (...).
+        """
         cosine = unit_vectors(zenith, azimuth) @ unit_vectors(self.zenith, self.azimuth)
         return np.log(self.kappa / (2 * np.pi)) + self.kappa * (cosine - 1) - np.log(-np.expm1(-2 * self.kappa))
 
     def containment(self, psi: np.ndarray) -> np.ndarray:
-        """Probability within the opening angle psi, rad."""
+        """Computes the probability within an opening angle around the centre.
+
+        Args:
+          psi: opening angle in [0, pi], rad, shape (...).
+
+        Returns:
+          Probabilities in [0, 1], shape (...).
+        """
         return np.expm1(self.kappa * (np.cos(psi) - 1)) / np.expm1(-2 * self.kappa)
 
 
 @dataclass(frozen=True)
 class Kent:
-    """Elliptic distribution: exp(kappa g1.x + beta ((g2.x)^2 - (g3.x)^2)) / c (Kent, J. R. Stat. Soc. B 44, 71 (1982)).
+    """Is the elliptic distribution exp(kappa g1.x + beta ((g2.x)^2 - (g3.x)^2)) / c on the sphere, per steradian.
+
+    Kent, J. R. Stat. Soc. B 44, 71 (1982).
 
     Attributes:
       axes: [3, 3], rows g1 (centre), g2 (long axis), g3 (short axis).
-      kappa, beta: concentration and ellipticity, 0 <= 2 beta < kappa.
+      kappa: concentration, > 2 beta.
+      beta: ellipticity, >= 0.
     """
 
     axes: np.ndarray
@@ -75,19 +119,37 @@ class Kent:
     beta: float
 
     def log_density(self, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-        """Per steradian."""
+        """Computes the log density.
+
+        Args:
+          zenith: rad, shape (...).
+          azimuth: rad, shape (...).
+
+        Returns:
+          Log density per steradian, shape (...).
+        """
         along = unit_vectors(zenith, azimuth) @ self.axes.T
         exponent = self.kappa * (along[..., 0] - 1) + self.beta * (along[..., 1] ** 2 - along[..., 2] ** 2)
         return exponent - log_kent_norm(self.kappa, self.beta)
 
     @property
     def sigmas(self) -> tuple[float, float]:
-        """Widths along the long and the short axis, rad, where they are small."""
+        """Returns the widths along the long and the short axis, rad, which hold where they are small."""
         return float(1 / np.sqrt(self.kappa - 2 * self.beta)), float(1 / np.sqrt(self.kappa + 2 * self.beta))
 
 
 def log_kent_norm(kappa: float, beta: float) -> float:
-    """ln of the integral of exp(kappa (cos - 1) + beta (...)) over the sphere, exact; the same for beta and -beta."""
+    """Computes ln of the integral of exp(kappa (g1.x - 1) + beta ((g2.x)^2 - (g3.x)^2)) over the sphere.
+
+    It is evaluated by Gauss-Legendre quadrature, without the approximation of large kappa, and is even in beta.
+
+    Args:
+      kappa: concentration > 2 |beta|.
+      beta: ellipticity.
+
+    Returns:
+      ln of the integral, in steradians.
+    """
     return _kent_moments(kappa, beta)[0]
 
 
@@ -99,7 +161,7 @@ def _nodes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kent_moments(kappa: float, beta: float) -> tuple[float, float, float]:
-    """ln of the norm and its derivatives by kappa and beta.
+    """Computes ln of the norm and its derivatives by kappa and beta.
 
     Integrated over the azimuth: 2 pi int exp(kappa (u - 1)) I0(beta (1 - u^2)) du over u = cos psi.
     """
@@ -120,7 +182,14 @@ def _kent_moments(kappa: float, beta: float) -> tuple[float, float, float]:
 
 
 def fit_von_mises_fisher(zenith: np.ndarray, azimuth: np.ndarray) -> VonMisesFisher:
-    """Maximum-likelihood fit to directions [S], rad.
+    """Fits a von Mises-Fisher distribution to directions by maximum likelihood.
+
+    Args:
+      zenith: [S], rad.
+      azimuth: [S], rad.
+
+    Returns:
+      The distribution; its concentration is 1e-6 where no direction is preferred.
 
     Raises:
       ReconstructionError: fewer than two different directions, or lists of different lengths or with NaN.
@@ -135,7 +204,16 @@ def fit_von_mises_fisher(zenith: np.ndarray, azimuth: np.ndarray) -> VonMisesFis
 
 
 def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
-    """Axes from moments (Kent 1982), concentrations by maximum likelihood with the exact normalisation.
+    """Fits a Kent distribution to directions.
+
+    The axes come from moments (Kent 1982), the concentrations from maximum likelihood with the exact normalisation.
+
+    Args:
+      zenith: [S], rad.
+      azimuth: [S], rad.
+
+    Returns:
+      The distribution; where no direction is preferred, its centre is the zenith.
 
     Raises:
       ReconstructionError: fewer than two different directions, or lists of different lengths or with NaN.
@@ -170,6 +248,7 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
 
 
 def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """Returns unit vectors [S, 3]; raises ReconstructionError unless they are of two different directions at least."""
     try:
         zenith, azimuth = np.asarray(zenith), np.asarray(azimuth)
         if zenith.dtype.kind == "c" or azimuth.dtype.kind == "c":

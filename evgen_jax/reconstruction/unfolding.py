@@ -19,6 +19,7 @@ from scipy import linalg, optimize
 from evgen_jax.approximation.grouped import is_cascade
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.origin import counted_from_readout, shifted_times
+from evgen_jax.hypothesis.parameters import ENERGIES
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
@@ -108,7 +109,7 @@ def unfold_energies(
             f"{int(np.sum(~np.isfinite(hypothesis)))} that are not finite."
         )
     # The light is computed in float32.
-    hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
+    hypothesis, event, anchor = counted_from_readout(model.parameters, hypothesis, event)
     places = energy_places(model, hypothesis)
     event = merge_pulses(event, pulse_width)
     good = usable_pulses(event)
@@ -133,7 +134,7 @@ def unfold_energies(
             break
         known[changed] = energies[changed]
         hypothesis[places] = known
-    hypothesis = shifted_times(model.parameter_names, hypothesis, anchor)
+    hypothesis = shifted_times(model.parameters, hypothesis, anchor)
     hypothesis[places] = energies
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
@@ -278,8 +279,9 @@ def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
             f"the hypothesis has no cascade whose energy could be unfolded; its parameters are "
             f"{', '.join(model.parameter_names[:12])}."
         )
-    names = np.array(["energy" in name for name in model.parameter_names])
-    return np.argmax(np.where(names[None, :], slopes, -1), axis=1)
+    # One of which nothing is known may be an energy.
+    allowed = np.array([parameter.role in (*ENERGIES, None) for parameter in model.parameters])
+    return np.argmax(np.where(allowed[None, :], slopes, -1), axis=1)
 
 
 def light_per_gev(

@@ -12,7 +12,8 @@ from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.run.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
-from evgen_jax.report.page import ReportSettings, report_event
+from evgen_jax.report.findings import ReportSettings
+from evgen_jax.report.page import report_event
 
 
 def report_file(
@@ -50,12 +51,12 @@ def report_file(
         need("blackjax", "--posterior")
         need("corner", "--posterior")
     if wanted.posterior and not wanted.priors:
-        zenith = next((n for n in model.parameter_names if n.endswith("zenith")), model.parameter_names[0])
+        zenith = next((own.name for own in model.parameters if own.role == "zenith"), model.parameter_names[0])
         raise ReconstructionError(
             "--posterior: a posterior needs priors, none is implied. State them under reconstruction_settings.priors of "
             f"--config, such as {{{zenith}: {{distribution: isotropic}}}}."
         )
-    make_prior(model.parameter_names, wanted.priors or {})
+    make_prior(model.parameters, wanted.priors or {})
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
     found, seeds = read(Path(file))
     for number in numbers:

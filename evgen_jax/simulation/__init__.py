@@ -1,1 +1,21 @@
-"""What would we see?"""
+"""Simulation: hypotheses and events that a model draws, and the toy's true models.
+
+Contents:
+  EventSampler: events of hypotheses.
+  photoelectron_charges: measured charges of single photoelectrons.
+  draw_hypotheses, parameter_ranges, smeared_seeds: hypotheses at random, and seeds near them.
+  analytic_model, analytic_counterpart: the model without weights that the toy events come from.
+
+`eg.simulate` writes the events of a configuration into files, `eg.likelihood_gap` compares a trained model with the true one.
+"""
+
+from evgen_jax.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "evgen_jax.building.analytic": ["analytic_counterpart", "analytic_model"],
+        "evgen_jax.simulation.draw": ["draw_hypotheses", "parameter_ranges", "smeared_seeds"],
+        "evgen_jax.simulation.events": ["EventSampler", "photoelectron_charges"],
+    },
+)

@@ -1,12 +1,21 @@
 """Hypotheses of simulated events: drawn from ranges, and smeared into seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from evgen_jax.errors import ConfigError, suggestion
-from evgen_jax.hypothesis.parameters import KINDS, column_names, kind_of
+from evgen_jax.hypothesis.parameters import (
+    ENTERING_TRACK,
+    ROLES,
+    STANDARD_NAMES,
+    Parameter,
+    check_records,
+    column_names,
+    names_of,
+    places_by_role,
+)
 from evgen_jax.physics.muon import IONISATION, RADIATION
 
 LARGEST_IMPACT = 0.9
@@ -15,34 +24,53 @@ SMALLEST_LOSS = 1.0
 """Stochastic losses below this many GeV belong to the light of the bare muon."""
 
 
-def parameter_ranges(names: tuple[str, ...], given: Mapping[str, tuple[float, float]]) -> np.ndarray:
-    """Range [low, high] of every parameter [H, 2]: given by its name, by that of its kind, or the default.
+def parameter_ranges(parameters: Sequence[Parameter], given: Mapping[str, tuple[float, float]]) -> np.ndarray:
+    """Range [low, high] of every parameter [H, 2]: given by its name, by that of its role, or the default.
+
+    Args:
+      parameters: of the hypothesis, H of them.
+      given: {name: (low, high)}, where the names of the sources before it may be left out of a name.
 
     Raises:
-      ConfigError: a range for no parameter, of wrong order, or none at all.
+      ConfigError: a range for no parameter, of wrong order, or none at all; or names instead of parameters.
     """
-    kinds = [kind_of(name) for name in names]
-    known = {*names, *(k[0] for k in kinds if k)}
+    check_records(parameters)
+    names = names_of(parameters)
+    known = {*names, *(own.own_name for own in parameters), *(own.role for own in parameters if own.role)}
     for key in given:
-        if key not in known and key not in {k for k, _, _ in KINDS}:
+        named = key in known or key in ROLES or key in STANDARD_NAMES
+        if not named and not any(own.answers_to(key) for own in parameters):
             raise ConfigError(
                 f"simulation_settings.ranges.{key}: is no parameter; parameters: {', '.join(names)}."
                 + suggestion(key, known)
             )
     ranges = []
-    for name, kind in zip(names, kinds, strict=True):
-        if name not in given and kind is None:
-            raise ConfigError(f"simulation_settings.ranges.{name}: is missing and has no default.")
-        low, high = given.get(name) or given.get(kind[0] if kind else name) or (kind[1].low, kind[1].high)  # type: ignore[index]
-        if high < low or (kind is not None and kind[1].draw == "log" and low <= 0):
-            raise ConfigError(f"simulation_settings.ranges.{name}: expected low <= high, got [{low}, {high}]; "
+    for parameter in parameters:
+        low, high = _range_of(parameter, given)
+        if high < low or (parameter.draw == "log" and low <= 0):
+            raise ConfigError(f"simulation_settings.ranges.{parameter.name}: expected low <= high, got [{low}, {high}]; "
                               "energies must be above 0.")  # fmt: skip
         ranges.append((low, high))
     return np.array(ranges)
 
 
+def _range_of(parameter: Parameter, given: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """The range that names a parameter most fully: by its whole name, a shorter one, or its role."""
+    fitting = sorted((key for key in given if parameter.answers_to(key)), key=len, reverse=True)
+    by_role = [key for key in given if parameter.role is not None and parameter.role in (key, STANDARD_NAMES.get(key))]
+    for key in (*fitting, *by_role):
+        return given[key]
+    if parameter.low is None or parameter.high is None:
+        raise ConfigError(f"simulation_settings.ranges.{parameter.name}: is missing and has no default.")
+    return parameter.low, parameter.high
+
+
 def draw_hypotheses(
-    rng: np.random.Generator, names: tuple[str, ...], ranges: np.ndarray, count: int, segment_length: float = 15.0
+    rng: np.random.Generator,
+    parameters: Sequence[Parameter],
+    ranges: np.ndarray,
+    count: int,
+    segment_length: float = 15.0,
 ) -> np.ndarray:
     """Hypotheses [count, H], float64.
 
@@ -52,32 +80,33 @@ def draw_hypotheses(
 
     Args:
       rng: numpy's generator.
-      names, ranges: H each, see `parameter_ranges`.
+      parameters, ranges: H each, see `parameter_ranges`.
       count: how many.
-      segment_length: m, of `energy_loss` parameters where the hypothesis has no length of its own.
+      segment_length: m, between energy losses where the hypothesis has no length of its own.
+
+    Raises:
+      ConfigError: names instead of parameters.
     """
-    u = rng.uniform(size=(count, len(names)))
+    check_records(parameters)
+    u = rng.uniform(size=(count, len(parameters)))
     low, high = ranges[:, 0], ranges[:, 1]
     values = low + (high - low) * u
-    for i, name in enumerate(names):
-        kind = kind_of(name)
-        draw = kind[1].draw if kind else "uniform"
-        if draw == "log":
+    for i, parameter in enumerate(parameters):
+        if parameter.draw == "log":
             values[:, i] = np.exp(np.log(low[i]) + np.log(high[i] / low[i]) * u[:, i])
-        if draw == "zenith":
+        if parameter.draw == "zenith":
             values[:, i] = np.arccos(np.cos(low[i]) + (np.cos(high[i]) - np.cos(low[i])) * u[:, i])
-    place = {name: i for i, name in enumerate(names)}
-    for name in names:
-        if name.endswith("entry_zenith"):
-            _enter_the_sphere(rng, values, place, name.removesuffix("entry_zenith"))
-    for prefix in dict.fromkeys(n[: n.index("energy_loss_")] for n in names if "energy_loss_" in n):
-        _lose_energy(rng, values, place, prefix, segment_length)
+    for place in places_by_role(parameters, ENTERING_TRACK):
+        _enter_the_sphere(rng, values, place)
+    losing = (own.group for own in parameters if own.role == "energy_loss")
+    for group in dict.fromkeys(losing):
+        _lose_energy(rng, values, parameters, group, segment_length)
     return values
 
 
-def _enter_the_sphere(rng: np.random.Generator, values: np.ndarray, place: Mapping[str, int], prefix: str) -> None:
+def _enter_the_sphere(rng: np.random.Generator, values: np.ndarray, place: Mapping[str, int]) -> None:
     """Entry points whose tracks cross a disc around the centre, evenly over its area."""
-    zenith, azimuth = values[:, place[prefix + "zenith"]], values[:, place[prefix + "azimuth"]]
+    zenith, azimuth = values[:, place["zenith"]], values[:, place["azimuth"]]
     flight = -np.stack([np.sin(zenith) * np.cos(azimuth), np.sin(zenith) * np.sin(azimuth), np.cos(zenith)], axis=1)
     helper = np.where(np.abs(flight[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     first = np.cross(flight, helper)
@@ -85,15 +114,20 @@ def _enter_the_sphere(rng: np.random.Generator, values: np.ndarray, place: Mappi
     angle, impact = rng.uniform(0, 2 * np.pi, len(values)), LARGEST_IMPACT * np.sqrt(rng.uniform(size=len(values)))
     sideways = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * np.cross(flight, first)
     entry = impact[:, None] * sideways - np.sqrt(1 - impact**2)[:, None] * flight
-    values[:, place[prefix + "entry_zenith"]] = np.arccos(entry[:, 2])
-    values[:, place[prefix + "entry_azimuth"]] = np.mod(np.arctan2(entry[:, 1], entry[:, 0]), 2 * np.pi)
+    values[:, place["entry_zenith"]] = np.arccos(entry[:, 2])
+    values[:, place["entry_azimuth"]] = np.mod(np.arctan2(entry[:, 1], entry[:, 0]), 2 * np.pi)
 
 
-def _lose_energy(rng: np.random.Generator, values: np.ndarray, place: Mapping[str, int], prefix: str, step: float):
-    columns = [i for name, i in place.items() if name.startswith(prefix + "energy_loss_")]
-    start = place.get(prefix + "entry_energy")
+def _lose_energy(
+    rng: np.random.Generator, values: np.ndarray, parameters: Sequence[Parameter], group: tuple[str, ...], step: float
+) -> None:
+    """Losses of one track, one after the other along it; `step` in m, where it has no length."""
+    own = [(i, parameter.role) for i, parameter in enumerate(parameters) if parameter.group == group]
+    columns = [i for i, role in own if role == "energy_loss"]
+    start = next((i for i, role in own if role == "entry_energy"), None)
+    whole = next((i for i, role in own if role == "length"), None)
     for row in values:
-        length = row[place[prefix + "length"]] / len(columns) if prefix + "length" in place else step
+        length = step if whole is None else row[whole] / len(columns)
         # A hypothesis without the muon's energy starts with one that its range of losses suggests.
         energy = row[start] if start is not None else 10 * row[columns[0]]
         for i in columns:
@@ -111,15 +145,25 @@ def _segment_loss(rng: np.random.Generator, energy: float, length: float) -> flo
     return float(min(energy * shares.sum(), energy))
 
 
-def smeared_seeds(rng: np.random.Generator, names: tuple[str, ...], hypotheses: np.ndarray) -> dict[str, Any]:
-    """Columns of a seed table: the truth, smeared by the spread of each parameter's kind."""
+def smeared_seeds(rng: np.random.Generator, parameters: Sequence[Parameter], hypotheses: np.ndarray) -> dict[str, Any]:
+    """Columns of a seed table: the truth, smeared by the spread of each parameter.
+
+    Args:
+      rng: numpy's generator.
+      parameters: of the hypothesis, H of them.
+      hypotheses: [E, H], physical units.
+
+    Returns:
+      {name of the column: values [E]}.
+    """
     columns = {}
-    for i, (name, column) in enumerate(zip(names, column_names(names), strict=True)):
-        kind, noise = kind_of(name), rng.normal(size=len(hypotheses))
-        value = hypotheses[:, i]
-        if kind is not None:
-            value = value * np.exp(kind[1].spread * noise) if kind[1].draw == "log" else value + kind[1].spread * noise
-            if kind[1].draw == "zenith":
-                value = np.clip(value, 0.01, np.pi - 0.01)
+    for i, (parameter, column) in enumerate(zip(parameters, column_names(parameters), strict=True)):
+        noise, value = rng.normal(size=len(hypotheses)), hypotheses[:, i]
+        if parameter.draw == "log":
+            value = value * np.exp(parameter.spread * noise)
+        else:
+            value = value + parameter.spread * noise
+        if parameter.draw == "zenith":
+            value = np.clip(value, 0.01, np.pi - 0.01)
         columns[column] = value
     return columns

@@ -27,7 +27,7 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
     """
     truth = replace(truth, loss=model.loss)
     total, count, pulses = 0.0, 0, 0
-    stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector))
+    stream = open_stream(config, "test", jax.tree.map(np.asarray, model.detector), parameters=model.parameters)
     with jax.enable_x64(True), Bar("likelihood gap") as bar:
         for batch in stream:
             arguments = (batch.labels, batch.events)

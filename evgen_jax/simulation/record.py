@@ -10,11 +10,11 @@ import numpy as np
 
 from evgen_jax.errors import DataError
 from evgen_jax.files import write_whole
-from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.names import with_time_spelled_out
+from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
-AXES = ("x", "y", "z")
 
 
 def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
         LOGGER.warning("%s: keeps %d files (%s, ...) that do not say with which settings they were simulated.",
                        directory, len(there), there[0].name)  # fmt: skip
     elif there:
-        was = json.loads(path.read_text())
+        was = _as_now(json.loads(path.read_text()))
         grown = now["num_events"] > was["num_events"] and was["num_events"] % was["events_per_file"] == 0
         different = [
             key for key in {**was, **now} if was.get(key) != now.get(key) and not (grown and key == "num_events")
@@ -50,6 +50,14 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
     write_whole(path, json.dumps(settings, indent=1) + "\n")
 
 
+def _as_now(was: dict[str, Any]) -> dict[str, Any]:
+    """A record of an earlier version, whose label tables had cascade_t for the time."""
+    tables = was.get("tables")
+    if not isinstance(tables, dict) or "labels" not in tables:
+        return was
+    return {**was, "tables": {**tables, "labels": [with_time_spelled_out(name) for name in tables["labels"]]}}
+
+
 def _change(key: str, was: Any, now: Any) -> str:
     if isinstance(was, dict) and isinstance(now, dict):
         return "; ".join(
@@ -58,21 +66,20 @@ def _change(key: str, was: Any, now: Any) -> str:
     return f"{key}: another one" if key == "detector" else f"{key}: {was} -> {now}"
 
 
-def tell_far_ranges(names: Sequence[str], ranges: np.ndarray, detector: Detector) -> None:
+def tell_far_ranges(parameters: Sequence[Parameter], ranges: np.ndarray, detector: Detector) -> None:
     """Warns of coordinates whose range [H, 2] ends before the modules of the detector begin."""
     position = np.asarray(detector.position, np.float64)
     low, high = position.min(axis=0), position.max(axis=0)
-    for name, (first, last) in zip(names, ranges, strict=True):
-        kind = kind_of(name)
-        if kind is None or kind[0] not in AXES:
+    for parameter, (first, last) in zip(parameters, ranges, strict=True):
+        if parameter.role not in POSITIONS:
             continue
-        axis = AXES.index(kind[0])
+        axis = POSITIONS.index(parameter.role)
         gap = max(low[axis] - last, first - high[axis])
         if gap > 0:
             centre = (low[axis] + high[axis]) / 2
             LOGGER.warning(
                 "simulation_settings.ranges.%s: from %g to %g m ends %.4g m outside of the detector (%g to %g m); its centre "
-                "is %.4g m from the middle of the range.", name, first, last, gap, low[axis], high[axis],
+                "is %.4g m from the middle of the range.", parameter.name, first, last, gap, low[axis], high[axis],
                 abs((first + last) / 2 - centre),
             )  # fmt: skip
 

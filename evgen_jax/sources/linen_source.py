@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, standard_parameters
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.detector import Detector
@@ -16,11 +17,23 @@ from evgen_jax.measurement.event import Event, build_event
 
 
 class LinenSource(nn.Module):
-    """Adapter; a subclass defines `parameter_names`, `__call__` and `draw_times`, and nothing else."""
+    """Adapter; a subclass defines `parameters` or `parameter_names`, `__call__` and `draw_times`, and nothing else.
+
+    Parameters of which only names are declared have the roles that standard names tell: x, y, z, zenith, azimuth, energy, time
+    and so on. Others say what they are as `Parameter(name, role)`.
+    """
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Hypothesis parameters, H of them; by default those that the names tell."""
+        return standard_parameters(self.parameter_names)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        """Names of the hypothesis parameters; by default those of `parameters`."""
+        if type(self).parameters is LinenSource.parameters:
+            raise NotImplementedError(f"{type(self).__name__} declares neither parameters nor parameter_names.")
+        return names_of(self.parameters)
 
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
         raise NotImplementedError

@@ -5,28 +5,44 @@ from pathlib import Path
 from typing import Any
 
 from evgen_jax.building.experiment import TRAFO_FILE, iterator, trafo_origin
+from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import INSPECTED_FILES, dark_share, find_files
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.plausibility import LabelReport
 from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.hypothesis.trafo import Trafo, read_origin
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 
 
-def check_data(config: ExperimentConfig, name: str, detector: Detector, trafo: Trafo) -> None:
+def check_data(
+    config: ExperimentConfig,
+    name: str,
+    detector: Detector,
+    trafo: Trafo,
+    parameters: tuple[Parameter, ...] | None = None,
+) -> None:
     """Reads the first files of an iterator, so that what is wrong shows before anything is written.
 
     Warnings tell events without a pulse, labels that cannot belong to detector and pulses or lie far outside the
     transformation, and a transformation that was made from other data or settings.
 
+    Args:
+      config: the experiment.
+      name: of the iterator.
+      detector: where the DOMs are.
+      trafo: of the model's parameters.
+      parameters: of the model; default: those of the configuration.
+
     Raises:
       DataError: no file matches, none of the files can be read, or no event of any file has a pulse.
     """
-    settings, report = iterator(config, name), LabelReport(trafo.parameter_names, detector)
+    parameters = hypothesis_parameters(config) if parameters is None else parameters
+    settings, report = iterator(config, name), LabelReport(parameters, detector)
     files = find_files(settings.input_data)
     problem: DataError | None = None
     for path in files:
@@ -34,7 +50,9 @@ def check_data(config: ExperimentConfig, name: str, detector: Detector, trafo: T
         if report.files >= INSPECTED_FILES and report.dark < report.count:
             break
         try:
-            file = read_event_file(path, config.data_handler_settings, detector, strict=settings.strict)
+            file = read_event_file(
+                path, config.data_handler_settings, detector, parameters=parameters, strict=settings.strict
+            )
             compare_with_detector(file, detector)
             report.add(file)
         except DataError as error:

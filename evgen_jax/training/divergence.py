@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from evgen_jax.data.batches import Batch
 from evgen_jax.errors import DataError, EvgenError
 from evgen_jax.training.checkpoints import Checkpoints
-from evgen_jax.training.step import TrainState
+from evgen_jax.training.step import TrainState, guarded
 
 SHOWN = 3
 
@@ -23,7 +24,7 @@ class Divergence:
     """Checks the numbers of a step, and explains those that are not finite.
 
     Attributes:
-      step: the compiled step, (state, events, labels) -> (state, metrics).
+      step: the compiled step, (guarded, events, labels) -> (guarded, metrics), of `make_guarded_step`.
       fresh: makes the state before the first step of all.
       checkpoints: to name those from which one can go on.
       nan_gradients: whether the optimiser takes gradients that are NaN (`remove_nan_gradients`).
@@ -67,20 +68,25 @@ class Divergence:
             )
         raise Diverged(
             f"step {number}: {wrong}, where untrained weights give finite numbers: the training has diverged. Lower the "
-            f"learning rate, or set clip_gradients_value. {self._last()}"
+            f"learning rate, or set clip_gradients_value. {self.next_run()}"
         )
 
-    def check_saved(self, number: int, metrics: Mapping[str, float]) -> None:
+    def check_saved(self, number: int, state: TrainState, batch: Batch) -> None:
         """Refuses to save the weights after step `number` if they give no finite loss.
+
+        Args:
+          number: of the step, from 1.
+          state: after it.
+          batch: on which the step was taken.
 
         Raises:
           Diverged: they give none, for events of which the weights before gave one.
         """
-        wrong = self.wrong(metrics)
+        wrong = self.wrong(self._numbers(state, batch.events, batch.labels))
         if wrong:
             raise Diverged(
                 f"step {number}: its weights are not saved, with them {wrong}: the training has diverged. Lower the learning "
-                f"rate, or set clip_gradients_value. {self._last()}"
+                f"rate, or set clip_gradients_value. {self.next_run()}"
             )
 
     def _metrics(self, batch: Batch, only: int | None) -> dict[str, float]:
@@ -88,7 +94,11 @@ class Divergence:
         events, labels = batch.events, batch.labels
         if only is not None:
             events, labels = jax.tree.map(lambda x: np.repeat(x[only : only + 1], len(x), axis=0), (events, labels))
-        return {k: float(v) for k, v in self.step(self.fresh(), events, labels)[1].items()}
+        return self._numbers(self.fresh(), events, labels)
+
+    def _numbers(self, state: TrainState, events: Any, labels: Any) -> dict[str, float]:
+        """Numbers of a step from a state, which is left as it is."""
+        return {k: float(v) for k, v in self.step(guarded(state), events, labels)[1].items()}
 
     def _blame(self, batch: Batch) -> str:
         bad = {}
@@ -108,7 +118,8 @@ class Divergence:
             "data_handler_settings.filter_settings."
         )
 
-    def _last(self) -> str:
+    def next_run(self) -> str:
+        """Where the next run of a training continues, as one sentence."""
         steps = self.checkpoints.steps()
         if not steps:
             return "There is no earlier checkpoint: the next run starts afresh."

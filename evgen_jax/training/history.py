@@ -23,7 +23,8 @@ TRAINING_SECTIONS = (
 )  # fmt: skip
 # They say how long and how often, not what is learned from what.
 HARMLESS = (
-    "num_training_iterations", "validation_frequency", "evaluation_frequency", "save_frequency", "num_jobs",
+    "num_training_iterations", "validation_frequency", "evaluation_frequency", "save_frequency", "num_jobs", "log_every",
+    "metric_writers",
     "events_per_step", "num_devices",
 )  # fmt: skip
 

@@ -1,23 +1,21 @@
-"""Metrics of a run: one JSON line per entry and TensorBoard scalars."""
+"""Metrics of a run as JSON lines, one per entry: numbers that a repeated run reproduces exactly."""
 
 import json
 import shutil
-import time
+from collections.abc import Mapping
 from pathlib import Path
-
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.summary import scalar
 
 from evgen_jax.files import write_whole
 
 FILE = "metrics.jsonl"
 
 
-class MetricWriter:
-    """Appends to `metrics.jsonl`; entries after the step from which a run continues are dropped first.
+class JsonLines:
+    """Appends to `metrics.jsonl`; a `MetricWriter`.
 
-    Wall times are TensorBoard's; the JSON lines hold numbers that a repeated run reproduces exactly.
+    Args:
+      directory: of the run.
+      first_step: from which the run continues; entries after it are dropped.
     """
 
     def __init__(self, directory: Path, first_step: int):
@@ -25,22 +23,18 @@ class MetricWriter:
         kept = [line for line in read_metrics(directory) if line["step"] <= first_step]
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
-        (directory / "tensorboard").mkdir(parents=True, exist_ok=True)
-        # Written here and not in tensorboardX's thread: where that dies of a full disk, a run would wait for it for ever.
-        self._board = EventsWriter(str(directory / "tensorboard" / "events"))
 
-    def write(self, kind: str, step: int, **values: float) -> None:
-        self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
-        for name, value in values.items():
-            self._board.write_event(Event(wall_time=time.time(), step=step, summary=scalar(f"{kind}/{name}", value)))
+    def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Adds one line."""
+        self._file.write(json.dumps({"step": step, "kind": kind, **metrics}) + "\n")
 
     def flush(self) -> None:
+        """Hands all lines to the system."""
         self._file.flush()
-        self._board.flush()
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()
-        self._board.close()
 
 
 def keep_metrics(directory: Path, target: Path) -> None:

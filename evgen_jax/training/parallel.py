@@ -29,7 +29,7 @@ def choose_devices(requested: int | None, batch_size: int) -> int:
 
 
 def data_parallel(step: Callable, num_devices: int) -> Callable:
-    """Runs a step made with `axis_name=AXIS` on several devices; the state goes in and comes out as one copy."""
+    """Runs a step made with `axis_name=AXIS` on several devices; what it carries goes in and comes out as one copy."""
     mapped = jax.pmap(
         step, AXIS, in_axes=(None, 0, 0), out_axes=(None, None), devices=jax.local_devices()[:num_devices]
     )
@@ -37,7 +37,7 @@ def data_parallel(step: Callable, num_devices: int) -> Callable:
     def split(x):
         return np.reshape(x, (num_devices, x.shape[0] // num_devices, *x.shape[1:]))
 
-    def run(state, events, labels):
-        return mapped(state, *jax.tree.map(split, (events, labels)))
+    def run(carry, events, labels):
+        return mapped(carry, *jax.tree.map(split, (events, labels)))
 
     return run

@@ -14,10 +14,10 @@ from evgen_jax.building.directory import CHECKPOINTS
 from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
-from evgen_jax.data.prefetch import Prefetch
+from evgen_jax.data.prefetch import Prefetch, place
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
-from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import walk
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
@@ -25,12 +25,14 @@ from evgen_jax.training.divergence import Divergence
 from evgen_jax.training.history import changed_settings, record_start
 from evgen_jax.training.lock import locked, set_run_aside
 from evgen_jax.training.loop import Loop
-from evgen_jax.training.metrics import MetricWriter, keep_metrics
+from evgen_jax.training.metrics import keep_metrics
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.parallel import AXIS, choose_devices, data_parallel
 from evgen_jax.training.restore import identity, manager_directory, optimizer_identity, resume
-from evgen_jax.training.step import TrainState, init_state, make_loss_terms, make_train_step
+from evgen_jax.training.step import TrainState, init_state, make_guarded_step, make_loss_terms, make_train_step
+from evgen_jax.training.unread import AHEAD
 from evgen_jax.training.validation import read_validation_set
+from evgen_jax.training.writers import check_writers, open_writers
 
 LOGGER = logging.getLogger("evgen_jax")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -70,6 +72,7 @@ def _train(
     interruption: Interruption,
 ) -> TrainState:  # fmt: skip
     settings, iterators = config.training_settings, config.data_iterator_settings
+    check_writers(settings.metric_writers)
     model = build_model(config)
     optimizer, schedule = build_optimizer(settings)
     num_devices = choose_devices(settings.num_devices, iterators.training.batch_size)
@@ -78,22 +81,25 @@ def _train(
             "data_iterator_settings.training.pick_random_files_forever: False ends with a batch that several devices "
             "cannot share. Set it to True, or training_settings.num_devices to 1."
         )
-    step = make_train_step(
+    plain = make_train_step(
         model, optimizer, axis_name=AXIS if num_devices > 1 else None, events_per_step=settings.events_per_step,
         l1=settings.l1_regularization, l2=settings.l2_regularization, trainable=_trainable(model, settings.frozen_parts),
         normalize_by_total_charge=settings.additional_loss_module_kwargs.normalize_by_total_charge,
         seed=settings.random_seed,
     )  # fmt: skip
-    step = data_parallel(step, num_devices) if num_devices > 1 else jax.jit(step)
+    step = make_guarded_step(plain, schedule, settings.remove_nan_gradients)
+    step = data_parallel(step, num_devices) if num_devices > 1 else jax.jit(step, donate_argnums=0)
+    # Simulated devices share threads: steps that wait for each other in several of them may wait for ever.
+    ahead = 0 if num_devices > 1 and jax.default_backend() == "cpu" else AHEAD
     evaluate_every = settings.evaluation_frequency if config.evaluation_module_settings.evaluation_module else None
 
     detector = jax.tree.map(np.asarray, model.detector)
-    check_data(config, "training", detector, model.trafo)
-    validation = None if iterators.validation is None else read_validation_set(config, detector)
+    check_data(config, "training", detector, model.trafo, model.parameters)
+    validation = None if iterators.validation is None else read_validation_set(config, detector, model.parameters)
     if not config.model_manager_settings.restore_model:
         earlier = set_run_aside(directory)
         if earlier is not None:
-            print(f"restore_model is False: the earlier run is kept in {earlier}")
+            LOGGER.warning("restore_model is False: the earlier run is kept in %s", earlier)
     checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
     try:
         state, position = _begin(checkpoints, directory, model, optimizer, config, from_step, fresh_optimizer)
@@ -101,15 +107,19 @@ def _train(
         if first >= total:
             return state
         record_start(directory, config, first)
-        writer = MetricWriter(directory, first)
-        stream = Prefetch(open_stream(config, "training", detector, position), while_waiting=interruption.check)
+        writer = open_writers(settings.metric_writers, directory, config, first)
+        stream = Prefetch(
+            open_stream(config, "training", detector, position, model.parameters), while_waiting=interruption.check,
+            prepare=place if num_devices == 1 else lambda batch: batch,
+        )  # fmt: skip
         divergence = Divergence(
             step, lambda: init_state(model.variables, optimizer), checkpoints, settings.remove_nan_gradients
         )
         loop = Loop(
-            step, jax.jit(make_loss_terms(model)), schedule, stream, validation, writer, checkpoints,
+            step, jax.jit(make_loss_terms(model)), stream, validation, writer, checkpoints,
             settings.validation_frequency, evaluate_every, settings.save_frequency,
             {**identity(model), "optimizer": optimizer_identity(settings)}, divergence, interruption,
+            settings.log_every, ahead,
         )  # fmt: skip
         try:
             return loop.run(state, total, progress)
@@ -143,7 +153,7 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
     """Flags of the weights that train; parts are named by their path, as 'cascade' or 'track/cascade'."""
     if not frozen:
         return None
-    known = _part_paths(model.source)
+    known = ["/".join(path) for path, _ in walk(model.source) if path]
     for path in frozen:
         if path not in known:
             raise ConfigError(f"training_settings.frozen_parts: '{path}' is no part of the model; "
@@ -157,12 +167,3 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
         return jax.tree_util.tree_map_with_path(flag, tree)
 
     return flags
-
-
-def _part_paths(source: Any, prefix: str = "") -> list[str]:
-    if not isinstance(source, MultiSource):
-        return []
-    paths = []
-    for name, base in source.bases:
-        paths += [prefix + name, *_part_paths(base, f"{prefix}{name}/")]
-    return paths

@@ -1,6 +1,6 @@
 """One training step as a pure function: the same on one device, under pmap, and in tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import optax
 from flax import struct
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.source import Variables, with_dropout_keys
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.likelihood import Loss
@@ -21,6 +22,61 @@ class TrainState(struct.PyTreeNode):
     variables: Variables
     optimizer_state: Any
     step: Array
+
+
+class Guarded(struct.PyTreeNode):
+    """A state that stays as it is from the first step on whose numbers are not finite.
+
+    Attributes:
+      state: after the last step with finite numbers.
+      sound: whether all steps so far had finite numbers, a flag [].
+    """
+
+    state: TrainState
+    sound: Array
+
+
+def guarded(state: TrainState) -> Guarded:
+    """A copy of a state, to be carried by a step of `make_guarded_step`, which takes its memory."""
+    return Guarded(copied(state), jnp.array(True))
+
+
+def copied(tree: Any) -> Any:
+    """All arrays of a tree again, in memory that belongs to nobody else."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def make_guarded_step(
+    step: Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]],
+    schedule: Callable[[Array], Array | float],
+    nan_gradients: bool = False,
+) -> Callable[[Guarded, Event, Array], tuple[Guarded, dict[str, Array]]]:
+    """The step that a training takes: it changes nothing if one of its numbers, or of an earlier step's, is not finite.
+
+    So the host may look at the numbers many steps later: nothing was trained on weights that a step has ruined.
+
+    Args:
+      step: (state, events [B], labels [B, H]) -> (state, metrics), of `make_train_step`.
+      schedule: number of finished steps -> learning rate, which is added to the metrics as 'learning_rate'.
+      nan_gradients: whether a gradient that is not finite is no fault, as the optimiser takes it (`remove_nan_gradients`).
+
+    Returns:
+      The pure step (guarded, events, labels) -> (guarded, metrics).
+    """
+
+    def guarded_step(carry: Guarded, events: Event, labels: Array) -> tuple[Guarded, dict[str, Array]]:
+        state, metrics = step(carry.state, events, labels)
+        sound = carry.sound & is_sound(metrics, nan_gradients)
+        kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), state, carry.state)
+        return Guarded(kept, sound), {"learning_rate": jnp.asarray(schedule(carry.state.step)), **metrics}
+
+    return guarded_step
+
+
+def is_sound(metrics: Mapping[str, Any], nan_gradients: bool) -> Array:
+    """Whether the numbers of a step are finite: its loss, its gradient and the weights after it."""
+    gradient = jnp.isfinite(metrics["gradient_norm"]) | nan_gradients
+    return jnp.isfinite(metrics["loss"]) & gradient & jnp.asarray(metrics["finite"], bool)
 
 
 def init_state(variables: Variables, optimizer: optax.GradientTransformation) -> TrainState:
@@ -42,7 +98,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
         def one(event: Event, hypothesis: Array, key: Array) -> Array:
             weights = with_dropout_keys(variables, key)
             light = source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative)
-            return loss(light, event) + loss.prior(source.parameter_names, hypothesis)
+            return loss(light, event) + loss.prior(parameters_of(source), hypothesis)
 
         if labels.shape[0] == 1:
             return one(*jax.tree.map(lambda x: x[0], (events, labels, keys)))
@@ -75,7 +131,7 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
         light = source.light_yield(variables, hypothesis, event, detector, model.loss.needs_cumulative)
         terms = {term.name: Loss((term,))(light, event) for term in model.loss.terms}
-        prior = model.loss.prior(source.parameter_names, hypothesis)
+        prior = model.loss.prior(parameters_of(source), hypothesis)
         if model.loss.priors:
             terms["prior"] = prior
         return {"loss": model.loss(light, event) + prior, **terms}

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.building.experiment import iterator
+from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Batch, event_name, find_files, make_batch
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.detector import Detector
 
@@ -68,15 +70,23 @@ class ValidationSet:
         return bad
 
 
-def read_validation_set(config: ExperimentConfig, detector: Detector) -> ValidationSet:
+def read_validation_set(
+    config: ExperimentConfig, detector: Detector, parameters: tuple[Parameter, ...] | None = None
+) -> ValidationSet:
     """All events of the validation files, or `validation_events` of them, always the same.
 
     Files are read in a fixed random order until there are enough events; a random part of these is taken.
+
+    Args:
+      config: the experiment.
+      detector: where the DOMs are.
+      parameters: of the model; default: those of the configuration.
 
     Raises:
       DataError: no file matches, none can be read (one is enough to refuse with `strict`), or there is no event.
     """
     settings, wanted = iterator(config, "validation"), config.training_settings.validation_events
+    parameters = hypothesis_parameters(config) if parameters is None else parameters
     files = find_files(settings.input_data)
     _tell_overlap(config, files)
     rng = np.random.default_rng(SEED)
@@ -84,7 +94,9 @@ def read_validation_set(config: ExperimentConfig, detector: Detector) -> Validat
     error: DataError | None = None
     for i in rng.permutation(len(files)):
         try:
-            file = read_event_file(files[i], config.data_handler_settings, detector, strict=settings.strict)
+            file = read_event_file(
+                files[i], config.data_handler_settings, detector, parameters=parameters, strict=settings.strict
+            )
         except DataError as problem:
             if settings.strict:
                 raise

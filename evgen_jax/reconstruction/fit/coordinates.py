@@ -1,6 +1,5 @@
 """The coordinates of a fit: normalised parameters, directions on the sphere, smooth bounds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -8,6 +7,7 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.errors import ReconstructionError, shown, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.model.doors import is_number
 from evgen_jax.model.model import AnyModel
@@ -36,6 +36,7 @@ class Coordinates:
       scalars: places of free parameters that are no part of a free direction.
       directions: (zenith, azimuth) places of free directions; their two unknowns follow the scalars.
       low, high: bounds in normalised units, one per scalar; infinite where there is none.
+      parameters: of the hypothesis, H of them.
     """
 
     trafo: Trafo
@@ -43,6 +44,7 @@ class Coordinates:
     directions: tuple[tuple[int, int], ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    parameters: tuple[Parameter, ...]
 
     @property
     def size(self) -> int:
@@ -127,15 +129,6 @@ def _on_sphere(zenith: Array, azimuth: Array, plane: Array) -> tuple[Array, Arra
     return jnp.arctan2(jnp.sqrt(x**2 + y**2 + 1e-24), z), jnp.mod(jnp.arctan2(y, x), 2 * jnp.pi)
 
 
-def direction_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Places of zenith and azimuth of every direction among the parameters."""
-    pairs = []
-    for i, name in enumerate(names):
-        if name.endswith("zenith") and name.removesuffix("zenith") + "azimuth" in names:
-            pairs.append((i, list(names).index(name.removesuffix("zenith") + "azimuth")))
-    return pairs
-
-
 def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordinates:
     """The coordinates in which a model is fitted.
 
@@ -155,7 +148,7 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
         count = len(names)
         trafo = Trafo(names, (0.0,) * count, (1.0,) * count, (False,) * count, 0.0)
     flags = free_flags(model, settings)
-    pairs = [pair for pair in direction_pairs(names) if flags[list(pair)].all()]
+    pairs = [pair for pair in direction_pairs(model.parameters) if flags[list(pair)].all()]
     scalars = [i for i in np.flatnonzero(flags) if not any(i in pair for pair in pairs)]
     low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
     for name, ends in bounds.items():
@@ -183,7 +176,9 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
             )
         edges = np.log1p([first, last]) if trafo.log[i] else np.array([first, last])
         low[i], high[i] = (edges - trafo.mean[i]) / trafo.scale()[i]
-    return Coordinates(trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars]))
+    return Coordinates(
+        trafo, tuple(int(i) for i in scalars), tuple(pairs), tuple(low[scalars]), tuple(high[scalars]), model.parameters
+    )
 
 
 def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> np.ndarray:

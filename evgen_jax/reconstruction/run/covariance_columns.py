@@ -5,7 +5,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.reconstruction.fit.covariance import Covariance
 
 FEW = 15
@@ -29,12 +29,17 @@ def covariance_columns(labels: Sequence[str]) -> list[tuple]:
     return [(name, "<f8") for start in NAMED for name in _element_names(start, labels)]
 
 
-def covariance_units(labels: Sequence[str]) -> dict[str, str]:
-    """Units of these columns by name; logged parameters have none."""
+def covariance_units(labels: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, str]:
+    """Units of the columns of covariances by name; parameters in ln(1 + p) have none.
+
+    Args:
+      labels: rows and columns of the covariances, see `covariance_labels`.
+      parameters: of the hypothesis.
+    """
     if len(labels) > FEW:
         return dict.fromkeys(PACKED, ORDER)
-    own = {label: "" if label.startswith("log_") else unit_of(label) for label in labels}
-    units = [" ".join(filter(None, (own[a], own[b]))) for a, b in combinations_with_replacement(labels, 2)]
+    own = {parameter.name: parameter.unit for parameter in parameters}
+    units = [" ".join(filter(None, (own.get(a), own.get(b)))) for a, b in combinations_with_replacement(labels, 2)]
     return {name: unit for start in NAMED for name, unit in zip(_element_names(start, labels), units, strict=True)}
 
 

@@ -10,9 +10,11 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.labels import label_names
 from evgen_jax.errors import DataError, ReconstructionError
+from evgen_jax.hypothesis.names import check_labels, swapped
 from evgen_jax.hypothesis.origin import relative_to_origin
-from evgen_jax.hypothesis.parameters import column_names
+from evgen_jax.hypothesis.parameters import POSITIONS, column_names
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.model import AnyModel
@@ -23,7 +25,7 @@ from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import LANES
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings
-from evgen_jax.reconstruction.run.table import fill
+from evgen_jax.reconstruction.run.table import columns, fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
@@ -48,6 +50,7 @@ def make_file_fit(
     Raises:
       ReconstructionError: settings that do not fit the model.
     """
+    columns(model.parameter_names)  # names that no table can have are told before the first fit
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
     goodness = make_goodness_of_fit(model, fit=fit) if settings.calculate_goodness_of_fit else None
 
@@ -66,11 +69,18 @@ def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: Dat
         for entry in given:
             columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
     else:
-        columns = list(column_names(model.parameter_names))
+        columns = list(column_names(model.parameters))
     if len(columns) != len(model.parameter_names):
         raise ReconstructionError(
             f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "
             f"{len(model.parameter_names)} parameters {', '.join(model.parameter_names)}."
+        )
+    if (pair := swapped(columns, model.parameters)) is not None:
+        (here, there), (i, j) = [columns[k] for k in pair], pair
+        raise ReconstructionError(
+            f"seed_parameter_names: the columns '{here}' and '{there}' are swapped: they stand for the parameters "
+            f"'{model.parameter_names[i]}' and '{model.parameter_names[j]}'. Write them in the order of the parameters: "
+            f"{', '.join(model.parameter_names[:20])}."
         )
     return tuple(columns)
 
@@ -134,6 +144,9 @@ def make_seed_reader(
         raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
     tables = tuple(n for n in names if n not in ("x_parameters", FROM_PULSES))
     columns = seed_columns(model, settings, handler) if tables else ()
+    labels = label_names(handler)
+    if "x_parameters" in names and len(labels) == len(model.parameters):
+        check_labels(labels, model.parameters, "data_handler_settings.label_settings", ReconstructionError)
     defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
     missing = settings.seed_missing_value
     if missing is None:
@@ -147,6 +160,7 @@ def make_seed_reader(
             path,
             handler,
             model.detector,
+            parameters=model.parameters,
             seed_names=tables,
             seed_columns=columns,
             seed_defaults=defaults,
@@ -169,7 +183,7 @@ def make_seed_reader(
         if settings.num_random_seeds:
             # Of a file its own random numbers, whatever was read before.
             rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
-            seeds = smear(seeds, model.parameter_names, settings.num_random_seeds, rng, settings.seed_spreads)
+            seeds = smear(seeds, model.parameters, settings.num_random_seeds, rng, settings.seed_spreads)
         return file, seeds
 
     return read
@@ -208,7 +222,8 @@ def _rows(
         table["goodness_of_fit"][i], table["goodness_of_fit_two_sided"][i] = own.p_value, own.p_value_two_sided
     # Back to the coordinates of the files.
     names = model.parameter_names
-    for name, origin in zip(names, relative_to_origin(model.detector, names, np.zeros(len(names)), +1), strict=True):
+    shift = relative_to_origin(model.detector, model.parameters, np.zeros(len(names)), +1)
+    for name, origin in zip(names, shift, strict=True):
         for column in {name, f"{name}_seed", f"{name}_true"} & set(table.dtype.names or ()):
             table[column] += origin
     return table
@@ -243,8 +258,8 @@ def _far_away(model: AnyModel, seeds: np.ndarray) -> np.ndarray:
     """Which seeds [E, S] have a vertex far outside of the detector."""
     low, high = np.asarray(model.detector.box, np.float64)
     far = np.zeros(seeds.shape[:2], bool)
-    for i, name in enumerate(model.parameter_names):
-        for axis, letter in enumerate("xyz"):
-            if name == letter or name.endswith(f"_{letter}"):
-                far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
+    for i, parameter in enumerate(model.parameters):
+        if parameter.role in POSITIONS:
+            axis = POSITIONS.index(parameter.role)
+            far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
     return far

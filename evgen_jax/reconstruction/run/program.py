@@ -102,7 +102,7 @@ def reconstruct_files(
     if notes := [f"{key} {why}" for key, why in NOT_COMPUTED.items() if getattr(settings, key)]:
         LOGGER.warning("reconstruction_settings: %s.", "; ".join(notes))
     # Settings that do not fit are told before anything is written.
-    make_prior(model.parameter_names, settings.priors)
+    make_prior(model.parameters, settings.priors)
     paths, here = files_as_given(list(files)), make_file_jobs(model, handler, settings)
     identity, (log, free) = here.identity, covariance_places(model, settings)
     labels = covariance_labels(model.parameter_names, log, free)
@@ -131,12 +131,12 @@ def reconstruct_files(
         raise DataError("the files hold no event.")
     dark = int(np.sum(table["status"] == DARK.encode()))
     fine = np.isfinite(table["log_likelihood"])
-    fitted, units = int(np.sum(fine)), covariance_units(labels)
+    fitted, units = int(np.sum(fine)), covariance_units(labels, model.parameters)
     not_converged = int(np.sum(fine & (table["converged"] == 0)))
     failed = len(table) - dark - fitted
     if settings.column_names == "reference":
-        table = with_reference_names(table, model.parameter_names, log, labels)
-        units |= reference_units(model.parameter_names, log)
+        table = with_reference_names(table, model.parameters, log, labels)
+        units |= reference_units(model.parameters, log)
     write_table(output, table, model, identity, labels, units)
     shutil.rmtree(parts)
     _tell_equal_ids(tables)

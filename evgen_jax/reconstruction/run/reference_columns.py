@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evgen_jax.hypothesis.parameters import unit_of
-from evgen_jax.reconstruction.fit.coordinates import direction_pairs
+from evgen_jax.hypothesis.parameters import Parameter, direction_pairs, names_of
 from evgen_jax.reconstruction.run.covariance_columns import covariance_element
 
 LOSSES = {
@@ -21,15 +20,16 @@ DIRECTION = "cov_zenith_azimuth"
 
 
 def with_reference_names(
-    table: np.ndarray, names: Sequence[str], log: Sequence[bool], labels: Sequence[str] = ()
+    table: np.ndarray, parameters: Sequence[Parameter], log: Sequence[bool], labels: Sequence[str] = ()
 ) -> np.ndarray:
     """The same rows under the column names of Event-Generator's tables; losses are minus the log-likelihoods.
 
     Args:
       table: rows as `table.fill` makes them.
-      names, log: parameters, and which of them are fitted as ln(1 + p).
+      parameters, log: of the hypothesis, and which of them are fitted as ln(1 + p).
       labels: of the covariances in the table (`covariance_columns.covariance_labels`), if there are any.
     """
+    names = names_of(parameters)
     new = {f"{n}{ending}": f"{n}{other}" for n in names for ending, other in ENDINGS.items()} | LOSSES
     renamed = table.copy()
     for column in LOSSES:
@@ -40,7 +40,7 @@ def with_reference_names(
             for ending in ("_unc", "_unc_sandwich"):
                 renamed[f"{name}{ending}"] /= 1 + table[name]
     renamed.dtype.names = tuple(new.get(n, n) for n in table.dtype.names or ())
-    pair = _direction(names)
+    pair = _direction(parameters)
     if pair is None or not set(pair) <= set(labels) or DIRECTION in renamed.dtype.names:
         return renamed
     more = np.empty(len(table), [*((n, renamed.dtype[n]) for n in renamed.dtype.names), (DIRECTION, "<f8")])
@@ -50,14 +50,21 @@ def with_reference_names(
     return more
 
 
-def reference_units(names: Sequence[str], log: Sequence[bool]) -> dict[str, str]:
-    """Units of the columns whose name alone does not tell."""
-    logged = [name for name, flag in zip(names, log, strict=True) if flag]
-    widths = {f"{name}{ending}": "" for name in logged for ending in ("_unc", "_unc_sandwhich")}
-    return {**widths, **{name: unit_of(name) for name in names}, DIRECTION: "rad rad"}
+def reference_units(parameters: Sequence[Parameter], log: Sequence[bool]) -> dict[str, str]:
+    """{column: unit} of the columns that hold a parameter; widths of ln(1 + p) have none.
+
+    Args:
+      parameters, log: of the hypothesis, and which of them are fitted as ln(1 + p).
+    """
+    units = {DIRECTION: "rad rad"}
+    for parameter, logged in zip(parameters, log, strict=True):
+        for ending in ENDINGS.values():
+            width = ending in (ENDINGS["_unc"], ENDINGS["_unc_sandwich"])
+            units[f"{parameter.name}{ending}"] = "" if logged and width else parameter.unit
+    return units
 
 
-def _direction(names: Sequence[str]) -> tuple[str, str] | None:
+def _direction(parameters: Sequence[Parameter]) -> tuple[str, str] | None:
     """The zenith and azimuth of the particle, which come last among the directions of a hypothesis."""
-    pairs = direction_pairs(names)
-    return (names[pairs[-1][0]], names[pairs[-1][1]]) if pairs else None
+    pairs = direction_pairs(parameters)
+    return (parameters[pairs[-1][0]].name, parameters[pairs[-1][1]].name) if pairs else None

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.run.covariance_columns import covariance_columns, covariance_labels, put_covariance
-from evgen_jax.reconstruction.run.table_file import IDS, write_table
+from evgen_jax.reconstruction.run.table_file import ENDINGS_OF_PARAMETERS, IDS, write_table
 
 __all__ = ["columns", "fill", "write_table"]
 
@@ -25,14 +26,24 @@ def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = Fals
       names: parameters.
       labels: rows and columns of the covariances, see `covariance_columns`; none are written without.
       truth: whether there are columns of the true parameters and of the log-likelihood there.
+
+    Raises:
+      ReconstructionError: a parameter whose name is that of another column.
     """
-    endings = ("", "_seed", "_unc", "_unc_sandwich", *(("_true",) if truth else ()))
+    endings = ENDINGS_OF_PARAMETERS if truth else ENDINGS_OF_PARAMETERS[:-1]
     own = [f"{name}{ending}" for name in names for ending in endings]
     numbers = (*NUMBERS, *(("log_likelihood_true",) if truth else ()))
-    return [
+    found = [
         *((name, "<i8") for name in IDS), *((name, "<f8") for name in own), *((name, "<f8") for name in numbers),
         *((name, "<i8") for name in COUNTS), ("status", f"S{STATUS_LENGTH}"), *covariance_columns(labels),
     ]  # fmt: skip
+    if len({column[0] for column in found}) < len(found):
+        twice = sorted({c[0] for c in found if sum(other[0] == c[0] for other in found) > 1})
+        raise ReconstructionError(
+            f"the table of fits would have two columns {', '.join(twice[:5])}: beside a parameter 'x' there are x_seed, x_unc and "
+            "x_unc_sandwich, and columns such as status. Rename the parameter in its source."
+        )
+    return found
 
 
 def fill(

@@ -12,13 +12,16 @@ from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark, read_rows
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.files import replaced, write_whole
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.model.model import AnyModel
 from evgen_jax.reconstruction.run.covariance_columns import ORDER
 from evgen_jax.version import __version__
 
 TABLE = "Variables"
 IDS = ("Run", "Event", "SubEvent", "SubEventStream")
+ENDINGS_OF_PARAMETERS = ("", "_seed", "_unc", "_unc_sandwich", "_true")
+"""After the name of a parameter: its fit, seed, width by the Hessian, width by the sandwich, and truth."""
+_FIT_UNITS = {"runtime": "s", "angular_unc": "rad", "angular_unc_sandwich": "rad"}
 HDF5_ENDINGS = (".hdf5", ".h5", ".hdf")
 ENDINGS = (*HDF5_ENDINGS, ".parquet", ".csv")
 MANY_NAMES = 2000
@@ -75,13 +78,13 @@ def write_table(
       table: rows, see `table.fill`.
       model, identity: what was fitted, and its identity (`model_directory.model_identity`).
       labels: rows and columns of the covariances.
-      units: of columns whose name does not tell it; {column: unit}.
+      units: of further columns than those of the parameters and of the fit; {column: unit}.
 
     Raises:
       OSError: it cannot be written, for want of room perhaps; nothing is left of it.
     """
-    known = units or {}
-    own = {name: known.get(name, unit_of(name)) for name in table.dtype.names or ()}
+    known = _FIT_UNITS | _units_of(model.parameters) | dict(units or {})
+    own = {name: known.get(name, "") for name in table.dtype.names or ()}
     attributes: dict[str, str | list[str]] = {
         "parameter_names": list(model.parameter_names), "evgen_jax_version": __version__, "model_identity": identity,
     }  # fmt: skip
@@ -99,6 +102,11 @@ def write_table(
             _write_csv(partial, table)
             # Last, so that a full disk leaves none of the two behind.
             write_whole(notes_beside(path), json.dumps({**attributes, "units": own}, indent=1) + "\n")
+
+
+def _units_of(parameters: Sequence[Parameter]) -> dict[str, str]:
+    """{column: unit} of all columns that hold a parameter, its seed, width or truth."""
+    return {f"{own.name}{ending}": own.unit for own in parameters for ending in ENDINGS_OF_PARAMETERS}
 
 
 def read_table(path: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
@@ -90,12 +91,6 @@ def find_clusters(
     return Clusters(points.reshape(-1, 3), times, total[taken], zenith, azimuth)
 
 
-def cascade_prefixes(names: tuple[str, ...]) -> list[str]:
-    """What stands before x, y, z, energy and time of each cascade of a hypothesis."""
-    found = [n.removesuffix("x") for n in names if n == "x" or n.endswith("_x")]
-    return [p for p in found if all(f"{p}{n}" in names for n in ("y", "z", "zenith", "azimuth", "energy", "time"))]
-
-
 def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
     """A seed [H] for a hypothesis of several cascades: one cluster each, the brightest first.
 
@@ -103,7 +98,7 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
     through the clusters.
 
     Args:
-      model: a hypothesis with parameters <name>_x ... <name>_time of every cascade.
+      model: a hypothesis in which every cascade has a vertex, a direction, an energy and a time.
       event: what was measured.
       base: [H], values of all other parameters; default the means of the normalisation.
       settings: of `find_clusters`.
@@ -113,21 +108,21 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
     """
     if base is not None:
         check_hypothesis(base, model.parameter_names, "a base")
-    prefixes = cascade_prefixes(model.parameter_names)
-    if not prefixes:
+    cascades = places_by_role(model.parameters, CASCADE)
+    if not cascades:
         raise ReconstructionError(
             f"the hypothesis has no cascades to put at clusters; its parameters are {', '.join(model.parameter_names[:12])}."
         )
-    clusters = find_clusters(event, model.detector, len(prefixes), **settings)  # type: ignore[arg-type]
+    clusters = find_clusters(event, model.detector, len(cascades), **settings)  # type: ignore[arg-type]
     if len(clusters.charge) == 0:
         raise ReconstructionError("the event has no cluster of light; nothing can be seeded.")
     seed = np.array(model.trafo.centre() if base is None else base, np.float64)
-    for number, prefix in enumerate(prefixes):
+    for number, place in enumerate(cascades):
         k = number if number < len(clusters.charge) else 0
         energy = clusters.charge[k] / PER_GEV * (1.0 if k == number else 0.1)
         values = dict(zip("xyz", clusters.position[k], strict=True)) | {"time": clusters.time[k], "energy": energy}
         if np.isfinite(clusters.zenith):
             values |= {"zenith": clusters.zenith, "azimuth": clusters.azimuth}
-        for name, value in values.items():
-            seed[model.index(f"{prefix}{name}")] = value
+        for role, value in values.items():
+            seed[place[role]] = value
     return seed

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import optimize
 
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_hypothesis, check_not_negative, check_whole
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, shape_of, stacked
@@ -45,7 +45,8 @@ def global_search(
       ReconstructionError: a number or a width that cannot be.
     """
     coordinates = evaluator.coordinates
-    names, scale = coordinates.trafo.parameter_names, coordinates.trafo.scale()
+    parameters, scale = coordinates.parameters, coordinates.trafo.scale()
+    names = names_of(parameters)
     check_hypothesis(seed, names, "a seed")
     for what, number in (("population", population), ("max_generations", max_generations)):
         check_whole(number, 1, what, ReconstructionError)
@@ -57,9 +58,7 @@ def global_search(
     batch, start = stacked([event], shape_of(event), 1), evaluator.start(anchor)[0]
     half = []
     for i in coordinates.scalars:
-        kind = kind_of(names[i])
-        width = (spreads or {}).get(names[i], kind[1].spread if kind else 0.0)
-        logged_width = kind is not None and kind[1].draw == "log"
+        width, logged_width = (spreads or {}).get(names[i], parameters[i].spread), parameters[i].draw == "log"
         # Widths of energies are those of their logarithm, whether the fit uses it or not.
         physical = width * (1.0 if coordinates.trafo.log[i] else anchor[0, i]) if logged_width else width
         half.append(REACH * max(physical, 1e-3 * scale[i]) / scale[i])

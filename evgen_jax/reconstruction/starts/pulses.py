@@ -1,11 +1,12 @@
 """Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, direction_pairs, places_by_role
+from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
@@ -13,7 +14,6 @@ from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
 from evgen_jax.model.model import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
 
 NUM_DIRECTIONS = 24
@@ -37,11 +37,11 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
     Args:
       model: gives names and detector.
       evaluator: of the fit (`make_fitter(...).evaluator`).
-      sphere_radius: m, of an entering track's sphere; default that of the model's source, or one that holds
-        all modules.
+      sphere_radius: m, of an entering track's sphere; default that of the model's sources.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no source says
+        what sphere it enters.
     """
     shape = Shape(model, sphere_radius)
 
@@ -59,25 +59,27 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
 
 
 class Shape:
-    """How vertex, time, direction and energy become a hypothesis."""
+    """How vertex, time, direction and energy become a hypothesis.
+
+    Attributes:
+      model, names: whose hypothesis, and names of its parameters.
+      is_track: whether it is that of an entering track, else of a cascade.
+      place: of every role.
+      radius: m, of the sphere that a track enters.
+    """
 
     def __init__(self, model: AnyModel, sphere_radius: float | None):
-        names = model.parameter_names
-        pairs = direction_pairs(names)
-        self.model, self.names = model, names
-        self.prefix = names[pairs[-1][0]].removesuffix("zenith") if pairs else ""
-        wanted = [f"{self.prefix}{n}" for n in ("x", "y", "z", "zenith", "azimuth", "energy", "time")]
-        track = [f"{self.prefix}{n}" for n in ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy")]
-        self.is_track = not set(wanted) <= set(names)
-        if len(pairs) != (2 if self.is_track else 1) or (self.is_track and not set(track) <= set(names)):
+        self.model, self.names = model, model.parameter_names
+        pairs = direction_pairs(model.parameters)
+        cascades, tracks = (places_by_role(model.parameters, roles) for roles in (CASCADE, ENTERING_TRACK))
+        self.is_track = len(tracks) == 1 and len(pairs) == 2
+        if not self.is_track and (len(cascades) != 1 or len(pairs) != 1):
             raise ReconstructionError(
                 "starts without a seed are found for hypotheses of one cascade or one entering track; the parameters are "
-                f"{', '.join(names[:12])}. Give seeds instead."
+                f"{', '.join(self.names[:12])}. Give seeds instead."
             )
-        self.place = {n: names.index(f"{self.prefix}{n}") for n in
-                      (("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
-                       if self.is_track else ("x", "y", "z", "zenith", "azimuth", "energy", "time"))}  # fmt: skip
-        self.radius = sphere_radius or _sphere_radius(model)
+        self.place = (tracks if self.is_track else cascades)[0]
+        self.radius = (sphere_radius or _sphere_radius(model)) if self.is_track else np.nan
 
     def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
         """[C, H] of vertices [C, 3], times [C], unit vectors to the origin [C, 3] and energies [C]."""
@@ -91,25 +93,32 @@ class Shape:
             back = np.maximum(np.sqrt(inside) - along, 0.0)
             entry = vertex + back[:, None] * direction
             values["entry_zenith"], values["entry_azimuth"] = angles(entry)
-            values["entry_t"], values["entry_energy"] = time - back / constants.SPEED_OF_LIGHT, energy
+            values["entry_time"], values["entry_energy"] = time - back / constants.SPEED_OF_LIGHT, energy
         else:
             values |= {"x": vertex[:, 0], "y": vertex[:, 1], "z": vertex[:, 2], "time": time, "energy": energy}
-        for name, value in values.items():
-            rows[:, self.place[name]] = value
+        for role, value in values.items():
+            rows[:, self.place[role]] = value
         return rows
 
 
 def _sphere_radius(model: AnyModel) -> float:
-    """Of the first source in the tree that has one; else the sphere around the origin that holds all modules."""
-    waiting: list[Any] = [members_of(model)[0].source]
-    while waiting:
-        source = waiting.pop()
-        owners: tuple[Any, ...] = (source, getattr(source, "geometry", None), getattr(source, "expand", None))
-        for owner in owners:
-            if hasattr(owner, "sphere_radius"):
-                return float(owner.sphere_radius)
-        waiting += [base for _, base in getattr(source, "bases", ())]
-    return float(np.max(np.linalg.norm(np.asarray(model.detector.position, np.float64), axis=1)))
+    """The radius of the sphere that the model's track enters, m.
+
+    Raises:
+      ReconstructionError: no source says it, or sources say different ones: entry points would lie anywhere.
+    """
+    radii = sorted(set(settings_of(members_of(model)[0].source, "sphere_radius")))
+    if len(radii) != 1:
+        found = (
+            "no source of the model has one"
+            if not radii
+            else f"its sources have {', '.join(f'{r:g}' for r in radii)} m"
+        )
+        raise ReconstructionError(
+            f"starts without a seed need the radius of the sphere that the track enters (`sphere_radius`), but {found}. Give "
+            "it to `make_starts`, or seeds."
+        )
+    return float(radii[0])
 
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError, shown, suggestion
-from evgen_jax.hypothesis.parameters import kind_of
+from evgen_jax.hypothesis.parameters import Parameter, check_records, direction_pairs, names_of
 from evgen_jax.model.doors import check_mapping, check_whole, is_number
 from evgen_jax.physics.sphere import angles, unit_vectors
-from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 
 
 def smear(
     seeds: np.ndarray,
-    names: Sequence[str],
+    parameters: Sequence[Parameter],
     count: int,
     rng: np.random.Generator,
     spreads: Mapping[str, float] | None = None,
@@ -23,11 +22,11 @@ def smear(
 
     Args:
       seeds: [E, S, H], physical units.
-      names: of the parameters.
+      parameters: of the hypothesis, H of them.
       count: copies per seed.
       rng: numpy's generator.
       spreads: {parameter: width}: m, ns, rad (a rotation in space, given for the zenith), of the logarithm for energies;
-        default: by the kind of parameter.
+        default: that of the parameter.
 
     Returns:
       [E, S (1 + count), H]; the given ones first.
@@ -35,7 +34,10 @@ def smear(
     Raises:
       ReconstructionError: a width for an unknown parameter, or one that is no number >= 0, seeds of another shape, a number
         of copies below 0, or no generator.
+      ConfigError: names instead of parameters.
     """
+    check_records(parameters)
+    names = names_of(parameters)
     check_whole(count, 0, "count", ReconstructionError)
     if not isinstance(rng, np.random.Generator):
         raise ReconstructionError(f"rng: expected np.random.default_rng(number), got {shown(rng)}.")
@@ -48,17 +50,15 @@ def smear(
     if np.ndim(seeds) != 3 or np.shape(seeds)[2] != len(names):
         raise ReconstructionError(f"expected seeds [E, S, {len(names)}], got shape {np.shape(seeds)}.")
     copies = np.repeat(np.asarray(seeds, np.float64), count, axis=1)
-    pairs = direction_pairs(names)
-    for i, name in enumerate(names):
-        kind = kind_of(name)
-        width = (spreads or {}).get(name, kind[1].spread if kind else 0.0)
+    pairs = direction_pairs(parameters)
+    for i, parameter in enumerate(parameters):
+        width = (spreads or {}).get(parameter.name, parameter.spread)
         if any(i in pair for pair in pairs) or width == 0:
             continue
         noise = width * rng.normal(size=copies.shape[:2])
-        copies[..., i] = copies[..., i] * np.exp(noise) if kind and kind[1].draw == "log" else copies[..., i] + noise
+        copies[..., i] = copies[..., i] * np.exp(noise) if parameter.draw == "log" else copies[..., i] + noise
     for zenith, azimuth in pairs:
-        kind = kind_of(names[zenith])
-        width = (spreads or {}).get(names[zenith], kind[1].spread if kind else 0.0)
+        width = (spreads or {}).get(names[zenith], parameters[zenith].spread)
         origin = unit_vectors(copies[..., zenith], copies[..., azimuth])
         moved = origin + width * rng.normal(size=origin.shape)
         copies[..., zenith], copies[..., azimuth] = angles(moved)

@@ -17,7 +17,7 @@ from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.evaluator import batches
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
-from evgen_jax.simulation.simulate import EventSampler, split_events
+from evgen_jax.simulation.events import EventSampler, split_events
 
 
 @dataclass(frozen=True)

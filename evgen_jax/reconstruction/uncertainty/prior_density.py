@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.errors import ReconstructionError, shown, suggestion
+from evgen_jax.hypothesis.parameters import DIRECTION, ENTRY_POINT, Parameter, check_records, direction_pairs, names_of
 from evgen_jax.hypothesis.priors import penalised
 from evgen_jax.model.doors import check_mapping, is_number
 from evgen_jax.model.likelihood import Loss
@@ -49,18 +50,21 @@ class JointPrior:
         return total
 
 
-def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> JointPrior:
+def make_prior(parameters: Sequence[Parameter], settings: Mapping[str, Mapping[str, Any]]) -> JointPrior:
     """The joint prior of independent parameters.
 
     Args:
-      names: of the hypothesis.
+      parameters: of the hypothesis.
       settings: {parameter: {"distribution": one of KINDS, ...its numbers}}; 'isotropic' is given for a zenith and holds for
         its azimuth; 'power_law' is E^-index between low and high (index 1: flat in the logarithm).
 
     Raises:
       ReconstructionError: unknown parameter or distribution, missing, further or impossible numbers.
+      ConfigError: names instead of parameters.
     """
     parts: list[tuple[int, str, tuple[float, ...]]] = []
+    check_records(parameters)
+    names = names_of(parameters)
     _check_settings(settings)
     for name, given in settings.items():
         if name not in names:
@@ -79,27 +83,34 @@ def make_prior(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) 
         for key, number in numbers.items():
             if not is_number(number) or not np.isfinite(number):
                 raise ReconstructionError(f"priors.{name}.{key}: expected a finite number, got {shown(number)}.")
-        _check_numbers(names, name, kind, numbers)
-        parts.append((list(names).index(name), kind, tuple(float(numbers[key]) for key in KINDS[kind])))
+        place = names.index(name)
+        _check_numbers(parameters, place, kind, numbers)
+        parts.append((place, kind, tuple(float(numbers[key]) for key in KINDS[kind])))
     return JointPrior(tuple(parts))
 
 
-def prior_limits(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+def prior_limits(
+    parameters: Sequence[Parameter], settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, tuple[float, float]]:
     """{parameter: (low, high)} of the priors that end somewhere, as `bounds` of fits and samplers.
 
     Angles are left out: directions are sampled on the whole sphere, where such a prior keeps its edge.
 
     Args:
+      parameters: of the hypothesis.
       settings: as `make_prior` takes them.
 
     Raises:
       ReconstructionError: no such mapping.
+      ConfigError: names instead of parameters.
     """
     _check_settings(settings)
+    check_records(parameters)
+    angles = {parameter.name for parameter in parameters if parameter.role in (*DIRECTION, *ENTRY_POINT)}
     return {
         name: (float(own["low"]), float(own["high"]))
         for name, own in settings.items()
-        if {"low", "high"} <= set(own) and not name.endswith(("zenith", "azimuth"))
+        if {"low", "high"} <= set(own) and name not in angles
     }
 
 
@@ -110,9 +121,10 @@ def _check_settings(settings: Any) -> None:
         check_mapping(given, f"priors.{name}", form, ReconstructionError)
 
 
-def _check_numbers(names: Sequence[str], name: str, kind: str, numbers: Mapping[str, float]) -> None:
+def _check_numbers(parameters: Sequence[Parameter], place: int, kind: str, numbers: Mapping[str, float]) -> None:
     """Checks that a distribution is one, and fits its parameter."""
-    if kind == "isotropic" and (not name.endswith("zenith") or name.removesuffix("zenith") + "azimuth" not in names):
+    name = parameters[place].name
+    if kind == "isotropic" and place not in [zenith for zenith, _ in direction_pairs(parameters)]:
         raise ReconstructionError(f"priors.{name}: 'isotropic' is given for the zenith of a direction.")
     if kind == "normal" and not numbers["sigma"] > 0:
         raise ReconstructionError(f"priors.{name}.sigma: expected a width > 0, got {numbers['sigma']}.")
@@ -151,15 +163,15 @@ class LossPrior:
 
     Attributes:
       loss: that holds the priors.
-      names: of the hypothesis parameters, H of them.
+      parameters: of the hypothesis, H of them.
     """
 
     loss: Loss
-    names: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
 
     def __call__(self, hypothesis: Array) -> Array:
         """Log of the priors of a hypothesis [H]."""
-        return -self.loss.prior(self.names, hypothesis)
+        return -self.loss.prior(self.parameters, hypothesis)
 
 
 def prior_of_loss(model: AnyModel) -> LossPrior:
@@ -171,9 +183,9 @@ def prior_of_loss(model: AnyModel) -> LossPrior:
     Returns:
       A function hypothesis [H] -> log of the priors with their weights, not normalised.
     """
-    return LossPrior(model.loss, model.parameter_names)
+    return LossPrior(model.loss, model.parameters)
 
 
 def parameters_of_loss_priors(model: AnyModel) -> tuple[str, ...]:
     """Names of the parameters that the loss of a model has a prior for."""
-    return penalised([prior for _, prior in model.loss.priors], model.parameter_names)
+    return penalised([prior for _, prior in model.loss.priors], model.parameters)

@@ -10,11 +10,11 @@ import numpy as np
 from scipy import stats
 
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.hypothesis.parameters import direction_pairs
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
 from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
@@ -161,7 +161,7 @@ def make_sky_map(
         raise ReconstructionError(f"last_order: expected at least first_order ({first_order}), got {last_order}.")
     for what, number in (("resolved", resolved), ("max_divided", max_divided)):
         check_whole(number, 1, what, ReconstructionError)
-    pairs = {model.parameter_names[z]: (z, a) for z, a in direction_pairs(model.parameter_names)}
+    pairs = {model.parameter_names[z]: (z, a) for z, a in direction_pairs(model.parameters)}
     if not pairs:
         raise ReconstructionError(f"the hypothesis has no direction to map: {', '.join(model.parameter_names)}.")
     if direction is not None and direction not in pairs:

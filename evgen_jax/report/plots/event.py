@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from evgen_jax.hypothesis.origin import counted_from_readout
+from evgen_jax.hypothesis.parameters import DIRECTION, POSITIONS, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.expectation import DomExpectation, dom_expectation
 from evgen_jax.model.model import Model, check_no_ensemble
 from evgen_jax.physics.geometry import flight_direction
-from evgen_jax.reconstruction.fit.coordinates import direction_pairs
 from evgen_jax.report.plots.canvas import TOY, plt, save
 
 BINS = 40
@@ -27,7 +27,7 @@ def expectation(
     """What the model expects at all DOMs and `TIMES` times in a span, ns (default: the readout window)."""
     check_no_ensemble(model)
     start, stop = span or (float(event.readout[0]), float(event.readout[1]))
-    hypothesis, event, anchor = counted_from_readout(model.parameter_names, hypothesis, event)
+    hypothesis, event, anchor = counted_from_readout(model.parameters, hypothesis, event)
     times = jnp.linspace(start - anchor, stop - anchor, TIMES, dtype=jnp.float32)
     readout = jnp.asarray(event.readout, jnp.float32)
     return _compiled(model, jnp.asarray(hypothesis, jnp.float32), times, readout)
@@ -145,13 +145,10 @@ def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray
     hit = np.flatnonzero(np.isfinite(first))
     size = 4 + 60 * np.sqrt(np.asarray(event.charge)[hit] / max(float(np.max(event.charge)), 1e-9))
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), constrained_layout=True)
-    names = model.parameter_names
     arrows = []
-    for zenith, azimuth in direction_pairs(names):
-        prefix = names[zenith].removesuffix("zenith")
-        if all(f"{prefix}{c}" in names for c in "xyz"):
-            vertex = np.array([hypothesis[model.index(f"{prefix}{c}")] for c in "xyz"])
-            arrows.append((vertex, np.asarray(flight_direction(hypothesis[zenith], hypothesis[azimuth]))))
+    for place in places_by_role(model.parameters, (*POSITIONS, *DIRECTION)):
+        vertex = np.array([hypothesis[place[role]] for role in POSITIONS])
+        arrows.append((vertex, np.asarray(flight_direction(hypothesis[place["zenith"]], hypothesis[place["azimuth"]]))))
     length = 0.2 * float(np.ptp(position, axis=0).max())
     shown: Any = None
     for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):

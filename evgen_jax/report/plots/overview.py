@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.ticker
 import numpy as np
 
+from evgen_jax.hypothesis.parameters import CASCADE, POSITIONS, Parameter, places_by_role
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
 from evgen_jax.reconstruction.fit.result import FitResult
@@ -30,7 +31,7 @@ def figures(
     arrival_times(directory / "arrival_times.png", models, events[brightest], truth[brightest], 6)
     views = {name: expectation(m, events[brightest], truth[brightest]) for name, m in models.items()}
     light_yield(directory / "light_yield.png", views, events[brightest], model.detector)
-    errors(directory / "errors.png", fits, truth)
+    errors(directory / "errors.png", fits, truth, model.parameters)
 
 
 def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
@@ -49,13 +50,24 @@ def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
     save(figure, path)
 
 
-def errors(path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarray) -> None:
-    """Cumulative distributions of the vertex and energy errors of the fits."""
+def errors(
+    path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarray, parameters: Sequence[Parameter]
+) -> None:
+    """Cumulative distributions of the vertex and energy errors of the fits.
+
+    Args:
+      path: of the figure.
+      fits: of the same events by every model.
+      truth: [E, H].
+      parameters: of a hypothesis with one cascade.
+    """
+    place = places_by_role(parameters, CASCADE)[0]
+    places, energy_place = [place[role] for role in POSITIONS], place["energy"]
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), constrained_layout=True)
     for name, results in fits.items():
         fitted = np.stack([r.hypothesis for r in results])
-        vertex = np.sort(np.linalg.norm(fitted[:, :3] - truth[:, :3], axis=1))
-        energy = np.sort(np.abs(np.log(np.maximum(fitted[:, 5], 1e-3) / truth[:, 5])))
+        vertex = np.sort(np.linalg.norm(fitted[:, places] - truth[:, places], axis=1))
+        energy = np.sort(np.abs(np.log(np.maximum(fitted[:, energy_place], 1e-3) / truth[:, energy_place])))
         share = (np.arange(len(results)) + 1) / len(results)
         axes[0].step(vertex, share, where="post", label=name)
         axes[1].step(energy, share, where="post", label=name)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.hypothesis.parameters import unit_of
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
@@ -82,7 +82,9 @@ def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, n
     return save(figure, path, notice)
 
 
-def corner(path: Path, posterior: Posterior, names: Sequence[str], best: np.ndarray, notice: str = TOY) -> Path:
+def corner(
+    path: Path, posterior: Posterior, parameters: Sequence[Parameter], best: np.ndarray, notice: str = TOY
+) -> Path:
     """Samples of all parameters that vary, in pairs.
 
     Raises:
@@ -97,10 +99,11 @@ def corner(path: Path, posterior: Posterior, names: Sequence[str], best: np.ndar
     samples = posterior.samples.copy()
     varying = [int(i) for i in np.flatnonzero(np.ptp(samples, axis=0) > 0)]
     for i in varying:
-        if names[i].endswith("azimuth"):
+        if parameters[i].role in ("azimuth", "entry_azimuth"):
             # Around the best one, so that nothing is torn apart at 0.
             samples[:, i] = best[i] + (samples[:, i] - best[i] + np.pi) % (2 * np.pi) - np.pi
-    labels = [f"{names[i]} ({unit_of(names[i])})" if unit_of(names[i]) else names[i] for i in varying]
+    shown = [parameters[i] for i in varying]
+    labels = [f"{own.name} ({own.unit})" if own.unit else own.name for own in shown]
     figure = package.corner(samples[:, varying], labels=labels, truths=best[varying],
                             label_kwargs={"fontsize": 8}, quantiles=(0.16, 0.5, 0.84))  # fmt: skip
     return save(figure, path, notice)

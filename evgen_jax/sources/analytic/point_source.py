@@ -10,6 +10,7 @@ from jax import Array
 
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
 from evgen_jax.decoders.smeared_gamma import PIECES
+from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -20,11 +21,10 @@ from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, PHOTONS_PER_G
 from evgen_jax.physics.geometry import flight_direction, shift_to_shower_maximum
 from evgen_jax.physics.ice import ice_along_path
 from evgen_jax.physics.muon import bare_photons_per_metre, mean_photons_per_metre
-from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE_PARAMETERS
 from evgen_jax.sources.learned.time_mixture import mixture_light_yield, mixture_sample
 from evgen_jax.sources.linen_source import LinenSource
 
-SEGMENT_PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "energy", "time", "length")
+SEGMENT_PARAMETERS = (*CASCADE, "length")
 ICE_PARAMETERS = (
     "Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1",
 )  # fmt: skip
@@ -159,8 +159,9 @@ class AnalyticCascadeSource(_PointSource):
     """Point-like shower at its maximum: the parameters of a cascade, then `ice_parameters`."""
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return CASCADE_PARAMETERS + self.ice_parameters
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of a cascade, then properties of the ice."""
+        return standard_parameters(CASCADE + self.ice_parameters)
 
     def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
         parameters = jnp.asarray(hypothesis, self.dtype)
@@ -186,8 +187,9 @@ class AnalyticSegmentSource(_PointSource):
     with_mean_losses: bool = False
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return SEGMENT_PARAMETERS + self.ice_parameters
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of a piece of a track, then properties of the ice."""
+        return standard_parameters(SEGMENT_PARAMETERS + self.ice_parameters)
 
     def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
         parameters = jnp.asarray(hypothesis, self.dtype)

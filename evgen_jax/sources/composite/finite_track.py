@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, loss_parameters, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
@@ -21,8 +22,9 @@ class _FiniteTrack:
     extra: tuple[str, ...]
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return PARAMETERS + self.extra + tuple(f"energy_loss_{i:04d}" for i in range(self.num_segments))
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the track, further ones of the base, then the losses."""
+        return standard_parameters(PARAMETERS + self.extra) + loss_parameters(self.num_segments)
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         own = len(PARAMETERS) + len(self.extra)

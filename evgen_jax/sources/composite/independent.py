@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.errors import ConfigError, shown, suggestion
+from evgen_jax.hypothesis.parameters import Parameter, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
@@ -15,10 +16,15 @@ from evgen_jax.measurement.detector import Detector
 
 @dataclass(frozen=True)
 class _Slices:
-    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last)."""
+    """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last).
 
+    Attributes:
+      sources: (source name, base name) pairs in the order of the columns.
+    """
+
+    sources: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, int, int], ...]
-    parameter_names: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
@@ -51,24 +57,23 @@ def independent_multi_source(
       ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
     """
     if not sources or not isinstance(sources, Mapping):
-        raise ConfigError(
-            f"IndependentMultiSource: config.sources: expected {{source: base}} with one source at least, got {shown(sources)}."
-        )
+        raise ConfigError(f"config.sources: expected {{source: base}} with one source at least, got {shown(sources)}.")
     for source, base in sources.items():
         if not isinstance(base, str) or base not in bases:
             raise ConfigError(
-                f"IndependentMultiSource: source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
+                f"source '{source}' uses the base {shown(base)}, which multi_source_bases does not "
                 f"define; it defines {', '.join(bases)}." + suggestion(base, bases)
             )
     for base in bases:
         if base not in sources.values():
-            raise ConfigError(f"IndependentMultiSource: the base '{base}' is defined but no source uses it.")
-    names: list[str] = []
+            raise ConfigError(f"the base '{base}' is defined but no source uses it.")
+    parameters: list[Parameter] = []
     columns = []
-    for source in sorted(sources):
-        own = bases[sources[source]].parameter_names
-        columns.append((sources[source], len(names), len(names) + len(own)))
-        names.extend(f"{source}_{p}" for p in own)
+    ordered_sources = tuple(sorted(sources.items()))
+    for source, _ in ordered_sources:
+        own = parameters_of(bases[sources[source]])
+        columns.append((sources[source], len(parameters), len(parameters) + len(own)))
+        parameters.extend(parameter.under(source) for parameter in own)
     ordered = tuple((name, bases[name]) for name in sorted(bases))
     own_names = tuple((name, base.parameter_names) for name, base in ordered)
-    return MultiSource(ordered, _Slices(tuple(columns), tuple(names), own_names), chunk)
+    return MultiSource(ordered, _Slices(ordered_sources, tuple(columns), tuple(parameters), own_names), chunk)

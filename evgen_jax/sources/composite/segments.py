@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import Detector
@@ -24,8 +25,9 @@ class _SphereSegments:
     extra: tuple[str, ...]
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return track.PARAMETERS + self.extra
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of a track that enters a sphere, then properties of the ice."""
+        return standard_parameters(track.PARAMETERS + self.extra)
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         dtype, number = hypothesis.dtype, self.num_segments

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.parameters import Parameter, further_cascades, loss_parameters, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
@@ -39,12 +40,11 @@ class _TrackWithCascades:
         return joined({"track": self.track_extra, "cascade": self.cascade_extra})
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        if self.spacing is not None:
-            own = [f"energy_loss_{i:04d}" for i in range(self.num_cascades)]
-        else:
-            own = [f"cascade_{i:05d}_{p}" for i in range(self.num_cascades) for p in ("energy", "distance")]
-        return PARAMETERS + self.extra + tuple(own)
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the track, further ones of the bases, then the losses, or energies and distances of the cascades."""
+        number = self.num_cascades
+        own = further_cascades(range(number)) if self.spacing is None else loss_parameters(number)
+        return standard_parameters(PARAMETERS + self.extra) + own
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         own = len(PARAMETERS) + len(self.extra)

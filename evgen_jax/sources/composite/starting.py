@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, further_cascades, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
@@ -20,9 +21,9 @@ class _StartingCascades:
     extra: tuple[str, ...]
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        pairs = [(f"cascade_{i:05d}_energy", f"cascade_{i:05d}_distance") for i in range(1, self.num_cascades)]
-        return PARAMETERS + self.extra + tuple(name for pair in pairs for name in pair)
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the first cascade, further ones of the base, then energies and distances of the other cascades."""
+        return standard_parameters(PARAMETERS + self.extra) + further_cascades(range(1, self.num_cascades))
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
         own = len(PARAMETERS) + len(self.extra)

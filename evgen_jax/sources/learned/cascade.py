@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
@@ -19,7 +20,7 @@ from evgen_jax.physics.diffusion import (
 from evgen_jax.physics.geometry import flight_direction, opening_angle, shift_to_shower_maximum
 from evgen_jax.sources.learned.learned import View
 
-PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+PARAMETERS = CASCADE
 ENERGY = PARAMETERS.index("energy")
 
 
@@ -39,8 +40,9 @@ class CascadeGeometry:
     opening_angle_as_cosine: bool = False
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return PARAMETERS
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of a cascade, whose names are their roles."""
+        return standard_parameters(PARAMETERS)
 
     @property
     def time_parameter(self) -> str:

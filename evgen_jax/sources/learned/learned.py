@@ -9,6 +9,7 @@ from jax import Array
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.parameters import Parameter, parameters_of, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
@@ -100,8 +101,8 @@ class Geometry(Protocol):
     """What kind of source it is; hashable. Maps physical parameters [H] to a `View`."""
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Names of its own parameters; those of the options follow."""
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters of the geometry alone; those of the options follow."""
 
     @property
     def time_parameter(self) -> str: ...
@@ -133,8 +134,9 @@ class LearnedSource(LinenSource):
     dtype: jnp.dtype = jnp.float32
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return self.geometry.parameter_names + tuple(self.options.additional_parameter_names)
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters of the geometry, then those of the options."""
+        return parameters_of(self.geometry) + standard_parameters(self.options.additional_parameter_names)
 
     @nn.compact
     def outputs(self, hypothesis: Array, event: Event, detector: Detector) -> tuple[Array, Array, Array, Array]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -24,6 +25,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def check_activation(name: str) -> None:
+    """Checks the name of an activation.
+
+    Raises:
+      ConfigError: it is unknown; the nearest match is named.
+    """
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ConfigError(
             f"activation '{name}' is unknown; known: {', '.join(repr(a) for a in ACTIVATIONS)}."
@@ -87,53 +93,81 @@ class DomNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, active: Array, key: Array | None = None) -> tuple[Array, Array]:
-        """Features [D, F] and active DOMs [M] to outputs [D, num_dom_outputs] and [M, the others].
+        """Latent variables of DOMs.
 
-        Dropout acts only where a key is given, that is in training.
+        Args:
+          x: [D, F], features.
+          active: [M], DOMs at which the outputs after the first `num_dom_outputs` are needed, padded with D.
+          key: of the dropout, which acts only where one is given, that is in training.
+
+        Returns:
+          Outputs [D, num_dom_outputs] at all DOMs, and the others [M, width - num_dom_outputs] at the active ones.
+
+        Raises:
+          ConfigError: a network without a layer.
         """
-        net = self.shape
-        last = len(net.widths) - 1
-        for i, (width, per_dom, activation, residual) in enumerate(
-            zip(net.widths, net.per_dom, net.activations, net.residual, strict=True)
-        ):
-            n_in = x.shape[-1]
-            lead = (self.num_doms,) if per_dom else ()
-            init = _same_for_all_doms(len(lead))
-            kernel = self.param(f"layer_{i:02d}_kernel", init, (*lead, n_in, width), self.dtype)
-            bias = self.param(f"layer_{i:02d}_bias", init, (*lead, width), self.dtype)
-            # Both factors act on the small arrays: scaling a per-DOM kernel costs more than the product with it.
-            scaled = x * float(1 / np.sqrt(2 * n_in))
-            bias = bias * float(1 / np.sqrt(2))
-            if residual:
-                factor = self.param(f"layer_{i:02d}_residual_scale", nn.initializers.truncated_normal(1e-3), (width,),
-                                    self.dtype)  # fmt: skip
-            if i < last:
-                y = ACTIVATIONS[activation](_dense(scaled, kernel, bias))
-                if key is not None and any(net.dropout) and net.dropout[i]:
-                    kept = jax.random.bernoulli(jax.random.fold_in(key, i), net.keep_prob, y.shape)
-                    y = jnp.where(kept, y * float(1 / net.keep_prob), 0)
-                x = _residual(x, y * factor) if residual else y
-                continue
+        if not self.shape.widths:
+            raise ConfigError("a network needs at least one layer.")
+        last = len(self.shape.widths) - 1
+        for i in range(last):
+            x = self._hidden(i, x, key)
+        return self._split(last, x, active)
 
-            n = self.num_dom_outputs
-            rows = jnp.minimum(active, self.num_doms - 1)
-            at_doms = _dense(scaled, kernel[..., :n], bias[..., :n])
-            late_kernel, late_bias = kernel[..., n:], bias[..., n:]
-            if per_dom:
-                late_kernel, late_bias = late_kernel[rows], late_bias[rows]
-            at_active = _dense(scaled[rows], late_kernel, late_bias)
-            joined = []
-            for y, source, part in (
-                (at_doms, x, slice(0, n)),
-                (at_active, x[rows], slice(n, width)),
-            ):
-                y = ACTIVATIONS[activation](y)
-                if residual:
-                    padded = jnp.pad(source, ((0, 0), (0, max(width - n_in, 0))))[:, :width]
-                    y = y * factor[part] + padded[:, part]
-                joined.append(y)
-            return joined[0], joined[1]
-        raise ConfigError("a network needs at least one layer.")
+    def _hidden(self, i: int, x: Array, key: Array | None) -> Array:
+        """Layer i at all DOMs: [D, n_in] to [D, n_out]."""
+        net, layer = self.shape, self._layer(i, x.shape[-1])
+        y = ACTIVATIONS[net.activations[i]](_dense(x * layer.scale, layer.kernel, layer.bias))
+        if key is not None and any(net.dropout) and net.dropout[i]:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, i), net.keep_prob, y.shape)
+            y = jnp.where(kept, y * float(1 / net.keep_prob), 0)
+        return y if layer.residual is None else y * layer.residual + _fitted(x, net.widths[i])
+
+    def _split(self, i: int, x: Array, active: Array) -> tuple[Array, Array]:
+        """Layer i, its first outputs at all DOMs, the others at the active ones."""
+        net, layer, n = self.shape, self._layer(i, x.shape[-1]), self.num_dom_outputs
+        rows = jnp.minimum(active, self.num_doms - 1)
+        late_kernel, late_bias = layer.kernel[..., n:], layer.bias[..., n:]
+        if net.per_dom[i]:
+            late_kernel, late_bias = late_kernel[rows], late_bias[rows]
+        scaled = x * layer.scale
+        at_doms = _dense(scaled, layer.kernel[..., :n], layer.bias[..., :n])
+        at_active = _dense(scaled[rows], late_kernel, late_bias)
+        at_doms, at_active = (ACTIVATIONS[net.activations[i]](y) for y in (at_doms, at_active))
+        if layer.residual is not None:
+            added = _fitted(x, net.widths[i])
+            at_doms = at_doms * layer.residual[:n] + added[:, :n]
+            at_active = at_active * layer.residual[n:] + added[rows, n:]
+        return at_doms, at_active
+
+    def _layer(self, i: int, n_in: int) -> "_Layer":
+        """Weights of layer i."""
+        width = self.shape.widths[i]
+        lead = (self.num_doms,) if self.shape.per_dom[i] else ()
+        init = _same_for_all_doms(len(lead))
+        kernel = self.param(f"layer_{i:02d}_kernel", init, (*lead, n_in, width), self.dtype)
+        bias = self.param(f"layer_{i:02d}_bias", init, (*lead, width), self.dtype)
+        residual = None
+        if self.shape.residual[i]:
+            small = nn.initializers.truncated_normal(1e-3)
+            residual = self.param(f"layer_{i:02d}_residual_scale", small, (width,), self.dtype)
+        # Both factors act on the small arrays: scaling a per-DOM kernel costs more than the product with it.
+        return _Layer(kernel, bias * float(1 / np.sqrt(2)), float(1 / np.sqrt(2 * n_in)), residual)
+
+
+class _Layer(NamedTuple):
+    """Weights of one layer.
+
+    Attributes:
+      kernel: [n_in, n_out], or [D, n_in, n_out].
+      bias: [n_out] or [D, n_out], with its factor.
+      scale: factor of the inputs.
+      residual: [n_out], factor of the outputs before the inputs are added; None where they are not.
+    """
+
+    kernel: Array
+    bias: Array
+    scale: float
+    residual: Array | None
 
 
 def _dense(x: Array, kernel: Array, bias: Array) -> Array:
@@ -142,8 +176,6 @@ def _dense(x: Array, kernel: Array, bias: Array) -> Array:
     return x @ kernel + bias
 
 
-def _residual(x: Array, y: Array) -> Array:
-    n_in, n_out = x.shape[-1], y.shape[-1]
-    if n_in < n_out:
-        return y + jnp.pad(x, ((0, 0), (0, n_out - n_in)))
-    return y + x[..., :n_out]
+def _fitted(x: Array, width: int) -> Array:
+    """Inputs [D, n_in] cut or padded with zeros to [D, width]."""
+    return jnp.pad(x, ((0, 0), (0, max(width - x.shape[-1], 0))))[:, :width]

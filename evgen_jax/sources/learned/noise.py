@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.decoders import Decoder, Mixture
+from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.light.light_yield import LightYield, excluded_before_pulse, excluded_fraction, spread_to_doms
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -34,7 +35,8 @@ class NoiseSource(LinenSource):
     dtype: jnp.dtype = jnp.float32
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
+    def parameters(self) -> tuple[Parameter, ...]:
+        """None."""
         return ()
 
     @nn.compact

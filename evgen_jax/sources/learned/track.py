@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
@@ -40,8 +41,9 @@ class SphereTrackGeometry:
     sphere_radius: float
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        return PARAMETERS
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of a track that enters a sphere."""
+        return standard_parameters(PARAMETERS)
 
     @property
     def time_parameter(self) -> str:

@@ -1,0 +1,57 @@
+"""What commands with a configuration have in common: CONFIG, --set, and messages that name the file."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from evgen_jax.errors import ConfigError, EvgenError
+
+configuration = click.argument("config", nargs=-1, required=True, type=click.Path())
+"""CONFIG...: a later file overrides an earlier one key by key."""
+settings = click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE",
+    help="Override one key of the configuration (several times); the value is YAML.",
+)  # fmt: skip
+other_configuration = click.option(
+    "--config", "-r", "--reco-config-file", "--reco_config_file", "config", multiple=True, type=click.Path(),
+    help="Settings of data and fit (default: those the model was trained with); later files override.",
+)  # fmt: skip
+
+
+@contextmanager
+def naming(config: tuple[str, ...]) -> Iterator[None]:
+    """Messages about settings say which file they stand in, also where the program looks at them later.
+
+    Args:
+      config: the files.
+    """
+    try:
+        yield
+    except EvgenError as error:
+        text = str(error)
+        about_settings = isinstance(error, ConfigError) or text.startswith("input_data")
+        if not about_settings or text.startswith((*config, "--set ")):
+            raise
+        raise type(error)(f"{', '.join(config)}: {text}") from None
+
+
+def say(text: str) -> None:
+    """Shows what came out, unless errors alone are wanted."""
+    from evgen_jax.progress import is_quiet
+
+    if not is_quiet():
+        click.echo(text)
+
+
+def bar(unit: str, description: str) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    """What goes through items with a bar.
+
+    Args:
+      unit: what is counted.
+      description: what is done.
+    """
+    from evgen_jax.progress import counted
+
+    return lambda items: counted(items, description, unit)

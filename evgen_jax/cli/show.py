@@ -1,0 +1,49 @@
+"""`evgen-jax show`."""
+
+from pathlib import Path
+
+import click
+
+from evgen_jax.cli.commands import Command
+from evgen_jax.cli.configuration import other_configuration, say, settings
+from evgen_jax.cli.fit_settings import check_model, data_and_fit
+from evgen_jax.cli.reference_options import log_level, num_threads, output_dir
+
+
+@click.command(cls=Command)
+@click.argument("model", type=click.Path())
+@click.argument("file", type=click.Path())
+@output_dir("One folder per event goes here.", required=True, type=click.Path(path_type=Path))
+@other_configuration
+@settings
+@log_level
+@num_threads
+@click.option("--seed", help="As in reconstruct.")
+@click.option("--ensemble", multiple=True, type=click.Path(), help="As in reconstruct.")
+@click.option("--event", "numbers", multiple=True, type=click.IntRange(min=0),
+              help="Place of an event in FILE, from 0; may be given several times (default: 0).")  # fmt: skip
+@click.option("--scan", "scans", multiple=True, help="Parameter to scan, all others fitted.")
+@click.option("--sky-map", is_flag=True, help="Adaptive sky map, as figure and FITS.")
+@click.option("--posterior", is_flag=True, help="Samples of the posterior with the priors of the configuration.")
+@click.option("--notice", default="", help="A line on every figure.")
+def show(
+    model: str, file: str, output_dir: Path, config: tuple[str, ...], settings: tuple[str, ...], seed: str | None,
+    ensemble: tuple[str, ...], numbers: tuple[int, ...], scans: tuple[str, ...], sky_map: bool, posterior: bool,
+    notice: str,
+) -> None:  # fmt: skip
+    """Fit single events of FILE and draw them: light against pulses, residuals, scans, sky map, posterior."""
+    from evgen_jax.progress import counted
+    from evgen_jax.reconstruction.run.workers import load_models
+    from evgen_jax.report.file import report_file
+    from evgen_jax.report.findings import ReportSettings
+
+    check_model(model, "FILE")
+    loaded = load_models([model, *ensemble])
+    handler, fit = data_and_fit(model, loaded, config, settings)
+    if seed:
+        fit = fit.model_copy(update={"seed": seed})
+    wanted = ReportSettings(scans, sky_map, posterior, dict(fit.priors), notice)
+    numbers = numbers or (0,)
+    pages = report_file(loaded, file, output_dir, handler, fit, numbers, wanted)
+    for page in counted(pages, "show", "event", len(numbers)):
+        say(f"wrote {page}")

@@ -1,0 +1,14 @@
+from evgen_jax.data.batches import Batch as Batch
+from evgen_jax.data.batches import BatchStream as BatchStream
+from evgen_jax.data.batches import find_files as find_files
+from evgen_jax.data.event_file import EventFile as EventFile
+from evgen_jax.data.event_file import read_event_file as read_event_file
+from evgen_jax.data.writer import write_events as write_events
+from evgen_jax.hypothesis.trafo import Trafo as Trafo
+from evgen_jax.hypothesis.trafo import fit_trafo as fit_trafo
+from evgen_jax.hypothesis.trafo import load_trafo as load_trafo
+from evgen_jax.measurement.detector import Detector as Detector
+from evgen_jax.measurement.detector import load_detector as load_detector
+from evgen_jax.measurement.event import Event as Event
+from evgen_jax.measurement.event import build_event as build_event
+from evgen_jax.measurement.padding import stack_events as stack_events

@@ -1,0 +1,171 @@
+"""Names that somebody else wrote, of columns and stored transformations: which parameter they tell of."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evgen_jax.errors import EvgenError
+from evgen_jax.hypothesis.parameters import ROLES, STANDARD_NAMES, Parameter, names_of
+
+_NUMBERED = (
+    ("energy_loss", r"energy_loss_(\d+)"), ("cascade_energy", r"cascade_(\d+)_energy"),
+    ("cascade_distance", r"cascade_(\d+)_distance"),
+)  # fmt: skip
+# The first pattern that matches the end of a name counts: longer names stand first.
+_PATTERNS = tuple(
+    (role, re.compile(rf"(?:^|_){pattern}$"))
+    for role, pattern in (
+        *_NUMBERED,
+        *((role, name) for name, role in sorted(STANDARD_NAMES.items(), key=lambda n: -len(n[0]))),
+    )
+)
+
+
+class _Told(NamedTuple):
+    """What a name tells: a role, and which of several parameters of this role."""
+
+    role: str | None
+    number: int | None
+
+
+def _told_by(name: str) -> _Told:
+    for role, pattern in _PATTERNS:
+        if found := pattern.search(name):
+            return _Told(role, int(found[1]) if pattern.groups else None)
+    return _Told(None, None)
+
+
+def read_parameters(names: Sequence[str]) -> tuple[Parameter, ...]:
+    """Parameters as the names of columns tell them, whatever stands before x, zenith, energy and so on.
+
+    For columns of which the model is not known. The roles of a model's own parameters are facts, see `parameters_of`.
+    """
+    return tuple(Parameter(name, _told_by(name).role) for name in names)
+
+
+def with_time_spelled_out(name: str) -> str:
+    """cascade_t, as label tables of IceCube have it, as cascade_time; other names as they are."""
+    return re.sub(r"(^|_)t$", r"\1time", name)
+
+
+def other_spelling(name: str) -> str | None:
+    """cascade_time for cascade_t and the other way round; None for names that are no time."""
+    if (longer := with_time_spelled_out(name)) != name:
+        return longer
+    return re.sub(r"(^|_)time$", r"\1t", name) if re.search(r"(^|_)time$", name) else None
+
+
+def _tells_of(name: str, told: _Told, parameter: Parameter) -> bool:
+    """Whether a name may mean a parameter: by its name, with something else before it, or by its role."""
+    own = with_time_spelled_out(parameter.own_name)
+    ends_so = name == own or name.endswith(f"_{own}")
+    if told.role is None or parameter.role is None:
+        return ends_so
+    # The name of a parameter may itself end like a role that it does not have.
+    return told.role == parameter.role or (ends_so and _told_by(own).role == told.role)
+
+
+def _unambiguous(parameters: Sequence[Parameter]) -> dict[str, int]:
+    """Places of parameters by all names that mean one of them alone."""
+    places: dict[str, set[int]] = {}
+    for i, parameter in enumerate(parameters):
+        for name in parameter.all_names:
+            places.setdefault(with_time_spelled_out(name), set()).add(i)
+    return {name: next(iter(own)) for name, own in places.items() if len(own) == 1}
+
+
+def misplaced(names: Sequence[str], parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
+    """Pairs (i, j): name i stands where parameter i is, but tells of parameter j.
+
+    A name that tells nothing stands where it is. (i, i): it tells of something that no parameter is, in another unit.
+
+    Args:
+      names: H names of columns, in the order of the hypothesis.
+      parameters: of the model, H of them.
+    """
+    spelled = [with_time_spelled_out(name) for name in names]
+    full = _unambiguous(parameters)
+    told = [_told_by(name) for name in spelled]
+    found: list[tuple[int, int]] = []
+    latest: dict[str, tuple[int, int]] = {}
+    for i, (name, parameter) in enumerate(zip(spelled, parameters, strict=True)):
+        role, number = told[i]
+        if role is not None and number is not None and role == parameter.role:
+            # Numbers may begin elsewhere than those of the parameters: their order counts.
+            before, smaller = latest.get(role, (i, -1))
+            if number <= smaller:
+                found.append((i, before))
+            latest[role] = (i, number)
+        elif name in map(with_time_spelled_out, parameter.all_names):
+            continue
+        elif name in full:
+            found.append((i, full[name]))
+        elif _tells_of(name, told[i], parameter):
+            continue
+        elif others := [j for j, other in enumerate(parameters) if _tells_of(name, told[i], other)]:
+            found.append((i, others[0]))
+        elif role is not None and parameter.role is not None and ROLES[role].unit != parameter.unit:
+            found.append((i, i))
+    return found
+
+
+def check_labels(names: Sequence[str], parameters: Sequence[Parameter], where: str, error: type[EvgenError]) -> None:
+    """Checks that labels stand in the order of the parameters, as far as their names tell.
+
+    Args:
+      names: H columns of labels.
+      parameters: of the model, H of them.
+      where: key path, for the message.
+      error: what is raised.
+
+    Raises:
+      EvgenError: of the kind `error`, for a label whose name tells of another parameter than that of its place.
+    """
+    wrong = misplaced(names, parameters)
+    if not wrong:
+        return
+    order = ", ".join(names_of(parameters[:20])) + (", ..." if len(parameters) > 20 else "")
+    advice = f"Labels are matched with the parameters in this order: {order}."
+    i, j = wrong[0]
+    here, there = parameters[i].name, parameters[j].name
+    if i == j:
+        raise error(
+            f"{where}: the label '{names[i]}' stands for the parameter '{here}' ({parameters[i].role}, in "
+            f"{parameters[i].unit or 'no unit'}), but its name tells of something else. {advice}"
+        )
+    if (j, i) in wrong:
+        raise error(
+            f"{where}: the labels '{names[i]}' and '{names[j]}' are swapped: they stand for the parameters '{here}' and "
+            f"'{there}'. {advice}"
+        )
+    raise error(f"{where}: the label '{names[i]}' stands for the parameter '{here}', but tells of '{there}'. {advice}")
+
+
+def swapped(names: Sequence[str], parameters: Sequence[Parameter]) -> tuple[int, int] | None:
+    """Places of two names that tell of each other's parameter; None where there are none.
+
+    Seeds may come from columns that are something else, as an energy for that of a loss: only names that are exchanged are
+    surely wrong.
+    """
+    wrong = misplaced(names, parameters)
+    return next(((i, j) for i, j in wrong if i != j and (j, i) in wrong), None)
+
+
+def same_parameters(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two lists name the same parameters in the same order, but for one prefix and the ways to write time.
+
+    A cascade alone has x, y, z ...; as a part of a multi-source cascade_x, cascade_y, cascade_z ....
+    """
+    if len(names) != len(others):
+        return False
+    if len(names) == 1:  # nothing tells its prefix from its name
+        one, other = with_time_spelled_out(names[0]), with_time_spelled_out(others[0])
+        return one == other or one.endswith(f"_{other}") or other.endswith(f"_{one}")
+    return _without_prefix(names) == _without_prefix(others)
+
+
+def _without_prefix(names: Sequence[str]) -> list[str]:
+    parts = [with_time_spelled_out(name).split("_") for name in names]
+    while all(len(p) > 1 and p[0] == parts[0][0] for p in parts):
+        parts = [p[1:] for p in parts]
+    return ["_".join(p) for p in parts]

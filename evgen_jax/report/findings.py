@@ -1,0 +1,154 @@
+"""What is computed about one fitted event, before anything is drawn or written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.expectation import DomExpectation
+from evgen_jax.model.model import AnyModel, Model, members_of
+from evgen_jax.progress import stage
+from evgen_jax.reconstruction.fit.fit import Fitter
+from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.fit.settings import FitSettings
+from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler
+from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
+from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
+from evgen_jax.report.plots.event import expectation
+
+SCAN_POINTS = 21
+"""Points of a scan."""
+SCAN_WIDTHS = 3.0
+"""Half the length of a scan, in widths of the Hessian."""
+WORST = 9
+"""DOMs, most, whose charge is farthest from the expected one."""
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What goes into a report besides the fit, its light and the event display.
+
+    Attributes:
+      scans: parameters to scan, all others fitted.
+      sky_map: whether to make an adaptive sky map.
+      posterior: whether to sample the posterior.
+      priors: of the posterior, {parameter: {"distribution": name, ...its numbers}}.
+      notice: a line on every figure and on the page.
+    """
+
+    scans: tuple[str, ...] = ()
+    sky_map: bool = False
+    posterior: bool = False
+    priors: dict[str, dict[str, Any]] | None = None
+    notice: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """One event, its fit and what was found out about both.
+
+    Attributes:
+      model: that was fitted.
+      event: what was measured.
+      result: of the fit.
+      models: the model, or the members of an ensemble, by the names that figures show.
+      views: what each of them expects at the fit.
+      pulls: [D], (measured - expected charge) / width, in the mean over the models.
+      worst: places of the DOMs with the largest pulls.
+      scans: profile scans by parameter.
+      sky_map: None if it was not asked for.
+      posterior: None if it was not asked for.
+    """
+
+    model: AnyModel
+    event: Event
+    result: FitResult
+    models: Mapping[str, Model]
+    views: Mapping[str, DomExpectation]
+    pulls: np.ndarray
+    worst: tuple[int, ...]
+    scans: Mapping[str, Profile]
+    sky_map: SkyMap | None
+    posterior: Posterior | None
+
+
+def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSettings) -> Findings:
+    """Computes what a report shows.
+
+    Args:
+      fitter: that fitted the event.
+      event: what was measured.
+      result: of the fit, with covariances for scans of a suitable length.
+      settings: what to compute besides the expected light.
+
+    Returns:
+      All of it.
+
+    Raises:
+      ReconstructionError: the fit failed, or a package is not installed.
+      ConfigError: an unknown parameter to scan.
+    """
+    if result.failed:
+        raise ReconstructionError(f"the fit failed ({result.diagnostics.message}); there is nothing to show.")
+    model, best = fitter.model, result.hypothesis
+    members = members_of(model)
+    names = ["model"] if len(members) == 1 else [f"model {i}" for i in range(len(members))]
+    models = dict(zip(names, members, strict=True))
+    views = {name: expectation(member, event, best) for name, member in models.items()}
+    pulls = charge_pulls(mean_expectation(list(views.values())), event)
+    worst = tuple(int(d) for d in np.argsort(-np.abs(pulls), kind="stable")[:WORST] if pulls[d] != 0)
+    scans = {}
+    for name in settings.scans:
+        with stage(f"scan of {name}"):
+            scans[name] = scan_profile(model, event, best, {name: _grid(model, result, name).tolist()})
+    sky_map = posterior = None
+    if settings.sky_map:
+        with stage("sky map"):
+            sky_map = make_sky_map(model)(event, best)
+    if settings.posterior:
+        priors = settings.priors or {}
+        prior = make_prior(model.parameters, priors)
+        with stage("posterior"):
+            sampler = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(model.parameters, priors)))
+            posterior = sampler(event, best, jax.random.key(0))
+    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior)
+
+
+def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:
+    """How far the charge of every DOM is from the expected one.
+
+    Args:
+      view: what is expected.
+      event: what was measured.
+
+    Returns:
+      (measured - expected charge) / width [D]; 0 where less than half a photoelectron is expected and less than 3 were seen.
+    """
+    charge, expected = np.asarray(event.charge, np.float64), np.asarray(view.charge, np.float64)
+    pull = (charge - expected) / np.sqrt(np.maximum(np.asarray(view.variance, np.float64), 1e-9))
+    return np.where(np.asarray(event.usable) & ((expected > 0.5) | (charge >= 3)), pull, 0.0)
+
+
+def mean_expectation(views: Sequence[DomExpectation]) -> DomExpectation:
+    """What several models expect in the mean."""
+    mean: DomExpectation = jax.tree.map(lambda *arrays: np.mean(arrays, axis=0), *views)
+    return mean
+
+
+def _grid(model: AnyModel, result: FitResult, name: str) -> np.ndarray:
+    """`SCAN_WIDTHS` widths of the Hessian to either side, at most one of the normalisation."""
+    place = model.index(name)
+    best, logged = result.hypothesis[place], model.trafo.log[place]
+    covariance = result.covariance
+    width = model.trafo.scale()[place]
+    if covariance is not None and place in covariance.free:
+        k = int(np.flatnonzero(covariance.free == place)[0])
+        own = SCAN_WIDTHS * float(np.sqrt(covariance.physical[k, k]))
+        width = min(width, own) if np.isfinite(own) else width
+    steps = np.linspace(-width, width, SCAN_POINTS)
+    return np.asarray(np.expm1(np.log1p(best) + steps) if logged else best + steps)

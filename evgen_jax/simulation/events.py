@@ -1,0 +1,134 @@
+"""Events that a model draws at hypotheses: photoelectrons, then pulses."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.origin import anchor_of, shifted_times
+from evgen_jax.measurement.event import Event, build_event
+from evgen_jax.measurement.packing import bucket
+from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.sampler import SampledPulses, sample_photoelectrons
+from evgen_jax.progress import stage
+from evgen_jax.sources.linen_source import empty_event
+
+TOGETHER = 1 << 20
+"""Photoelectrons drawn together, about a kB of memory each."""
+BRIGHTEST = 8 << 20
+"""Photoelectrons of an event that are drawn, some 8 GB."""
+
+
+@jax.jit
+def _expected_charges(model: Model, hypotheses: jax.Array, readout: jax.Array) -> jax.Array:
+    """Expected charge of the whole detector [E], PE, of hypotheses [E, H]."""
+    nothing = empty_event(model.detector.num_doms).replace(readout=readout)
+
+    def charge(hypothesis: jax.Array) -> jax.Array:
+        return jnp.sum(model.source.light_yield(model.variables, hypothesis, nothing, model.detector).charge_full)
+
+    return jax.lax.map(charge, hypotheses)
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(size: int, model: Model, keys: jax.Array, hypotheses: jax.Array, readout: jax.Array) -> SampledPulses:
+    """Photoelectrons [E, size] of hypotheses [E, H]."""
+    return jax.vmap(lambda key, h: sample_photoelectrons(model, key, h, readout, size))(keys, hypotheses)
+
+
+class EventSampler:
+    """Simulates many events of a model, batched.
+
+    Raises:
+      ConfigError: for an ensemble, or an event of more light than the memory holds.
+    """
+
+    def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
+        check_no_ensemble(model)
+        # Drawn in float32, with times from the begin of the readout where that is large.
+        self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
+        self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
+        self._model, self._batch = model, batch
+        self._seen: set[int] = set()
+
+    def __call__(
+        self, hypotheses: np.ndarray, key: jax.Array, charge_response: bool, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Pulses (event, dom, time, charge) of hypotheses [E, H], within the readout window."""
+        keys = jax.random.split(key, len(hypotheses))
+        moved = shifted_times(self._model.parameters, hypotheses, -self._anchor)
+        physical = jnp.asarray(moved, jnp.float32)
+        window = jnp.asarray(self._readout, jnp.float32)
+        expected = np.asarray(_expected_charges(self._model, physical, window))
+        if len(expected) and not expected.max() <= BRIGHTEST:
+            worst = int(np.argmax(np.nan_to_num(expected, nan=np.inf)))
+            raise ConfigError(
+                f"an event is expected to have {expected[worst]:.3g} photoelectrons, the memory is for {BRIGHTEST:.3g}: "
+                + ", ".join(f"{n} {v:.4g}" for n, v in zip(self._model.parameter_names, hypotheses[worst], strict=True))
+                + ". Lower the energies (simulation_settings.ranges)."
+            )
+        # Events of similar brightness together: all events of a batch are padded to the brightest.
+        order, out, start = np.argsort(expected), [], 0
+
+        def padded(events: np.ndarray) -> int:
+            return bucket(int(1.2 * expected[events].max()) + 100, 1 << 10)
+
+        while start < len(order):
+            batch = self._batch
+            while batch > 1 and batch * padded(order[start : start + batch]) > TOGETHER:
+                batch //= 2
+            real = order[start : start + batch]
+            start, size, chosen = start + batch, padded(real), np.resize(real, batch)
+            arguments = (self._model, keys[chosen], physical[chosen], window)
+            with nullcontext() if size in self._seen else stage("compiling"):
+                drawn = _drawn(size, *arguments)
+            self._seen.add(size)
+            needed = bucket(int(np.max(drawn.count)), 1 << 10)
+            if needed > size:
+                drawn = _drawn(needed, *arguments)
+            mask = np.array(drawn.mask)
+            mask[len(real) :] = False
+            event, position = np.nonzero(mask)
+            out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
+        event, dom, time = (np.concatenate(parts) for parts in zip(*out, strict=True))
+        inside = (time >= self._readout[0]) & (time <= self._readout[1])
+        event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64) + self._anchor
+        charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
+        return {"event": event, "dom": dom, "time": time, "charge": charge}
+
+    def events(self, hypotheses: np.ndarray, key: jax.Array) -> list[Event]:
+        """Events [E] of hypotheses [E, H] in the model's detector; every photoelectron counts 1 PE."""
+        pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
+        detector = self._model.detector
+        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
+                            usable=np.asarray(detector.usable))  # fmt: skip
+
+
+def split_events(pulses: Mapping[str, np.ndarray], count: int, **options: Any) -> list[Event]:
+    """Events [count] of pulses with the columns event, charge, time and dom; options as of `build_event`."""
+    order = np.argsort(pulses["event"], kind="stable")
+    ends = np.searchsorted(pulses["event"][order], np.arange(count + 1))
+    columns = [pulses[name][order] for name in ("charge", "time", "dom")]
+    return [build_event(*(c[a:b] for c in columns), **options) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def photoelectron_charges(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Charges of single photoelectrons with mean 1 PE, drawn from the averaged template of IceCube modules.
+
+    6.9 exp(-q/0.027) + 0.54879 exp(-q/0.38303) + 0.75306 exp(-(q - 1.00376)^2 / (2 0.31998^2)), 0.25 < q < 3
+    (PMT paper, arXiv:1002.2442, with the discriminator at 0.25 PE), rescaled to mean 1.
+    """
+    q = np.linspace(0.25, 3.0, 2001)
+    density = (
+        6.9 * np.exp(-q / 0.027)
+        + 0.54879 * np.exp(-q / 0.38303)
+        + 0.75306 * np.exp(-0.5 * ((q - 1.00376) / 0.31998) ** 2)
+    )
+    cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    mean = np.average(q, weights=density)
+    return np.interp(rng.uniform(size=count), cumulative / cumulative[-1], q) / mean
