@@ -57,10 +57,9 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
 
 def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     """Wilks' level of the true direction, everything else fitted: what a map would give there, without its pixels."""
-    free = make_fitter(model)(events, truth)
-    held = make_fitter(model, eg.FitSettings(free={p.name: False for p in model.parameters if p.role in DIRECTION}))(
-        events, truth
-    )
+    free = make_fitter(model, covariance=False)(events, truth)
+    directions_held = eg.FitSettings(free={p.name: False for p in model.parameters if p.role in DIRECTION})
+    held = make_fitter(model, directions_held, covariance=False)(events, truth)
     delta = np.array([2 * (f.log_likelihood - h.log_likelihood) for f, h in zip(free, held, strict=True)])
     level = stats.chi2.cdf(np.maximum(delta, 0), 2)
     print(f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
@@ -69,7 +68,7 @@ def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None
 
 def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     make, levels, seconds = make_sky_map(model), [], []
-    for event, true, fit in zip(events, truth, make_fitter(model)(events, truth), strict=True):
+    for event, true, fit in zip(events, truth, make_fitter(model, covariance=False)(events, truth), strict=True):
         begin = time.perf_counter()
         found = make(event, fit.hypothesis)
         seconds.append(time.perf_counter() - begin)
@@ -100,7 +99,7 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], ow
     events, truth = draw(model, truth, 8, least=1)
     events, truth, rows = events[own], truth[own], []
     for number, event, true, fit in zip(
-        range(count)[own], events, truth, make_fitter(model)(events, truth), strict=False
+        range(count)[own], events, truth, make_fitter(model, covariance=False)(events, truth), strict=False
     ):
         posterior = sample(event, fit.hypothesis, jax.random.key(number))
         chosen = posterior.samples[np.linspace(0, len(posterior.samples) - 1, RANKS).astype(int)]

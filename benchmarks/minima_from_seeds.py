@@ -74,7 +74,7 @@ def exact_values(fit: Fitter, events: list[eg.Event], hypotheses: np.ndarray) ->
 
 
 def compare(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
-    fit = make_fitter(model)
+    fit = make_fitter(model, covariance=False)
     events, truth = toy(model, count, energies, seed=21)
     fit(events, truth)  # compiles
     print("| seeds | gtol | events | ours below it: events, most, sum | above it: events, sum | evaluations, median: ours | its | "

@@ -34,7 +34,7 @@ def toy(model: eg.Model, count: int, energies: tuple[float, float], seed: int) -
 
 
 def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, float]) -> None:
-    fit = make_fitter(model)
+    fit = make_fitter(model, covariance=False)
     events, truth = toy(model, count, energies, seed=1)
     pulses = [int(e.pulses.mask.sum()) for e in events]
     # A PeV means some hundred thousand pulses; merged ones have as many minima for a fraction of the time.
@@ -94,7 +94,7 @@ def speed(model: eg.Model, energies: tuple[float, float]) -> None:
 
 def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     events, truth = toy(model, 4, energies, seed=12)
-    (best,) = make_fitter(model)(events[:1], truth[:1])
+    (best,) = make_fitter(model, covariance=False)(events[:1], truth[:1])
     make = make_sky_map(model)
     begin = time.perf_counter()
     make(events[0], best.hypothesis)
@@ -110,7 +110,9 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     # The same pixels one by one with SciPy, each from the best fit.
     held = {p.name: False for p in model.parameters if p.role in ("zenith", "azimuth")}
     scipy_fit = make_fitter(
-        model, eg.FitSettings(free=held, method="BFGS", optimizer_settings={"options": {"gtol": 1e-2}})
+        model,
+        eg.FitSettings(free=held, method="BFGS", optimizer_settings={"options": {"gtol": 1e-2}}),
+        covariance=False,
     )
     chosen = np.random.default_rng(0).choice(len(found.order), 12, replace=False)
     starts = np.tile(best.hypothesis, (13, 1))

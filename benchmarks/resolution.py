@@ -73,7 +73,7 @@ def main() -> None:
     model = load("true", arguments.array)
     print(machine())
     truth = cascades(np.random.default_rng(21), arguments.events, arguments.energies, model.detector)
-    fit = make_fitter(model)
+    fit = make_fitter(model, covariance=False)
     events, truth = draw(model, truth, 21)
     pulses = np.array([e.pulses.mask.sum() for e in events])
     merged = [merge_pulses(e, PULSE_WIDTH) for e in events]

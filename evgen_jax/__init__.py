@@ -24,8 +24,9 @@ Sources, decoders and losses of one's own, see CONTRIBUTING.md:
   Family, register_decoder: a distribution of times or charges.
   LossParts, register_loss: a loss term.
 
-Errors:
+Errors and version:
   EvgenError: the base of all errors that a user can cause.
+  __version__: of the package.
 
 Namespaces, each with a contents page (`help(eg.sources)`):
   sources, decoders: of what a model is made.
@@ -34,7 +35,6 @@ Namespaces, each with a contents page (`help(eg.sources)`):
 """
 
 from evgen_jax.lazy import lazy_names
-from evgen_jax.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
@@ -63,6 +63,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.simulation.likelihood_gap": ["likelihood_gap"],
         "evgen_jax.simulation.simulate": ["simulate"],
         "evgen_jax.sources.linen_source": ["LinenSource"],
+        "evgen_jax.version": ["__version__"],
         "flax.linen": ["compact"],
     },
     ["data", "decoders", "reconstruction", "simulation", "sources", "training"],

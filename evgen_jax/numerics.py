@@ -1,10 +1,12 @@
 """Numerically safe elementary functions with finite gradients: pure, elementwise, for arrays of any shape."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 
 @jax.custom_jvp
@@ -23,12 +25,12 @@ def elu(x: Array) -> Array:
 
 
 @elu.defjvp
-def _elu_jvp(primals, tangents):
+def _elu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     y = elu(primals[0])
     return y, tangents[0] * (jnp.minimum(y, 0) + 1)
 
 
-def tiny(dtype) -> float:
+def tiny(dtype: DTypeLike) -> float:
     """Returns the smallest argument that `safe_log` passes on to the logarithm.
 
     Args:
@@ -68,12 +70,12 @@ def safe_norm(x: Array, axis: int = -1) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(x), axis=axis) + 1e-12)
 
 
-def sum_dtype():
+def sum_dtype() -> np.dtype:
     """Returns the precision of likelihood sums: float64 where JAX has it enabled, else float32."""
     return jax.dtypes.canonicalize_dtype(jnp.float64)
 
 
-def precise_sum(x: Array, axis=None) -> Array:
+def precise_sum(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """Sums in float64 where JAX has it enabled, else in float32.
 
     Args:
@@ -129,6 +131,29 @@ def log_gamma(x: Array) -> Array:
     return series - jnp.where(small, jnp.log(product), 0.0)
 
 
+def bisected(below: Callable[[Array], Array], low: Array, high: Array, steps: int = 60) -> Array:
+    """Finds where a function changes from True to False, by bisection.
+
+    Args:
+      below: (x of any shape) -> whether the searched x is larger, elementwise.
+      low: lower ends, any shape.
+      high: upper ends, of the shape of `low`.
+      steps: halvings of the intervals.
+
+    Returns:
+      The middle of the last intervals.
+    """
+
+    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        above = below(middle)
+        return jnp.where(above, middle, low), jnp.where(above, high, middle)
+
+    low, high = jax.lax.fori_loop(0, steps, halve, (low, high))
+    return (low + high) / 2
+
+
 def gamma_quantile(shape: Array, probability: ArrayLike) -> Array:
     """Computes the quantile of the gamma distribution of rate 1: the x with P(shape, x) = probability.
 
@@ -145,13 +170,6 @@ def gamma_quantile(shape: Array, probability: ArrayLike) -> Array:
     low = jnp.full_like(shape, -700.0 if shape.dtype == jnp.float64 else -85.0)
     high = jnp.log(shape + 40 * jnp.sqrt(shape) + 800)
 
-    def bisect(_, bounds):
-        low, high = bounds
-        middle = (low + high) / 2
-        below = jax.scipy.special.gammainc(shape, jnp.exp(middle)) < probability
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = jax.lax.fori_loop(0, 60, bisect, (low, high))
-    x = jnp.exp((low + high) / 2)
+    x = jnp.exp(bisected(lambda x: jax.scipy.special.gammainc(shape, jnp.exp(x)) < probability, low, high))
     x = jnp.where(probability <= 0, 0.0, x)
     return jnp.where(probability >= 1, jnp.inf, x)

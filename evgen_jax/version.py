@@ -2,6 +2,8 @@
 
 try:
     # Written when the package is built or installed: the git tag, and what came after it.
-    from evgen_jax._version import version as __version__
+    from evgen_jax._version import version
 except ImportError:
-    __version__ = "0+unknown"
+    version = "0+unknown"
+
+__version__: str = version

@@ -139,6 +139,22 @@ def test_negative_binomial_at_every_over_dispersion(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_negative_binomial_accumulates_at_every_over_dispersion(dtype):
+    """From Poisson (0) over alphas at which the incomplete beta function has no digits left to broad distributions."""
+    n = np.array([-1.0, 0, 1, 2, 5, 17, 60])[None, :]
+    cdf = FAMILIES["NegativeBinomialDecoder"].cdf
+    for alpha in (0.0, 1e-16, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 4e-3, 0.1, 1.0):
+        mu = np.geomspace(1e-6, 50, 12)[:, None]
+        exact = (
+            scipy.stats.poisson.cdf(n, mu)
+            if alpha < 1e-8
+            else scipy.stats.nbinom.cdf(n, 1 / alpha, 1 / (1 + alpha * mu))
+        )
+        got = np.asarray(cdf(jnp.asarray(n, dtype), (jnp.asarray(mu, dtype), jnp.asarray(alpha, dtype))))
+        np.testing.assert_allclose(got, exact, atol=2e-3 if dtype == np.float32 else 5e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gradients_are_finite(dtype):
     n, mu, excess = (a.ravel() for a in np.meshgrid([0.0, 0.3, 1, 7.5, 1e4], np.geomspace(1e-7, 1e4, 12),
                                                     [0.0, 1e-14, 1e-8, 1e-3, 1.0, 1e5]))  # fmt: skip

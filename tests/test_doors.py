@@ -113,7 +113,7 @@ def test_extras_have_the_same_doors(model):
 
 
 def test_fits_take_lists_of_events_and_their_seeds(model):
-    fitter = make_fitter(model)
+    fitter = make_fitter(model, covariance=False)
     for wrong, message in ((EVENT, r"got one Event. Of one event it is \[event\]"), (MANY, "got a batch"),
                            ([empty_event(60)], "the event has 60 DOMs"), (3, "expected a list of events, got a int")):  # fmt: skip
         for call in (
@@ -282,7 +282,7 @@ def test_settings_of_batched_fits_act(model):
     (fit,) = eg.reconstruct(
         model, [event], H[None], eg.FitSettings(optimizer_settings={"max_iterations": 1}), covariance=False
     )
-    (same,) = make_fitter(model, eg.FitSettings(max_iterations=1))([event], H[None])
+    (same,) = make_fitter(model, eg.FitSettings(max_iterations=1), covariance=False)([event], H[None])
     assert fit.diagnostics.evaluations == same.diagnostics.evaluations
 
 
@@ -383,7 +383,7 @@ def test_paths_that_are_none_are_told(model):
 
 
 def test_numbers_that_cannot_be_are_told(model):
-    fitter = make_fitter(model)
+    fitter = make_fitter(model, covariance=False)
     starts, evaluator = make_starts(model, fitter.evaluator), fitter.evaluator
     for call, message in (
         (lambda: unfold_energies(model, H, EVENT, smoothness=-1.0), "smoothness: expected a finite number >= 0, got -1.0"),

@@ -66,7 +66,7 @@ def test_bright_events_are_searched_with_limited_charges_and_fitted_with_all(mod
     assert 0 < fitter.limited.compile_seconds < fitter.compile_seconds
     assert found.log_likelihood_seed == stuck[0].log_likelihood_seed
     # Other likelihoods than the model's own have no parts to weigh.
-    own = make_fitter(model, log_likelihood=make_log_likelihood(model))
+    own = make_fitter(model, covariance=False, log_likelihood=make_log_likelihood(model))
     assert own.limited is None
     (dim,) = fit_without_seeds(replace(fitter, limited=None), events[1:], **few)
     assert dim.log_likelihood == fit_without_seeds(fitter, events[1:], **few)[0].log_likelihood

@@ -24,7 +24,8 @@ from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.tables import EventIds, TableFile
+from evgen_jax.data.event_ids import EventIds
+from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, ReconstructionError
 from evgen_jax.hypothesis.names import check_labels, misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import (
@@ -332,6 +333,7 @@ SMALL = under("cascade", CASCADE)
      [(0, 4), (1, 5), (4, 0), (5, 1)]),
     (("energy",), standard_parameters(("length",)), [(0, 0)]),
     (("x", "max_x"), under("my", standard_parameters(("max_x", "x"))), [(0, 1), (1, 0)]),
+    (("cascade_x", "cascade_x"), CASCADE[:2], [(1, 0)]),
     # Names that fit, and names that tell nothing: position counts.
     (("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t"), SMALL, []),
     (("a", "b", "c", "d", "e", "f", "g"), SMALL, []),
@@ -343,6 +345,8 @@ SMALL = under("cascade", CASCADE)
     (("cascade_00000_energy", "cascade_00001_energy"), further_cascades([1, 2])[::2], []),
     (("entry_zenith", "entry_azimuth", "time", "energy", "zenith", "azimuth"), TRACK, []),
     (("max_x", "x"), standard_parameters(("max_x", "x")), []),
+    (("E_t", "time"), standard_parameters(("energy", "time")), []),
+    (("p_x",), standard_parameters(("energy",)), []),
     (("mc_max_x", "mc_x"), under("my", (eg.Parameter("max_x", "other"), eg.Parameter("x", "x"))), []),
     (("HoleIceForward_Unified_00",), standard_parameters(("HoleIceForward_Unified_p0",)), []),
 ])  # fmt: skip

@@ -14,6 +14,7 @@ from evgen_jax.config import records
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.report.reference import kind_of_value, reference_page
 from evgen_jax.report.schema import configuration_schema
+from evgen_jax.training.optimizer import OPTIMIZERS
 from evgen_jax.training.schedules import SCHEDULES
 
 SECTIONS = [c for c in vars(records).values() if isinstance(c, type) and issubclass(c, records.Record)]
@@ -23,7 +24,10 @@ CLASSES = [*SOURCES.values(), *DECODERS.values(), *VALUE_RANGES.values(), *LOSS_
 
 def test_every_field_of_every_record_says_what_it_means():
     missing = [
-        f"{r.__name__}.{k}" for r in [*SECTIONS, *CLASSES] for k, f in r.model_fields.items() if not f.description
+        f"{r.__name__}.{k}"
+        for r in [*SECTIONS, *CLASSES, *OPTIMIZERS.values()]
+        for k, f in r.model_fields.items()
+        if not f.description
     ]
     assert not missing and len(SECTIONS) > 15
     assert all(record.__doc__ for record in CLASSES)
@@ -32,7 +36,7 @@ def test_every_field_of_every_record_says_what_it_means():
 def test_the_page_has_every_key_with_its_meaning():
     page = reference_page()
     parts = dict(part.split("\n", 1) for part in page.split("\n### ")[1:])
-    for record in CLASSES:
+    for record in [*CLASSES, *OPTIMIZERS.values()]:
         rows = parts[record.__name__]
         for key in record.config_keys():
             (row,) = [line for line in rows.splitlines() if line.startswith(f"| `{key}` |")]

@@ -51,7 +51,7 @@ def events(model):
 
 @pytest.fixture(scope="module")
 def fitter(model):
-    return make_fitter(model)
+    return make_fitter(model, covariance=False)
 
 
 def test_events_are_fitted_without_seeds(model, events, fitter):
@@ -146,7 +146,7 @@ def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):
 def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_path):
     """The mean, not the sum: values and curvatures are those of one member."""
     ensemble = Ensemble([model, model])
-    log_likelihood = make_fitter(ensemble).evaluator
+    log_likelihood = make_fitter(ensemble, covariance=False).evaluator
     alone = fitter.evaluator
     start = alone.start(TRUTH)
     from evgen_jax.reconstruction.fit.evaluator import shape_of, stacked
@@ -156,7 +156,12 @@ def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_
         log_likelihood.gradient(batch, which, start, TRUTH)[0], alone.gradient(batch, which, start, TRUTH)[0], rtol=1e-6
     )
     page = report_event(
-        tmp_path, "both", make_fitter(ensemble), events[0], fitter(events[:1], TRUTH[:1])[0], ReportSettings()
+        tmp_path,
+        "both",
+        make_fitter(ensemble, covariance=False),
+        events[0],
+        fitter(events[:1], TRUTH[:1])[0],
+        ReportSettings(),
     )
     assert "charges.png" in page.read_text() and (tmp_path / "charges.png").stat().st_size > 5000
     with pytest.raises(ConfigError, match="ensemble has no light of its own"):

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from evgen_jax.building.model import build_source
-from evgen_jax.building.sources import Surroundings, read_source
+from evgen_jax.building.sources import Surroundings
+from evgen_jax.building.zoo import read_source  # from where the table of classes is filled
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.parameters import parameters_of

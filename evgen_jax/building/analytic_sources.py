@@ -45,13 +45,16 @@ class AnalyticCascadeModel(SourceRecord):
     ice_parameters: ICE = described((), ICE_TEXT)
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """A shower whose light is computed."""
         return AnalyticCascadeSource(self.ice_parameters, DTYPES[self.float_precision])
 
     def analytic(self, where: str = "") -> SourceRecord:
+        """The record itself."""
         return self
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of an analytic shower; None if the source is another one."""
         if not isinstance(source, AnalyticCascadeSource):
             return None
         return cls(ice_parameters=source.ice_parameters, float_precision=precision_of(source))
@@ -69,14 +72,17 @@ class AnalyticSphereTrackModel(SourceRecord):
     )
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """A track of segments whose light is computed."""
         segment = AnalyticSegmentSource(self.ice_parameters, DTYPES[self.float_precision], self.with_mean_losses)
         return analytic_sphere_track(self.sphere_radius, self.segment_length, segment)
 
     def analytic(self, where: str = "") -> SourceRecord:
+        """The record itself."""
         return self
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of an analytic track; None if the source is another one."""
         segment = dict(source.bases).get("segment") if isinstance(source, MultiSource) else None
         if not isinstance(source, MultiSource) or not isinstance(segment, AnalyticSegmentSource):
             return None
@@ -99,13 +105,16 @@ class AnalyticNoiseModel(SourceRecord):
     float_precision: Precision = described("float32", PRECISION)
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """Noise with the rates of the modules."""
         return NoiseSource(Decoder(FAMILIES["PoissonDecoder"]), None, False, DTYPES[self.float_precision])
 
     def analytic(self, where: str = "") -> SourceRecord:
+        """The record itself."""
         return self
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of noise that is not learned; None if the source is another one."""
         if not isinstance(source, NoiseSource) or source.learned:
             return None
         return cls(float_precision=precision_of(source))

@@ -45,6 +45,7 @@ class MultiRecord(SourceRecord):
 
     @classmethod
     def from_section(cls, section: ModelSettings, around: Surroundings, where: str) -> Self:
+        """Makes the record and those of its bases, which inherit the decoders of the section."""
         inner = around.inside(section)
         bases = {
             name: read_source(base, inner, f"{where}.multi_source_bases.{name}")
@@ -59,6 +60,7 @@ class MultiRecord(SourceRecord):
         raise NotImplementedError
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> MultiSource:
+        """The sum, whose bases get their share of the joint normalisation."""
         # Names first, then the bases once more with their share of the joint transformation.
         joint = self._combined({}, where)
         if trafo is None:
@@ -71,6 +73,7 @@ class MultiRecord(SourceRecord):
         return self._combined(joint.expand.base_trafos(trafo), where)
 
     def build_base(self, trafo: Trafo | None, where: str) -> MultiSource:
+        """The sum as a base of another one, normalised by a transformation of its own if there is one."""
         if trafo is not None and self.data_trafo_settings:
             trafo = own_trafo(self.data_trafo_settings, self._combined({}, where), where)
         return self.build(trafo, where)
@@ -82,10 +85,12 @@ class MultiRecord(SourceRecord):
         })  # fmt: skip
 
     def weights(self) -> Variables:
+        """Weights of the bases that came from disk, by name; None where there are none."""
         loaded = {name: base.weights() for name, base in self.multi_source_bases.items()}
         return loaded if any(weights is not None for weights in loaded.values()) else None
 
     def check(self) -> None:
+        """Whether the bases fit together, and whether their precision is as high as that of the file."""
         source = self.build()
         found = (getattr(base, "dtype", None) for _, base in source.bases)
         dtype = next((dtype for dtype in found if dtype is not None), None)
@@ -93,6 +98,7 @@ class MultiRecord(SourceRecord):
             raise Misfit(higher_precision("float64", jnp.dtype(dtype).name), "float_precision")
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
+        """The sum of the analytic counterparts of the bases."""
         return self.with_bases({
             name: base.analytic(f"{where}.multi_source_bases.{name}") for name, base in self.multi_source_bases.items()
         })  # fmt: skip
@@ -111,10 +117,12 @@ class IndependentMultiSource(MultiRecord):
     )
 
     def combine(self, bases: Parts) -> MultiSource:
+        """The sources side by side."""
         return independent_multi_source(self.sources or {}, bases)
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of independent sources; None if the source is another one."""
         sources = getattr(source.expand, "sources", None) if isinstance(source, MultiSource) else None
         if not isinstance(source, MultiSource) or sources is None:
             return None
@@ -126,6 +134,7 @@ class _AlongTrack(MultiRecord):
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record whose map from hypothesis to bases is that of the source; None if the source is another one."""
         own = cls.model_fields.keys() - MultiRecord.model_fields.keys()
         if not isinstance(source, MultiSource) or not all(hasattr(source.expand, _held(key)) for key in own):
             return None
@@ -153,6 +162,7 @@ class StartingVariableMultiCascadeModel(_AlongTrack):
     num_cascades: Count = needed("Number of cascades, the first one counted.")
 
     def combine(self, bases: Parts) -> MultiSource:
+        """The cascades along the direction of the first one."""
         return starting_cascades(self.num_cascades, bases)
 
 
@@ -166,11 +176,13 @@ class FiniteTrackMultiCascadeModel(_AlongTrack):
     num_segments: Count = needed("Number of segments.")
 
     def combine(self, bases: Parts) -> MultiSource:
+        """The cascades in the segments of a track."""
         return finite_track(self.num_segments, bases)
 
 
 class _TrackWithCascades(_AlongTrack):
     def analytic(self, where: str = "model_settings") -> SourceRecord:
+        """The analytic counterparts of track and cascades; the track is the bare muon."""
         record = super().analytic(where)
         assert isinstance(record, MultiRecord)
         bases = dict(record.multi_source_bases)
@@ -192,6 +204,7 @@ class InfSphereTrackVariableMultiCascadeModel(_TrackWithCascades):
     sphere_radius: Positive = needed("Radius of the sphere.", "m")
 
     def combine(self, bases: Parts) -> MultiSource:
+        """The track and cascades at free distances."""
         return track_with_cascades(self.num_cascades, self.sphere_radius, bases)
 
 
@@ -205,6 +218,7 @@ class InfSphereTrackEquidistantCascadeModel(_TrackWithCascades):
     sphere_radius: Positive = needed("Radius of the sphere.", "m")
 
     def combine(self, bases: Parts) -> MultiSource:
+        """The track and cascades at equal distances."""
         return track_with_equidistant_cascades(self.cascade_spacing, self.sphere_radius, bases)
 
 
@@ -228,6 +242,7 @@ class EnteringSphereInfTrackMultiCascade(EnteringSphereInfTrack):
 
     @classmethod
     def inner_sections(cls, section: ModelSettings, around: Surroundings, where: str) -> dict[str, Any]:
+        """Reads the section of the cascade, which takes the ice parameters of the track where it has none."""
         config, place = dict(section.config), f"{where}.config.config_cascade"
         if not isinstance(config.get("config_cascade"), dict):
             return config
@@ -254,18 +269,22 @@ class EnteringSphereInfTrackMultiCascade(EnteringSphereInfTrack):
         )
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """The track and cascades at equal distances."""
         source = self._two_sources().build(trafo, where)
         bases = dict(source.bases)
         return replace(source, bases=(("track", bases["track"]), ("cascade", bases["cascade"])))
 
     def config(self) -> dict[str, Any]:
+        """What was given, as plain values; the cascade without the name of its class."""
         plain = super().config()
         inner = {k: v for k, v in plain["config_cascade"].items() if k in ("config", *self.beside[:2])}
         return plain | {"config_cascade": inner}
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
+        """The analytic counterparts of track and cascades."""
         return self._two_sources().analytic(where)
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """None: such a source is that of an InfSphereTrackEquidistantCascadeModel."""
         return None

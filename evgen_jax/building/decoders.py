@@ -3,48 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from evgen_jax.building.record import ZooRecord, by_name, named, register
-from evgen_jax.building.value_ranges import Ranges, range_record, read_range
-from evgen_jax.config.kinds import Misfit, Number, Precision, Read, Real, Whole
+from evgen_jax.building.decoder_record import DecoderRecord
+from evgen_jax.building.record import by_name, named, register
+from evgen_jax.building.value_ranges import range_record, read_range
+from evgen_jax.config.kinds import Misfit, Number, Read, Real, Whole
 from evgen_jax.config.record import described, needed
 from evgen_jax.config.records import DecoderSettings
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Family, Mixture, rational_quadratic_spline
 from evgen_jax.decoders.spline import DEFAULT_BINS
 from evgen_jax.errors import ConfigError, shown, suggestion
-
-
-class DecoderRecord(ZooRecord):
-    """A distribution of arrival times or charges."""
-
-    beside: ClassVar[tuple[str, ...]] = ("base_decoders",)
-
-    float_precision: Precision | None = described(
-        None, "Precision of the file that it comes from; it computes in that of its source, which may not be lower."
-    )
-    value_range_mapping: Ranges = described(
-        {}, "Value ranges of parameters; others are taken as the network gives them."
-    )
-
-    def check(self) -> None:
-        self.build()
-
-    def build(self) -> Decoder | Mixture:
-        """The distribution."""
-        raise NotImplementedError
-
-    def precisions(self) -> Iterator[tuple[str, str]]:
-        """Key paths and values of `float_precision`, of base decoders too."""
-        if self.float_precision is not None:
-            yield "config.float_precision", self.float_precision
-
-    def section(self) -> dict[str, Any]:
-        """The section of a file, as plain values."""
-        return {"decoder_class": type(self).__name__, "config": self.config()}
-
-    @classmethod
-    def of(cls, decoder: Decoder | Mixture) -> "DecoderRecord | None":
-        """The record that makes a decoder, if it is of this class."""
-        raise NotImplementedError
 
 
 def _normalised(value: Any) -> bool:
@@ -70,11 +37,13 @@ class FamilyDecoder(DecoderRecord):
         return self.family
 
     def build(self) -> Decoder:
+        """The distribution with its value ranges and its shift."""
         ranges = tuple((name, entry.build()) for name, entry in self.value_range_mapping.items())
         return Decoder(self.own_family(), ranges, self.offset)
 
     @classmethod
     def of(cls, decoder: Decoder | Mixture) -> "DecoderRecord | None":
+        """The record of a decoder of this family; None if the decoder is another one."""
         if not isinstance(decoder, Decoder) or decoder.family != cls.family:
             return None
         return cls(**_family_fields(decoder))
@@ -133,10 +102,12 @@ class RationalQuadraticSplineDecoder(FamilyDecoder):
     )
 
     def own_family(self) -> Family:
+        """The spline with its number of bins."""
         return rational_quadratic_spline(self.num_bins)
 
     @classmethod
     def of(cls, decoder: Decoder | Mixture) -> "DecoderRecord | None":
+        """The record of a spline with any number of bins; None if the decoder is another one."""
         if isinstance(decoder, Decoder) and decoder.family.name == cls.family.name:
             for bins in range(1, 101):
                 if decoder.family == rational_quadratic_spline(bins):
@@ -171,6 +142,7 @@ class MixtureModel(DecoderRecord):
     ] = described({}, "The decoders that decoder_mapping names.")
 
     def check(self) -> None:
+        """Whether every component has a base and every base is used."""
         for name, (base, _, _) in self.decoder_mapping.items():
             if not isinstance(base, str) or base not in self.base_decoders:
                 raise Misfit(
@@ -189,6 +161,7 @@ class MixtureModel(DecoderRecord):
         self.build()
 
     def build(self) -> Mixture:
+        """The weighted sum."""
         components = tuple(
             Component(name, self.base_decoders[base].build(), count, float(factor))
             for name, (base, count, factor) in self.decoder_mapping.items()
@@ -197,15 +170,18 @@ class MixtureModel(DecoderRecord):
         return Mixture(components) if weight is None else Mixture(components, weight.build())
 
     def precisions(self) -> Iterator[tuple[str, str]]:
+        """Key paths and values of `float_precision`, of base decoders too."""
         yield from super().precisions()
         for name, base in self.base_decoders.items():
             yield from ((f"base_decoders.{name}.{path}", value) for path, value in base.precisions())
 
     def section(self) -> dict[str, Any]:
+        """The section of a file, as plain values, with those of the base decoders."""
         return super().section() | {"base_decoders": {k: base.section() for k, base in self.base_decoders.items()}}
 
     @classmethod
     def of(cls, decoder: Decoder | Mixture) -> "DecoderRecord | None":
+        """The record of a mixture; None if the decoder is another one."""
         if not isinstance(decoder, Mixture):
             return None
         fields: dict[str, Any] = {

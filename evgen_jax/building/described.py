@@ -77,7 +77,8 @@ def check_equal(loaded: Model, model: Model) -> None:
     The loss is compared where it was turned into settings; the settings of a configuration are those that count.
 
     Args:
-      loaded, model: both.
+      loaded: what was read back.
+      model: what was written.
 
     Raises:
       ModelDirectoryError: their sources or losses differ.

@@ -23,10 +23,27 @@ LOGGER = logging.getLogger("evgen_jax")
 
 
 def experiment_detector(config: ExperimentConfig) -> Detector:
+    """The detector of a configuration.
+
+    Args:
+      config: names its table.
+
+    Raises:
+      DetectorError: the table cannot be read.
+    """
     return load_detector(config.detector_settings.get("geometry"))
 
 
 def iterator(config: ExperimentConfig, name: str) -> IteratorSettings:
+    """The data of one purpose.
+
+    Args:
+      config: the experiment.
+      name: of the purpose: training, trafo, validation or test.
+
+    Raises:
+      ConfigError: the configuration has no such data.
+    """
     settings = getattr(config.data_iterator_settings, name)
     if settings is None:
         raise ConfigError(f"data_iterator_settings.{name}: is missing and has no default.")

@@ -1,10 +1,10 @@
-"""Records of the learned sources: cascade, track and noise."""
+"""Records of the learned sources of a network: cascade and track."""
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Annotated, Any, ClassVar, Self
 
-from evgen_jax.building.analytic_sources import AnalyticCascadeModel, AnalyticNoiseModel, AnalyticSphereTrackModel
+from evgen_jax.building.analytic_sources import AnalyticCascadeModel, AnalyticSphereTrackModel
 from evgen_jax.building.decoders import decoder_record
 from evgen_jax.building.network import NetworkRecord, network_fields
 from evgen_jax.building.sources import (
@@ -39,7 +39,6 @@ from evgen_jax.light.source import Source
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.sources.learned.cascade import CascadeGeometry
 from evgen_jax.sources.learned.learned import Geometry, LearnedOptions, LearnedSource, check_learned
-from evgen_jax.sources.learned.noise import NoiseSource
 from evgen_jax.sources.learned.track import SphereTrackGeometry
 
 OPTIONS = tuple(f.name for f in fields(LearnedOptions) if f.name != "additional_parameter_names")
@@ -130,6 +129,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
 
     @classmethod
     def from_section(cls, section: ModelSettings, around: Surroundings, where: str) -> Self:
+        """Makes the record, with decoders that stand further out where the section has none."""
         if section.multi_source_bases:
             raise ConfigError(f"{where}.multi_source_bases: {cls.__name__} is no multi-source.")
         return cls.read(
@@ -155,6 +155,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
         return self.additional_label_names + self.snowstorm_parameter_names
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """The network with its geometry and decoders."""
         options = LearnedOptions(
             **{key: getattr(self, key) for key in OPTIONS}, additional_parameter_names=self.additional_parameters
         )
@@ -175,6 +176,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
         return source
 
     def check(self) -> None:
+        """Whether layers, decoders and options fit together."""
         super().check()
         for key in ("decoder_settings", "decoder_charge_settings"):
             self.precision_of_decoder(key, self.float_precision)
@@ -208,13 +210,16 @@ class DefaultCascadeModel(LearnedRecord):
     )
 
     def geometry(self) -> Geometry:
+        """A shower as the modules see it."""
         return CascadeGeometry(self.shift_cascade_vertex, self.add_opening_angle, self.opening_angle_as_cosine)
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
+        """The analytic shower with the same parameters."""
         return AnalyticCascadeModel.read({"ice_parameters": self.additional_parameters}, where)
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of a learned shower; None if the source is another one."""
         if not isinstance(source, LearnedSource) or not isinstance(source.geometry, CascadeGeometry):
             return None
         return cls(**asdict(source.geometry), **cls.settings_of(source))
@@ -234,13 +239,16 @@ class EnteringSphereInfTrack(LearnedRecord):
     )
 
     def geometry(self) -> Geometry:
+        """A track as the modules see it."""
         return SphereTrackGeometry(self.sphere_radius)
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
+        """The analytic track with the same parameters."""
         own = {"ice_parameters": self.additional_parameters, "sphere_radius": self.sphere_radius}
         return AnalyticSphereTrackModel.read(own, where)
 
     def check(self) -> None:
+        """Whether the named distribution is that of the charge decoder, and all that learned sources check."""
         own, used = self.charge_distribution_type, type(self.decoder_charge_settings).__name__
         if own and not used.lower().startswith((str(own).replace("_", "").lower(), "mixture")):
             raise Misfit(
@@ -252,53 +260,7 @@ class EnteringSphereInfTrack(LearnedRecord):
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of a learned track; None if the source is another one."""
         if not isinstance(source, LearnedSource) or not isinstance(source.geometry, SphereTrackGeometry):
             return None
         return cls(sphere_radius=source.geometry.sphere_radius, **cls.settings_of(source))
-
-
-class DefaultNoiseModel(SourceRecord):
-    """Learned noise: the rate of every module times a common factor. No parameters."""
-
-    float_precision: Precision = described("float32", "Precision of weights and computation.")
-    num_local_vars: Annotated[int, Whole(least=0)] | None = described(
-        None, "Number of learned variables; it can only be that of the charge decoder's parameters."
-    )
-    charge_scale_tensors: ListOfNames | None = described(
-        None, "Parameters of the charge that get rate times livetime; empty: all expected charges."
-    )
-    decoder_charge_settings: DecoderField = needed("Distribution of charges.")
-
-    @classmethod
-    def from_section(cls, section: ModelSettings, around: Surroundings, where: str) -> Self:
-        if section.multi_source_bases:
-            raise ConfigError(f"{where}.multi_source_bases: {cls.__name__} is no multi-source.")
-        if section.decoder_settings is not None and section.decoder_settings.decoder_class is not None:
-            raise ConfigError(
-                f"{where}.decoder_settings: noise has no time decoder; its times are even over the readout."
-            )
-        return cls.read(section.config, where, decoder_charge_settings=charge_decoder(section, around, where))
-
-    def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
-        decoder = self.decoder_charge_settings.build()
-        return NoiseSource(decoder, self.charge_scale_tensors, True, DTYPES[self.float_precision])
-
-    def analytic(self, where: str = "model_settings") -> SourceRecord:
-        return AnalyticNoiseModel()
-
-    def check(self) -> None:
-        decoder = self.decoder_charge_settings.build()
-        if not decoder.is_charge:
-            raise Misfit("is no charge distribution.", "decoder_charge_settings")
-        self.precision_of_decoder("decoder_charge_settings", self.float_precision)
-        count = len(decoder.parameter_names)
-        if self.num_local_vars not in (None, count):
-            raise Misfit(f"is {self.num_local_vars}, but the charge decoder has {count} parameters.", "num_local_vars")
-
-    @classmethod
-    def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
-        if not isinstance(source, NoiseSource) or not source.learned:
-            return None
-        scaled: dict[str, Any] = {"charge_scale_tensors": source.scaled} if source.scaled is not None else {}
-        charge = decoder_record(source.charge_decoder)
-        return cls(decoder_charge_settings=charge, float_precision=precision_of(source), **scaled)

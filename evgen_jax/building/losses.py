@@ -69,6 +69,7 @@ class TermRecord(LossRecord):
         return LossTerm(type(self).__name__, options, self.loss_module_weight)
 
     def config(self) -> dict[str, Any]:
+        """What was given, with the name of the term, as plain values."""
         return {"loss_function_name": type(self).__name__, **super().config()}
 
 

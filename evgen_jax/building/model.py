@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.building.record import only_keys
-from evgen_jax.building.sources import ModelLoader, SourceRecord, Surroundings, read_source
+from evgen_jax.building.sources import ModelLoader, SourceRecord, Surroundings
+from evgen_jax.building.zoo import read_source  # from where the table of classes is filled
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, check_parameters, parameters_of

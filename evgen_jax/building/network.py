@@ -122,6 +122,7 @@ class NetworkRecord(ZooRecord):
         )
 
     def check(self) -> None:
+        """Whether lists have one entry per layer and dropout has its probability."""
         dropout = self.network().dropout
         if dropout[-1]:
             raise Misfit("the last layer gives the distributions and keeps all.", "use_dropout_list")

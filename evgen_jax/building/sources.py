@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 import jax.numpy as jnp
 
-from evgen_jax.building.decoders import DecoderRecord, read_decoder
+from evgen_jax.building.decoder_record import DecoderRecord
+from evgen_jax.building.decoders import read_decoder
 from evgen_jax.building.record import ZooRecord, named
 from evgen_jax.config.kinds import Misfit, Read
 from evgen_jax.config.record import described, needed
@@ -103,6 +104,7 @@ class SourceRecord(ZooRecord):
         return None
 
     def check(self) -> None:
+        """Whether the source can be made."""
         self.build()
 
     def section(self) -> dict[str, Any]:
@@ -169,16 +171,20 @@ class Trained(SourceRecord):
     model: Any = needed("The model.")
 
     def check(self) -> None:
+        """Whether it is a model."""
         if not isinstance(self.model, Model):
             raise Misfit(f"expected a model, as eg.load_model(directory) gives it, got {shown(self.model)}.", "model")
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """The source of the model, whatever the normalisation of the whole."""
         return self.model.source
 
     def build_base(self, trafo: Trafo | None, where: str) -> Source:
+        """The source of the model, whatever the normalisation of the whole."""
         return self.model.source
 
     def weights(self) -> Variables:
+        """The weights of the model."""
         return self.model.variables
 
 

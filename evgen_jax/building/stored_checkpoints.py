@@ -1,5 +1,7 @@
-"""What a training wrote, for reading: numbered checkpoints and the weights in them. The only file that imports Orbax beside the
-one that writes them."""
+"""What a training wrote, for reading: numbered checkpoints and the weights in them.
+
+This file and `training/checkpoints.py`, which writes them, alone import Orbax.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ class StoredCheckpoints:
         return sorted(self._manager.all_steps())
 
     def latest_step(self) -> int | None:
+        """Step of the latest checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     def restore_weights(self, like: Variables, step: int | None = None) -> tuple[Variables, dict[str, Any]]:

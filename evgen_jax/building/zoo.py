@@ -15,9 +15,11 @@ from evgen_jax.building.composite import (
     InfSphereTrackVariableMultiCascadeModel,
     StartingVariableMultiCascadeModel,
 )
-from evgen_jax.building.learned import DefaultCascadeModel, DefaultNoiseModel, EnteringSphereInfTrack
+from evgen_jax.building.learned import DefaultCascadeModel, EnteringSphereInfTrack
+from evgen_jax.building.noise import DefaultNoiseModel
 from evgen_jax.building.record import register
 from evgen_jax.building.sources import SOURCES, SourceRecord
+from evgen_jax.building.sources import read_source as read_source
 from evgen_jax.config.record import described
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.trafo import Trafo
@@ -42,6 +44,7 @@ class OwnSource(SourceRecord):
     make: ClassVar[Callable[..., Any]]
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
+        """What the user's class or function makes of the settings."""
         given = {
             k: getattr(self, k) for k in (*self.config_keys(), *(self.model_extra or ())) if k in self.model_fields_set
         }
@@ -55,10 +58,12 @@ class OwnSource(SourceRecord):
         return source
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
+        """The record itself: a source of one's own simulates its events."""
         return self
 
     @classmethod
     def of(cls, source: Source, record_of: Callable[[Source], SourceRecord]) -> SourceRecord | None:
+        """The record of an instance of the user's class; None if the source is another one."""
         if not isinstance(cls.make, type) or type(source) is not cls.make:
             return None
         record = cls(**{key: getattr(source, key) for key in cls.config_keys() if hasattr(source, key)})
@@ -92,7 +97,7 @@ def register_source(name: str, make: Callable[..., Source]) -> type[SourceRecord
     record = create_model(
         str(name), __base__=OwnSource, __doc__=inspect.getdoc(make) or f"The source {name}.", **fields
     )
-    record.make = staticmethod(make)  # type: ignore[assignment]
+    record.make = staticmethod(make)
     if others:
         record.model_config = ConfigDict(**record.model_config | {"extra": "allow"})
         record.model_rebuild(force=True)

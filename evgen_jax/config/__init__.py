@@ -1,0 +1,1 @@
+"""Words of a configuration: files, records, and what becomes of every key."""

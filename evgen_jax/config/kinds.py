@@ -72,6 +72,7 @@ class Real(Kind):
     above: float | None = None
 
     def check(self, value: Any) -> float:
+        """The number as a float."""
         low = -LARGEST if self.above is None else self.above
         if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < LARGEST:
             raise self.refuse(
@@ -80,6 +81,7 @@ class Real(Kind):
         return float(value)
 
     def schema(self) -> dict[str, Any]:
+        """A number with its lower end."""
         return {"type": "number"} if self.above is None else {"type": "number", "exclusiveMinimum": self.above}
 
 
@@ -91,12 +93,14 @@ class Whole(Kind):
     most: int = MOST
 
     def check(self, value: Any) -> int:
+        """The whole number."""
         if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
             bounds = f">= {self.least}" if not isinstance(value, int) or value < self.least else f"up to {self.most}"
             raise self.refuse(value, self.expected or f"a whole number {bounds}")
         return value
 
     def schema(self) -> dict[str, Any]:
+        """An integer with its range."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
@@ -107,11 +111,13 @@ class Flag(Kind):
     expected: str = "True or False"
 
     def check(self, value: Any) -> bool:
+        """The flag; False where nothing is given."""
         if value is not None and not isinstance(value, bool):
             raise self.refuse(value)
         return bool(value)
 
     def schema(self) -> dict[str, Any]:
+        """A boolean."""
         return {"type": "boolean"}
 
 
@@ -122,11 +128,13 @@ class OneOf(Kind):
     options: tuple[str, ...] = ()
 
     def check(self, value: Any) -> str:
+        """The text."""
         if not isinstance(value, str) or value not in self.options:
             raise self.refuse(value, " or ".join(repr(option) for option in self.options))
         return value
 
     def schema(self) -> dict[str, Any]:
+        """The possible texts."""
         return {"enum": list(self.options)}
 
 
@@ -138,6 +146,7 @@ class ListOf(Kind):
     expected: str = "a list"
 
     def check(self, value: Any) -> tuple[Any, ...]:
+        """The entries as a tuple; the error of an entry names its place."""
         if not isinstance(value, list | tuple):
             raise self.refuse(value)
         found = []
@@ -149,6 +158,7 @@ class ListOf(Kind):
         return tuple(found)
 
     def schema(self) -> dict[str, Any]:
+        """An array of the kind of its entries."""
         return {"type": "array", "items": self.entry.schema()}
 
 
@@ -159,11 +169,13 @@ class Names(Kind):
     expected: str = "a list of names"
 
     def check(self, value: Any) -> tuple[str, ...]:
+        """The names as a tuple."""
         if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
             raise self.refuse(value)
         return tuple(value)
 
     def schema(self) -> dict[str, Any]:
+        """An array of texts."""
         return {"type": "array", "items": {"type": "string"}}
 
 
@@ -180,9 +192,11 @@ class Read(Kind):
     plain: tuple[tuple[str, Any], ...] = ()
 
     def check(self, value: Any) -> Any:
+        """What the check makes of the value."""
         return self.checked(value)
 
     def schema(self) -> dict[str, Any]:
+        """The schema that was given."""
         return dict(self.plain)
 
 

@@ -58,7 +58,7 @@ def _fill(value: Any, known: Mapping[str, Any], origin: "Path | Origins", key: s
     return value
 
 
-def _text(match: re.Match, known: Mapping[str, Any], origin: Path, key: str, inside: tuple[str, ...]) -> str:
+def _text(match: re.Match[str], known: Mapping[str, Any], origin: Path, key: str, inside: tuple[str, ...]) -> str:
     """What stands in place of one placeholder; `inside` are the placeholders whose values are being filled."""
     where = f"{origin}: {key}"
     if match["kept"] is not None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -78,15 +79,11 @@ def validate(record: type[R], values: Any, where: str) -> R:
 
 
 def _message(record: type[BaseModel], error: Any) -> str:
-    *outer, last = error["loc"]
-    # What is unknown or missing is a key, whatever it looks like.
-    is_key = error["type"] in ("extra_forbidden", "missing") or not _is_branch(last)
-    location = [str(part) for part in outer if not _is_branch(part)] + [str(last)] * is_key
-    key = ".".join(location)
-    given = error.get("input")
+    path, inner = _place(record, error["loc"])
+    key, given = ".".join(path), error.get("input")
     if error["type"] == "extra_forbidden":
-        known = _known_keys(record, error["loc"][:-1])
-        return f"{key}: unknown key. Known here: {', '.join(known)}." + suggestion(location[-1], known)
+        known = list(inner.model_fields)
+        return f"{key}: unknown key. Known here: {', '.join(known)}." + suggestion(path[-1], known)
     if error["type"] == "missing":
         return f"{key}: is missing and has no default."
     if error["type"] == "value_error":  # of a check of ours, which says it all
@@ -95,27 +92,45 @@ def _message(record: type[BaseModel], error: Any) -> str:
     return f"{key}: got {shown(given)}; {expected.replace('input should be', 'expected')}."
 
 
-def _is_branch(part: Any) -> bool:
-    """Whether pydantic put this part into the path to name a branch of a union."""
-    return isinstance(part, str) and (part.endswith("Settings") and part[0].isupper() or "[" in part or part in _TYPES)
+def _place(record: type[BaseModel], location: Sequence[Any]) -> tuple[list[str], Any]:
+    """The key path of an error, and the record in which its last key stands.
 
+    Pydantic's location follows the annotations of the fields; inside a union it also names the member that was tried, which
+    is no key.
 
-_TYPES = {"str", "int", "float", "bool", "constrained-str", "float-constraint"}
-
-
-def _known_keys(record: Any, location: Sequence[Any]) -> list[str]:
+    Args:
+      record: the outermost one.
+      location: of the error, as pydantic gives it.
+    """
+    path: list[str] = []
+    kind: Any = record
     for part in location:
-        fields = getattr(record, "model_fields", {})
-        if part in fields:
-            record = _record_inside(fields[part].annotation)
-    return list(getattr(record, "model_fields", {}))
+        kinds = [member for member in _members(kind) if member is not type(None)]
+        if len(kinds) > 1:
+            kind = next((member for member in kinds if _label(member, part)), None)
+            continue
+        (kind,) = kinds
+        inside = [inner for inner in get_args(kind) if inner is not Ellipsis]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            record = kind
+            kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+        elif inside:  # a mapping or a list
+            kind = inside[part] if isinstance(part, int) and part < len(inside) else inside[-1]
+        else:  # of a value that holds no others pydantic tells what it tried
+            continue
+        path.append(str(part))
+    return path, record
 
 
-def _record_inside(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _record_inside(inner)
-        if found is not None:
-            return found
-    return None
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The members of a union, or the kind itself, without what is annotated."""
+    if get_origin(kind) is Annotated:
+        return _members(get_args(kind)[0])
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _label(member: Any, part: Any) -> bool:
+    """Whether pydantic means this member of a union: it names records by their class, lists and mappings by what they are."""
+    (kind,) = _members(member)[:1]
+    name = getattr(get_origin(kind) or kind, "__name__", "")
+    return isinstance(part, str) and part.split("[")[0] == name

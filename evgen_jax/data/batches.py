@@ -126,7 +126,7 @@ class BatchStream:
         self._labels, self._parameters = labels, parameters
         self._files = find_files(settings.input_data)
         self._readers = Readers(settings.num_jobs)
-        self._ahead: dict[tuple[int, int], list[Future]] = {}
+        self._ahead: dict[tuple[int, int], list[Future[Any]]] = {}
         self._skipped: set[Path] = set()
         self._noted: set[Path] = set()
         self._counted = np.zeros(3, np.int64)  # files, events, events without a pulse
@@ -222,7 +222,7 @@ class BatchStream:
         if dark and files > INSPECTED_FILES:
             LOGGER.warning("input_data: %s", dark_share(dark, count, files))
 
-    def _submit(self, paths: list[Path]) -> list[Future]:
+    def _submit(self, paths: list[Path]) -> list[Future[Any]]:
         rest = (self._handler, self._detector, self._labels, self._settings.strict, self._parameters)
         return [self._readers.submit(_read_or_error, path, *rest) for path in paths]
 

@@ -229,7 +229,9 @@ def _id_of(row: np.ndarray) -> str:
     return f"run {row['Run']}, event {row['Event']}"
 
 
-def _doms(file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector: Detector):
+def _doms(
+    file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector: Detector
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Event and DOM index per row, and how many rows are at labels that the detector ignores: their DOM is -1."""
     event = ids.match(table, rows)
     dom = detector.dom_index(rows["string"], rows["om"])

@@ -1,6 +1,6 @@
 """Hypothesis parameters of simulated events, from the label tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def _equidistant_track(settings: LabelSettings) -> tuple[str, ...]:
     return TRACK + losses + tuple(settings.additional_labels or ())
 
 
-LABEL_MODULES = {
+LABEL_MODULES: dict[str, Callable[[LabelSettings], tuple[str, ...]]] = {
     "GeneralLabelModule": _general,
     "SnowstormCascadeGeneratorLabelModule": _cascade,
     "SnowstormTrackEquidistantCascadesLabelModule": _equidistant_track,

@@ -29,7 +29,7 @@ class Readers:
         self._executor: ProcessPoolExecutor | None = None
         self._delivered = self._closed = False
 
-    def submit(self, function: Callable, *arguments: Any) -> Future:
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Begins a call; `result` waits for it.
 
         Args:
@@ -43,7 +43,7 @@ class Readers:
           DataError: a reader process has ended, or the readers are closed.
         """
         if self._count == 0:
-            done: Future = Future()
+            done: Future[Any] = Future()
             done.set_result(function(*arguments))
             return done
         if self._closed:
@@ -55,7 +55,7 @@ class Readers:
         except BrokenProcessPool:
             raise self._ended() from None
 
-    def result(self, future: Future) -> Any:
+    def result(self, future: Future[Any]) -> Any:
         """Waits for a call.
 
         Args:

@@ -53,7 +53,7 @@ class TableFile:
             ) from None
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     @property

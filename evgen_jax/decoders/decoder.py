@@ -27,7 +27,7 @@ class Decoder:
     value_ranges: tuple[tuple[str, ValueRange], ...] = ()
     offset: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, _ in self.value_ranges:
             if name not in self.family.parameter_names:
                 raise ConfigError(

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def discrete_quantile(cdf: Callable, q: Array, parameters: tuple[Array, ...], mean: Array, variance: Array) -> Array:
+def discrete_quantile(
+    cdf: Callable[..., Array], q: Array, parameters: tuple[Array, ...], mean: Array, variance: Array
+) -> Array:
     """Finds the smallest integer n >= 0 with cdf(n, parameters) >= q, by bisection.
 
     The upper end is mean + 50 standard deviations + 100.
@@ -26,7 +28,7 @@ def discrete_quantile(cdf: Callable, q: Array, parameters: tuple[Array, ...], me
     low = jnp.full_like(mean, -1.0)
     high = jnp.ceil(mean + 50 * jnp.sqrt(variance) + 100)
 
-    def bisect(_, bounds):
+    def bisect(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = jnp.floor((low + high) / 2)
         enough = cdf(middle, parameters) >= q

@@ -46,11 +46,11 @@ class Family:
     parameter_names: tuple[str, ...]
     loc_parameters: tuple[str, ...]
     is_charge: bool
-    prepare: Callable
-    log_kernel: Callable
-    cdf: Callable
-    ppf: Callable
-    mean: Callable
-    variance: Callable
-    sample: Callable
-    excess: Callable = no_excess
+    prepare: Callable[..., Any]
+    log_kernel: Callable[..., Any]
+    cdf: Callable[..., Any]
+    ppf: Callable[..., Any]
+    mean: Callable[..., Any]
+    variance: Callable[..., Any]
+    sample: Callable[..., Any]
+    excess: Callable[..., Any] = no_excess

@@ -1,6 +1,7 @@
 """Mixtures: weighted sums of decoders, evaluated in log space."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from evgen_jax.decoders.decoder import Decoder
 from evgen_jax.decoders.family import IMPOSSIBLE
 from evgen_jax.decoders.value_range import ValueRange
 from evgen_jax.errors import ConfigError
+from evgen_jax.numerics import bisected
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Mixture:
     components: tuple[Component, ...]
     weight_range: ValueRange = ValueRange("elu", 1.0, 1.0, 1e-5)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "components", tuple(sorted(self.components, key=lambda c: c.name)))
         if not self.components:
             raise ConfigError("decoder_mapping: a mixture needs at least one component.")
@@ -107,7 +109,7 @@ class Mixture:
         raw = jnp.concatenate([w for _, _, w in self._blocks(latent)], axis=-1)
         return raw / jnp.sum(raw, axis=-1, keepdims=True)
 
-    def prepare(self, latent: Array) -> tuple:
+    def prepare(self, latent: Array) -> tuple[Any, ...]:
         """Computes the constants of the log density, once for many x.
 
         Args:
@@ -121,7 +123,7 @@ class Mixture:
         log_weight = jnp.log(jnp.maximum(raw, 1e-30)) - jnp.log(jnp.sum(raw, axis=-1, keepdims=True))
         return log_weight, tuple(c.decoder.prepare(block) for c, block, _ in blocks)
 
-    def log_components(self, x: Array, prepared: tuple) -> Array:
+    def log_components(self, x: Array, prepared: tuple[Any, ...]) -> Array:
         """Computes log(w_k f_k) of every component.
 
         Args:
@@ -222,14 +224,7 @@ class Mixture:
             parts.append(jnp.broadcast_to(c.decoder.ppf(q[..., None], block), (*q.shape, c.count)))
         quantiles = jnp.concatenate(parts, axis=-1)
 
-        def bisect(_, bounds):
-            low, high = bounds
-            middle = (low + high) / 2
-            below = self.cdf(middle, latent) < q
-            return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-        low, high = jax.lax.fori_loop(0, 60, bisect, (jnp.min(quantiles, -1), jnp.max(quantiles, -1)))
-        return (low + high) / 2
+        return bisected(lambda x: self.cdf(x, latent) < q, jnp.min(quantiles, -1), jnp.max(quantiles, -1))
 
     def _moments(self, latent: Array, method: str) -> Array:
         parts = [getattr(c.decoder, method)(block) for c, block, _ in self._blocks(latent)]

@@ -16,7 +16,7 @@ from jax.scipy.special import gammainc
 
 from evgen_jax.decoders import gamma
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
-from evgen_jax.numerics import log_gamma
+from evgen_jax.numerics import bisected, log_gamma
 
 PIECES = 3
 """Number of uniform variates in the response, and of pieces of its density."""
@@ -179,15 +179,7 @@ def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
     """
     alpha, beta, width = parameters
     low = jnp.broadcast_to(gamma.ppf(q, (alpha, beta)), jnp.broadcast_shapes(jnp.shape(q), jnp.shape(width)))
-
-    def bisect(_, bounds):
-        low, high = bounds
-        middle = (low + high) / 2
-        below = cdf(middle, parameters) < q
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = jax.lax.fori_loop(0, 60, bisect, (low, low + PIECES * width))
-    return (low + high) / 2
+    return bisected(lambda x: cdf(x, parameters) < q, low, low + PIECES * width)
 
 
 def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:

@@ -87,7 +87,9 @@ def _bin(u: Array, knots: list[Array], *columns: list[Array]) -> list[Array]:
     return chosen
 
 
-def _split(num_bins: int, prepared: tuple[Array, ...]):
+def _split(
+    num_bins: int, prepared: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], list[Array], list[Array], list[Array]]:
     """Splits prepared constants into those of the base, knots x, knots y and slopes."""
     base, rest = prepared[:3], list(prepared[3:])
     x, y, slopes = (rest[i * (num_bins + 1) : (i + 1) * (num_bins + 1)] for i in range(3))

@@ -31,7 +31,7 @@ class ValueRange:
     offset: float = 0.0
     min_value: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(
                 f"value range '{self.kind}' is unknown; known: {', '.join(KINDS)}." + suggestion(self.kind, KINDS)

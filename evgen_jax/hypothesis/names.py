@@ -20,6 +20,8 @@ _PATTERNS = tuple(
     )
 )
 
+_ONE_LETTER = re.compile(r"_[xyzt]$")
+
 
 class _Told(NamedTuple):
     """What a name tells: a role, and which of several parameters of this role."""
@@ -77,36 +79,50 @@ def _unambiguous(parameters: Sequence[Parameter]) -> dict[str, int]:
 def misplaced(names: Sequence[str], parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
     """Pairs (i, j): name i stands where parameter i is, but tells of parameter j.
 
-    A name that tells nothing stands where it is. (i, i): it tells of something that no parameter is, in another unit.
+    A name that tells nothing stands where it is, and so does one that ends with one letter, as p_x or E_t, where another name
+    tells of the parameter that it may mean. (i, i): it tells of something that no parameter is, in another unit.
 
     Args:
       names: H names of columns, in the order of the hypothesis.
       parameters: of the model, H of them.
     """
     spelled = [with_time_spelled_out(name) for name in names]
-    full = _unambiguous(parameters)
-    told = [_told_by(name) for name in spelled]
+    told, full = [_told_by(name) for name in spelled], _unambiguous(parameters)
     found: list[tuple[int, int]] = []
     latest: dict[str, tuple[int, int]] = {}
-    for i, (name, parameter) in enumerate(zip(spelled, parameters, strict=True)):
+    for i, parameter in enumerate(parameters):
         role, number = told[i]
         if role is not None and number is not None and role == parameter.role:
             # Numbers may begin elsewhere than those of the parameters: their order counts.
             before, smaller = latest.get(role, (i, -1))
-            if number <= smaller:
-                found.append((i, before))
+            meant = before if number <= smaller else None
             latest[role] = (i, number)
-        elif name in map(with_time_spelled_out, parameter.all_names):
-            continue
-        elif name in full:
-            found.append((i, full[name]))
-        elif _tells_of(name, told[i], parameter):
-            continue
-        elif others := [j for j, other in enumerate(parameters) if _tells_of(name, told[i], other)]:
-            found.append((i, others[0]))
-        elif role is not None and parameter.role is not None and ROLES[role].unit != parameter.unit:
-            found.append((i, i))
+        elif spelled[i] in map(with_time_spelled_out, parameter.all_names):
+            meant = None
+        elif spelled[i] in full:
+            meant = full[spelled[i]]
+        else:
+            meant = _meant_by_role(i, names, spelled, told, parameters)
+        if meant is not None:
+            found.append((i, meant))
     return found
+
+
+def _meant_by_role(
+    i: int, names: Sequence[str], spelled: Sequence[str], told: Sequence[_Told], parameters: Sequence[Parameter]
+) -> int | None:
+    """Place of the parameter that name i tells of by its role or its end; None where that is its own or nothing."""
+    own, one_letter = parameters[i], _ONE_LETTER.search(names[i]) is not None
+    if _tells_of(spelled[i], told[i], own):
+        return None
+    j = next((j for j, other in enumerate(parameters) if _tells_of(spelled[i], told[i], other)), None)
+    if j is not None:
+        taken = names[i] != names[j] and _tells_of(spelled[j], told[j], parameters[j])
+        return None if one_letter and taken else j
+    role = told[i].role
+    if role is None or own.role is None or one_letter or ROLES[role].unit == own.unit:
+        return None
+    return i
 
 
 def check_labels(names: Sequence[str], parameters: Sequence[Parameter], where: str, error: type[EvgenError]) -> None:

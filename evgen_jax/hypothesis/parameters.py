@@ -101,7 +101,7 @@ class Parameter:
     std: float = BY_ROLE
     group: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"Parameter: expected a name, got {shown(self.name)}.")
         if self.role is not None and self.role not in ROLES:
@@ -220,7 +220,7 @@ def check_parameters(source: Any, where: str) -> None:
             f"{type(source).__name__}: its parameter_names are {', '.join(source.parameter_names)}, the names of its parameters "
             f"{', '.join(names)}. Declare one of them."
         )
-    seen: dict[tuple, str] = {}
+    seen: dict[tuple[str | None, ...], str] = {}
     for parameter in parameters:
         key = (*parameter.group, parameter.role)
         if parameter.role not in MANY and key in seen:

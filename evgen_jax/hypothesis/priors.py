@@ -47,7 +47,7 @@ class UniformPrior:
     eps: float = 0.0
     required: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.high > self.low:
             raise ConfigError(
                 f"uniform_parameters.{self.name}: expected low < high, got [{self.low:g}, {self.high:g}]."
@@ -76,7 +76,7 @@ class GaussianPrior:
     sigma: float
     required: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.sigma > 0:
             raise ConfigError(f"sigmas: the prior of '{self.name}': expected a width > 0, got {self.sigma}.")
 

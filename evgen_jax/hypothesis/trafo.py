@@ -33,7 +33,7 @@ class Trafo:
     log: tuple[bool, ...]
     norm_constant: float = 1e-6
 
-    def _arrays(self, dtype):
+    def _arrays(self, dtype: Any) -> tuple[Array, Array, np.ndarray]:
         return (
             jnp.asarray(self.mean, dtype),
             jnp.asarray(np.asarray(self.std) + self.norm_constant, dtype),
@@ -66,8 +66,8 @@ class Trafo:
 
     def select(self, indices: Sequence[int], names: Sequence[str]) -> "Trafo":
         """The transformation of some of the parameters, under the given names."""
-        pick = lambda values: tuple(values[i] for i in indices)  # noqa: E731
-        return Trafo(tuple(names), pick(self.mean), pick(self.std), pick(self.log), self.norm_constant)
+        mean, std, log = (tuple(values[i] for i in indices) for values in (self.mean, self.std, self.log))
+        return Trafo(tuple(names), mean, std, tuple(map(bool, log)), self.norm_constant)
 
     def as_plain(self) -> dict[str, Any]:
         """The fields as JSON knows them."""

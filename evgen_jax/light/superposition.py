@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +106,12 @@ class MultiSource:
             keep = jnp.ones(parameters.shape[0], bool) if mask is None else mask
             key, key_base = jax.random.split(key)
 
-            def visit(carry, item, base=base, variables=variables[name]):
+            def visit(
+                carry: tuple[Array, Array],
+                item: tuple[Array, Array, Array],
+                base: Source = base,
+                variables: Any = variables[name],
+            ) -> tuple[tuple[Array, Array], None]:
                 charge, times = carry
                 theta, keep, key = item
                 key_times, key_choice = jax.random.split(key)
@@ -142,7 +147,9 @@ def sum_of_copies(
       chunk: copies evaluated together; None: what suits the detector and the machine.
     """
 
-    def one(theta: Array, weight: tuple[Array, Array] | None, variables: Variables, event: Event, detector: Detector):
+    def one(
+        theta: Array, weight: tuple[Array, Array] | None, variables: Variables, event: Event, detector: Detector
+    ) -> LightYield:
         light = base.light_yield(variables, theta, event, detector, cumulative)
         return light if weight is None else light.scale(*weight)
 
@@ -162,13 +169,13 @@ def sum_of_copies(
 
     # Compiled by itself so that it is traced once: for the shape of the sum and for every use.
     @partial(jax.jit, inline=True)
-    def of_block(block, *common) -> LightYield:
+    def of_block(block: Any, *common: Any) -> LightYield:
         if size == 1:
             return one(*jax.tree.map(lambda x: x[0], block), *common)
         light = jax.vmap(one, in_axes=(0, 0, None, None, None))(*block, *common)
         return jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
 
-    def block(i: int):
+    def block(i: int) -> Any:
         return jax.tree.map(lambda x: x[i], blocks)
 
     if count <= KEPT:
@@ -176,7 +183,7 @@ def sum_of_copies(
         return LightYield.sum(of_block(block(i), *common) for i in range(number))
 
     @jax.checkpoint
-    def body(total: LightYield, block):
+    def body(total: LightYield, block: Any) -> tuple[LightYield, None]:
         return total + of_block(block, *common), None
 
     start = jax.eval_shape(of_block, block(0), *common)

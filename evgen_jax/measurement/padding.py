@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import DataError, shown
-from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.event import Event, Pulses, Windows
 from evgen_jax.measurement.packing import bucket
 
 
-def _pad(values: np.ndarray, size: int, fill, dtype) -> Any:
+def _pad(values: np.ndarray, size: int, fill: Any, dtype: Any) -> Any:
     """Copies values into a longer array, the rest of which is `fill`."""
     if len(values) > size:
         raise ValueError(f"{len(values)} entries do not fit the padded length {size}")
@@ -74,7 +74,7 @@ def repad(event: Event, size_p: int, size_m: int, size_w: int) -> Event:
     num_doms = event.charge.shape[0]
     fills = {"quantile": 1.0}
 
-    def grow(record, size):
+    def grow(record: Pulses | Windows, size: int) -> Any:
         return record.replace(
             **{k: _pad(np.asarray(v), size, fills.get(k, 0), np.asarray(v).dtype) for k, v in vars(record).items()}
         )

@@ -80,7 +80,7 @@ def acceptance_table() -> np.ndarray:
     splines = [CubicSpline(KNOTS, values, bc_type="clamped") for values in (MEAN, FIRST, SECOND)]
     cos_eta, p0, p1 = (np.linspace(*axis) for axis in TABLE)
 
-    def combined(mean, first, second) -> np.ndarray:
+    def combined(mean: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return (
             np.asarray(mean)[..., None, None]
             + np.multiply.outer(first, p0)[..., None]

@@ -9,6 +9,7 @@ from evgen_jax.building.record import ZooRecord
 from evgen_jax.building.value_ranges import VALUE_RANGES
 from evgen_jax.building.zoo import SOURCES
 from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.training.optimizer import OPTIMIZERS
 from evgen_jax.training.schedules import SCHEDULES
 
 BOUNDS = (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
@@ -31,6 +32,7 @@ def reference_page() -> str:
         ("Value ranges: `value_range_class`, keys of `config`", VALUE_RANGES.values()),
         ("Terms of the loss: `loss_function_name`, keys of `config`", LOSS_TERMS.values()),
         ("Priors: `loss_module`, keys of `config`", (SnowstormPriorLossModule,)),
+        ("Optimisers: `optimizer_name`, keys of `optimizer_settings`", OPTIMIZERS.values()),
         ("Schedules of the learning rate: `full_class_string`, keys of `settings`", SCHEDULES.values()),
     ):
         lines += [f"## {title}", "", *_classes(records)]

@@ -10,8 +10,8 @@ from evgen_jax.building.composite import (
 )
 from evgen_jax.building.composite import StartingVariableMultiCascadeModel as StartingVariableMultiCascadeModel
 from evgen_jax.building.learned import DefaultCascadeModel as DefaultCascadeModel
-from evgen_jax.building.learned import DefaultNoiseModel as DefaultNoiseModel
 from evgen_jax.building.learned import EnteringSphereInfTrack as EnteringSphereInfTrack
+from evgen_jax.building.noise import DefaultNoiseModel as DefaultNoiseModel
 from evgen_jax.light.source import Source as Source
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource as AnalyticCascadeSource
 from evgen_jax.sources.analytic.point_source import AnalyticSegmentSource as AnalyticSegmentSource

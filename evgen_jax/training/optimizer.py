@@ -1,5 +1,6 @@
 """Optimisers by name, from a configuration to optax; arguments that Keras names have Keras' meaning."""
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,8 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from pydantic import create_model
 
-from evgen_jax.config.records import TrainingSettings
+from evgen_jax.building.record import ZooRecord
+from evgen_jax.config.record import described
+from evgen_jax.config.records import OptimizerSettings, TrainingSettings
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.training.schedules import build_schedule
 
@@ -20,10 +24,12 @@ NOT_FOR_OPTAX = (
     "learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
     "gradient_accumulation_steps", "loss_scale_factor", "jit_compile", "name",
 )  # fmt: skip
-OPTIMIZERS = (
+NAMES = (
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
     "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
 )  # fmt: skip
+KERAS_DECAY = ("adadelta", "adagrad", "adam", "rmsprop", "sgd")
+"""Optimisers whose weight decay is that of Keras, the learning rate times the weights; optax' own functions have none."""
 OTHERWISE_IN_KERAS = {
     "Nadam": "a schedule of beta_1",
     "Adamax": "epsilon beside the norm",
@@ -31,6 +37,41 @@ OTHERWISE_IN_KERAS = {
     "Adadelta": "rho 0.95 and epsilon 1e-7",
 }
 """Optimisers under Keras' name of which optax' formula or defaults differ; what Keras has."""
+
+
+class OptimizerRecord(ZooRecord):
+    """An optimiser of optax with the arguments that it takes, by Keras' names."""
+
+    def build(self, schedule: optax.Schedule) -> optax.GradientTransformation:
+        """The optimiser.
+
+        Args:
+          schedule: step -> learning rate.
+        """
+        given = ((key, getattr(self, key)) for key in self.config_keys())
+        options = {key: value for key, value in given if value is not None and value is not False}
+        return _optimizer(type(self).__name__, schedule, options)
+
+
+def _record(name: str) -> type[OptimizerRecord]:
+    """The record of an optimiser: its fields are those of `OptimizerSettings` that the optimiser takes."""
+    arguments = inspect.signature(getattr(optax, name)).parameters
+    further = {"weight_decay": name in KERAS_DECAY, "amsgrad": name in ("adam", "adamw")}
+    fields: dict[str, Any] = {
+        key: (info.annotation, described(None, str(info.description)))
+        for key, info in OptimizerSettings.model_fields.items()
+        if key not in NOT_FOR_OPTAX and (_in_optax(name, key) in arguments or further.get(key, False))
+    }
+    return create_model(name, __base__=OptimizerRecord, __doc__=f"The optimiser optax.{name}.", **fields)
+
+
+def _in_optax(name: str, key: str) -> str:
+    """Name that optax gives to an argument of Keras."""
+    return "decay" if (name, key) == ("rmsprop", "rho") else ALIASES.get(key, key)
+
+
+OPTIMIZERS: dict[str, type[OptimizerRecord]] = {name: _record(name) for name in NAMES}
+"""Name in configurations, in lower case -> record."""
 
 
 def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransformation, optax.Schedule]:
@@ -53,12 +94,14 @@ def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransform
                        OTHERWISE_IN_KERAS[name])  # fmt: skip
     if name == "AdamW" and own.weight_decay is None:
         raise ConfigError(f"{WHERE}.weight_decay: is missing; Keras' AdamW has 0.004, optax' adamw 1e-4.")
-    options = own.model_dump(exclude=set(NOT_FOR_OPTAX), exclude_none=True)
+    record, options = OPTIMIZERS[name.lower()], own.model_dump(exclude=set(NOT_FOR_OPTAX), exclude_none=True)
+    switches = {key: value for key, value in options.items() if value is not False}
+    _only(switches, record.config_keys(), name.lower())
     steps = []
     if settings.remove_nan_gradients:
         steps.append(optax.zero_nans())
     steps += _clipping(settings)
-    return optax.chain(*steps, _optimizer(name.lower(), schedule, options)), schedule
+    return optax.chain(*steps, record(**switches).build(schedule)), schedule
 
 
 def _clipping(settings: TrainingSettings) -> list[optax.GradientTransformation]:
@@ -79,26 +122,16 @@ def _clipping(settings: TrainingSettings) -> list[optax.GradientTransformation]:
 
 
 def _optimizer(name: str, schedule: optax.Schedule, options: dict[str, Any]) -> optax.GradientTransformation:
-    switches = {k: v for k, v in options.items() if v is not False}
-    if name in ("adam", "adamw") and ("epsilon" in switches or "amsgrad" in switches):
-        return _keras_adam(schedule, switches, name)
-    if name == "sgd" and switches.get("momentum"):
-        return _keras_sgd(schedule, switches)
-    # optax' own functions with weight decay have that of Keras: the learning rate times the weights.
-    decay = switches.pop("weight_decay", None) if name in ("adadelta", "adagrad", "adam", "rmsprop", "sgd") else None
-    if "momentum" in switches and not switches["momentum"]:
-        del switches["momentum"]
-    aliases = {**ALIASES, "rho": "decay"} if name == "rmsprop" else ALIASES
-    optimizer = _from_optax(name, schedule, {aliases.get(k, k): v for k, v in switches.items()})
+    if name in ("adam", "adamw") and ("epsilon" in options or "amsgrad" in options):
+        return _keras_adam(schedule, options, name)
+    if name == "sgd" and options.get("momentum"):
+        return _keras_sgd(schedule, options)
+    decay = options.pop("weight_decay", None) if name in KERAS_DECAY else None
+    if "momentum" in options and not options["momentum"]:
+        del options["momentum"]
+    make: Callable[..., optax.GradientTransformation] = getattr(optax, name)
+    optimizer = make(schedule, **{_in_optax(name, key): value for key, value in options.items()})
     return optimizer if decay is None else optax.chain(optimizer, decay_weights(schedule, decay))
-
-
-def _from_optax(name: str, schedule: optax.Schedule, options: dict[str, Any]) -> optax.GradientTransformation:
-    try:
-        optimizer: optax.GradientTransformation = getattr(optax, name)(schedule, **options)
-    except TypeError as error:
-        raise ConfigError(f"{WHERE}: {name} refuses {sorted(options)} ({error}).") from None
-    return optimizer
 
 
 def _only(options: dict[str, Any], known: tuple[str, ...], name: str) -> None:

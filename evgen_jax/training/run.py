@@ -39,7 +39,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def train(
-    config: ExperimentConfig, progress: bool = True, step: int | None = None, fresh_optimizer: bool = False
+    config: ExperimentConfig, progress: bool = False, step: int | None = None, fresh_optimizer: bool = False
 ) -> TrainState:
     """Trains until `num_training_iterations` steps are done in total, over all runs.
 

@@ -77,10 +77,11 @@ class PolynomialDecay(ScheduleRecord):
 
     def build(self) -> optax.Schedule:
         def schedule(step):
+            length: Any = self.decay_steps
             if self.cycle:
                 length = self.decay_steps * jnp.maximum(jnp.ceil(step / self.decay_steps), 1)
             else:
-                length, step = self.decay_steps, jnp.minimum(step, self.decay_steps)
+                step = jnp.minimum(step, self.decay_steps)
             height = self.initial_learning_rate - self.end_learning_rate
             return height * (1 - step / length) ** self.power + self.end_learning_rate
 

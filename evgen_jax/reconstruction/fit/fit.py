@@ -92,7 +92,7 @@ def make_fitter(
     model: AnyModel,
     settings: FitSettings = DEFAULT,
     *,
-    covariance: bool = False,
+    covariance: bool = True,
     log_likelihood: LogLikelihood | None = None,
     search: Search | None = None,
 ) -> Fitter:

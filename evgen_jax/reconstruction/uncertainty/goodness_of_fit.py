@@ -73,7 +73,7 @@ def make_goodness_of_fit(
     """
     check_model(model)
     check_whole(num_samples, 1, "num_samples", ReconstructionError)
-    fitter = fit or make_fitter(model)
+    fitter = fit or make_fitter(model, covariance=False)
     evaluator = fitter.evaluator
     members = members_of(model)
     samplers: dict[tuple[float, float], list[EventSampler]] = {}
