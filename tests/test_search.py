@@ -67,7 +67,9 @@ def test_an_optimiser_of_another_library_searches(model):
     (problems,) = search.asked
     assert problems.start.shape == (4, 7) and list(problems.which) == [0, 0, 1, 1]
     assert problems.precise is None and problems.exact is problems.evaluator
-    (lost,) = make_fitter(model, log_likelihood=parabola, search=search)([empty_event(108)], np.full((1, 7), np.nan))
+    (lost,) = make_fitter(model, log_likelihood=parabola, search=search, covariance=False)(
+        [empty_event(108)], np.full((1, 7), np.nan)
+    )
     assert lost.failed and not lost.diagnostics.converged
 
 
@@ -79,7 +81,7 @@ def test_problems_make_results_of_ends(model):
             return problems.found(problems.start + 1.0, ["done"] * 2, np.array([3, 4]))
 
     seeds = MEAN + np.array([[0.0] * 7, [np.inf, *[0.0] * 6]])
-    fitter = make_fitter(model, log_likelihood=parabola, search=Lost())
+    fitter = make_fitter(model, log_likelihood=parabola, search=Lost(), covariance=False)
     best, lost = fitter([empty_event(108)] * 2, seeds)
     np.testing.assert_allclose(best.hypothesis, MEAN, rtol=1e-6)
     assert best.log_likelihood == best.log_likelihood_seed == pytest.approx(0.0, abs=1e-12)
@@ -89,8 +91,8 @@ def test_problems_make_results_of_ends(model):
 
 def test_scipy_goes_through_the_protocol(model):
     seed = MEAN[None] + np.array([5.0, 5, 5, 0.1, 0.1, 300, 20])
-    named = make_fitter(model, eg.FitSettings(method="L-BFGS-B"), log_likelihood=parabola)
-    given = make_fitter(model, log_likelihood=parabola, search=ScipySearch({"method": "L-BFGS-B"}))
+    named = make_fitter(model, eg.FitSettings(method="L-BFGS-B"), log_likelihood=parabola, covariance=False)
+    given = make_fitter(model, log_likelihood=parabola, search=ScipySearch({"method": "L-BFGS-B"}), covariance=False)
     (one,), (other,) = named([empty_event(108)], seed), given([empty_event(108)], seed)
     np.testing.assert_array_equal(one.hypothesis, other.hypothesis)
     np.testing.assert_allclose(one.hypothesis, MEAN, rtol=1e-3)
@@ -103,9 +105,11 @@ def test_fits_side_by_side_are_those_one_after_the_other(model, monkeypatch):
     """On an accelerator several fits share a loop; none of them changes the others, finished ones included."""
     seeds = MEAN + np.random.default_rng(3).normal(size=(5, 7)) * [20, 20, 20, 0.3, 0.3, 100, 50]
     seeds[0], seeds[1, 0] = MEAN, np.nan
-    alone = make_fitter(model, log_likelihood=parabola)([empty_event(108)] * 5, seeds)
+    alone = make_fitter(model, log_likelihood=parabola, covariance=False)([empty_event(108)] * 5, seeds)
     monkeypatch.setattr(lanes, "lanes_together", lambda: 4)
-    together = make_fitter(model, log_likelihood=lambda *given: parabola(*given))([empty_event(108)] * 5, seeds)
+    together = make_fitter(model, log_likelihood=lambda *given: parabola(*given), covariance=False)(
+        [empty_event(108)] * 5, seeds
+    )
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one.hypothesis, other.hypothesis, rtol=1e-6)
         assert one.diagnostics.message == other.diagnostics.message
