@@ -76,7 +76,7 @@ def test_bright_events_are_drawn_a_few_at_a_time(loaded_detector, monkeypatch):
 
 
 def test_ranges_and_seed_columns():
-    own = under("cascade", standard_parameters(["x", "energy"]), further_cascades([1])[:1])
+    own = under("cascade", standard_parameters(["x", "energy"]), further_cascades(1, 2)[:1])
     ranges = parameter_ranges(own, {"energy": (10.0, 20.0), "cascade_cascade_00001_energy": (1.0, 2.0)})
     np.testing.assert_array_equal(ranges, [[-500, 500], [10, 20], [1, 2]])
     with pytest.raises(ConfigError, match="Did you mean 'cascade_energy'"):

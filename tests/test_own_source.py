@@ -14,7 +14,10 @@ from conftest import write_config
 from zoo import CASCADE, TIME
 
 import evgen_jax as eg
+from evgen_jax.building.analytic_sources import AnalyticNoiseModel
+from evgen_jax.building.composite import IndependentMultiSource
 from evgen_jax.building.decoders import DECODERS, read_decoder
+from evgen_jax.building.described import own_classes
 from evgen_jax.building.losses import LOSS_TERMS, build_loss, loss_records
 from evgen_jax.building.model import build_source
 from evgen_jax.building.record import OWN
@@ -143,3 +146,36 @@ def test_a_loss_term_of_ones_own_has_its_options(registries):
     assert [r.section() for r in loss_records(loss)][0]["config"] == section
     with pytest.raises(ConfigError, match=r"loss_module_settings\.config\.larges: unknown key.*Did you mean 'largest'"):
         build_loss(LossSettings(config={"loss_function_name": "capped_dom_charge", "larges": 2.0}))
+
+
+def test_settings_of_a_source_of_ones_own(registries, detector, tmp_path):
+    names: dict = {}
+    exec(SOURCE, names)  # noqa: S102 (the example itself)
+
+    class Lamp(names["Beacon"]):
+        """A lamp for so many nanoseconds."""
+
+        duration: float = 10.0
+
+    record = eg.register_source("Lamp", Lamp)
+    plain = {"model_class": "Lamp", "config": {"duration": 20.0}}
+    source, _ = build_source(ModelSettings.model_validate(plain))
+    assert source == Lamp(duration=20.0) == record(duration=20.0).build()
+    with pytest.raises(ConfigError, match=r"model_settings\.config\.duratio: unknown key.*Did you mean 'duration'"):
+        build_source(ModelSettings.model_validate({"model_class": "Lamp", "config": {"duratio": 20.0}}))
+    # An instance of the class that a model was composed of, alone and beside others.
+    module = jax.tree.map(jnp.asarray, detector)
+    lamps = IndependentMultiSource(
+        sources={"a": "lamp", "b": "noise"},
+        multi_source_bases={"lamp": record(duration=20.0), "noise": AnalyticNoiseModel()},
+    )
+    for number, own in enumerate((Lamp(duration=20.0), lamps.build())):
+        trafo = identity_trafo(own.parameter_names)
+        model = eg.Model(own, own.init_variables(jax.random.key(0), module), trafo, module)
+        loaded = eg.load_model(eg.save_model(model, tmp_path / str(number)))
+        assert loaded.source == own and own_classes(loaded.settings) == {"Lamp": "test_own_source.py"}
+    # A function that makes a source takes settings as well, but what it makes has no record.
+    eg.register_source("AnyLamp", lambda **settings: Lamp(**settings))
+    assert build_source(ModelSettings(model_class="AnyLamp", config={"duration": 5.0}))[0] == Lamp(duration=5.0)
+    with pytest.raises(ConfigError, match="AnyLamp refuses .'length'"):
+        build_source(ModelSettings(model_class="AnyLamp", config={"length": 5.0}))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import write_config
+from matplotlib.axes import Axes
 from zoo import ZOO, settings_of
 
 import evgen_jax as eg
@@ -50,6 +51,7 @@ from evgen_jax.reconstruction.starts.clusters import cluster_seed
 from evgen_jax.reconstruction.starts.pulses import Shape
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
+from evgen_jax.report.plots.event import event_display
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.record import check_record
 from evgen_jax.simulation.simulate import simulate
@@ -246,7 +248,7 @@ def lantern_config(directory, detector, labels=NAMES, **handler):
     return load_config(path)
 
 
-def test_a_source_with_names_of_its_own_is_simulated_fitted_and_drawn(tmp_path, detector, lantern):
+def test_a_source_with_names_of_its_own_is_simulated_seeded_and_drawn(tmp_path, detector, lantern, monkeypatch):
     """Roles, not names, say what is drawn how, moved with the origin, seeded and smeared."""
     config = lantern_config(tmp_path, detector)
     parameters = hypothesis_parameters(config)
@@ -289,6 +291,10 @@ def test_a_source_with_names_of_its_own_is_simulated_fitted_and_drawn(tmp_path, 
         np.isfinite(float(make_prior(model.parameters, prior)(truth[0])))
         and prior_limits(model.parameters, prior) == {}
     )
+    arrows = []
+    monkeypatch.setattr(Axes, "annotate", lambda axis, text, xy, xytext, **how: arrows.append(xytext))
+    event_display(tmp_path / "event.png", model, found.event(0), truth[0])
+    np.testing.assert_allclose(arrows, [truth[0, [3, 4]], truth[0, [3, 0]], truth[0, [4, 0]]])
     assert "my_lamp_depth (m)" in repr(model) and "my_lamp_max_x," in repr(model)
 
 
@@ -342,7 +348,7 @@ SMALL = under("cascade", CASCADE)
     (("x", "x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), []),
     (("loss_1", "loss_0"), loss_parameters(2), []),
     (("energy_loss_7", "energy_loss_8"), loss_parameters(2), []),
-    (("cascade_00000_energy", "cascade_00001_energy"), further_cascades([1, 2])[::2], []),
+    (("cascade_00000_energy", "cascade_00001_energy"), further_cascades(1, 3)[::2], []),
     (("entry_zenith", "entry_azimuth", "time", "energy", "zenith", "azimuth"), TRACK, []),
     (("max_x", "x"), standard_parameters(("max_x", "x")), []),
     (("E_t", "time"), standard_parameters(("energy", "time")), []),
@@ -387,6 +393,16 @@ def test_swapped_seeds_are_refused(loaded_detector):
         ReconstructionError, match="seed_parameter_names: the columns 'azimuth' and 'zenith' are swapped"
     ):
         seed_columns(model, ReconstructionSettings(seed_parameter_names=columns_), HANDLER)
+    swapped = list(model.parameter_names)
+    swapped[3], swapped[4] = swapped[4], swapped[3]
+    labels = {"label_key": "L", "parameter_names": swapped}
+    handler = DataHandlerSettings(
+        data_settings={"pulse_key": "P", "event_id_key": "L"}, label_module="GeneralLabelModule", label_settings=labels
+    )
+    for settings in ({"seed": "x_parameters"}, {"seed": "pulses", "column_names": "reference"}):
+        with pytest.raises(ReconstructionError, match="labels 'cascade_azimuth' and 'cascade_zenith' are swapped"):
+            make_seed_reader(model, handler, ReconstructionSettings(**settings))
+    make_seed_reader(model, handler, ReconstructionSettings(seed="pulses"))  # takes no label
     # Something else in place of a parameter is the user's choice.
     other = ["x", "y", "z", "zenith", "azimuth", "length", "time"]
     assert seed_columns(model, ReconstructionSettings(seed_parameter_names=other), HANDLER) == tuple(other)

@@ -25,7 +25,12 @@ from evgen_jax.version import __version__
 @click.version_option(__version__)
 @click.option("--cache-dir", type=click.Path(), help="Keep compiled programs here instead of the user's cache folder.")
 @click.option("--cache/--no-cache", default=True, help="Whether compiled programs are kept for the next command.")
-@click.option("--sources", multiple=True, type=click.Path(), help="Python file that registers sources of your own.")
+@click.option(
+    "--sources",
+    multiple=True,
+    type=click.Path(),
+    help="Python file that registers sources, decoders or loss terms of your own.",
+)
 @click.pass_context
 def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tuple[str, ...]) -> None:
     """Learned likelihoods for neutrino telescopes: simulate, train, export, reconstruct."""

@@ -1,4 +1,4 @@
-"""Runs the file in which a user registers sources: only where the user names it, never because a model does."""
+"""Runs the file in which a user registers classes: only where the user names it, never because a model does."""
 
 import runpy
 from collections.abc import Sequence

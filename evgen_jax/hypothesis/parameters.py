@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,15 +151,20 @@ def standard_parameters(names: Iterable[str]) -> tuple[Parameter, ...]:
     return tuple(Parameter(name, STANDARD_NAMES.get(name)) for name in names)
 
 
+@lru_cache(maxsize=64)
 def loss_parameters(number: int) -> tuple[Parameter, ...]:
     """Energies of `number` losses at fixed places on a track: energy_loss_0000 and so on, GeV."""
     return tuple(Parameter(f"energy_loss_{i:04d}", "energy_loss") for i in range(number))
 
 
-def further_cascades(numbers: Iterable[int]) -> tuple[Parameter, ...]:
-    """Energy, GeV, and distance, m, of every further cascade: cascade_00001_energy, cascade_00001_distance and so on."""
+@lru_cache(maxsize=64)
+def further_cascades(first: int, stop: int) -> tuple[Parameter, ...]:
+    """Energy, GeV, and distance, m, of the further cascades `first` to `stop` - 1.
+
+    Their names are cascade_00001_energy, cascade_00001_distance and so on.
+    """
     kinds = (("energy", "cascade_energy"), ("distance", "cascade_distance"))
-    return tuple(Parameter(f"cascade_{i:05d}_{name}", role) for i in numbers for name, role in kinds)
+    return tuple(Parameter(f"cascade_{i:05d}_{name}", role) for i in range(first, stop) for name, role in kinds)
 
 
 def names_of(parameters: Iterable[Parameter]) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class Dispatched:
 class Unread:
     """A queue of steps, the oldest first; the host waits only for steps that are `ahead` behind the newest.
 
+    Batches of steps that were not read stay in the host's memory: up to `log_every` + `ahead` of them.
+
     Args:
       ahead: steps in flight. 0: every step is waited for.
     """

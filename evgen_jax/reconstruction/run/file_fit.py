@@ -138,15 +138,19 @@ def make_seed_reader(
     """A function file -> (events, seeds [E, S, H]).
 
     Labels are read where they are seeds, and where the table has columns of the truth: there a file may lack them.
+
+    Raises:
+      ReconstructionError: seed tables or columns that do not fit the model, or labels in another order than its parameters.
     """
     names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
     if FROM_PULSES in names and len(names) > 1:
         raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
     tables = tuple(n for n in names if n not in ("x_parameters", FROM_PULSES))
     columns = seed_columns(model, settings, handler) if tables else ()
-    labels = label_names(handler)
-    if "x_parameters" in names and len(labels) == len(model.parameters):
-        check_labels(labels, model.parameters, "data_handler_settings.label_settings", ReconstructionError)
+    if "x_parameters" in names or settings.column_names == "reference":
+        labels = label_names(handler)
+        if len(labels) == len(model.parameters):
+            check_labels(labels, model.parameters, "data_handler_settings.label_settings", ReconstructionError)
     defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
     missing = settings.seed_missing_value
     if missing is None:

@@ -43,7 +43,7 @@ class _TrackWithCascades:
     def parameters(self) -> tuple[Parameter, ...]:
         """Those of the track, further ones of the bases, then the losses, or energies and distances of the cascades."""
         number = self.num_cascades
-        own = further_cascades(range(number)) if self.spacing is None else loss_parameters(number)
+        own = further_cascades(0, number) if self.spacing is None else loss_parameters(number)
         return standard_parameters(PARAMETERS + self.extra) + own
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
