@@ -98,10 +98,11 @@ def _searches(
     function: ModelLogLikelihood, coordinates: Coordinates, model: AnyModel, states: State, anchors: Array, events: Event,
     which: Array, count: Array, rules: Rules, budget: Array,
 ) -> State:  # fmt: skip
-    loss = side_by_side(jax.value_and_grad(Loss(function, coordinates), argnums=1))
+    loss = jax.value_and_grad(Loss(function, coordinates), argnums=1)
 
     def block(model: AnyModel, states: State, anchors: Array, events: Event) -> State:
-        return run(lambda unknown: loss(model, unknown, anchors, events), rules, budget, states)
+        evaluate = side_by_side(partial(loss, model))
+        return run(lambda unknown: evaluate(unknown, anchors, events), rules, budget, states)
 
     return each_block(block, model, states, anchors, events, which, count)
 
@@ -253,7 +254,7 @@ class Evaluator:
             LOGGER.info("compiled a program for %d pulses per event in %.1f s", events.pulses.charge.shape[-1], spent)
             _RUN.add(key)
         with ThreadPoolExecutor(threads) as pool:
-            found = pool.map(part, range(0, total, size))
+            found = list(pool.map(part, range(0, total, size)))  # an interruption here calls off the parts that wait
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
 
 

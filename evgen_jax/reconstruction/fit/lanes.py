@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -49,12 +50,22 @@ def threads_together(count: int, fewest: int = FEWEST) -> int:
 
 
 def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of (model, trees with a leading axis [B]) of one of (model, trees without it); results have the axis."""
+    """The function of trees with a leading axis [L] that a function of trees without it makes; its results have the axis.
 
-    def block(model: AnyModel, *lanes: Any) -> Any:
-        if len(jax.tree.leaves(lanes)[0]) == 1:  # without the loops that an axis of one would leave in the program
-            return jax.tree.map(lambda a: a[None], function(model, *jax.tree.map(lambda a: a[0], lanes)))
-        return jax.vmap(function, in_axes=(None, *[0] * len(lanes)))(model, *lanes)
+    A single lane is computed without the axis: there conditions choose what is computed, not between results of both
+    branches, and no loop over an axis of one is left in the program.
+
+    Args:
+      function: of any number of trees of arrays.
+
+    Returns:
+      The function.
+    """
+
+    def block(*trees: Any) -> Any:
+        if len(jax.tree.leaves(trees)[0]) == 1:
+            return jax.tree.map(lambda a: a[None], function(*jax.tree.map(lambda a: a[0], trees)))
+        return jax.vmap(function)(*trees)
 
     return block
 
@@ -117,4 +128,8 @@ def each_lane(
     Returns:
       Results with leading axis L, floats as float64, zero beyond the last block of lanes.
     """
-    return each_block(side_by_side(function), model, unknown, anchors, events, which, count)
+
+    def block(model: AnyModel, *own: Any) -> Any:
+        return side_by_side(partial(function, model))(*own)
+
+    return each_block(block, model, unknown, anchors, events, which, count)

@@ -16,6 +16,7 @@ from evgen_jax.reconstruction.fit import line_search
 from evgen_jax.reconstruction.fit.differences import DIFFERENCE
 from evgen_jax.reconstruction.fit.inverse_hessian import inverse_by_differences, newton_step, plain_inverse, updated
 from evgen_jax.reconstruction.fit.kinks import step_along_kink
+from evgen_jax.reconstruction.fit.lanes import side_by_side
 from evgen_jax.reconstruction.fit.state import (
     CONVERGED,
     LIMIT,
@@ -78,29 +79,15 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
     Returns:
       The states.
     """
-    value, gradient = evaluate(each_search(wanted)(state))
-    after = each_search(partial(_told, rules))(state, value, gradient)
+    value, gradient = evaluate(side_by_side(wanted)(state))
+    after = side_by_side(partial(_told, rules))(state, value, gradient)
     # What takes decompositions is computed only where some search needs it.
     complete = after.column == state.x.shape[1]
     hessian, kink = complete & (after.phase == Phase.HESSIAN), complete & (after.phase == Phase.KINK)
     inverse = _where_any(hessian, _inverse, after, after.inverse)
     line = _where_any(kink, _line_along_kink, after, after.line)
     phase = jnp.where(hessian, Phase.NEWTON, jnp.where(kink, Phase.KINK_LINE, after.phase))
-    return each_search(partial(_departed, rules))(after.replace(inverse=inverse, line=line, phase=phase))
-
-
-def each_search(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of trees with a leading axis [L] of one of trees without it: results have the axis.
-
-    A single search is computed without the axis, where conditions choose what is computed, not between results.
-    """
-
-    def block(*trees: Any) -> Any:
-        if len(jax.tree.leaves(trees)[0]) == 1:
-            return jax.tree.map(lambda a: a[None], function(*jax.tree.map(lambda a: a[0], trees)))
-        return jax.vmap(function)(*trees)
-
-    return block
+    return side_by_side(partial(_departed, rules))(after.replace(inverse=inverse, line=line, phase=phase))
 
 
 def wanted(state: State) -> Array:
