@@ -101,14 +101,12 @@ def wanted(state: State) -> Array:
 
 def _told(rules: Rules, state: State, value: Array, gradient: Array) -> State:
     """The state of one search with the value and gradient that it wanted; one that has ended or waits is as it was."""
-    told = [_unchanged, _started, _with_column, _searched]
+    told = [lambda _, state, *__: state, _started, _with_column, _searched]
     by_phase = {Phase.START: 1, Phase.HESSIAN: 2, Phase.NEWTON: 0, Phase.LINE: 3, Phase.KINK: 2, Phase.KINK_LINE: 3}
-    which = jnp.where(is_running(state), jnp.asarray([by_phase[phase] for phase in Phase])[state.phase], 0)
-    return jax.lax.switch(which, told, rules, state.replace(evaluations=state.evaluations + 1), value, gradient)
-
-
-def _unchanged(rules: Rules, state: State, value: Array, gradient: Array) -> State:
-    return state.replace(evaluations=state.evaluations - 1)
+    running = is_running(state)
+    which = jnp.where(running, jnp.asarray([by_phase[phase] for phase in Phase])[state.phase], 0)
+    counted = state.replace(evaluations=state.evaluations + jnp.where(running, 1, 0))
+    return jax.lax.switch(which, told, rules, counted, value, gradient)
 
 
 def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State:
