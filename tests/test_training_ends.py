@@ -111,6 +111,12 @@ def fail(error: BaseException):
         (lambda: os.kill(os.getpid(), signal.SIGTERM), 4, Interrupted, "interrupted by SIGTERM. Step 4 is saved in"),
         (lambda: os.kill(os.getpid(), signal.SIGINT), 4, Interrupted, "interrupted by SIGINT. Step 4 is saved in"),
         (fail(DataError("f.hdf5: is gone.")), 3, DataError, "f.hdf5: is gone. Step 3 is saved in"),
+        (
+            lambda: (os.kill(os.getpid(), signal.SIGTERM), fail(DataError("a reader was ended."))()),
+            3,
+            Interrupted,
+            "interrupted by SIGTERM. Step 3 is saved in",
+        ),
         (fail(RuntimeError("out of memory")), 3, RuntimeError, "out of memory"),
         (fail(StopIteration()), 3, None, ""),
     ],

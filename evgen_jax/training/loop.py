@@ -125,8 +125,10 @@ class Loop:
             raise Interrupted(stop.number, f"{stop}. {self._save_what_is_done()}") from None
         except EvgenError as error:
             self._bar.close()
-            self._let_signals_come(error)
-            raise type(error)(f"{error} {self._save_what_is_done()}") from None
+            signal, done = self._signal_behind(error), self._save_what_is_done()
+            if signal is not None:
+                raise Interrupted(signal.number, f"{signal}. {done}") from None
+            raise type(error)(f"{error} {done}") from None
         except BaseException as error:
             self._bar.close()
             try:
@@ -264,8 +266,12 @@ class Loop:
         # The next step takes the memory of the state, and the checkpoint is written in the background.
         self.checkpoints.save(copied(self._carry.state), meta, self._last.loss)
 
-    def _let_signals_come(self, error: EvgenError) -> None:
-        """A batch system that ends all processes may end the readers before its signal arrives here."""
+    def _signal_behind(self, error: EvgenError) -> Interrupted | None:
+        """The signal that ended the readers, if it was one: a batch system ends all processes, maybe these first."""
         if isinstance(error, DataError):
             time.sleep(0.5)
-            self.interruption.check()
+            try:
+                self.interruption.check()
+            except Interrupted as stop:
+                return stop
+        return None
