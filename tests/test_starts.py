@@ -12,8 +12,8 @@ from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
+from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.model.expectation import make_dom_expectation
-from evgen_jax.model.model import Ensemble
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.run.file_fit import _far_away

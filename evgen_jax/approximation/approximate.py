@@ -19,8 +19,9 @@ from evgen_jax.light.tree import with_chunk
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
+from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import Loss
-from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.model import Model
 
 LOGGER = logging.getLogger("evgen_jax")
 LADDER = (16, 64, 256)

@@ -23,7 +23,8 @@ from evgen_jax.errors import ConfigError, ModelDirectoryError, shown, suggestion
 from evgen_jax.hypothesis.trafo import load_trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import load_detector
-from evgen_jax.model.model import AnyModel, Ensemble, Model, check_model
+from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
+from evgen_jax.model.model import Model
 from evgen_jax.version import __version__
 
 FORMAT = 1

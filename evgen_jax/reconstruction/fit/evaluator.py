@@ -16,8 +16,8 @@ from jax import Array
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.padding import repad
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.model.log_likelihood import log_likelihood
-from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.differences import Gradients

@@ -15,8 +15,8 @@ from evgen_jax.approximation.precise_where_lit import precise_where_lit
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import loss_parts
-from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel, check_model
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian

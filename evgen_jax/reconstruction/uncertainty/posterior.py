@@ -14,8 +14,8 @@ from jax import Array
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
-from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
