@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 
 LANES = 64
 """Lanes of a program, which computes as many of them as it is given problems."""

@@ -12,7 +12,7 @@ from jax import Array
 from scipy import optimize
 
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, Loss
 from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
 from evgen_jax.reconstruction.fit.state import CONVERGED, LEFT_BEHIND, NOT_FINITE, Rules
