@@ -165,8 +165,9 @@ def approximate(
             found = task.build(number, doms, far, reach)
             if found.error <= accuracy:
                 return found
-    LOGGER.warning("no cheaper sum of %d cascades keeps the log-likelihood to %g; the exact one is used",
-                   task.largest, accuracy)  # fmt: skip
+    LOGGER.warning(
+        "no cheaper sum of %d cascades keeps the log-likelihood to %g; the exact one is used", task.largest, accuracy
+    )
     return Approximation(model, hypothesis, 0, 0, 0.0, reach)
 
 
