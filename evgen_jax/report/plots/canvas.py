@@ -9,6 +9,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 TOY = "physics-motivated toy; not IceCube simulation"
+NOTICE_HEIGHT = 0.12
+"""Inches."""
 
 __all__ = ["TOY", "plt", "save"]
 
@@ -16,6 +18,8 @@ __all__ = ["TOY", "plt", "save"]
 def save(figure: Any, path: Path, notice: str = TOY) -> Path:
     """Writes a figure with a small notice in its corner and forgets it."""
     if notice:
+        if figure.get_layout_engine():  # the notice has a line of its own above the axes
+            figure.get_layout_engine().set(rect=(0, 0, 1, 1 - NOTICE_HEIGHT / figure.get_figheight()))
         figure.text(0.995, 0.995, notice, ha="right", va="top", fontsize=6, color="0.4")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
