@@ -24,7 +24,7 @@ def reconstruct_test_data(config: tuple[str, ...], settings: tuple[str, ...], re
     from evgen_jax.building.experiment import iterator
     from evgen_jax.config.validate import load_members
     from evgen_jax.errors import ConfigError
-    from evgen_jax.model.model import Ensemble
+    from evgen_jax.model.ensemble import Ensemble
     from evgen_jax.reconstruction.run.program import reconstruct_files
     from evgen_jax.training.export import with_fit_of
     from evgen_jax.training.restore import trained_model

@@ -227,7 +227,7 @@ def test_several_configurations_are_exported_as_an_ensemble(exported, command, t
     """And loaded as one; -r brings other settings of the fit."""
     from evgen_jax.building.directory import load_model
     from evgen_jax.errors import EvgenError
-    from evgen_jax.model.model import Ensemble
+    from evgen_jax.model.ensemble import Ensemble
     from evgen_jax.reconstruction.run.workers import load_models
 
     first, second = exported / "config.yaml", tmp_path / "second.yaml"

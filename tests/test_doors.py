@@ -10,9 +10,9 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
 from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.doors import check_variables
+from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.model.expectation import make_dom_expectation
 from evgen_jax.model.log_likelihood import make_loss_parts
-from evgen_jax.model.model import Ensemble
 from evgen_jax.model.sampler import make_sampler
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates

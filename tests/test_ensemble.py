@@ -11,7 +11,7 @@ from synthetic import lamp_model
 import evgen_jax as eg
 from evgen_jax.errors import ConfigError
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.model import Ensemble
+from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit

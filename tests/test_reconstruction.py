@@ -20,11 +20,9 @@ from evgen_jax.light.tree import with_precision
 from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
-from evgen_jax.reconstruction.fit import minimiser
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit.fit import make_fitter
-from evgen_jax.reconstruction.fit.minimiser import CONVERGED, LEFT_BEHIND, LIMIT, NOT_FINITE, minimise
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
@@ -103,99 +101,6 @@ def test_wrong_names_and_bounds_are_refused(model):
         make_fitter(model)([empty_event(108)], np.zeros((2, 7)))
     with pytest.raises(ReconstructionError, match="Did you mean 'cascade_x'"):
         smear(TRUTH[:, None], model.parameters, 1, np.random.default_rng(0), {"cascadex": 1.0})
-
-
-def test_many_functions_are_minimised_at_once():
-    """Quadratics, Rosenbrock's valley, one that is not finite; finished ones are not evaluated again."""
-    rng = np.random.default_rng(1)
-    matrices = [a @ a.T + 0.1 * np.eye(3) for a in rng.normal(size=(4, 3, 3))]
-    calls = np.zeros(6, int)
-
-    def one(i, x):
-        if i < 4:
-            return 0.5 * x @ matrices[i] @ x, matrices[i] @ x
-        if i == 4:
-            value = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2 + x[2] ** 2
-            return value, np.array(
-                [-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2), 2 * x[2]]
-            )
-        return np.nan, np.zeros(3)
-
-    def evaluate(problems, x):
-        for i in problems:
-            calls[i] += 1
-        values, gradients = zip(*(one(i, row) for i, row in zip(problems, x, strict=True)), strict=True)
-        return np.array(values), np.array(gradients)
-
-    start = np.concatenate([rng.normal(size=(4, 3)), [[-1.2, 1.0, 0.5]], np.zeros((1, 3))])
-    minima = minimise(evaluate, start, gradient_tolerance=1e-6)
-    assert list(minima.status) == [CONVERGED] * 5 + [NOT_FINITE]
-    np.testing.assert_allclose(minima.x[:4], 0, atol=1e-5)
-    np.testing.assert_allclose(minima.x[4], [1, 1, 0], atol=1e-4)
-    np.testing.assert_array_equal(minima.evaluations, calls)
-    assert calls[:4].max() < calls[4] and calls[5] == 1
-    # The differenced Hessian of a parabola (three evaluations) leads to its minimum in one step, the known one at once.
-    assert np.all(minima.evaluations[:4] <= 6)
-    known = minimise(evaluate, start[:4], inverse=np.linalg.inv(np.stack(matrices[:4])))
-    assert np.all(known.evaluations <= 3)
-    # With an inverse that is not positive definite the first step goes uphill, which is no minimum.
-    wrong = minimise(evaluate, start[:4], inverse=-np.eye(3), gradient_tolerance=1e-6)
-    assert list(wrong.status) == [CONVERGED] * 4
-    np.testing.assert_allclose(wrong.x, 0, atol=1e-5)
-    np.testing.assert_allclose(known.inverse, np.linalg.inv(np.stack(matrices[:4])), rtol=1e-3, atol=1e-6)
-    assert minimise(evaluate, start[4:5] * 0 + start[4], max_iterations=2, gradient_tolerance=1e-12).status[0] in (
-        LIMIT,
-        CONVERGED,
-    )
-
-
-@pytest.mark.parametrize("seed", [104, 108, 114, 118])
-def test_a_search_goes_on_along_a_kink(seed):
-    """A bent valley whose floor is a kink: its gradients on either side lead across, no step along them falls."""
-
-    def evaluate(problems, x):
-        a, rest = x[:, 1] - x[:, 0] ** 2, x[:, 2:]
-        gradient = np.column_stack([-20 * np.sign(a) * x[:, 0] - 2 * (1 - x[:, 0]), 10 * np.sign(a), 2 * rest])
-        return 10 * np.abs(a) + (1 - x[:, 0]) ** 2 + np.sum(rest**2, axis=1), gradient
-
-    start = 2 * np.random.default_rng(seed).normal(size=(1, 7))
-    start[0, :2] = [-1.2, 1.0]
-    minima = minimise(evaluate, start, stalled=1e-7)
-    assert minima.status[0] == LIMIT and minima.value[0] < 0.1
-
-
-def test_rivals_that_fall_behind_are_left():
-    """Rosenbrock's valley at different heights: within a group the lowest is followed to its end."""
-    heights = np.array([0.0, 1e3, 0.2, 50.0, 0.0])
-    calls = np.zeros(5, int)
-
-    def evaluate(problems, x):
-        np.add.at(calls, problems, 1)
-        a, b = x[:, 1] - x[:, 0] ** 2, 1 - x[:, 0]
-        gradient = np.stack([-400 * x[:, 0] * a - 2 * b, 200 * a], axis=1)
-        return 100 * a**2 + b**2 + heights[problems], gradient
-
-    start = np.tile([-1.2, 1.0], (5, 1))
-    alone = minimise(evaluate, start, gradient_tolerance=1e-6)
-    assert list(alone.status) == [CONVERGED] * 5
-    calls[:] = 0
-    raced = minimise(
-        evaluate,
-        start,
-        gradient_tolerance=1e-6,
-        rivals=np.array([0, 0, 1, 1, 2]),
-        to_beat=np.array([np.inf, np.inf, -9.0]),
-    )
-    np.testing.assert_array_equal(raced.status, [CONVERGED, LEFT_BEHIND, CONVERGED, LEFT_BEHIND, LEFT_BEHIND])
-    np.testing.assert_array_equal(raced.x[[0, 2]], alone.x[[0, 2]])
-    np.testing.assert_array_equal(raced.evaluations, calls)
-    assert np.all(raced.evaluations[[1, 3, 4]] < alone.evaluations[[1, 3, 4]] / 2)
-
-
-def test_rounding_does_not_leave_the_best_rival_behind():
-    values = np.array([3e4, 3e4 + 50])
-    race = minimiser.Race(np.zeros(2, int), None, values)
-    np.testing.assert_array_equal(race.behind(values + [1e-5, -1e-5], np.full(2, minimiser.HEAT)), [False, True])
 
 
 def test_hessians_that_are_not_positive_are_repaired_and_flagged():
@@ -285,7 +190,7 @@ def test_threads_share_problems_of_several_events(model, events, monkeypatch):
     batch = evaluator_module.stacked(events, max(map(evaluator_module.shape_of, events)), 4)
     one = [evaluator.value(batch, which[i : i + 1], evaluator.start(anchors[i : i + 1]), anchors[i : i + 1])[0]
            for i in range(11)]  # fmt: skip
-    monkeypatch.setattr(evaluator_module, "threads_together", lambda count: 3)
+    monkeypatch.setattr(evaluator_module, "threads_together", lambda count, fewest: 3)
     for problems in (11, 2):
         own = slice(0, problems)
         value, gradient = evaluator.gradient(batch, which[own], evaluator.start(anchors[own]), anchors[own])

@@ -12,8 +12,8 @@ from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
+from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.model.expectation import make_dom_expectation
-from evgen_jax.model.model import Ensemble
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.run.file_fit import _far_away
@@ -192,12 +192,11 @@ def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
 
 
 def test_what_is_far_is_measured_from_the_detector(loaded_detector):
-    """Where no sphere is known, the one that holds all modules; vertices are far from the modules, not from the origin."""
+    """Vertices are far from the modules, not from the origin."""
     moved = loaded_detector.replace(position=loaded_detector.position + np.float32([0, 0, -2000]))
     model = SimpleNamespace(
         source=None, detector=moved, parameters=(*standard_parameters("xyz"), Parameter("a_z", "z", group=("a",)))
     )
-    assert _sphere_radius(model) == pytest.approx(np.hypot(np.hypot(110, 110), 2140))
     seeds = np.array([[[0.0, 0.0, -2000.0, -2000.0]], [[0.0, 0.0, 100.0, -2000.0]], [[0.0, 0.0, 200.0, -2000.0]],
                       [[0.0, 0.0, -2000.0, -4150.0]], [[2200.0, 0.0, -2000.0, -2000.0]]])  # fmt: skip
     assert _far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
@@ -206,6 +205,19 @@ def test_what_is_far_is_measured_from_the_detector(loaded_detector):
 def _angles(vector):
     x, y, z = vector
     return np.arctan2(np.hypot(x, y), z), np.arctan2(y, x)
+
+
+def test_no_sphere_is_made_up(loaded_detector):
+    """Entry points lie on the sphere of the model's source; where none or several have one, somebody must say which."""
+    track = [ModelSettings(model_class="AnalyticSphereTrackModel", config={"sphere_radius": r}) for r in (500.0, 600.0)]
+    assert _sphere_radius(analytic_model(loaded_detector, track[0])) == 500
+    both = analytic_model(loaded_detector, ModelSettings(
+        model_class="IndependentMultiSource", config={"sources": {"a": "a", "b": "b"}},
+        multi_source_bases=dict(zip("ab", track, strict=True))))  # fmt: skip
+    with pytest.raises(ReconstructionError, match="its sources have 500, 600 m. Give it to `make_starts`, or seeds"):
+        _sphere_radius(both)
+    with pytest.raises(ReconstructionError, match="no source of the model has one"):
+        _sphere_radius(analytic_model(loaded_detector))
 
 
 def test_entering_tracks_start_where_the_sphere_is_entered(loaded_detector):

@@ -19,8 +19,9 @@ from evgen_jax.light.tree import with_chunk
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
+from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import Loss
-from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.model import Model
 
 LOGGER = logging.getLogger("evgen_jax")
 LADDER = (16, 64, 256)
@@ -164,8 +165,9 @@ def approximate(
             found = task.build(number, doms, far, reach)
             if found.error <= accuracy:
                 return found
-    LOGGER.warning("no cheaper sum of %d cascades keeps the log-likelihood to %g; the exact one is used",
-                   task.largest, accuracy)  # fmt: skip
+    LOGGER.warning(
+        "no cheaper sum of %d cascades keeps the log-likelihood to %g; the exact one is used", task.largest, accuracy
+    )
     return Approximation(model, hypothesis, 0, 0, 0.0, reach)
 
 

@@ -60,9 +60,14 @@ def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
     direction = np.asarray(flight_direction(jnp.asarray(parameters[:, ZENITH]), jnp.asarray(parameters[:, AZIMUTH])))
     energy = np.maximum(parameters[:, ENERGY], 0) + NO_ENERGY
     features = np.concatenate(
-        [parameters[:, X : X + 3], DIRECTION_LENGTH * direction, ENERGY_LENGTH * np.log(energy)[:, None],
-         constants.SPEED_OF_LIGHT * parameters[:, TIME : TIME + 1]], axis=1,
-    )  # fmt: skip
+        [
+            parameters[:, X : X + 3],
+            DIRECTION_LENGTH * direction,
+            ENERGY_LENGTH * np.log(energy)[:, None],
+            constants.SPEED_OF_LIGHT * parameters[:, TIME : TIME + 1],
+        ],
+        axis=1,
+    )
     features = features - features.mean(axis=0)
     group = np.zeros(len(parameters), np.int32)
     inertia = np.zeros(number)

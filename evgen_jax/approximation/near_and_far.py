@@ -78,9 +78,12 @@ class NearAndFar:
             return getattr(far, name).at[chosen[index]].set(getattr(near, name), mode="drop")
 
         return LightYield(
-            put("charge", "doms"), put("charge_full", "doms"), put("excess", "doms"), put("density", "pulses"),
+            put("charge", "doms"),
+            put("charge_full", "doms"),
+            put("excess", "doms"),
+            put("density", "pulses"),
             put("cumulative", "pulses") if cumulative else None,
-        )  # fmt: skip
+        )
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array

@@ -18,7 +18,8 @@ from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.tree import with_precision
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel, Ensemble, Model
+from evgen_jax.model.ensemble import AnyModel, Ensemble
+from evgen_jax.model.model import Model
 
 WORTHWHILE = 0.5
 """Share of the DOMs that may be active; beyond, all are computed in float64."""

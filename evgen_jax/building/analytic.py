@@ -24,8 +24,9 @@ CASCADE_AND_NOISE = ModelSettings(
     },
 )
 LOSSES = [
-    {"config": {"loss_function_name": "unbinned_pulse_time_llh"}}, {"config": {"loss_function_name": "dom_charge_pdf"}},
-]  # fmt: skip
+    {"config": {"loss_function_name": "unbinned_pulse_time_llh"}},
+    {"config": {"loss_function_name": "dom_charge_pdf"}},
+]
 
 
 def analytic_counterpart(

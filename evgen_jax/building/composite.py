@@ -79,10 +79,12 @@ class MultiRecord(SourceRecord):
         return self.build(trafo, where)
 
     def _combined(self, trafos: Mapping[str, Trafo], where: str) -> MultiSource:
-        return self.combine({
-            name: base.build_base(trafos.get(name), f"{where}.multi_source_bases.{name}")
-            for name, base in self.multi_source_bases.items()
-        })  # fmt: skip
+        return self.combine(
+            {
+                name: base.build_base(trafos.get(name), f"{where}.multi_source_bases.{name}")
+                for name, base in self.multi_source_bases.items()
+            }
+        )
 
     def weights(self) -> Variables:
         """Weights of the bases that came from disk, by name; None where there are none."""
@@ -99,9 +101,12 @@ class MultiRecord(SourceRecord):
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
         """The sum of the analytic counterparts of the bases."""
-        return self.with_bases({
-            name: base.analytic(f"{where}.multi_source_bases.{name}") for name, base in self.multi_source_bases.items()
-        })  # fmt: skip
+        return self.with_bases(
+            {
+                name: base.analytic(f"{where}.multi_source_bases.{name}")
+                for name, base in self.multi_source_bases.items()
+            }
+        )
 
     def with_bases(self, bases: Mapping[str, SourceRecord]) -> SourceRecord:
         """The same sum of other bases."""

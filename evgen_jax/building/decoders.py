@@ -196,10 +196,16 @@ class MixtureModel(DecoderRecord):
 DECODERS: dict[str, type[DecoderRecord]] = {
     record.__name__: record
     for record in (
-        AsymmetricGaussianDecoder, GammaFunctionDecoder, ShiftedGammaFunctionDecoder, SmearedGammaFunctionDecoder,
-        RationalQuadraticSplineDecoder, PoissonDecoder, NegativeBinomialDecoder, MixtureModel,
+        AsymmetricGaussianDecoder,
+        GammaFunctionDecoder,
+        ShiftedGammaFunctionDecoder,
+        SmearedGammaFunctionDecoder,
+        RationalQuadraticSplineDecoder,
+        PoissonDecoder,
+        NegativeBinomialDecoder,
+        MixtureModel,
     )
-}  # fmt: skip
+}
 """Class name in configurations -> record."""
 
 

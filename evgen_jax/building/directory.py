@@ -23,16 +23,25 @@ from evgen_jax.errors import ConfigError, ModelDirectoryError, shown, suggestion
 from evgen_jax.hypothesis.trafo import load_trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import load_detector
-from evgen_jax.model.model import AnyModel, Ensemble, Model, check_model
+from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
+from evgen_jax.model.model import Model
 from evgen_jax.version import __version__
 
 FORMAT = 1
 KEPT_SETTINGS = (
-    "unique_name", "model_settings", "loss_module_settings", "data_handler_settings", "reconstruction_settings",
-)  # fmt: skip
+    "unique_name",
+    "model_settings",
+    "loss_module_settings",
+    "data_handler_settings",
+    "reconstruction_settings",
+)
 SETTINGS, WEIGHTS, TRAFO, DETECTOR, CHECKSUMS = (
-    "model.json", "weights.npz", "trafo.json", "detector.csv", "checksums.json",
-)  # fmt: skip
+    "model.json",
+    "weights.npz",
+    "trafo.json",
+    "detector.csv",
+    "checksums.json",
+)
 
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
@@ -89,9 +98,12 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
     settings = {k: v for k, v in model.settings.items() if k in KEPT_SETTINGS}
     versions = {"evgen_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}
     content = {
-        "format": FORMAT, "parameter_names": model.parameter_names, "versions": versions, "settings": settings,
+        "format": FORMAT,
+        "parameter_names": model.parameter_names,
+        "versions": versions,
+        "settings": settings,
         "training_history": history,
-    }  # fmt: skip
+    }
     if own := own_classes(settings):
         content["own_classes"] = own
     (directory / SETTINGS).write_text(json.dumps(content, indent=1) + "\n")

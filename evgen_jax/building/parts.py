@@ -124,9 +124,10 @@ def assemble(config: ExperimentConfig, trafo: Trafo) -> Model:
     variables = init_variables(source, loaded, jax.random.key(config.training_settings.random_seed), detector)
     loss = build_loss(config.loss_module_settings)
     check_particle_mapping(
-        config.model_manager_settings.config.I3ParticleMapping or {}, source.parameter_names,
+        config.model_manager_settings.config.I3ParticleMapping or {},
+        source.parameter_names,
         "model_manager_settings.config.I3ParticleMapping",
-    )  # fmt: skip
+    )
     check_priors([prior for _, prior in loss.priors], parameters_of(source))
     return Model(source, variables, trafo, detector, loss, saved_settings(config))
 

@@ -28,12 +28,20 @@ from evgen_jax.light.source import Source
 SOURCES |= {
     record.__name__: record
     for record in (
-        DefaultCascadeModel, EnteringSphereInfTrack, EnteringSphereInfTrackMultiCascade, DefaultNoiseModel,
-        AnalyticCascadeModel, AnalyticSphereTrackModel, AnalyticNoiseModel, IndependentMultiSource,
-        StartingVariableMultiCascadeModel, InfSphereTrackVariableMultiCascadeModel,
-        InfSphereTrackEquidistantCascadeModel, FiniteTrackMultiCascadeModel,
+        DefaultCascadeModel,
+        EnteringSphereInfTrack,
+        EnteringSphereInfTrackMultiCascade,
+        DefaultNoiseModel,
+        AnalyticCascadeModel,
+        AnalyticSphereTrackModel,
+        AnalyticNoiseModel,
+        IndependentMultiSource,
+        StartingVariableMultiCascadeModel,
+        InfSphereTrackVariableMultiCascadeModel,
+        InfSphereTrackEquidistantCascadeModel,
+        FiniteTrackMultiCascadeModel,
     )
-}  # fmt: skip
+}
 LINEN_FIELDS = ("parent", "name")
 """Fields of every linen module, which are no settings."""
 

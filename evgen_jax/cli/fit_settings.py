@@ -9,7 +9,7 @@ from evgen_jax.errors import ConfigError, EvgenError
 if TYPE_CHECKING:
     from evgen_jax.config.records import DataHandlerSettings, ExperimentConfig, ReconstructionSettings
     from evgen_jax.measurement.detector import Detector
-    from evgen_jax.model.model import AnyModel
+    from evgen_jax.model.ensemble import AnyModel
 
 LOGGER = logging.getLogger("evgen_jax")
 

@@ -175,10 +175,10 @@ class DataHandlerSettings(Record):
     weight_module: Annotated[StrictStr, only("DummyWeightModule")] = described(
         "dummy.DummyWeightModule", "Weights of events, which are not there."
     )
-    weight_settings: Annotated[dict[StrictStr, Any], Key(False, wrong=lambda handler: (
-        "events are not weighted; DummyWeightModule takes no settings"))] = described(
-        {}, "Settings of weights: there are none."
-    )  # fmt: skip
+    weight_settings: Annotated[
+        dict[StrictStr, Any],
+        Key(False, wrong=lambda handler: "events are not weighted; DummyWeightModule takes no settings"),
+    ] = described({}, "Settings of weights: there are none.")
     misc_module: Annotated[StrictStr, only("DummyMiscModule", "SeedLoaderMiscModule")] = described(
         "dummy.DummyMiscModule", "Whether seeds are read with the events."
     )

@@ -89,8 +89,26 @@ class ExperimentConfig(Record):
 
 
 __all__ = [
-    "ClassSettings", "DataHandlerSettings", "DataIteratorSettings", "DecoderSettings", "EvaluationSettings",
-    "ExperimentConfig", "FilterSettings", "IteratorSettings", "LabelSettings", "LossArguments", "LossSettings",
-    "ManagerConfig", "ManagerSettings", "MiscSettings", "ModelSettings", "OptimizerSettings", "PulseSettings",
-    "ReconstructionSettings", "Record", "SimulationSettings", "TrafoSettings", "TrainingSettings",
-]  # fmt: skip
+    "ClassSettings",
+    "DataHandlerSettings",
+    "DataIteratorSettings",
+    "DecoderSettings",
+    "EvaluationSettings",
+    "ExperimentConfig",
+    "FilterSettings",
+    "IteratorSettings",
+    "LabelSettings",
+    "LossArguments",
+    "LossSettings",
+    "ManagerConfig",
+    "ManagerSettings",
+    "MiscSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "PulseSettings",
+    "ReconstructionSettings",
+    "Record",
+    "SimulationSettings",
+    "TrafoSettings",
+    "TrainingSettings",
+]

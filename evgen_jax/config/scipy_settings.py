@@ -53,8 +53,10 @@ def checked_scipy_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in options.items():
         if key not in OPTIONS[method]:
             has = OPTIONS[method]
-            raise ValueError(f".options.{key}: {method} does not have it or makes no use of it here. Known here: "
-                             f"{', '.join(has)}." + suggestion(key, has))  # fmt: skip
+            raise ValueError(
+                f".options.{key}: {method} does not have it or makes no use of it here. Known here: "
+                f"{', '.join(has)}." + suggestion(key, has)
+            )
         _check_option(f".options.{key}", key, value)
     _check_order(options)
     checked: dict[str, Any] = {"method": method}

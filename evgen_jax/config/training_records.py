@@ -144,8 +144,13 @@ class ManagerSettings(Record):
     allow_rebuild_base_models: StrictBool = described(
         True, "Whether bases of a multi-source may start from random weights."
     )
-    allow_rebuild_base_decoders: Annotated[StrictBool, Key(False, wrong=lambda manager: (
-        "" if manager.allow_rebuild_base_decoders else "decoders are always made from their settings"))] = described(
-        True, "Decoders are always made from their settings: nothing else is possible."
-    )  # fmt: skip
+    allow_rebuild_base_decoders: Annotated[
+        StrictBool,
+        Key(
+            False,
+            wrong=lambda manager: (
+                "" if manager.allow_rebuild_base_decoders else "decoders are always made from their settings"
+            ),
+        ),
+    ] = described(True, "Decoders are always made from their settings: nothing else is possible.")
     keep_checkpoints: Count = described(3, "Latest checkpoints that are kept.")

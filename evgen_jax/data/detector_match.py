@@ -78,13 +78,18 @@ def compare_with_detector(file: EventFile, detector: Detector) -> None:
         LOGGER.warning(
             "%s: bright modules do not stand nearer to each other in the detector '%s' than dim ones (distances %.2f +- %.2f of those "
             "of all hit modules). Are its pulses those of another detector, or numbered otherwise?",
-            file.path, detector.name, scatter, error,
-        )  # fmt: skip
+            file.path,
+            detector.name,
+            scatter,
+            error,
+        )
 
 
 @lru_cache(maxsize=64)
 def _say_once(folder: Path, detector: str) -> None:
     LOGGER.warning(
         "%s: its files do not say which detector they belong to (those of evgen-jax simulate do); only labels of modules are "
-        "compared with those of '%s'.", folder, detector,
-    )  # fmt: skip
+        "compared with those of '%s'.",
+        folder,
+        detector,
+    )

@@ -205,9 +205,11 @@ def read_event_file(
         first = min(wrong)
         raise DataError(f"{path}: {ids.name(first)} {wrong[first]}.")
     packed = pack_events(
-        without_events(measured, sorted(wrong)), np.asarray(detector.usable, bool), window_buffer=data.time_window_buffer,
+        without_events(measured, sorted(wrong)),
+        np.asarray(detector.usable, bool),
+        window_buffer=data.time_window_buffer,
         discard_excluded=data.discard_pulses_from_excluded_doms,
-    )  # fmt: skip
+    )
     return EventFile(path, ids.values, label_values, seeds, packed, wrong, times, ignored, unmatched, fingerprinted)
 
 

@@ -13,8 +13,14 @@ from evgen_jax.hypothesis.parameters import ENERGIES, Parameter
 from evgen_jax.measurement.measured import LARGEST
 
 CASCADE = (
-    "cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_time",
-)  # fmt: skip
+    "cascade_x",
+    "cascade_y",
+    "cascade_z",
+    "cascade_zenith",
+    "cascade_azimuth",
+    "cascade_energy",
+    "cascade_time",
+)
 """Label columns of the cascade of SnowstormCascadeGeneratorLabelModule: m, rad, GeV, ns."""
 TRACK = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
 """Label columns of the entry point of SnowstormTrackEquidistantCascadesLabelModule: rad, ns, GeV."""
@@ -130,8 +136,9 @@ def label_columns(
     own = names[: len(names) - len(labels.snowstorm_parameters)]
     values = np.full((len(ids), len(names)), np.nan)
     for columns, table, start in (
-        (own, labels.label_key, 0), (labels.snowstorm_parameters, labels.snowstorm_key, len(own)),
-    ):  # fmt: skip
+        (own, labels.label_key, 0),
+        (labels.snowstorm_parameters, labels.snowstorm_key, len(own)),
+    ):
         if columns:
             values[:, start : start + len(columns)] = 1.0 if table is None else ids.align(table, columns)
     return values, _out_of_range(file, names, parameters, values, ids)

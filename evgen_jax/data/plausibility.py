@@ -111,8 +111,9 @@ class LabelReport:
         position = np.asarray(self.detector.position, np.float64) + np.asarray(self.detector.origin)
         low, high = position.min(axis=0), position.max(axis=0)
         extent = ", ".join(f"{axis} {a:.5g} to {b:.5g}" for axis, a, b in zip("xyz", low, high, strict=True))
-        lines.append(f"{self.count} events; detector: {extent} m; readout: {self.readout[0]:.6g} to "
-                     f"{self.readout[1]:.6g} ns")  # fmt: skip
+        lines.append(
+            f"{self.count} events; detector: {extent} m; readout: {self.readout[0]:.6g} to {self.readout[1]:.6g} ns"
+        )
         return "\n".join(lines)
 
     def doubts(self) -> list[str]:
@@ -148,11 +149,21 @@ class LabelReport:
             # In the right unit half of the vertices are within half of the detector, more or less.
             unit = min(units, key=lambda u: abs(np.log(distance / units[u] / half / 0.5)))
             likely = f"is it in {unit}?" if self.std[i] > FAR / 2 * half else "are its coordinates of another origin?"
-            return [self._doubt(i, f"half of the events are farther than {distance:.3g} m from the detector's centre, its "
-                                f"modules within {half:.3g} m: {likely} Expected m.")]  # fmt: skip
+            return [
+                self._doubt(
+                    i,
+                    f"half of the events are farther than {distance:.3g} m from the detector's centre, its "
+                    f"modules within {half:.3g} m: {likely} Expected m.",
+                )
+            ]
         if self.std[i] > 0 and max(abs(self.low[i]), abs(self.high[i])) < half / 25:
-            return [self._doubt(i, f"all within {max(abs(self.low[i]), abs(self.high[i])):.3g} m, the detector's modules "
-                                f"within {half:.3g} m: is it in km? Expected m.")]  # fmt: skip
+            return [
+                self._doubt(
+                    i,
+                    f"all within {max(abs(self.low[i]), abs(self.high[i])):.3g} m, the detector's modules "
+                    f"within {half:.3g} m: is it in km? Expected m.",
+                )
+            ]
         return []
 
     def _time(self, i: int) -> list[str]:
@@ -190,11 +201,16 @@ class LabelReport:
             logs |= {"log10(E / GeV)": np.log(10) * values, "ln(E / GeV)": values}
         # In the right unit the light is in proportion to the energy, and not too bright any more.
         bright = {unit: np.log(charge) - log for unit, log in logs.items()}
-        scatter = {unit: float(np.std(ratio)) for unit, ratio in bright.items()
-                   if np.exp(np.median(ratio)) < TOO_BRIGHT / 5 * expected} or {"TeV": 0.0}  # fmt: skip
+        scatter = {
+            unit: float(np.std(ratio))
+            for unit, ratio in bright.items()
+            if np.exp(np.median(ratio)) < TOO_BRIGHT / 5 * expected
+        } or {"TeV": 0.0}
         likely = [unit for unit in scatter if scatter[unit] <= 1.1 * min(scatter.values())]
-        text = (f"half of the events have more than {measured:.3g} PE per GeV, where this detector sees about "
-                f"{expected:.2g} in its midst: is it in {' or '.join(likely)}? Expected GeV.")  # fmt: skip
+        text = (
+            f"half of the events have more than {measured:.3g} PE per GeV, where this detector sees about "
+            f"{expected:.2g} in its midst: is it in {' or '.join(likely)}? Expected GeV."
+        )
         return [self._doubt(places[0], text, more=len(places) - 1)]
 
     def _simple(self, i: int, role: str | None) -> list[str]:
@@ -202,8 +218,13 @@ class LabelReport:
         if role in AZIMUTHS and max(abs(self.low[i]), abs(self.high[i])) > 2 * np.pi + 0.01:
             return [self._doubt(i, "is it in degrees? Expected radians.")]
         if role in LENGTHS and self.mean[i] > 4 * FAR * self._extent()[1]:
-            return [self._doubt(i, f"the detector's modules are within {self._extent()[1]:.3g} m of its centre: is it in mm "
-                                "or cm? Expected m.")]  # fmt: skip
+            return [
+                self._doubt(
+                    i,
+                    f"the detector's modules are within {self._extent()[1]:.3g} m of its centre: is it in mm "
+                    "or cm? Expected m.",
+                )
+            ]
         if role in FACTORS and not 0.1 < self.mean[i] < 10:
             return [self._doubt(i, "expected a factor around 1: is it in per cent, or another quantity?")]
         return []

@@ -65,18 +65,31 @@ def write_events(
     start = np.flatnonzero(new)
     running = np.arange(len(order)) - np.repeat(start, np.diff(np.append(start, len(order))))
     everything = {
-        pulse_key: _rows(run, p["event"], {
-            "string": ("<i4", p["string"]), "om": ("<u4", p["om"]), "pmt": ("<u4", np.zeros(len(order))),
-            "vector_index": ("<u8", running), "time": ("<f8", p["time"]), "width": ("<f8", np.ones(len(order))),
-            "charge": ("<f8", p["charge"]),
-        })
-    }  # fmt: skip
+        pulse_key: _rows(
+            run,
+            p["event"],
+            {
+                "string": ("<i4", p["string"]),
+                "om": ("<u4", p["om"]),
+                "pmt": ("<u4", np.zeros(len(order))),
+                "vector_index": ("<u8", running),
+                "time": ("<f8", p["time"]),
+                "width": ("<f8", np.ones(len(order))),
+                "charge": ("<f8", p["charge"]),
+            },
+        )
+    }
     for name, (string, om) in (dom_tables or {}).items():
         event = np.repeat(np.arange(num_events), len(string))
-        everything[name] = _rows(run, event, {
-            "vector_index": ("<u8", np.tile(np.arange(len(string)), num_events)),
-            "string": ("<i4", np.tile(string, num_events)), "om": ("<u4", np.tile(om, num_events)),
-        })  # fmt: skip
+        everything[name] = _rows(
+            run,
+            event,
+            {
+                "vector_index": ("<u8", np.tile(np.arange(len(string)), num_events)),
+                "string": ("<i4", np.tile(string, num_events)),
+                "om": ("<u4", np.tile(om, num_events)),
+            },
+        )
     for name, columns in tables.items():
         everything[name] = _rows(run, np.arange(num_events), {k: ("<f8", v) for k, v in columns.items()})
 

@@ -22,8 +22,13 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "evgen_jax.building.decoders": [
-            "AsymmetricGaussianDecoder", "GammaFunctionDecoder", "MixtureModel", "NegativeBinomialDecoder",
-            "PoissonDecoder", "RationalQuadraticSplineDecoder", "ShiftedGammaFunctionDecoder",
+            "AsymmetricGaussianDecoder",
+            "GammaFunctionDecoder",
+            "MixtureModel",
+            "NegativeBinomialDecoder",
+            "PoissonDecoder",
+            "RationalQuadraticSplineDecoder",
+            "ShiftedGammaFunctionDecoder",
             "SmearedGammaFunctionDecoder",
         ],
         "evgen_jax.building.value_ranges": ["BaseValueRange", "EluValueRange", "ExpValueRange"],
@@ -34,4 +39,4 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.decoders.spline": ["rational_quadratic_spline"],
         "evgen_jax.decoders.value_range": ["ValueRange"],
     },
-)  # fmt: skip
+)

@@ -17,12 +17,14 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
 CHUNK = 8
-"""Sub-sources of one base that an accelerator evaluates together; larger chunks need more memory."""
+"""Sub-sources of one base that an accelerator evaluates together; more of them need more memory."""
 ON_CPU = 1024
-"""A CPU evaluates as many together as have so many DOMs, one alone of a large detector: there a batch of products, one per DOM
-with weights of its own, takes two to three times what they take one after the other."""
+"""DOMs of all sub-sources that a CPU evaluates together: of a large detector, one sub-source at a time.
+
+On a CPU a batch of products with weights per DOM takes two to three times as long as the products one by one.
+"""
 KEPT = 5
-"""So many copies keep what the backward pass needs; of more it is computed again, so that memory stays flat."""
+"""Most copies of a source whose intermediate results are kept for the backward pass; for more they are recomputed."""
 
 
 Expanded = dict[str, tuple[Array, tuple[Array, Array] | None]]
@@ -34,12 +36,28 @@ class ParameterMap(Protocol):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Of the joint hypothesis [H]."""
+        """Returns the parameters of the joint hypothesis, H of them."""
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> Mapping[str, tuple[Array, Array | None]]: ...
+    def __call__(self, hypothesis: Array, detector: Detector) -> Mapping[str, tuple[Array, Array | None]]:
+        """Expands a joint hypothesis into those of its sub-sources.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          detector: where light is measured.
+
+        Returns:
+          Base name -> parameters [N, H_base] and mask [N], None: all N count.
+        """
 
     def base_trafos(self, trafo: Trafo) -> Mapping[str, Trafo]:
-        """The normalisation of every base, from that of the joint hypothesis."""
+        """Splits the normalisation of the joint hypothesis into one for every base.
+
+        Args:
+          trafo: normalisation of the joint hypothesis [H].
+
+        Returns:
+          Base name -> normalisation of its parameters [H_base].
+        """
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,7 @@ class MultiSource:
 
     Attributes:
       bases: (base name, source) pairs; the weights of a base exist once, however many sub-sources use it.
-      expand: maps a hypothesis [H] before a detector to {base name: (parameters [N, H_base], mask [N])}.
+      expand: maps a hypothesis [H] and a detector to {base name: (parameters [N, H_base], mask [N] or None)}.
       chunk: sub-sources evaluated together; None: what suits the detector and the machine.
     """
 
@@ -58,21 +76,42 @@ class MultiSource:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Of the joint hypothesis, H of them."""
+        """Returns the parameters of the joint hypothesis, H of them."""
         return parameters_of(self.expand)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the hypothesis parameters."""
+        """Returns the names of the hypothesis parameters, H of them."""
         return names_of(self.parameters)
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
+        """Makes fresh weights for every base, with an independent random key each.
+
+        Args:
+          key: of the random numbers.
+          detector: for which the weights are made, D modules.
+
+        Returns:
+          Base name -> pytree of weights.
+        """
         keys = jax.random.split(key, len(self.bases))
         return {name: base.init_variables(k, detector) for k, (name, base) in zip(keys, self.bases, strict=True)}
 
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
+        """Computes the light of all sub-sources at every DOM and pulse of an event.
+
+        Args:
+          variables: weights by base name.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         expanded: Expanded = {
             name: (parameters, None if mask is None else (mask, mask))
             for name, (parameters, mask) in self.expand(hypothesis, detector).items()
@@ -82,7 +121,18 @@ class MultiSource:
     def sum_of_bases(
         self, variables: Variables, expanded: Expanded, event: Event, detector: Detector, cumulative: bool
     ) -> LightYield:
-        """Light of all bases."""
+        """Computes the light of all bases from the parameters of their copies.
+
+        Args:
+          variables: weights by base name.
+          expanded: base name -> parameters [N, H_base] and factors of light and excess ([N], [N]), None: all 1.
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         parts = []
         for name, base in self.bases:
             parameters, weights = expanded[name]
@@ -94,9 +144,18 @@ class MultiSource:
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
-        """Each photoelectron comes from a sub-source with the probability of that source's share of the charge.
+        """Draws arrival times; each photoelectron comes from a sub-source with the probability of its share of the charge.
 
-        Sub-sources are visited one after the other (reservoir sampling), so memory does not grow with their number.
+        Args:
+          variables: weights by base name.
+          key: of the random numbers.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: gives the readout window, which noise needs.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
         """
         expanded = self.expand(hypothesis, detector)
         charge = jnp.zeros(dom.shape)
@@ -136,15 +195,20 @@ def sum_of_copies(
     cumulative: bool = False,
     chunk: int | None = None,
 ) -> LightYield:
-    """Light of N copies of one source, memory and compile time flat in N.
+    """Computes the light of N copies of one source; memory and compile time stay flat in N.
 
     Args:
-      base: what is copied.
-      variables: its weights, the same for all copies.
-      parameters: [N, H].
-      weights: [N] each, factors of the light and of its excess; None: all 1.
-      event, detector, cumulative: as for every source.
+      base: source that is copied.
+      variables: weights of the base, one set for all copies.
+      parameters: [N, H], physical units (m, ns, GeV, rad).
+      weights: ([N], [N]), factors of the light and of its excess; None: all 1.
+      event: one event.
+      detector: of the event.
+      cumulative: whether to compute the cumulative light at pulses.
       chunk: copies evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      Sum of the light at D DOMs and P pulses.
     """
 
     def one(
@@ -192,5 +256,12 @@ def sum_of_copies(
 
 
 def suitable_chunk(num_doms: int) -> int:
-    """How many sub-sources are best evaluated together on this machine, at so many DOMs."""
+    """Chooses how many sub-sources are evaluated together on this machine.
+
+    Args:
+      num_doms: number D of modules of the detector.
+
+    Returns:
+      The number of sub-sources.
+    """
     return CHUNK if jax.default_backend() != "cpu" else min(max(ON_CPU // num_doms, 1), CHUNK)

@@ -30,11 +30,14 @@ def walk(source: Source, path: Path = ()) -> Iterator[tuple[Path, Source]]:
 
 
 def map_sources(change: Callable[[Source], Source], source: Source) -> Source:
-    """Returns a tree of the same shape with other sources.
+    """Replaces the sources of a tree, whose shape stays.
 
     Args:
       change: gives the new source for each one that is no multi-source.
       source: the tree.
+
+    Returns:
+      The new tree.
     """
     if not isinstance(source, MultiSource):
         return change(source)
@@ -42,11 +45,14 @@ def map_sources(change: Callable[[Source], Source], source: Source) -> Source:
 
 
 def with_chunk(source: Source, chunk: int | None) -> Source:
-    """Returns a tree whose multi-sources evaluate another number of sub-sources together; only memory and speed change.
+    """Sets how many sub-sources the multi-sources of a tree evaluate together; only memory and speed change.
 
     Args:
       source: the tree.
       chunk: sub-sources evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The new tree.
     """
     if not isinstance(source, MultiSource):
         return source
@@ -55,11 +61,14 @@ def with_chunk(source: Source, chunk: int | None) -> Source:
 
 
 def with_precision(source: Source, dtype: Any) -> Source:
-    """Returns a tree that computes in another precision; sources that have none stay as they are.
+    """Sets the precision in which a tree computes; sources without a precision stay as they are.
 
     Args:
       source: the tree.
       dtype: of all sources, float32 or float64.
+
+    Returns:
+      The new tree.
     """
 
     def change(one: Source) -> Source:
@@ -69,11 +78,14 @@ def with_precision(source: Source, dtype: Any) -> Source:
 
 
 def settings_of(source: Source, name: str) -> list[Any]:
-    """Returns the values of a setting that sources of a tree have, the outermost first.
+    """Collects the values of a setting from the sources of a tree.
 
     Args:
       source: the tree.
       name: of an attribute of a source, of the geometry of a learned one or of the parameter map of a multi-source.
+
+    Returns:
+      Values that are not None, those of the outermost source first.
     """
     found = []
     for _, one in walk(source):

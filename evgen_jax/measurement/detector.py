@@ -180,8 +180,10 @@ def _from_table(table: DetectorTable, name: str) -> Detector:
 def _tell_origin(name: str, origin: tuple[float, float, float]) -> None:
     LOGGER.warning(
         "detector '%s': its coordinates are counted from %s m, since they are too large for float32. Ranges, bounds and priors of "
-        "a configuration are counted from there, too; files keep the table's coordinates.", name, origin,
-    )  # fmt: skip
+        "a configuration are counted from there, too; files keep the table's coordinates.",
+        name,
+        origin,
+    )
 
 
 def whole_labels(labels: np.ndarray) -> np.ndarray:

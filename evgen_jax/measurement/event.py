@@ -141,9 +141,17 @@ class Event(struct.PyTreeNode):
         if buffer.shape != () or not 0 <= buffer < np.inf:
             raise DataError(f"Event.from_pulses: window_buffer must be a number >= 0, ns, got {shown(window_buffer)}.")
         return build_event(
-            charges, times, dom, num_doms=detector.num_doms, readout=readout, usable=usable, windows=windows,
-            window_dom=window_dom, window_buffer=window_buffer, discard_excluded=discard_excluded,
-        )  # fmt: skip
+            charges,
+            times,
+            dom,
+            num_doms=detector.num_doms,
+            readout=readout,
+            usable=usable,
+            windows=windows,
+            window_dom=window_dom,
+            window_buffer=window_buffer,
+            discard_excluded=discard_excluded,
+        )
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
@@ -252,7 +260,10 @@ def build_event(
     if wrong := faults(measured):
         raise DataError(f"the event {wrong[0]}.")
     packed = pack_events(
-        measured, np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool), window_buffer=window_buffer,
-        discard_excluded=discard_excluded, drop_in_windows=drop_in_windows,
-    )  # fmt: skip
+        measured,
+        np.ones(num_doms, bool) if usable is None else np.asarray(usable, bool),
+        window_buffer=window_buffer,
+        discard_excluded=discard_excluded,
+        drop_in_windows=drop_in_windows,
+    )
     return jax.tree.map(lambda x: x[0], pad_events([(packed, 0)]))

@@ -166,11 +166,13 @@ def without_pulses_in_windows(measured: Measured, num_doms: int) -> tuple[Measur
     window_key, key, time = windows.key(num_doms), pulses.key(num_doms), pulses["time"]
     near = np.flatnonzero(np.isin(key, window_key))
     # The last window of the pulse's module that starts at or before it: merged windows do not overlap.
-    order = np.lexsort((
-        np.concatenate([np.zeros(len(window_key)), np.ones(len(near))]),  # a window before pulses at its start
-        np.concatenate([windows["start"], time[near]]),
-        np.concatenate([window_key, key[near]]),
-    ))  # fmt: skip
+    order = np.lexsort(
+        (
+            np.concatenate([np.zeros(len(window_key)), np.ones(len(near))]),  # a window before pulses at its start
+            np.concatenate([windows["start"], time[near]]),
+            np.concatenate([window_key, key[near]]),
+        )
+    )
     is_window = order < len(window_key)
     last = np.maximum.accumulate(np.where(is_window, order, -1))
     pulse, window = near[order[~is_window] - len(window_key)], last[~is_window]

@@ -41,7 +41,13 @@ def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
     mean = np.add.reduceat(weight * delay, starts) / np.add.reduceat(weight, starts) + (time - delay)[starts]
     total = np.add.reduceat(charge, starts)
     _, quantile = charge_quantiles(total, first[starts])
-    merged = pulses.replace(charge=total, time=mean, slot=slot[starts], mask=np.ones(len(starts), bool),
-                            first=first[starts], quantile=quantile)  # fmt: skip
+    merged = pulses.replace(
+        charge=total,
+        time=mean,
+        slot=slot[starts],
+        mask=np.ones(len(starts), bool),
+        first=first[starts],
+        quantile=quantile,
+    )
     merged = jax.tree.map(lambda new, old: new.astype(old.dtype), merged, pulses)
     return repad(event.replace(pulses=merged), bucket(len(starts)), len(event.active), len(event.windows.start))

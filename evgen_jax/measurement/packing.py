@@ -123,9 +123,13 @@ def pack_events(
         mask = usable[key % num_doms] & ~np.isin(key, excluded.key(num_doms))
     pulse_event = key // num_doms
     pulses = {
-        "charge": rows["charge"], "time": rows["time"], "slot": slot - active.offsets[pulse_event], "first": first,
-        "quantile": quantile, "mask": mask,
-    }  # fmt: skip
+        "charge": rows["charge"],
+        "time": rows["time"],
+        "slot": slot - active.offsets[pulse_event],
+        "first": first,
+        "quantile": quantile,
+        "mask": mask,
+    }
     window_slot = np.searchsorted(active_key, window_key) - active.offsets[windows.event]
     assert measured.readout is not None
     return PackedEvents(
@@ -181,11 +185,19 @@ def padded_arrays(
         return np.full((count, size), fill, dtype)
 
     pulses = dict(
-        charge=empty(size_p, np.float32), time=empty(size_p, time_dtype), slot=empty(size_p, np.int32),
-        mask=empty(size_p, bool), first=empty(size_p, bool), quantile=empty(size_p, np.float32, 1.0),
-    )  # fmt: skip
-    windows = dict(start=empty(size_w, time_dtype), stop=empty(size_w, time_dtype), slot=empty(size_w, np.int32),
-                   mask=empty(size_w, bool))  # fmt: skip
+        charge=empty(size_p, np.float32),
+        time=empty(size_p, time_dtype),
+        slot=empty(size_p, np.int32),
+        mask=empty(size_p, bool),
+        first=empty(size_p, bool),
+        quantile=empty(size_p, np.float32, 1.0),
+    )
+    windows = dict(
+        start=empty(size_w, time_dtype),
+        stop=empty(size_w, time_dtype),
+        slot=empty(size_w, np.int32),
+        mask=empty(size_w, bool),
+    )
     charge, usable, readout = empty(num_doms, np.float32), empty(num_doms, bool, True), empty(2, time_dtype)
     anchors = np.zeros(count) if anchors is None else anchors
     active = empty(size_m, np.int32, num_doms)

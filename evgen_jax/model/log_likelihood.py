@@ -12,8 +12,8 @@ from evgen_jax.errors import ConfigError, shown
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_variables
+from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
 from evgen_jax.model.likelihood import Loss, LossParts
-from evgen_jax.model.model import AnyModel, Ensemble, check_model
 
 
 def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None) -> LossParts:

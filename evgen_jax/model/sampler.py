@@ -12,8 +12,9 @@ from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.errors import ConfigError
 from evgen_jax.light.source import Variables
 from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables, check_whole
+from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.expectation import probe
-from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.model import Model
 
 SMALLEST_CHARGE = 1e-30
 """Smallest expected charge, PE, with which a negative binomial is drawn; DOMs without light get no photoelectron."""

@@ -241,8 +241,14 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
 
     start = np.array([-np.log(wide), np.log(wide / narrow)])
     limits = [(np.log(FLATTEST), None), (0.0, np.log(MOST_ELLIPTIC))]
-    result = optimize.minimize(loss, np.clip(start, [limits[0][0], 0.0], [np.inf, limits[1][1]]), jac=True,
-                               method="L-BFGS-B", bounds=limits, options={"ftol": 1e-15, "gtol": 1e-9})  # fmt: skip
+    result = optimize.minimize(
+        loss,
+        np.clip(start, [limits[0][0], 0.0], [np.inf, limits[1][1]]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=limits,
+        options={"ftol": 1e-15, "gtol": 1e-9},
+    )
     a, ratio = np.exp(result.x)
     return Kent(np.stack([centre, long, short]), float(a * (1 + ratio) / 2), float(a * (ratio - 1) / 4))
 

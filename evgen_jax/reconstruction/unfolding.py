@@ -28,8 +28,9 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.measurement.usable_pulses import usable_pulses
 from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import floored
-from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.model import Model
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 
 SMALLEST_ENERGY = 1.0

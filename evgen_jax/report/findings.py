@@ -9,8 +9,9 @@ import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
+from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.model.expectation import DomExpectation
-from evgen_jax.model.model import AnyModel, Model, members_of
+from evgen_jax.model.model import Model
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult

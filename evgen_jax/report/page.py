@@ -14,7 +14,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult

@@ -13,7 +13,8 @@ from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.origin import anchor_of, shifted_times
 from evgen_jax.measurement.event import Event, build_event
 from evgen_jax.measurement.packing import bucket
-from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.ensemble import check_no_ensemble
+from evgen_jax.model.model import Model
 from evgen_jax.model.sampler import SampledPulses, sample_photoelectrons
 from evgen_jax.progress import stage
 from evgen_jax.sources.linen_source import empty_event

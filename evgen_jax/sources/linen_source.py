@@ -17,31 +17,76 @@ from evgen_jax.measurement.event import Event, build_event
 
 
 class LinenSource(nn.Module):
-    """Adapter; a subclass defines `parameters` or `parameter_names`, `__call__` and `draw_times`, and nothing else.
+    """Makes a source of a linen module.
 
-    Parameters of which only names are declared have the roles that standard names tell: x, y, z, zenith, azimuth, energy, time
-    and so on. Others say what they are as `Parameter(name, role)`.
+    A subclass defines `parameters` or `parameter_names`, `__call__` and `draw_times`. Parameters of which only names are
+    declared have the roles that standard names tell: x, y, z, zenith, azimuth, energy, time and so on. Others say what they
+    are as `Parameter(name, role)`.
+
+    Example:
+      class Lamp(LinenSource):
+          parameter_names = ("x", "y", "z", "time")
+
+          def __call__(self, hypothesis, event, detector, cumulative=False): ...
+
+          def draw_times(self, key, hypothesis, event, detector, dom): ...
     """
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Hypothesis parameters, H of them; by default those that the names tell."""
+        """Returns the hypothesis parameters, H of them; by default those that the names tell."""
         return standard_parameters(self.parameter_names)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the hypothesis parameters; by default those of `parameters`."""
+        """Returns the names of the hypothesis parameters; by default those of `parameters`.
+
+        Raises:
+          NotImplementedError: the subclass declares neither.
+        """
         if type(self).parameters is LinenSource.parameters:
             raise NotImplementedError(f"{type(self).__name__} declares neither parameters nor parameter_names.")
         return names_of(self.parameters)
 
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+        """Computes the light at every DOM and pulse of an event inside the linen module; subclasses define it.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         raise NotImplementedError
 
     def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+        """Draws one arrival time for each of P photoelectrons inside the linen module; subclasses define it.
+
+        Args:
+          key: of the random numbers.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: gives the readout window, which noise needs.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """
         raise NotImplementedError
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
+        """Makes fresh weights for a detector.
+
+        Args:
+          key: of the random numbers.
+          detector: for which the weights are made, D modules.
+
+        Returns:
+          Pytree of weights.
+        """
         event = empty_event(detector.num_doms)
         # Compiled: operation by operation it computes the light too, which takes seconds.
         init = jax.jit(lambda key: self.init(key, jnp.ones(len(self.parameter_names)), event, detector))
@@ -51,6 +96,18 @@ class LinenSource(nn.Module):
     def light_yield(
         self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
+        """Computes the light at every DOM and pulse of an event; pure, composes with jit, vmap and grad.
+
+        Args:
+          variables: weights.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         with full_products():
             light: Any = self.apply(variables, hypothesis, event, detector, cumulative)
         return light
@@ -58,23 +115,47 @@ class LinenSource(nn.Module):
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
+        """Draws one arrival time for each of P photoelectrons.
+
+        Args:
+          variables: weights.
+          key: of the random numbers.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: gives the readout window, which noise needs.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """
         with full_products():
             times: Any = self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
         return times
 
 
 def full_products() -> AbstractContextManager:
-    """Products of matrices keep all digits of float32, unless the caller chose otherwise (`jax.default_matmul_precision`).
+    """Keeps all digits of float32 in products of matrices, unless the caller set `jax.default_matmul_precision`.
 
-    Accelerators multiply with ten bits of mantissa or fewer by default: a trained model's log-likelihood was off by 1.2 on an
-    H100, and its gradient by its own size.
+    Accelerators multiply with ten bits of mantissa or fewer by default: a trained model's log-likelihood was off by 1.2
+    on an H100, and its gradient by its own size.
+
+    Returns:
+      Context within which the precision holds.
     """
     chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     return jax.default_matmul_precision("highest" if chosen is None else chosen)
 
 
 def empty_event(num_doms: int, readout: tuple[float, float] = (0.0, 1.0)) -> Event:
-    """An event without pulses."""
+    """Makes an event without pulses.
+
+    Args:
+      num_doms: number D of modules of the detector.
+      readout: start and stop of the readout window, ns.
+
+    Returns:
+      The event, with arrays of JAX.
+    """
     nothing = np.zeros(0)
     event = build_event(nothing, nothing, nothing.astype(np.int64), num_doms=num_doms, readout=readout)
     return jax.tree.map(jnp.asarray, event)

@@ -11,7 +11,7 @@ from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import ExperimentConfig, LossSettings, ReconstructionSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, ModelDirectoryError
-from evgen_jax.model.model import Ensemble
+from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.training.restore import manager_directory, trained_model
 
 

@@ -17,7 +17,7 @@ from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel, Ensemble
+from evgen_jax.model.ensemble import AnyModel, Ensemble
 from evgen_jax.numerics import safe_log
 
 LARGEST = 0.004

@@ -1,7 +1,6 @@
-"""Values, derivatives and Hessians of a likelihood for many events at once, compiled once per shape of event."""
+"""Values, derivatives and searches for minima of a likelihood for many events at once, compiled once per shape of event."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,24 @@ from jax import Array
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.padding import repad
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.model.log_likelihood import log_likelihood
-from evgen_jax.model.model import AnyModel
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
-from evgen_jax.reconstruction.fit.minimiser import Evaluate
+from evgen_jax.reconstruction.fit.differences import Gradients
+from evgen_jax.reconstruction.fit.lanes import (
+    FEWEST,
+    LANES,
+    PARTS,
+    each_block,
+    each_lane,
+    lanes_for,
+    side_by_side,
+    threads_together,
+)
+from evgen_jax.reconstruction.fit.minimiser import Advance
+from evgen_jax.reconstruction.fit.state import Rules, State, initial
+from evgen_jax.reconstruction.fit.step import run
 
 LOGGER = logging.getLogger("evgen_jax")
 LogLikelihood = Callable[[Any, Array, Event], Array]
@@ -31,23 +43,6 @@ ModelLogLikelihood = Callable[[AnyModel, Array, Event], Array]
 BUCKET_FACTOR, MANY_PULSES = 4, 4096
 """Padded lengths grow by this factor: few programs to compile, at most four times the pulses. Beyond this number they
 double: there evaluations cost more than another program."""
-LANES = 64
-"""Problems per call; a program is compiled for this many and runs as many as there are."""
-FEWEST, MOST_THREADS = 4, 8
-"""Problems per thread at least, and threads at most."""
-
-
-def lanes_together() -> int:
-    """Problems that are evaluated side by side: one after the other fits a processor's cache best."""
-    return 1 if jax.default_backend() == "cpu" else 32
-
-
-def threads_together(count: int) -> int:
-    """Threads that share `count` problems: the operations of one problem are too small to keep all cores busy."""
-    if jax.default_backend() != "cpu":
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(cores, count // FEWEST, MOST_THREADS), 1)
 
 
 @dataclass(frozen=True)
@@ -75,27 +70,46 @@ def chosen(function: LogLikelihood | None, default: ModelLogLikelihood = log_lik
     return default if function is None else OfVariables(function)
 
 
-def _loss(function: ModelLogLikelihood, coordinates: Coordinates) -> Callable:
-    def loss(model: AnyModel, unknown: Array, anchor: Array, event: Event) -> Array:
-        return -function(model, coordinates.hypothesis(unknown, anchor), event)
+@dataclass(frozen=True)
+class Loss:
+    """-log L as a function of the unknowns of a fit; pure and hashable.
 
-    return loss
+    Attributes:
+      function: log-likelihood of (model, hypothesis [H], event).
+      coordinates: of the fit.
+    """
+
+    function: ModelLogLikelihood
+    coordinates: Coordinates
+
+    def __call__(self, model: AnyModel, unknown: Array, anchor: Array, event: Event) -> Array:
+        """-log L, a scalar, of unknowns [n] around an anchor [H]."""
+        return -self.function(model, self.coordinates.hypothesis(unknown, anchor), event)
 
 
 # Programs of the module: two fits of equal models share them, whoever asks.
 @partial(jax.jit, static_argnums=(0, 1))
 def _values(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
-    return each_lane(_loss(function, coordinates), *lanes)
+    return each_lane(Loss(function, coordinates), *lanes)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _gradients(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> tuple[Array, Array]:
-    return each_lane(jax.value_and_grad(_loss(function, coordinates), argnums=1), *lanes)
+def _searches(
+    function: ModelLogLikelihood, coordinates: Coordinates, model: AnyModel, states: State, anchors: Array, events: Event,
+    which: Array, count: Array, rules: Rules, budget: Array,
+) -> State:  # fmt: skip
+    loss = jax.value_and_grad(Loss(function, coordinates), argnums=1)
+
+    def block(model: AnyModel, states: State, anchors: Array, events: Event) -> State:
+        evaluate = side_by_side(partial(loss, model))
+        return run(lambda unknown: evaluate(unknown, anchors, events), rules, budget, states)
+
+    return each_block(block, model, states, anchors, events, which, count)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _hessians(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
-    return each_lane(jax.jacfwd(jax.grad(_loss(function, coordinates), argnums=1), argnums=1), *lanes)
+    return each_lane(jax.jacfwd(jax.grad(Loss(function, coordinates), argnums=1), argnums=1), *lanes)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -113,7 +127,7 @@ _RUN: set[Any] = set()
 
 
 class Evaluator:
-    """-log L and its derivatives by the unknowns of a fit.
+    """-log L and its derivatives by the unknowns of a fit, and searches for its minima.
 
     Args:
       function: log-likelihood of (model, hypothesis [H], event), pure and hashable.
@@ -128,6 +142,11 @@ class Evaluator:
         self.function, self.coordinates, self.model = function, coordinates, model
         self.compile_seconds = 0.0
 
+    @property
+    def loss(self) -> Loss:
+        """-log L as a pure function of (model, unknown [n], anchor [H], event), a scalar."""
+        return Loss(self.function, self.coordinates)
+
     def start(self, anchors: np.ndarray) -> np.ndarray:
         """Unknowns [L, n] of hypotheses [L, H]."""
         with jax.enable_x64(True):
@@ -140,23 +159,44 @@ class Evaluator:
 
     def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Values [L] of events[which]: a third of the time of `gradient`, and a program of its own."""
-        return self.run(_values, self.function, events, which, unknown, anchors)
+        return self.run(_values, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
-    def gradient(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray):
-        """Values [L] and gradients [L, n] of events[which]."""
-        return self.run(_gradients, self.function, events, which, unknown, anchors)
+    def gradient(
+        self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values [L] and gradients [L, n] of events[which]: the first evaluation of searches, whose program it shares."""
+        found = self._advance(events, which, anchors, initial(unknown), Rules(), 1)
+        return np.asarray(found.value), np.asarray(found.gradient)
 
-    def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Evaluate:
-        """Values and gradients of L problems, fits of events[which] around anchors [L, H], as `minimise` takes them."""
+    def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Gradients:
+        """Values and gradients of L problems, fits of events[which] around anchors [L, H]."""
 
-        def evaluate(lanes: np.ndarray, unknown: np.ndarray):
+        def evaluate(lanes: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self.gradient(events, which[lanes], unknown, anchors[lanes])
 
         return evaluate
 
+    def searches(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Advance:
+        """What lets searches of L problems go on, fits of events[which] around anchors [L, H]; for `minimise`."""
+
+        def advance(lanes: np.ndarray, state: State, rules: Rules, budget: int) -> State:
+            return self._advance(events, which[lanes], anchors[lanes], state, rules, budget)
+
+        return advance
+
+    def _advance(
+        self, events: Event, which: np.ndarray, anchors: np.ndarray, state: State, rules: Rules, budget: int
+    ) -> State:
+        parts = PARTS if budget > 1 else 1
+        # Numbers of one type each, whatever the caller wrote: another type would be another program.
+        own = jax.tree.map(lambda default, given: np.asarray(given, np.asarray(default).dtype), Rules(), rules)
+        return self.run(
+            _searches, self.function, events, which, state, anchors, own, np.asarray(budget, np.int32), parts=parts
+        )
+
     def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Exact Hessians [L, n, n]."""
-        return self.run(_hessians, self.function, events, which, unknown, anchors)
+        return self.run(_hessians, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
     def run(
         self,
@@ -164,37 +204,43 @@ class Evaluator:
         function: Callable,
         events: Event,
         which: np.ndarray,
-        unknown: np.ndarray,
+        lanes: Any,
         anchors: np.ndarray,
+        *shared: Any,
+        parts: int = 1,
     ) -> Any:
         """Results of a program for any number of lanes.
 
         Args:
-          program: jitted, of (function, coordinates, model, unknown, anchors, events, which, count), the first two static,
-            as `each_lane` takes the others.
+          program: jitted, of (function, coordinates, model, lanes, anchors, events, which, count, *shared), the first two
+            static, as `each_lane` or `each_block` take the others.
           function: first argument of the program, pure and hashable.
           events: a batch.
           which: [L], places of the lanes' events in the batch.
-          unknown: [L, n].
+          lanes: array or tree of arrays [L, ...], as unknowns [L, n].
           anchors: [L, H].
+          shared: further arguments of the program.
+          parts: per thread; more than one where lanes take times of their own.
 
         Returns:
-          Arrays with a leading axis L, float64.
+          Arrays with a leading axis L, floats as float64.
         """
-        threads = threads_together(len(which))
-        size = min(-(-len(which) // threads), LANES)
+        total = len(which)
+        threads = threads_together(total, 1 if parts > 1 else FEWEST)
+        most = lanes_for(self.coordinates.size)
+        size = max(min(-(-total // (threads * parts if threads > 1 else 1)), most), 1)
 
-        def part(first: int, most: int = size) -> Any:
-            count = min(most, len(which) - first)
-            fill = np.resize(np.arange(first, first + count), LANES)
+        def part(first: int, most_lanes: int = size) -> Any:
+            count = min(most_lanes, total - first)
+            fill = np.resize(np.arange(first, first + max(count, 1)), most)
             # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
             with jax.enable_x64(True):
                 out = program(
-                    function, self.coordinates, self.model, jnp.asarray(unknown[fill], jnp.float64),
-                    jnp.asarray(anchors[fill], jnp.float64), events, jnp.asarray(which[fill], jnp.int32),
-                    jnp.asarray(count, jnp.int32),
+                    function, self.coordinates, self.model, jax.tree.map(lambda a: a[fill], lanes),
+                    np.asarray(anchors[fill], np.float64), events, np.asarray(which[fill], np.int32),
+                    np.asarray(count, np.int32), *shared,
                 )  # fmt: skip
-                return jax.tree.map(lambda a: np.asarray(a, np.float64)[:count], out)
+                return jax.tree.map(lambda a: np.asarray(a)[:count], out)
 
         # The first call compiles, which threads would do once each.
         shapes = tuple(np.shape(a) for a in jax.tree.leaves((self.model, events)))
@@ -202,39 +248,14 @@ class Evaluator:
         if key not in _RUN:
             begin = time.perf_counter()
             with stage("compiling"):
-                part(0, 1)
+                part(0, 0)
             spent = time.perf_counter() - begin
             self.compile_seconds += spent
             LOGGER.info("compiled a program for %d pulses per event in %.1f s", events.pulses.charge.shape[-1], spent)
             _RUN.add(key)
         with ThreadPoolExecutor(threads) as pool:
-            parts = pool.map(part, range(0, len(which), size))
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
-
-
-def each_lane(function, model, unknown, anchors, events, which, count):
-    """A function of (model, unknown [n], anchor [H], event) for the first `count` lanes; the others cost nothing.
-
-    Args:
-      function: returns an array or a tuple of arrays.
-      model: the same for all lanes.
-      unknown, anchors, which: [L, n], [L, H] and [L], the last the place of the event among `events`.
-      count: lanes that are evaluated; results of the others are zero.
-    """
-    size = lanes_together()
-
-    def one(lane):
-        event = jax.tree.map(lambda a: a[which[lane]], events)
-        return function(model, unknown[lane], anchors[lane], event)
-
-    def body(block, out):
-        lanes = block * size + jnp.arange(size, dtype=jnp.int32)
-        values = jax.tree.map(lambda a: a[None], one(lanes[0])) if size == 1 else jax.vmap(one)(lanes)
-        return jax.tree.map(lambda o, v: o.at[lanes].set(v.astype(o.dtype)), out, values)
-
-    shapes = jax.eval_shape(one, jnp.zeros((), jnp.int32))
-    out = jax.tree.map(lambda s: jnp.zeros((len(which), *s.shape), jnp.float64), shapes)
-    return jax.lax.fori_loop(0, (count + size - 1) // size, body, out)
+            found = list(pool.map(part, range(0, total, size)))  # an interruption here calls off the parts that wait
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
 
 
 def shape_of(event: Event) -> tuple[int, int, int]:

@@ -15,8 +15,8 @@ from evgen_jax.approximation.precise_where_lit import precise_where_lit
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import loss_parts
-from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (
@@ -26,20 +26,21 @@ from evgen_jax.reconstruction.fit.covariance import (
     make_score_products,
     make_to_normalised,
 )
-from evgen_jax.reconstruction.fit.evaluator import (
-    LANES,
-    Evaluator,
-    LogLikelihood,
-    batches,
-    chosen,
-    each_lane,
-    grouped_by_shape,
-)
+from evgen_jax.reconstruction.fit.differences import central_hessian
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, batches, chosen, grouped_by_shape
+from evgen_jax.reconstruction.fit.lanes import LANES, each_lane
 from evgen_jax.reconstruction.fit.limited_charge import limited_log_likelihood
-from evgen_jax.reconstruction.fit.minimiser import CONVERGED, NOT_FINITE, central_hessian
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
-from evgen_jax.reconstruction.fit.search import DECREMENT, STALLED, Search, batched_search, scipy_search
+from evgen_jax.reconstruction.fit.search import (
+    NO_GAIN,
+    BatchedSearch,
+    Problems,
+    ScipySearch,
+    Search,
+    rules_under_limited_charges,
+)
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
+from evgen_jax.reconstruction.fit.state import CONVERGED, NOT_FINITE, Rules
 
 DIFFERENCE, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE = 0.05, 1e-6, 2e-3
 """Hessians are differences over this share of a parameter's width, as the score products tell it; limits in normalised units."""
@@ -93,6 +94,7 @@ def make_fitter(
     *,
     covariance: bool = True,
     log_likelihood: LogLikelihood | None = None,
+    search: Search | None = None,
 ) -> Fitter:
     """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
 
@@ -104,6 +106,7 @@ def make_fitter(
       covariance: compute uncertainties as well.
       log_likelihood: another function (variables, hypothesis, event) than the model's own; sandwich covariances are
         NaN then.
+      search: what searches for minima, instead of what `settings.method` names.
 
     Returns:
       The fitter.
@@ -114,19 +117,17 @@ def make_fitter(
     """
     check_model(model)
     coordinates = make_coordinates(model, settings)
-    batched = settings.of_batched() if settings.method == "batched" else FitSettings().of_batched()
+    own_settings = settings if settings.method == "batched" else FitSettings()
+    rules = Rules(stalled=NO_GAIN, **own_settings.of_batched())
     evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
     precise = limited = smooth = None
     if log_likelihood is None:
         own = Evaluator(limited_log_likelihood, coordinates, model)
-        rough = {**batched, "decrement_tolerance": DECREMENT, "stalled": STALLED, "kinks": False}
-        limited = Fitter(model, own, None, batched_search(own, None, rough), None, None)
+        limited = Fitter(model, own, None, BatchedSearch(rules_under_limited_charges(rules)), None, None)
         precise = Evaluator(chosen(None), coordinates, precise_where_lit(model))
         smooth = Evaluator(chosen(None), coordinates, with_capped_density(model))
-    if settings.method == "batched":
-        search = batched_search(evaluator, precise, batched, smooth)
-    else:
-        search = scipy_search(precise or evaluator, settings.of_scipy())
+    if search is None:
+        search = BatchedSearch(rules) if settings.method == "batched" else ScipySearch(settings.of_scipy())
     uncertainty = _Uncertainty(coordinates, evaluator, precise) if covariance else None
     return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
 
@@ -162,7 +163,11 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
     usable = np.all(np.isfinite(anchors), axis=1)
     safe = np.where(usable[:, None], anchors, np.nan)
     start = evaluator.start(safe)
-    minima = fitter.search(batch, which, start, safe, to_beat=-to_beat if competing else None)
+    problems = Problems(
+        evaluator, fitter.precise, fitter.smooth, batch, which, start, safe, -to_beat if competing else None
+    )
+    with jax.enable_x64(True):
+        minima = fitter.search(problems)
     hypotheses = evaluator.hypothesis(minima.x, safe)
     ranked = np.where(np.isfinite(minima.value) & usable, minima.value, np.inf).reshape(num_events, num_seeds)
     best = np.argmin(ranked, axis=1) + np.arange(num_events) * num_seeds
@@ -248,6 +253,7 @@ def reconstruct(
     settings: FitSettings = DEFAULT,
     *,
     covariance: bool = True,
+    search: Search | None = None,
     progress: Callable = lambda items: items,
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
@@ -260,6 +266,7 @@ def reconstruct(
       seeds: [E, H], or [E, S, H] for several per event of which the best fit counts; physical units.
       settings: free parameters, bounds, method and tolerances.
       covariance: compute uncertainties as well.
+      search: what searches for minima, instead of what `settings.method` names.
       progress: wraps the list of blocks of events.
 
     Returns:
@@ -273,7 +280,7 @@ def reconstruct(
     Example:
       `eg.reconstruct(model, events, seeds, eg.FitSettings(bounds={"cascade_energy": (1e2, 1e7)}))`
     """
-    fit = make_fitter(model, settings, covariance=covariance)
+    fit = make_fitter(model, settings, covariance=covariance, search=search)
     seeds = _checked_seeds(model, events, seeds)
     order = [i for places in grouped_by_shape(events).values() for i in places]
     results: dict[int, FitResult] = {}

@@ -1,37 +1,67 @@
 """Ways on from a kink of a function, where its gradient leads across and not along."""
 
-from collections.abc import Callable
+import jax
+import jax.numpy as jnp
+from jax import Array
 
-import numpy as np
-from scipy.optimize import nnls
+ROUNDING = 1e-13
+"""Of products of vectors whose largest component is 1."""
+STEPS_PER_VECTOR = 4
+"""Changes of the support, at most, per vector; a vector mostly enters once, and leaves at most once."""
 
-Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
 
+def step_along_kink(gradient: Array, around: Array, reach: Array) -> tuple[Array, Array]:
+    """A step that descends on all sides of a kink, and the slope along it.
 
-def steps_along_kinks(
-    evaluate: Evaluate, problems: np.ndarray, x: np.ndarray, gradient: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [m, n] that descend on all sides of a kink near x [m, n], and the slopes [m] along them; n evaluations.
+    Against the shortest vector in the convex hull of the gradients around a point (Burke, Lewis & Overton, SIAM J. Optim.
+    15, 751 (2005)).
 
-    Against the shortest vector in the convex hull of the gradients around x (Burke, Lewis & Overton, SIAM J. Optim. 15, 751
-    (2005)), with the length `reach`.
+    Args:
+      gradient: [n], at the point.
+      around: [n, n], gradients at points around it; those that are not finite do not count.
+      reach: length of the step.
+
+    Returns:
+      [n] and a scalar.
     """
-    count, size = x.shape
-    downhill = np.where(gradient > 0, -reach, reach)
-    shifted = (x[:, None, :] + downhill[:, :, None] * np.eye(size)).reshape(-1, size)
-    _, around = evaluate(np.repeat(problems, size), shifted)
-    around = np.concatenate([gradient[:, None], around.reshape(count, size, size)], axis=1)
-    around = np.where(np.all(np.isfinite(around), axis=2, keepdims=True), around, gradient[:, None])
-    shortest = np.stack([_shortest_in_hull(own) for own in around])
-    length = np.maximum(np.linalg.norm(shortest, axis=1), 1e-300)
-    return -shortest * (reach / length)[:, None], -reach * length
+    usable = jnp.all(jnp.isfinite(around), axis=1, keepdims=True)
+    shortest = shortest_in_hull(jnp.concatenate([gradient[None], jnp.where(usable, around, gradient)]))
+    length = jnp.maximum(jnp.linalg.norm(shortest), 1e-300)
+    return -shortest * (reach / length), -reach * length
 
 
-def _shortest_in_hull(vectors: np.ndarray) -> np.ndarray:
-    """The shortest convex combination [n] of vectors [k, n]."""
-    scale = max(float(np.max(np.abs(vectors))), 1e-300)
-    # Weights are not negative, and a heavy last equation makes their sum 1.
-    rows = np.vstack([vectors.T / scale, np.full(len(vectors), 1e3)])
-    weights, _ = nnls(rows, np.append(np.zeros(vectors.shape[1]), 1e3))
-    return weights @ vectors / max(weights.sum(), 1e-300)
+def shortest_in_hull(vectors: Array) -> Array:
+    """The shortest convex combination [n] of vectors [k, n] (Wolfe, Math. Program. 11, 128 (1976))."""
+    count = len(vectors)
+    scale = jnp.maximum(jnp.max(jnp.abs(vectors)), 1e-300)
+    rows = vectors / scale
+    products = rows @ rows.T
+    first = jnp.arange(count) == jnp.argmin(jnp.diag(products))
+
+    def change(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        weights, support, _, number = carry
+        # The shortest affine combination of the vectors in the support; others have rows of the identity.
+        both = support[:, None] & support
+        matrix = jnp.where(both, products + 1, 0.0) + jnp.diag(jnp.where(support, ROUNDING, 1.0))
+        affine = jax.scipy.linalg.solve(matrix, support.astype(rows.dtype), assume_a="pos")
+        affine = affine / jnp.sum(affine)
+        outside = support & (affine <= 0)
+        # It lies outside of the hull: towards it up to the boundary, where a vector leaves the support.
+        share = jnp.where(outside, weights / jnp.where(outside, weights - affine, 1.0), 1.0)
+        leaving = outside & (share <= jnp.min(share))
+        moved = jnp.where(leaving, 0.0, weights + jnp.min(share) * (affine - weights))
+        # It lies inside: the vector that is least along it enters, unless none is less than itself.
+        along = products @ affine
+        entering = jnp.argmin(along)
+        done = (along[entering] >= affine @ along - ROUNDING) | support[entering]
+        inside = ~jnp.any(outside)
+        weights = jnp.where(inside, affine, moved)
+        support = jnp.where(inside, support | (~done & (jnp.arange(count) == entering)), support & ~leaving)
+        return weights, support, inside & done, number + 1
+
+    def goes_on(carry: tuple[Array, Array, Array, Array]) -> Array:
+        return ~carry[2] & (carry[3] < STEPS_PER_VECTOR * count)
+
+    begin = (first.astype(rows.dtype), first, jnp.zeros((), bool), jnp.zeros((), jnp.int32))
+    weights, *_ = jax.lax.while_loop(goes_on, change, begin)
+    return scale * (weights @ rows)

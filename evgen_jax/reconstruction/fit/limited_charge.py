@@ -11,8 +11,8 @@ from jax import Array
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.model.log_likelihood import loss_parts
-from evgen_jax.model.model import AnyModel
 from evgen_jax.numerics import precise_sum
 
 MOST = 100.0

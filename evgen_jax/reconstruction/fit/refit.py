@@ -8,12 +8,14 @@ import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel, check_model
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.fit.differences import differenced_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
-from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian, minimise
+from evgen_jax.reconstruction.fit.minimiser import minimise
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
+from evgen_jax.reconstruction.fit.state import Rules
 
 PRECISION = 1e-2
 """Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
@@ -81,20 +83,18 @@ def make_refit(
     evaluator = Evaluator(chosen(log_likelihood), coordinates, model)
 
     def refit(event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits:
-        def tolerance(value: np.ndarray) -> np.ndarray:
-            return np.maximum(PRECISION, SHARE * (value + compared - FAR))
-
         anchors = np.array(starts, np.float64)
         batch, which = stacked([event], shape_of(event), 1), np.zeros(len(anchors), int)
         unknown = evaluator.start(anchors)
 
         evaluate, lane = evaluator.problems(batch, which, anchors), np.zeros(1, int)
-        first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1], DIFFERENCE)[0]
+        first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1])[0]
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
-        minima = minimise(
-            evaluate, unknown, inverse=inverse, decrement_tolerance=tolerance,
+        rules = Rules(
+            decrement_tolerance=PRECISION, decrement_share=SHARE, far_value=FAR - compared,
             max_iterations=settings.max_iterations,
         )  # fmt: skip
+        minima = minimise(evaluator.searches(batch, which, anchors), unknown, rules, inverse=inverse)
         hypothesis = evaluator.hypothesis(minima.x, anchors)
         fixed = np.flatnonzero(~flags)
         hypothesis[:, fixed] = anchors[:, fixed]  # exactly as given

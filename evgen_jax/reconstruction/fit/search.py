@@ -1,108 +1,262 @@
-"""Searches for the minima of many problems: batched on the device, or SciPy's one after the other."""
+"""Searches for the minima of many problems: batched on the device, SciPy's one after the other, or a user's own."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import struct
+from jax import Array
 from scipy import optimize
 
-from evgen_jax.reconstruction.fit.evaluator import Evaluator
-from evgen_jax.reconstruction.fit.minimiser import CONVERGED, LEFT_BEHIND, NOT_FINITE, Minima, minimise
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.ensemble import AnyModel
+from evgen_jax.reconstruction.fit.evaluator import Evaluator, Loss
+from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
+from evgen_jax.reconstruction.fit.state import CONVERGED, LEFT_BEHIND, NOT_FINITE, Rules
 
 DECREMENT, STALLED = 1e-4, 5e-3
 """Promised gain in log-likelihood, and gain over ten iterations, below which float32 has done its part."""
 ENOUGH = 0.1
-"""The same gain where a search begins under a largest density: its minimum is near the one that is wanted, not there."""
+"""The gain over ten iterations below which a search under a largest density ends: its minimum is near the one that is wanted,
+not there."""
 NO_GAIN = 1e-7
-"""Gain over ten iterations below which float64 has done its own: edges of a likelihood at which it would creep."""
+"""Gain over ten iterations below which float64 has done its part: edges of a likelihood at which it would creep."""
 BEHIND, FAR_BEHIND = 2.0, 10.0
 """A rival that is left behind by more, in log-likelihood, is not followed in float64; under a largest density minima differ by
 less than in the likelihood itself."""
 SAME = 0.01
 """Normalised units: two searches of one problem that end nearer to each other go on as one."""
-Search = Callable[..., Minima]
-"""(events [E], which of them [L], unknowns [L, n], anchors [L, H], to_beat=None) -> minima of L problems; with values
-`to_beat` [E] problems of one event compete: those that fall behind or do not get below it need not be followed."""
 
 
-def batched_search(
-    evaluator: Evaluator, precise: Evaluator | None, settings: Mapping[str, Any], smooth: Evaluator | None = None
-) -> Search:
-    """All problems at once: BFGS in the network's own precision until that is what limits it, then few steps in float64.
+class Problem(struct.PyTreeNode):
+    """What the loss of one problem takes besides its unknowns; see `Problems.loss`.
+
+    Attributes:
+      model: what is fitted.
+      anchor: [H], the hypothesis around which the unknowns are counted.
+      event: what was measured.
+    """
+
+    model: AnyModel
+    anchor: Array
+    event: Event
+
+
+@dataclass(frozen=True)
+class Problems:
+    """L problems whose minima are wanted, fits of events of one padded shape.
+
+    Attributes:
+      evaluator: -log L in the precision of the model, with sums in float64.
+      precise: -log L in float64 wherever there is light; None for a log-likelihood that is not the model's own.
+      smooth: -log L under a largest density of arrival times, which has no pits; None where `precise` is None.
+      events: [E], a batch.
+      which: [L], place of each problem's event in the batch.
+      start: [L, n], unknowns at the start; NaN for a problem that cannot be fitted.
+      anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+      to_beat: [E], values that minima must fall below to be wanted, inf for none. With it the problems of one event compete:
+        those that fall behind or do not get below it need not be followed. None where every minimum is wanted.
+    """
+
+    evaluator: Evaluator
+    precise: Evaluator | None
+    smooth: Evaluator | None
+    events: Event
+    which: np.ndarray
+    start: np.ndarray
+    anchors: np.ndarray
+    to_beat: np.ndarray | None = None
+
+    @property
+    def exact(self) -> Evaluator:
+        """The evaluator with the smallest rounding errors."""
+        return self.precise or self.evaluator
+
+    @property
+    def loss(self) -> "UnknownLoss":
+        """-log L as a pure, hashable function of (unknown [n], `Problem`), a scalar, to be differentiated and compiled."""
+        return UnknownLoss(self.exact.loss)
+
+    def problem(self, lane: int) -> Problem:
+        """The second argument of `loss` for one of the problems."""
+        event = jax.tree.map(lambda a: a[self.which[lane]], self.events)
+        return Problem(self.exact.model, jnp.asarray(self.anchors[lane], jnp.float64), event)
+
+    def values(self, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values [L] and gradients [L, n] of all problems at unknowns [L, n], by `exact`."""
+        return self.exact.gradient(self.events, self.which, unknown, self.anchors)
+
+    def found(self, x: np.ndarray, status: Sequence[str], evaluations: np.ndarray) -> Minima:
+        """What a search gives back, from the ends that it found; a start that is lower than its end counts instead of it.
+
+        Args:
+          x: [L, n], ends.
+          status: [L], why each search ended; `state.CONVERGED` for one that has converged.
+          evaluations: [L], that the search took.
+
+        Returns:
+          The minima, with values and gradients by `exact`; two evaluations of each problem more.
+        """
+        first_value, first_gradient = self.values(self.start)
+        value, gradient = self.values(x)
+        finite = np.isfinite(first_value) & np.all(np.isfinite(first_gradient), axis=1)
+        lower = finite & (value <= first_value)
+        count, size = self.start.shape
+        return Minima(
+            x=np.where(lower[:, None], x, self.start),
+            value=np.where(lower, value, first_value),
+            first_value=first_value,
+            gradient=np.where(lower[:, None], gradient, first_gradient),
+            status=np.where(finite, np.array(status, dtype=object), NOT_FINITE),
+            evaluations=np.asarray(evaluations) + 2,
+            iterations=np.zeros(count, int),
+            inverse=np.full((count, size, size), np.nan),
+        )
+
+
+@dataclass(frozen=True)
+class UnknownLoss:
+    """-log L of one problem as a function of its unknowns.
+
+    Attributes:
+      loss: of (model, unknown [n], anchor [H], event).
+    """
+
+    loss: Loss
+
+    def __call__(self, unknown: Array, problem: Problem) -> Array:
+        """-log L, a scalar, at unknowns [n]."""
+        return self.loss(problem.model, unknown, problem.anchor, problem.event)
+
+
+class Search(Protocol):
+    """What searches for minima: give your own to `make_fitter(..., search=...)`. It is called with float64 switched on."""
+
+    def __call__(self, problems: Problems) -> Minima:
+        """Minima of all problems.
+
+        Args:
+          problems: what to minimise and where to start. `problems.loss` is for minimisers written in JAX, `problems.values`
+            for others, and `problems.found` makes the result of the ends that they find.
+
+        Returns:
+          One minimum per problem, in the order of the problems.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class BatchedSearch:
+    """All problems at once: BFGS in the precision of the model until that is what limits it, then few steps in float64.
 
     A problem without rivals is searched twice, with the Hessian at its start and along its gradient, and the better end
-    counts: where a likelihood is rugged one of them often ends in a minimum of no meaning.
+    counts: where a likelihood is rugged one of them often ends in a minimum of no meaning. Searches begin under a largest
+    density unless there are values to beat.
 
-    Args:
-      evaluator, precise: of the same likelihood; without the second the first goes all the way.
-      settings: further arguments of `minimise`.
-      smooth: of a likelihood near it without pits, where searches begin unless there are values to beat.
+    Attributes:
+      rules: of the search in float64, or of the only one where there is none in float64.
     """
-    return partial(_batched, evaluator, precise, smooth, dict(settings))
+
+    rules: Rules
+
+    def __call__(self, problems: Problems) -> Minima:
+        """Minima of all problems."""
+        if problems.precise is None:
+            rivals = {} if problems.to_beat is None else {"rivals": problems.which, "to_beat": problems.to_beat}
+            evaluator = problems.evaluator
+            advance = evaluator.searches(problems.events, problems.which, problems.anchors)
+            return minimise(advance, problems.start, self.rules, **rivals)
+        return _in_two_precisions(problems, self.rules)
 
 
-def scipy_search(evaluator: Evaluator, settings: Mapping[str, Any]) -> Search:
-    """One problem after the other; `settings` are arguments of scipy.optimize.minimize.
+@dataclass(frozen=True)
+class ScipySearch:
+    """SciPy's minimisers, one problem after the other, in float64 where there is light.
 
-    Args:
-      evaluator: best in float64: with the rounding errors of float32 SciPy's line searches end on their way.
-      settings: of the minimiser.
+    With the rounding errors of float32 their line searches end on their way.
+
+    Attributes:
+      settings: further arguments of scipy.optimize.minimize.
     """
-    return partial(_scipy, evaluator, dict(settings))
+
+    settings: dict[str, Any]
+
+    def __call__(self, problems: Problems) -> Minima:
+        """Minima of all problems."""
+        x, evaluations = problems.start.copy(), np.zeros(len(problems.start), int)
+        status = []
+        for lane in range(len(x)):
+            result = self._minimum(problems, lane)
+            x[lane], evaluations[lane] = result.x, int(result.nfev)
+            status.append(CONVERGED if result.success else str(result.message))
+        return problems.found(x, status, evaluations)
+
+    def _minimum(self, problems: Problems, lane: int) -> optimize.OptimizeResult:
+        own = slice(lane, lane + 1)
+
+        def function(unknown: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = problems.exact.gradient(
+                problems.events, problems.which[own], unknown[None], problems.anchors[own]
+            )
+            finite = np.isfinite(value[0]) and np.all(np.isfinite(gradient[0]))
+            return (float(value[0]), gradient[0]) if finite else (np.inf, np.zeros_like(gradient[0]))
+
+        if not np.isfinite(function(problems.start[lane])[0]):
+            return optimize.OptimizeResult(x=problems.start[lane], nfev=0, success=False, message=NOT_FINITE)
+        return optimize.minimize(function, problems.start[lane], jac=True, **self.settings)
 
 
-def _batched(
-    evaluator: Evaluator, precise: Evaluator | None, smooth: Evaluator | None, settings: dict,
-    batch, which, start, anchors, to_beat=None,
-) -> Minima:  # fmt: skip
-    settings = {"stalled": NO_GAIN, **settings}
-    if precise is None:
-        race = {} if to_beat is None else {"rivals": which, "to_beat": to_beat}
-        return minimise(evaluator.problems(batch, which, anchors), start, **settings, **race)
-    count, own = len(start), np.arange(len(start))
-    if to_beat is None:
-        lanes = np.tile(own, 2)
-        rivals, to_beat, plain = lanes, np.full(count, np.inf), np.arange(2 * count) >= count
-    else:
-        lanes, rivals, plain = own, which, None
-    if smooth is None or np.any(np.isfinite(to_beat)):
-        smooth = None
-    rough = smooth or evaluator
-    first = minimise(
-        rough.problems(batch, which[lanes], anchors[lanes]), start[lanes], rivals=rivals, to_beat=to_beat, plain=plain,
-        **{**settings, "decrement_tolerance": DECREMENT, "stalled": ENOUGH if smooth else STALLED, "kinks": False},
-    )  # fmt: skip
-    if plain is not None:
+def rules_under_limited_charges(rules: Rules) -> Rules:
+    """Rules of searches whose minima are only near the ones that are wanted: float32 is enough, kinks are left alone."""
+    return rules.replace(decrement_tolerance=DECREMENT, stalled=STALLED, max_rescues=0)
+
+
+def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
+    """Minima of searches in the precision of the model and from there in float64; see `BatchedSearch`."""
+    count, own = len(problems.start), np.arange(len(problems.start))
+    twice = problems.to_beat is None
+    lanes = np.tile(own, 2) if twice else own
+    rivals = lanes if twice else problems.which
+    to_beat = np.full(count, np.inf) if twice else np.asarray(problems.to_beat)
+    plain = np.arange(2 * count) >= count if twice else None
+    smooth = None if np.any(np.isfinite(to_beat)) else problems.smooth
+    which, anchors = problems.which[lanes], problems.anchors[lanes]
+    rough = rules_under_limited_charges(rules).replace(stalled=ENOUGH if smooth else STALLED)
+    advance = (smooth or problems.evaluator).searches(problems.events, which, anchors)
+    first = minimise(advance, problems.start[lanes], rough, rivals=rivals, to_beat=to_beat, plain=plain)
+    if twice:
         _leave_doubles(first)
-    behind = FAR_BEHIND if smooth else BEHIND
-    _end_in_float64(first, precise, settings, batch, which[lanes], anchors[lanes], rivals, to_beat, behind)
+    going_on = _worth_float64(first, rivals, to_beat, FAR_BEHIND if smooth else BEHIND)
+    if len(going_on):
+        assert problems.precise is not None
+        exact = problems.precise.searches(problems.events, which[going_on], anchors[going_on])
+        last = minimise(exact, first.x[going_on], rules.replace(refresh=np.inf), inverse=first.inverse[going_on])
+        _go_on(first, last, going_on, rivals)
     if smooth is not None:
-        first.first_value[:] = precise.gradient(batch, which, start, anchors)[0][lanes]
+        first.first_value[:] = problems.values(problems.start)[0][lanes]
         first.evaluations[:count] += 1
-    return first if plain is None else _better_half(first)
+    return _better_half(first) if twice else first
 
 
-def _end_in_float64(
-    first: Minima, precise: Evaluator, settings: dict, batch, which, anchors, rivals: np.ndarray, to_beat: np.ndarray,
-    behind: float,
-) -> None:  # fmt: skip
-    """Goes on in float64 from those minima that may be the best of their group."""
+def _worth_float64(first: Minima, rivals: np.ndarray, to_beat: np.ndarray, behind: float) -> np.ndarray:
+    """Numbers of the searches whose minima may be the best of their group."""
     best = np.array(to_beat)
     np.fmin.at(best, rivals, first.value)
     going_on = (first.status != NOT_FINITE) & (first.status != LEFT_BEHIND)
-    going_on &= (first.value <= best[rivals] + behind) & (first.value < to_beat[rivals])
-    lanes = np.flatnonzero(going_on)
-    if len(lanes) == 0:
-        return
-    evaluate = precise.problems(batch, which[lanes], anchors[lanes])
-    last = minimise(evaluate, first.x[lanes], inverse=first.inverse[lanes], refresh=np.inf, **settings)
-    for field in ("x", "value", "gradient", "status"):
-        getattr(first, field)[lanes] = getattr(last, field)
+    return np.flatnonzero(going_on & (first.value <= best[rivals] + behind) & (first.value < to_beat[rivals]))
+
+
+def _go_on(first: Minima, last: Minima, lanes: np.ndarray, rivals: np.ndarray) -> None:
+    """Puts the ends of further searches from some of the minima into these."""
+    for name in ("x", "value", "gradient", "status"):
+        getattr(first, name)[lanes] = getattr(last, name)
     # Sums of float32 terms round differently: what was left behind does not compare with float64.
-    followed = np.zeros(len(to_beat), bool)
-    followed[rivals[lanes]] = True
-    first.value[~going_on & followed[rivals]] = np.inf
+    followed = np.isin(rivals, rivals[lanes])
+    followed[lanes] = False
+    first.value[followed] = np.inf
     first.evaluations[lanes] += last.evaluations
     first.iterations[lanes] += last.iterations
 
@@ -121,41 +275,7 @@ def _better_half(found: Minima) -> Minima:
     value = np.where(np.isfinite(found.value), found.value, np.inf).reshape(2, -1)
     count = value.shape[1]
     best = np.argmin(value, axis=0) * count + np.arange(count)
-    chosen = Minima(**{field: getattr(found, field)[best] for field in vars(found)})
-    for field in ("evaluations", "iterations"):
-        setattr(chosen, field, getattr(found, field).reshape(2, -1).sum(axis=0))
+    chosen = Minima(**{name: getattr(found, name)[best] for name in vars(found)})
+    for name in ("evaluations", "iterations"):
+        setattr(chosen, name, getattr(found, name).reshape(2, -1).sum(axis=0))
     return chosen
-
-
-def _scipy(evaluator: Evaluator, settings: Mapping[str, Any], batch, which, start, anchors, to_beat=None) -> Minima:
-    """SciPy's minimiser, one problem after the other."""
-    count = len(start)
-    x, value, gradient = start.copy(), np.full(count, np.inf), np.full(start.shape, np.nan)
-    first, status, evaluations = np.full(count, np.inf), np.full(count, "", dtype="U120"), np.zeros(count, int)
-    for lane in range(count):
-        own = slice(lane, lane + 1)
-
-        def function(unknown: np.ndarray, own=own) -> tuple[float, np.ndarray]:
-            v, g = evaluator.gradient(batch, which[own], unknown[None], anchors[own])
-            finite = np.isfinite(v[0]) and np.all(np.isfinite(g[0]))
-            return (float(v[0]), g[0]) if finite else (np.inf, np.zeros_like(g[0]))
-
-        first[lane], _ = function(start[lane])
-        if not np.isfinite(first[lane]):
-            status[lane], evaluations[lane] = NOT_FINITE, 1
-            continue
-        result = optimize.minimize(function, start[lane], jac=True, **settings)
-        x[lane] = result.x if result.fun <= first[lane] else start[lane]
-        value[lane], gradient[lane] = function(x[lane])
-        status[lane] = CONVERGED if result.success else str(result.message)
-        evaluations[lane] = int(result.nfev) + 2
-    return Minima(
-        x,
-        value,
-        first,
-        gradient,
-        status,
-        evaluations,
-        np.zeros(count, int),
-        np.full((count, *[start.shape[1]] * 2), np.nan),
-    )

@@ -17,11 +17,12 @@ from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import POSITIONS, column_names
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import done
 from evgen_jax.reconstruction.fit.coordinates import free_flags
-from evgen_jax.reconstruction.fit.evaluator import LANES, batches, grouped_by_shape
+from evgen_jax.reconstruction.fit.evaluator import batches, grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
+from evgen_jax.reconstruction.fit.lanes import LANES
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.run.table import columns, fill

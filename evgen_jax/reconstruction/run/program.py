@@ -18,7 +18,7 @@ from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
 from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.measurement.usable_pulses import DARK
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import Bar, done
 from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labels, covariance_units
 from evgen_jax.reconstruction.run.file_fit import covariance_places, make_file_fit

@@ -13,7 +13,7 @@ from evgen_jax.data.wide_tables import divide, mark, read_rows
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.files import replaced, write_whole
 from evgen_jax.hypothesis.parameters import Parameter
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.run.covariance_columns import ORDER
 from evgen_jax.version import __version__
 

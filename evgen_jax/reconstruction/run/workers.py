@@ -13,7 +13,7 @@ from evgen_jax.building.directory import load_model, members
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.main_guard import check_guarded
-from evgen_jax.model.model import AnyModel, Ensemble
+from evgen_jax.model.ensemble import AnyModel, Ensemble
 from evgen_jax.processes import make_pool, stop_pool
 from evgen_jax.reconstruction.run.program import FileJobs, Job, make_file_jobs
 

@@ -9,7 +9,7 @@ from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time
 

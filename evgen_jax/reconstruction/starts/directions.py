@@ -12,10 +12,10 @@ from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.doors import check_events, check_whole
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.fit.differences import differenced_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, with_fewer_pulses
-from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.starts.pulses import Shape, best_apart, make_starts, spread_directions, values_at
 
@@ -51,7 +51,7 @@ def _move_along(evaluator: Evaluator, batch: Event, fits: np.ndarray, rows: np.n
     [E, C] fall, both are replaced."""
     lanes = np.arange(len(fits))
     at_fits, evaluate = evaluator.start(fits), evaluator.problems(batch, lanes, fits)
-    hessians = differenced_hessian(evaluate, lanes, at_fits, evaluate(lanes, at_fits)[1], DIFFERENCE)
+    hessians = differenced_hessian(evaluate, lanes, at_fits, evaluate(lanes, at_fits)[1])
     others = hessians.shape[1] - (2 if evaluator.coordinates.directions else 0)
     anchors, which = rows.reshape(-1, rows.shape[-1]).copy(), np.repeat(lanes, rows.shape[1])
     unknown = evaluator.start(anchors)

@@ -11,7 +11,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
 from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
-from evgen_jax.model.model import AnyModel, members_of
+from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches

@@ -14,13 +14,13 @@ from jax import Array
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
-from evgen_jax.model.model import AnyModel, check_model
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
+from evgen_jax.reconstruction.fit.differences import differenced_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
-from evgen_jax.reconstruction.fit.minimiser import DIFFERENCE, differenced_hessian
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
@@ -126,7 +126,7 @@ def make_posterior_sampler(
         value, gradient = evaluate(which, unknown)
         if not np.isfinite(value[0]):
             raise ReconstructionError("the log-likelihood at the best fit is not finite; nothing can be sampled there.")
-        inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient, DIFFERENCE)[0])
+        inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
             out = _samples(log_posterior, method, numbers, model, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,

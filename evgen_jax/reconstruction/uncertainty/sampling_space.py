@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import AnyModel
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, tangent_axes
 from evgen_jax.reconstruction.fit.evaluator import ModelLogLikelihood
 from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior

@@ -13,7 +13,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import direction_pairs
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
-from evgen_jax.model.model import AnyModel, check_model
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit

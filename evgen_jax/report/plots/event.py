@@ -12,8 +12,9 @@ from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import DIRECTION, POSITIONS, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
+from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.expectation import DomExpectation, dom_expectation
-from evgen_jax.model.model import Model, check_no_ensemble
+from evgen_jax.model.model import Model
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.report.plots.canvas import TOY, plt, save
 

@@ -25,6 +25,7 @@ from evgen_jax.sources.learned.time_mixture import mixture_light_yield, mixture_
 from evgen_jax.sources.linen_source import LinenSource
 
 SEGMENT_PARAMETERS = (*CASCADE, "length")
+"""Names of the parameters of a piece of a track, in m, rad, GeV and ns."""
 ICE_PARAMETERS = (
     "Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1",
 )  # fmt: skip
@@ -33,35 +34,53 @@ ICE_PARAMETERS = (
 
 @dataclass(frozen=True)
 class Pandel:
-    """Constants of the arrival times: length in units of the effective scattering length, and tau, ns."""
+    """Holds the constants of a Pandel distribution of arrival times.
+
+    Attributes:
+      stretch: length in units of the effective scattering length.
+      time: tau, ns.
+    """
 
     stretch: float
     time: float
 
 
 CASCADE_TIMES = Pandel(1.64, 390.0)
+"""Arrival times of the light of cascades, calibrated on public simulation."""
 TRACK_TIMES = Pandel(1.17, 450.0)
-"""Both calibrated on public simulation."""
+"""Arrival times of the light of tracks, calibrated on public simulation."""
 RESPONSE_WIDTH = 8.0
-"""Response of module and photomultiplier: jitter of 4 ns around 0, the sum of three uniforms of this width, ns."""
+"""Width of each of three uniforms whose sum is the response of module and photomultiplier, a jitter of 4 ns; ns."""
 LATE_FRACTION, LATE_DELAY = 0.035, 60.0
-"""Share of late pulses and their delay, ns."""
+"""Share of late pulses, and their delay in ns."""
 CONE_WIDTH = 0.05
-"""Of the Cherenkov cone, in the cosine: the fit to the emission of showers has a cusp there, 36 times the mean and 1e-4 wide
-if taken by the letter. Scattered light blurs it: some 2.5 m are between two scatterings."""
+"""Width of the Cherenkov cone in the cosine of the angle.
+
+The fit to the emission of showers has a cusp there, 36 times the mean and 1e-4 wide. Scattering, every 2.5 m or so,
+smears it.
+"""
 EMISSION_NORM = 57.2 / 0.7326278516
-"""Makes the mean of the emission factor over the sphere 1 (integrated numerically)."""
+"""Factor that makes the mean of the emission over the sphere 1 (integrated numerically)."""
 HOLE_ICE = (
     0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435,
 )  # fmt: skip
-"""Angular sensitivity h2-50cm, polynomial in cos(eta) from the constant up."""
+"""Coefficients of the angular sensitivity h2-50cm, a polynomial in cos(eta), from the constant up."""
 
 TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
+"""Decoder of the arrival times, in units of 1000 ns."""
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
+"""Decoder of the charges, PE."""
 
 
 def emission_factor(cosine: Array) -> Array:
-    """Relative intensity of a shower at an angle to its axis, mean 1 over the sphere (fit to Cherenkov cones)."""
+    """Computes the relative intensity of a shower at an angle to its axis (fit to Cherenkov cones).
+
+    Args:
+      cosine: shape (...), of the angle between the axis and the direction of the light.
+
+    Returns:
+      Relative intensity (...), whose mean over the sphere is 1.
+    """
     distance = jnp.sqrt((cosine - 0.75786) ** 2 + CONE_WIDTH**2)
     return EMISSION_NORM * jnp.exp(-5.941 * distance**0.2785)
 
@@ -69,14 +88,15 @@ def emission_factor(cosine: Array) -> Array:
 def point_of_light(
     photons: Array, position: Array, direction: Array, pandel: Pandel, ice: dict[str, Array], detector: Detector
 ) -> tuple[Array, Array, Array]:
-    """Light of a point source with the emission of a shower: what the DOMs see of it.
+    """Computes what the DOMs see of a point source with the emission of a shower.
 
     Expected charge: photons times module area times `diffusion_density`, times direction factors that fade with
     exp(-r / lambda_e) to the isotropic limit. Arrival times: gamma distributions (Pandel).
 
     Args:
       photons: scalar, acceptance-weighted.
-      position, direction: [3], m; unit vector of flight.
+      position: [3], m, of the light.
+      direction: [3], unit vector of flight.
       pandel: constants of the arrival times.
       ice: `ICE_PARAMETERS` that differ from the default, by name.
       detector: of D DOMs.
@@ -160,10 +180,19 @@ class AnalyticCascadeSource(_PointSource):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of a cascade, then properties of the ice."""
+        """Returns the parameters of a cascade, then properties of the ice."""
         return standard_parameters(CASCADE + self.ice_parameters)
 
     def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+        """Computes the latent variables of a shower's light at its maximum.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          detector: of D DOMs.
+
+        Returns:
+          Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns.
+        """
         parameters = jnp.asarray(hypothesis, self.dtype)
         energy = jnp.maximum(parameters[5], 0)
         direction = flight_direction(parameters[3], parameters[4])
@@ -188,10 +217,19 @@ class AnalyticSegmentSource(_PointSource):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of a piece of a track, then properties of the ice."""
+        """Returns the parameters of a piece of a track, then properties of the ice."""
         return standard_parameters(SEGMENT_PARAMETERS + self.ice_parameters)
 
     def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+        """Computes the latent variables of the light of a piece of a track at its middle.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          detector: of D DOMs.
+
+        Returns:
+          Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns.
+        """
         parameters = jnp.asarray(hypothesis, self.dtype)
         energy, length = parameters[5], jnp.maximum(parameters[7], 0)
         per_metre = mean_photons_per_metre if self.with_mean_losses else bare_photons_per_metre

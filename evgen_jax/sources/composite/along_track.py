@@ -25,14 +25,20 @@ def cascades_along(
     extra: Array,
     detector: Detector,
 ) -> Array:
-    """Parameters [N, 7 + S] of cascades on a track; those outside the detector's box fade.
+    """Computes the parameters of cascades on a track; the energies of those outside the detector's box fade.
 
     Args:
-      start: [3], m, where distances are counted from; `time`, ns, when the particle is there.
-      zenith, azimuth: rad, where the particle comes from.
-      distance, energy: [N], m and GeV.
-      extra: [S], further parameters, the same for all.
+      start: [3], m, where distances are counted from.
+      time: ns, when the particle is at `start`.
+      zenith: rad, where the particle comes from.
+      azimuth: rad, where the particle comes from.
+      distance: [N], m, from `start` along the direction of flight.
+      energy: [N], GeV.
+      extra: [S], further parameters, which all cascades get.
       detector: where light is measured.
+
+    Returns:
+      Parameters [N, 7 + S], physical units (m, ns, GeV, rad).
     """
     position = start + distance[:, None] * flight_direction(zenith, azimuth)
     number = distance.shape[0]
@@ -44,9 +50,20 @@ def cascades_along(
 
 
 def cascade_trafo(trafo: Trafo, zenith: int, azimuth: int, energy: int, time: int, radius: float) -> Trafo:
-    """Normalisation of cascades inside a sphere, from that of the track's parameters at the given places.
+    """Derives the normalisation of cascades inside a sphere from that of a track.
 
     Positions spread evenly over the sphere; times follow them at the speed of light.
+
+    Args:
+      trafo: normalisation of the joint hypothesis.
+      zenith: place of the track's zenith in `trafo`.
+      azimuth: place of the track's azimuth in `trafo`.
+      energy: place of an energy in `trafo` that stands for those of the cascades.
+      time: place of the track's time in `trafo`.
+      radius: of the sphere, m.
+
+    Returns:
+      Normalisation of the seven parameters of a cascade.
     """
     spread = radius / 3**0.5
     delay = spread / constants.SPEED_OF_LIGHT
@@ -61,7 +78,16 @@ def cascade_trafo(trafo: Trafo, zenith: int, azimuth: int, energy: int, time: in
 
 
 def with_extra(base: Trafo, trafo: Trafo, names: Sequence[str]) -> Trafo:
-    """`base` with the further parameters `names` of the joint transformation after its own."""
+    """Appends further parameters of the joint normalisation to that of a base.
+
+    Args:
+      base: normalisation of the geometry of a base.
+      trafo: normalisation of the joint hypothesis.
+      names: of the parameters to append.
+
+    Returns:
+      Normalisation of the parameters of `base`, then of `names`.
+    """
     chosen = trafo.select([trafo.parameter_names.index(n) for n in names], names)
     return Trafo(
         base.parameter_names + chosen.parameter_names, base.mean + chosen.mean, base.std + chosen.std,
@@ -70,10 +96,19 @@ def with_extra(base: Trafo, trafo: Trafo, names: Sequence[str]) -> Trafo:
 
 
 OWN_PARAMETERS = {"cascade": cascade.PARAMETERS, "track": track.PARAMETERS}
+"""Names of the first parameters of a base, by the kind of the base."""
 
 
 def extra_parameters(where: str, bases: Mapping[str, Source], needed: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Parameters of each base after those that the hypothesis sets, such as properties of the ice.
+    """Finds the parameters of each base after those that the hypothesis sets, such as properties of the ice.
+
+    Args:
+      where: key path, for the message.
+      bases: base name -> source.
+      needed: names of the bases that the multi-source has.
+
+    Returns:
+      Base name -> names of its further parameters.
 
     Raises:
       ConfigError: other bases than needed, or one whose parameters are not those of its kind.
@@ -95,5 +130,12 @@ def extra_parameters(where: str, bases: Mapping[str, Source], needed: Sequence[s
 
 
 def joined(extra: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Further parameters of all bases, each once."""
+    """Joins the further parameters of all bases, each name once.
+
+    Args:
+      extra: base name -> names of its further parameters.
+
+    Returns:
+      Names in the order in which they first occur.
+    """
     return tuple(dict.fromkeys(name for names in extra.values() for name in names))

@@ -6,17 +6,26 @@ from jax import Array
 from evgen_jax.measurement.detector import Detector
 
 SURROUNDINGS = 200.0
-"""Around the outermost modules, m: several absorption lengths of light. The box of IceCube's 86 strings then holds all of
-+- 700 m, where models of cascades are trained."""
+"""Margin of the box around the outermost modules, m: several absorption lengths of light.
+
+The box of IceCube's 86 strings then holds all of +- 700 m, where models of cascades are trained.
+"""
 WIDTH = 10.0
-"""Energies fall by e per this many m outside."""
+"""Distance outside the box over which the energy falls by a factor e, m."""
 
 
 def inside(position: Array, detector: Detector) -> Array:
-    """Share [N] of the energy that cascades at positions [N, 3], m, keep: exactly 1 inside the box, falling outside.
+    """Computes the share of the energy that cascades keep: exactly 1 inside the detector's box, falling outside.
 
     Two derivatives are continuous. Far outside, the share falls exponentially: a cascade that leaves keeps a gradient
     that can bring it back.
+
+    Args:
+      position: [N, 3], m.
+      detector: whose box counts.
+
+    Returns:
+      Shares [N] within [0, 1].
     """
     low, high = jnp.asarray(detector.box, position.dtype)
     outside = jnp.maximum(low - position, position - high) - SURROUNDINGS

@@ -14,6 +14,7 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.sources.composite.along_track import cascade_trafo, cascades_along, extra_parameters, with_extra
 
 PARAMETERS = ("x", "y", "z", "zenith", "azimuth", "time", "length")
+"""Names of the parameters of a finite track, in m, rad and ns."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,22 @@ class _FiniteTrack:
 
 
 def finite_track(num_segments: int, bases: Mapping[str, Source], chunk: int | None = None) -> MultiSource:
-    """A track from x, y, z [m] over `length` [m], its light that of one cascade in the middle of every segment.
+    """Makes a track of finite length whose light is that of one cascade in the middle of every segment.
 
-    Parameters: x, y, z, zenith, azimuth, time [ns] at the start, length, further ones of the base, then
+    Parameters: x, y, z [m], zenith, azimuth [rad], time [ns] at the start, length [m], further ones of the base, then
     energy_loss_0000 [GeV] and so on. A track that starts inside or outside the detector, stops, or does both; the loss
     of a segment holds all light of the muon there.
 
+    Args:
+      num_segments: number of equal segments.
+      bases: {"cascade": source}.
+      chunk: cascades evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The multi-source.
+
     Raises:
-      ConfigError: other bases than `cascade`, or one with other parameters.
+      ConfigError: other bases than `cascade`, or one whose first parameters are not those of a cascade.
     """
     extra = extra_parameters("FiniteTrackMultiCascadeModel", bases, ("cascade",))
     return MultiSource(tuple(bases.items()), _FiniteTrack(num_segments, extra["cascade"]), chunk)

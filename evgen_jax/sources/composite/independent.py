@@ -52,6 +52,10 @@ def independent_multi_source(
     Args:
       sources: source name -> base name.
       bases: base name -> source.
+      chunk: sub-sources evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The multi-source.
 
     Raises:
       ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.

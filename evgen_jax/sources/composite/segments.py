@@ -55,10 +55,19 @@ class _SphereSegments:
 def analytic_sphere_track(
     sphere_radius: float, segment_length: float, segment: AnalyticSegmentSource, chunk: int | None = None
 ) -> MultiSource:
-    """The analytic counterpart of an infinite track: segments of at most `segment_length` m through the sphere.
+    """Makes the analytic counterpart of an infinite track through a sphere, a sum of short segments.
 
     It takes the parameters of `EnteringSphereInfTrack`. The muon starts with entry_energy at the entry point and loses
     the mean energy on its way; beyond its range it gives no light.
+
+    Args:
+      sphere_radius: m, of the sphere around the origin.
+      segment_length: m, longest segment.
+      segment: light of one segment.
+      chunk: segments evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The multi-source.
     """
     number = max(-int(-2 * sphere_radius // segment_length), 1)
     return MultiSource((("segment", segment),), _SphereSegments(sphere_radius, number, segment.ice_parameters), chunk)

@@ -23,6 +23,7 @@ from evgen_jax.sources.composite.along_track import (
 from evgen_jax.sources.learned.track import PARAMETERS
 
 MOST_SEGMENTS = 100_000
+"""Largest number of cascades at equal distances."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,21 @@ class _TrackWithCascades:
 def track_with_cascades(
     num_cascades: int, sphere_radius: float, bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
-    """An infinite track with `num_cascades` cascades, each with an energy and a distance from the entry point.
+    """Makes an infinite track with cascades, each with an energy and a distance from the entry point.
 
-    Parameters: those of the base `track`, then cascade_00000_energy, cascade_00000_distance and so on.
+    Parameters: those of the base `track`, then cascade_00000_energy [GeV], cascade_00000_distance [m] and so on.
+
+    Args:
+      num_cascades: number of cascades.
+      sphere_radius: m, of the sphere around the origin.
+      bases: {"track": source, "cascade": source}.
+      chunk: cascades evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The multi-source.
 
     Raises:
-      ConfigError: other bases than `track` and `cascade`, or such with other parameters.
+      ConfigError: other bases than `track` and `cascade`, or one whose first parameters are not those of its kind.
     """
     extra = extra_parameters("InfSphereTrackVariableMultiCascadeModel", bases, ("track", "cascade"))
     expand = _TrackWithCascades(num_cascades, sphere_radius, None, extra["track"], extra["cascade"])
@@ -92,7 +102,14 @@ def track_with_cascades(
 
 
 def number_of_segments(sphere_radius: float, spacing: float) -> int:
-    """How many cascades at equal distances fit the longest way through the sphere.
+    """Counts the cascades at equal distances that fit the longest way through the sphere.
+
+    Args:
+      sphere_radius: m, of the sphere.
+      spacing: m, between cascades.
+
+    Returns:
+      The number, at least 1.
 
     Raises:
       ConfigError: a spacing that is larger than the sphere, or so small that nothing holds its cascades.
@@ -111,12 +128,22 @@ def number_of_segments(sphere_radius: float, spacing: float) -> int:
 def track_with_equidistant_cascades(
     spacing: float, sphere_radius: float, bases: Mapping[str, Source], chunk: int | None = None
 ) -> MultiSource:
-    """An infinite track with a cascade every `spacing` m; cascade i is (i + 1/2) spacing behind the entry point.
+    """Makes an infinite track with a cascade every `spacing` m; cascade i is (i + 1/2) spacing behind the entry point.
 
-    Parameters: those of the base `track`, then energy_loss_0000 and so on.
+    Parameters: those of the base `track`, then energy_loss_0000 [GeV] and so on.
+
+    Args:
+      spacing: m, between cascades.
+      sphere_radius: m, of the sphere around the origin.
+      bases: {"track": source, "cascade": source}.
+      chunk: cascades evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The multi-source.
 
     Raises:
-      ConfigError: as `track_with_cascades`, or a spacing larger than the sphere.
+      ConfigError: other bases than `track` and `cascade`, one whose first parameters are not those of its kind, or a
+        spacing larger than the sphere or too small for it.
     """
     extra = extra_parameters("InfSphereTrackEquidistantCascadeModel", bases, ("track", "cascade"))
     number = number_of_segments(sphere_radius, spacing)

@@ -39,13 +39,21 @@ class _StartingCascades:
 
 
 def starting_cascades(num_cascades: int, bases: Mapping[str, Source], chunk: int | None = None) -> MultiSource:
-    """A cascade and `num_cascades` - 1 more along its direction, each with an energy and a distance.
+    """Makes a cascade and `num_cascades` - 1 more along its direction, each with an energy and a distance.
 
-    Parameters: those of the base `cascade`, then cascade_00001_energy, cascade_00001_distance and so on. Times follow
-    from the distances at the speed of light.
+    Parameters: those of the base `cascade`, then cascade_00001_energy [GeV], cascade_00001_distance [m] and so on.
+    Times follow from the distances at the speed of light.
+
+    Args:
+      num_cascades: number of cascades with the first one.
+      bases: {"cascade": source}.
+      chunk: cascades evaluated together; None: what suits the detector and the machine.
+
+    Returns:
+      The multi-source.
 
     Raises:
-      ConfigError: other bases than `cascade`, or one with other parameters.
+      ConfigError: other bases than `cascade`, or one whose first parameters are not those of a cascade.
     """
     extra = extra_parameters("StartingVariableMultiCascadeModel", bases, ("cascade",))
     return MultiSource(tuple(bases.items()), _StartingCascades(num_cascades, extra["cascade"]), chunk)

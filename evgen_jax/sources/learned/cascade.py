@@ -21,12 +21,14 @@ from evgen_jax.physics.geometry import flight_direction, opening_angle, shift_to
 from evgen_jax.sources.learned.learned import View
 
 PARAMETERS = CASCADE
+"""Names of the parameters of a cascade, in m, rad, GeV and ns."""
 ENERGY = PARAMETERS.index("energy")
+"""Place of the energy among the parameters."""
 
 
 @dataclass(frozen=True)
 class CascadeGeometry:
-    """Point-like shower: x, y, z [m], zenith, azimuth [rad], energy [GeV], time [ns].
+    """Describes a point-like shower: x, y, z [m], zenith, azimuth [rad], energy [GeV], time [ns].
 
     Attributes:
       shift_cascade_vertex: measure distances and times from the shower maximum.
@@ -41,14 +43,26 @@ class CascadeGeometry:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of a cascade, whose names are their roles."""
+        """Returns the seven parameters of a cascade, whose names are their roles."""
         return standard_parameters(PARAMETERS)
 
     @property
     def time_parameter(self) -> str:
+        """Returns the name of the parameter from which arrival times are counted."""
         return "time"
 
     def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+        """Computes what the DOMs see of a cascade.
+
+        Args:
+          parameters: [H], physical units (m, ns, GeV, rad): those of a cascade, then further inputs of the network.
+          trafo: normalisation of the H parameters.
+          positions: [D, 3], m.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+
+        Returns:
+          The view at D DOMs.
+        """
         energy = jnp.maximum(parameters[ENERGY], 0)
         direction = flight_direction(parameters[3], parameters[4])
         vertex, shift = parameters[:3], jnp.zeros((), parameters.dtype)

@@ -62,6 +62,7 @@ class LearnedOptions:
 
     @property
     def needs_acceptance(self) -> bool:
+        """Returns whether an option needs the angular acceptance of the modules."""
         return (
             self.add_dom_angular_acceptance
             or self.scale_charge_by_angular_acceptance
@@ -98,16 +99,28 @@ class View(NamedTuple):
 
 
 class Geometry(Protocol):
-    """What kind of source it is; hashable. Maps physical parameters [H] to a `View`."""
+    """Maps the parameters [H] of one kind of source to a `View`; hashable."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Parameters of the geometry alone; those of the options follow."""
+        """Returns the parameters of the geometry alone; those of the options follow."""
 
     @property
-    def time_parameter(self) -> str: ...
+    def time_parameter(self) -> str:
+        """Returns the name of the parameter from which arrival times are counted."""
 
-    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View: ...
+    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+        """Computes what the DOMs see of a hypothesis.
+
+        Args:
+          parameters: [H], physical units (m, ns, GeV, rad).
+          trafo: normalisation of the H parameters.
+          positions: [D, 3], m.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+
+        Returns:
+          The view at D DOMs.
+        """
 
 
 class LearnedSource(LinenSource):
@@ -135,12 +148,21 @@ class LearnedSource(LinenSource):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Parameters of the geometry, then those of the options."""
+        """Returns the parameters of the geometry, then those of the options."""
         return parameters_of(self.geometry) + standard_parameters(self.options.additional_parameter_names)
 
     @nn.compact
     def outputs(self, hypothesis: Array, event: Event, detector: Detector) -> tuple[Array, Array, Array, Array]:
-        """Charge latents [D, L_charge], time latents [M, L_time], offsets [M, K] in ns and the (shifted) time."""
+        """Computes the latent variables of the decoders.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: gives the M active DOMs.
+          detector: of D DOMs.
+
+        Returns:
+          Charge latents [D, L_charge], time latents [M, L_time], offsets [M, K] in ns and the (shifted) time, ns.
+        """
         options = self.options
         named = dict(zip(self.parameter_names, jnp.asarray(hypothesis), strict=True))
         parameters = jnp.asarray(hypothesis, self.dtype)
@@ -204,19 +226,49 @@ class LearnedSource(LinenSource):
         return scale
 
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+        """Computes the light at every DOM and pulse of an event inside the linen module.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: one event.
+          detector: of the event.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         latent_charge, latent_time, offset, time = self.outputs(hypothesis, event, detector)
         return mixture_light_yield(
             self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
         )
 
     def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+        """Draws one arrival time for each of P photoelectrons inside the linen module.
+
+        Args:
+          key: of the random numbers.
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          event: one event.
+          detector: of the event.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """
         everywhere = event.replace(active=jnp.arange(detector.num_doms))
         _, latent_time, offset, time = self.outputs(hypothesis, everywhere, detector)
         return mixture_sample(self.time_decoder, key, latent_time[dom], offset[dom], time)
 
 
 def check_learned(source: LearnedSource) -> None:
-    """Raises ConfigError where the parts of a source do not fit together."""
+    """Checks that the parts of a source fit together.
+
+    Args:
+      source: a learned source.
+
+    Raises:
+      ConfigError: number of outputs, decoders, offsets, options, parameters or transformation contradict each other.
+    """
     options, widths = source.options, source.network.widths
     num_charge, num_time = len(source.charge_decoder.parameter_names), len(source.time_decoder.parameter_names)
     if widths[-1] != num_charge + num_time:

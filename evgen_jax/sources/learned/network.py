@@ -22,10 +22,14 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
     "gelu": jax.nn.gelu,
 }
+"""Activation functions by the names of the configuration; '': none."""
 
 
 def check_activation(name: str) -> None:
     """Checks the name of an activation.
+
+    Args:
+      name: of an activation, see `ACTIVATIONS`.
 
     Raises:
       ConfigError: it is unknown; the nearest match is named.

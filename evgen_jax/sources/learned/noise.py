@@ -13,7 +13,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.sources.linen_source import LinenSource
 
 SHORTEST_READOUT = 1.0
-"""ns; of a shorter one densities would be infinite and their gradients no numbers."""
+"""Least length of a readout window, ns: of a shorter one densities would be infinite and their gradients NaN."""
 
 
 class NoiseSource(LinenSource):
@@ -36,11 +36,22 @@ class NoiseSource(LinenSource):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """None."""
+        """Returns no parameters: noise has no hypothesis."""
         return ()
 
     @nn.compact
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+        """Computes the noise at every DOM and pulse of an event inside the linen module.
+
+        Args:
+          hypothesis: [0], not used.
+          event: one event, whose readout window counts.
+          detector: gives the noise rates.
+          cumulative: whether to compute the cumulative light at pulses.
+
+        Returns:
+          Light at D DOMs and P pulses.
+        """
         start, stop = event.readout[0], event.readout[1]
         length = jnp.maximum(stop - start, SHORTEST_READOUT)
         livetime = length.astype(self.dtype)
@@ -85,5 +96,17 @@ class NoiseSource(LinenSource):
         return jnp.stack(columns, axis=-1)
 
     def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+        """Draws one time for each of P photoelectrons, uniform in the readout window.
+
+        Args:
+          key: of the random numbers.
+          hypothesis: [0], not used.
+          event: gives the readout window.
+          detector: not used.
+          dom: [P], places of the photoelectrons' DOMs in the detector's tables.
+
+        Returns:
+          Times [P], ns.
+        """
         start, stop = event.readout[0], event.readout[1]
         return start + (stop - start) * jax.random.uniform(key, dom.shape)

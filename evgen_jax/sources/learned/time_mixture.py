@@ -17,7 +17,17 @@ from evgen_jax.physics import constants
 
 
 def charge_latent(decoder: Decoder | Mixture, raw: Array, scale: Array, scaled: tuple[str, ...] | None) -> Array:
-    """Latent variables of the charge decoder [D, L]: expected charges exp(clip(raw, -20, 15)) times `scale` [D]."""
+    """Computes the latent variables of the charge decoder; expected charges are exp(clip(raw, -20, 15)) times a scale.
+
+    Args:
+      decoder: distribution of the charge, with L parameters.
+      raw: [D, L], outputs of the network.
+      scale: [D], factor of the expected charges.
+      scaled: names of the parameters that get the factor; None: all expected charges.
+
+    Returns:
+      Latent variables [D, L].
+    """
     scaled = decoder.loc_parameters if scaled is None else scaled
     columns = []
     for i, name in enumerate(decoder.parameter_names):
@@ -39,13 +49,20 @@ def mixture_light_yield(
     event: Event,
     cumulative: bool,
 ) -> LightYield:
-    """Light of one source.
+    """Computes the light of one source from the latent variables of its decoders.
 
     Args:
+      time_decoder: distribution of the arrival times, with K components.
+      charge_decoder: distribution of the charge.
       latent_charge: [D, L_charge], expected charges already scaled.
       latent_time: [M, L_time] at active DOMs.
       offset: [M, K], geometric time of each component relative to the vertex time, ns.
       vertex_time: scalar, ns.
+      event: one event with M active DOMs and P pulses.
+      cumulative: whether to compute the cumulative light at pulses.
+
+    Returns:
+      Light at D DOMs and P pulses.
     """
     dtype = latent_charge.dtype
     pulses, windows = event.pulses, event.windows
@@ -85,6 +102,17 @@ def mixture_light_yield(
 def mixture_sample(
     time_decoder: Decoder | Mixture, key: Array, latent: Array, offset: Array, vertex_time: Array
 ) -> Array:
-    """Arrival times [P], ns, from latent variables [P, L] and component offsets [P, K]."""
+    """Draws arrival times from latent variables.
+
+    Args:
+      time_decoder: distribution of the arrival times, with K components.
+      key: of the random numbers.
+      latent: [P, L].
+      offset: [P, K], geometric time of each component relative to the vertex time, ns.
+      vertex_time: scalar, ns.
+
+    Returns:
+      Times [P], ns.
+    """
     sample = time_decoder.sample(key, latent, offset * float(1 / constants.TIME_UNIT))
     return sample * constants.TIME_UNIT + vertex_time

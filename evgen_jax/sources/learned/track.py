@@ -22,34 +22,49 @@ from evgen_jax.physics.muon import mean_photons_per_metre
 from evgen_jax.sources.learned.learned import View
 
 PARAMETERS = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+"""Names of the parameters of a track that enters a sphere, in rad, ns and GeV."""
 ENERGY = PARAMETERS.index("entry_energy")
+"""Place of the energy among the parameters."""
 TAN_CHERENKOV = float(np.sqrt(constants.PHASE_INDEX**2 - 1))
+"""Tangent of the Cherenkov angle in ice."""
 
 
 @dataclass(frozen=True)
 class SphereTrackGeometry:
-    """Infinite track that enters a sphere around the origin.
+    """Describes an infinite track that enters a sphere around the origin.
 
     Parameters: entry_zenith, entry_azimuth [rad] of the entry point as seen from the centre, entry_t [ns], entry_energy
     [GeV] there, zenith, azimuth [rad] of the direction the particle comes from. Light leaves the track under the
     Cherenkov angle: the inputs measure DOMs from the emission point and from the closest point of the track.
 
     Attributes:
-      sphere_radius: m.
+      sphere_radius: radius of the sphere, m.
     """
 
     sphere_radius: float
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of a track that enters a sphere."""
+        """Returns the six parameters of a track that enters a sphere."""
         return standard_parameters(PARAMETERS)
 
     @property
     def time_parameter(self) -> str:
+        """Returns the name of the parameter from which arrival times are counted."""
         return "entry_t"
 
     def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+        """Computes what the DOMs see of a track.
+
+        Args:
+          parameters: [H], physical units (m, ns, GeV, rad): those of a track, then further inputs of the network.
+          trafo: normalisation of the H parameters.
+          positions: [D, 3], m.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+
+        Returns:
+          The view at D DOMs.
+        """
         radius = self.sphere_radius
         energy = jnp.maximum(parameters[ENERGY], 0)
         direction = flight_direction(parameters[4], parameters[5])

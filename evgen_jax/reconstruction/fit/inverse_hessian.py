@@ -1,0 +1,62 @@
+"""Approximate inverse Hessians: the first ones, their updates, the steps that they give."""
+
+import jax.numpy as jnp
+from jax import Array
+
+FLATTEST, SMALLEST = 1e-6, 1e-12
+"""Curvatures count as this share of the largest one at least, and as the second number."""
+LEAST_CURVATURE = 1e-10
+"""Cosine between a step and the change of the gradient, below which an update is left out."""
+
+
+def newton_step(inverse: Array, gradient: Array) -> tuple[Array, Array]:
+    """Step [n] by an approximate inverse Hessian [n, n], and the slope of the function along it."""
+    step = -inverse @ gradient
+    return step, gradient @ step
+
+
+def plain_inverse(gradient: Array, length: float) -> Array:
+    """Multiple of the identity [n, n] with which the first step has this length, or that of the gradient [n] if it is less."""
+    norm = jnp.maximum(jnp.linalg.norm(gradient), 1e-12)
+    return jnp.eye(len(gradient), dtype=gradient.dtype) * jnp.minimum(length / norm, 1.0)
+
+
+def inverse_by_differences(gradient: Array, columns: Array, difference: float) -> Array:
+    """Inverse Hessian [n, n] from gradients at forward differences.
+
+    Args:
+      gradient: [n], at a point.
+      columns: [n, n], row i at the point that is moved by `difference` along unknown i.
+      difference: in the units of the unknowns.
+
+    Returns:
+      A positive definite matrix: negative curvatures count with their absolute value. Where a curvature is not finite, a
+      multiple of the identity with which the first step has length 0.1 or less.
+    """
+    hessian = (columns - gradient) / difference
+    hessian = (hessian + hessian.T) / 2
+    usable = jnp.all(jnp.isfinite(hessian))
+    values, vectors = jnp.linalg.eigh(jnp.where(usable, hessian, jnp.eye(len(gradient), dtype=gradient.dtype)))
+    magnitude = jnp.abs(values)
+    values = jnp.maximum(magnitude, FLATTEST * jnp.max(magnitude) + SMALLEST)
+    return jnp.where(usable, (vectors / values) @ vectors.T, plain_inverse(gradient, 0.1))
+
+
+def updated(inverse: Array, step: Array, change: Array) -> Array:
+    """BFGS update of an inverse Hessian.
+
+    Args:
+      inverse: [n, n].
+      step: [n], of the unknowns.
+      change: [n], of the gradient over the step.
+
+    Returns:
+      [n, n]; the given matrix where the curvature along the step is not positive.
+    """
+    product = step @ change
+    usable = product > LEAST_CURVATURE * jnp.linalg.norm(step) * jnp.linalg.norm(change)
+    rho = jnp.where(usable, 1 / jnp.where(usable, product, 1.0), 0.0)
+    # (1 - rho s y^T) H (1 - rho y s^T) + rho s s^T, one factor after the other: n^2 operations.
+    half = inverse - rho * jnp.outer(step, change @ inverse)
+    whole = half - rho * jnp.outer(half @ change, step) + rho * jnp.outer(step, step)
+    return jnp.where(usable, whole, inverse)

@@ -1,0 +1,78 @@
+"""A line search, one trial at a time: shorter steps until the value falls enough, longer ones where the slope stays steep."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from evgen_jax.reconstruction.fit.state import LineSearch
+
+ARMIJO, WOLFE = 1e-4, 0.9
+"""A trial falls enough with this share of the decrease that the first slope promises; its slope is steep above that share."""
+MAX_TRIALS = 12
+ROUNDING = 1e-9
+"""Share of a value: float64 sums of float32 terms are known no better."""
+
+
+def begun(x: Array, value: Array, gradient: Array, step: Array, slope: Array) -> LineSearch:
+    """A line search before its first trial, the whole step.
+
+    Args:
+      x, value, gradient: [n], scalar, [n] where it begins.
+      step: [n].
+      slope: derivative along the step, negative.
+
+    Returns:
+      The search.
+    """
+    one = jnp.ones_like(slope)
+    return LineSearch(
+        step=step, slope=slope, length=one, low=0 * one, high=jnp.inf * one, trials=jnp.zeros((), jnp.int32),
+        found=jnp.zeros((), bool), x=x, value=value, gradient=gradient,
+    )  # fmt: skip
+
+
+def trial(line: LineSearch, start: Array) -> Array:
+    """Unknowns [n] of the next trial of a search that began at `start` [n]."""
+    return start + line.length * line.step
+
+
+def tried(
+    line: LineSearch, start: Array, first_value: Array, value: Array, gradient: Array
+) -> tuple[LineSearch, Array]:
+    """The search after one more trial, and whether it is over.
+
+    Args:
+      line: before the trial.
+      start, first_value: [n] and scalar, where the search began.
+      value, gradient: scalar and [n] at `trial(line, start)`.
+
+    Returns:
+      The search, and a truth value; a search that is over has `found` a lower value or none.
+    """
+    length, slope = line.length, line.slope
+    finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+    new_slope = jnp.where(finite, gradient, 0.0) @ line.step
+    slack = ROUNDING * jnp.maximum(jnp.abs(first_value), 1.0)
+    falls = finite & (value <= first_value + ARMIJO * length * slope + slack)
+    steep = falls & (new_slope < WOLFE * slope)
+    better = falls & (~line.found | (value < line.value))
+    # Too far: back, by the parabola through both values and the first slope. Not far enough: on, at most to what was too far.
+    rise = jnp.where(finite, value - first_value - slope * length, jnp.inf)
+    guess = -slope * length**2 / (2 * rise)
+    shorter = jnp.clip(
+        jnp.where(jnp.isfinite(guess), guess, 0.1 * length),
+        line.low + 0.1 * (length - line.low),
+        0.5 * (line.low + length),
+    )
+    longer = jnp.where(jnp.isfinite(line.high), 0.5 * (length + line.high), 2 * length)
+    after = line.replace(
+        length=jnp.where(steep, longer, jnp.where(falls, length, shorter)),
+        low=jnp.where(steep, length, line.low),
+        high=jnp.where(falls, line.high, length),
+        trials=line.trials + 1,
+        found=line.found | falls,
+        x=jnp.where(better, trial(line, start), line.x),
+        value=jnp.where(better, value, line.value),
+        gradient=jnp.where(better, gradient, line.gradient),
+    )
+    closed = jnp.where(falls, ~steep, line.found)
+    return after, closed | (after.trials >= MAX_TRIALS)
