@@ -121,7 +121,7 @@ def check_calibration(run: Runner, directory: Path) -> None:
 
 def check_calibration_with_samples(run: Runner, directory: Path) -> None:
     out = run("benchmarks/calibration.py", "true", "maps", "ranks", "--events", 2)
-    found = re.findall(r"[12] maps .*, (Wilks|posterior): .*holds ([\d.]+) %, .*holds ([\d.]+) %", out)
+    found = re.findall(r"[12] maps .*, (Wilks|posterior): .*holds ([\d.]+) %, the 90 % contour ([\d.]+) %", out)
     assert [name for name, *_ in found] == ["Wilks", "posterior"]
     assert all(0 <= float(half) <= float(most) <= 100 for _, half, most in found)
     histograms = re.findall(r"^(x|y|z|zenith|azimuth|ln E|time): ([\d ]+)$", out, re.MULTILINE)
@@ -148,6 +148,18 @@ def check_reconstruction_speed_and_sky(run: Runner, directory: Path) -> None:
     assert 0 < wilks < 41253 and 0 < posterior < 41253
     # Of 12 pixels anywhere on the sky some may be in another minimum.
     assert -0.1 < float(re.search(r"the map is at most (-?[\d.]+) below it", out)[1]) < 1000
+
+
+def check_fits_on_device(run: Runner, directory: Path) -> None:
+    arguments = ("--array", "small", "--events", 2, "--repeats", 1, "--energies", 1e3, 2e3)
+    out = run("benchmarks/fits_on_device.py", "true", *arguments)
+    fits, pulses = map(int, re.search(r"(\d+) fits padded to (\d+) pulses, without covariance", out).groups())
+    assert 1 <= fits <= 2 and pulses >= 8
+    programs, evaluations, median, most = map(int, re.search(
+        r"; (\d+) programs of searches per batch, (\d+) evaluations, (\d+) per fit in the median, (\d+) at most", out).groups())  # fmt: skip
+    assert programs >= 1 and fits <= median <= most <= evaluations <= fits * most
+    best, middle = map(float, re.search(r"([\d.]+) ms per fit at best, ([\d.]+) ms in the median", out).groups())
+    assert 0 < best <= middle
 
 
 def check_accelerator(run: Runner, directory: Path) -> None:
@@ -248,6 +260,7 @@ def check_other_libraries(run: Runner, directory: Path) -> None:
 ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
+    "benchmarks/fits_on_device.py": check_fits_on_device,
     "benchmarks/likelihood.py": check_likelihood,
     "benchmarks/many_cascades.py": check_many_cascades,
     "benchmarks/minima_from_seeds.py": check_small_network,
@@ -270,6 +283,7 @@ ENTRIES = {
 LONG = {
     check_calibration, check_calibration_with_samples, check_likelihood_gaps, check_small_network, check_reconstruction,
     check_reconstruction_speed_and_sky, check_resolution, check_other_libraries, check_benchmarks_with_processes, check_single_script,
+    check_fits_on_device,
 }  # fmt: skip
 """Checks that take more than ten seconds on an idle core with programs from the cache."""
 
