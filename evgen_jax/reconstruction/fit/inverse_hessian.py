@@ -33,13 +33,13 @@ def inverse_by_differences(gradient: Array, columns: Array, difference: float) -
       A positive definite matrix: negative curvatures count with their absolute value. Where a curvature is not finite, a
       multiple of the identity with which the first step has length 0.1 or less.
     """
-    hessian = (columns - gradient) / difference
+    hessian = (columns - gradient[None]) / difference
     hessian = (hessian + hessian.T) / 2
     usable = jnp.all(jnp.isfinite(hessian))
     values, vectors = jnp.linalg.eigh(jnp.where(usable, hessian, jnp.eye(len(gradient), dtype=gradient.dtype)))
     magnitude = jnp.abs(values)
     values = jnp.maximum(magnitude, FLATTEST * jnp.max(magnitude) + SMALLEST)
-    return jnp.where(usable, (vectors / values) @ vectors.T, plain_inverse(gradient, 0.1))
+    return jnp.where(usable, (vectors / values[None]) @ vectors.T, plain_inverse(gradient, 0.1))
 
 
 def updated(inverse: Array, step: Array, change: Array) -> Array:

@@ -41,7 +41,7 @@ def shortest_in_hull(vectors: Array) -> Array:
     def change(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         weights, support, _, number = carry
         # The shortest affine combination of the vectors in the support; others have rows of the identity.
-        both = support[:, None] & support
+        both = support[:, None] & support[None]
         matrix = jnp.where(both, products + 1, 0.0) + jnp.diag(jnp.where(support, ROUNDING, 1.0))
         affine = jax.scipy.linalg.solve(matrix, support.astype(rows.dtype), assume_a="pos")
         affine = affine / jnp.sum(affine)

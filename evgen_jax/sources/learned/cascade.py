@@ -68,7 +68,7 @@ class CascadeGeometry:
         vertex, shift = parameters[:3], jnp.zeros((), parameters.dtype)
         if self.shift_cascade_vertex:
             vertex, shift = shift_to_shower_maximum(vertex, shift, direction, energy)
-        displacement = positions - vertex
+        displacement = positions - vertex[None]
         distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
         unit = displacement / distance[:, None]
 

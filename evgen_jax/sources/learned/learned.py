@@ -184,7 +184,7 @@ class LearnedSource(LinenSource):
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, options.charge_scale_tensors)
 
         seeds = options.mixture_component_t_seeds or (0.0,) * self.time_decoder.num_components
-        offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)
+        offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)[None]
         return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
 
     def _features(self, view: View, position: Array, acceptance: Array | None) -> Array:
