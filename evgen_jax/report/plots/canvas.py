@@ -9,12 +9,22 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 TOY = "physics-motivated toy; not IceCube simulation"
+"""Default notice in the corner of a figure."""
 
 __all__ = ["TOY", "plt", "save"]
 
 
 def save(figure: Any, path: Path, notice: str = TOY) -> Path:
-    """Writes a figure with a small notice in its corner and forgets it."""
+    """Writes a figure with a small notice in its corner and closes it.
+
+    Args:
+      figure: of matplotlib.
+      path: of the file.
+      notice: text in the corner.
+
+    Returns:
+      The path.
+    """
     if notice:
         figure.text(0.995, 0.995, notice, ha="right", va="top", fontsize=6, color="0.4")
     path.parent.mkdir(parents=True, exist_ok=True)
