@@ -53,10 +53,10 @@ def make_goodness_of_fit(
     single_photoelectron_charge: bool = False,
     fit: Fitter | None = None,
 ) -> Callable[..., GoodnessOfFit]:
-    """A function (event, best fit [H], seed, hypotheses=None) -> GoodnessOfFit.
+    """Makes a function that compares a fit with fits of events that are simulated at it.
 
     Events are simulated at the best fit, or at `hypotheses` [num_samples, H] such as samples of the posterior, with the
-    event's own readout window, unusable DOMs and excluded windows, and fitted from what they were simulated from. Pulses at
+    event's readout window, unusable DOMs and excluded windows, and fitted from what they were simulated from. Pulses at
     modules that take no part count on neither side, whatever the fit does with those of the event.
 
     Args:
@@ -66,10 +66,14 @@ def make_goodness_of_fit(
       single_photoelectron_charge: pulses have the charge response of a module instead of 1 PE.
       fit: made by `make_fitter`; default one that fits all parameters.
 
+    Returns:
+      Function (event, best fit [H], seed, hypotheses=None) -> GoodnessOfFit.
+
     Raises:
       ConfigError: no model.
       ReconstructionError: no sample, hypotheses of another shape, or a best fit that is not finite.
-      HypothesisError, DataError: a best fit or an event of another model.
+      HypothesisError: a best fit of another model.
+      DataError: an event of another detector.
     """
     check_model(model)
     check_whole(num_samples, 1, "num_samples", ReconstructionError)
@@ -143,7 +147,14 @@ def _p_value(values: np.ndarray) -> np.ndarray:
 
 
 def without_unusable_pulses(event: Event) -> Event:
-    """The event with pulses at modules that take no part masked."""
+    """Masks the pulses at modules that take no part.
+
+    Args:
+      event: one event.
+
+    Returns:
+      The event with these pulses masked.
+    """
     pulses = event.pulses
     dom = np.asarray(event.active)[np.minimum(np.asarray(pulses.slot), len(event.active) - 1)]
     kept = np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]
