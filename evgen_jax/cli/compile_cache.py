@@ -38,8 +38,8 @@ def use_compile_cache(directory: str | None, wanted: bool = True) -> None:
     """Sets where JAX keeps compiled programs, for this process and those that it starts.
 
     Args:
-      directory: of the programs; default JAX_COMPILATION_CACHE_DIR of the environment, then `default_directory`. A default
-        that cannot be written is left out, which a log tells.
+      directory: of the programs; default JAX_COMPILATION_CACHE_DIR of the environment, then `default_directory`. A
+        default that cannot be written is left out, which a log tells.
       wanted: False: nothing is kept.
 
     Raises:

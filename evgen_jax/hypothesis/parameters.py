@@ -277,8 +277,8 @@ def check_parameters(source: Any, where: str) -> None:
       where: its key path, for messages.
 
     Raises:
-      ConfigError: two parameters of one name, two of one role in one group, or `parameter_names` that are not the names of
-        the `parameters`.
+      ConfigError: two parameters of one name, two of one role in one group, or `parameter_names` that are not the names
+        of the `parameters`.
     """
     parameters = parameters_of(source)
     names = names_of(parameters)

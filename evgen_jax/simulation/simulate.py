@@ -32,7 +32,8 @@ SEGMENT_LENGTH = 15.0
 def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
     """Draws hypotheses, simulates their events and writes them into numbered HDF5 files.
 
-    Existing complete files are kept, so an interrupted simulation continues; they must have been made with these settings.
+    Existing complete files are kept, so an interrupted simulation continues; they must have been made with these
+    settings.
 
     Args:
       config: the experiment; `simulation_settings` say how many events of which hypotheses.

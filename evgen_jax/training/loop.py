@@ -47,8 +47,8 @@ class Loop:
     """What every step needs.
 
     The host gives steps to the device and reads their numbers every `log_every` steps, and where something is due:
-    validation, evaluation, a checkpoint, the end. A step whose numbers are not finite, and all after it, change nothing on
-    the device (`make_guarded_step`): when the host reads of it, the state is that before this step.
+    validation, evaluation, a checkpoint, the end. A step whose numbers are not finite, and all after it, change nothing
+    on the device (`make_guarded_step`): when the host reads of it, the state is that before this step.
 
     Attributes:
       step: (guarded, events, labels) -> (guarded, metrics); it may take the memory of what it is given.

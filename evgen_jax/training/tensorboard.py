@@ -13,7 +13,8 @@ from tensorboardX.summary import scalar
 class TensorBoard:
     """Writes event files into `tensorboard/`; a `MetricWriter`.
 
-    They are written here and not in tensorboardX's thread: where that dies of a full disk, a run would wait for it for ever.
+    They are written here and not in tensorboardX's thread: where that dies of a full disk, a run would wait for it for
+    ever.
 
     Args:
       directory: of the run.
