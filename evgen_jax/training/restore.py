@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: the same model, data transformation, detector and optimiser, or a message that says what differs."""
+"""Going on from a checkpoint of an equal model, transformation, detector and optimiser; a message says what differs."""
 
 import logging
 from pathlib import Path

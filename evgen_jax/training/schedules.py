@@ -1,4 +1,4 @@
-"""Learning-rate schedules under the names that Keras and Event-Generator give them, each with the formula of its documentation."""
+"""Learning-rate schedules under the names of Keras and Event-Generator, with the formulas of their documentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

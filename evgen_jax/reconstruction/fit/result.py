@@ -49,9 +49,13 @@ class FitResult:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no fit: its log-likelihood is not finite."""
+        """Returns whether there is no fit: its log-likelihood is not finite."""
         return not np.isfinite(self.log_likelihood)
 
     def as_dict(self) -> dict[str, float]:
-        """The fitted hypothesis by name, physical units (m, ns, GeV, rad)."""
+        """Names the parameters of the fitted hypothesis.
+
+        Returns:
+          {parameter: value}, physical units (m, ns, GeV, rad).
+        """
         return dict(zip(self.parameter_names, map(float, self.hypothesis), strict=True))

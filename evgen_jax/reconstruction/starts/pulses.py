@@ -1,4 +1,4 @@
-"""Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
+"""Starts of fits from the pulses alone: vertices where the light is, directions over the sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
 
