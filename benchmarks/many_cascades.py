@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from common import HYPOTHESIS, build_network, floor_seconds, machine, network_flops, peak_memory
+from common import HYPOTHESIS, NETWORKS, build_network, floor_seconds, machine, network_flops, peak_memory
 
 from evgen_jax import Event, Model, approximate, make_log_likelihood, make_sampler
 from evgen_jax.hypothesis.trafo import Trafo
@@ -87,6 +87,11 @@ def main() -> None:
     parser.add_argument("--accuracy", type=float, help="largest change of the log-likelihood of the approximate sum")
     parser.add_argument("--figure", help="file to draw time against number into")
     arguments = parser.parse_args()
+    for network in arguments.networks:
+        if network not in NETWORKS or not NETWORKS[network][3]:
+            parser.error(
+                f"'{network}' is no network with noise; these are {', '.join(n for n in NETWORKS if NETWORKS[n][3])}."
+            )
     rows: list[tuple[str, int, str, float]] = []
     print(machine())
     print("| network | cascades | time (s) | per cascade (ms) | floor (s) | compile (s) | temporary memory (GB) |")

@@ -1,8 +1,9 @@
 """Reading: HDF5 tables to padded batches, and how long a training step waits for them.
 
-python benchmarks/reader.py
+python benchmarks/reader.py [--events E] [--files F] [--steps S]
 """
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -20,22 +21,23 @@ from evgen_jax.data.writer import write_events
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.training.step import init_state, make_train_step
 
-EVENTS, FILES, PULSES, BATCH = 2000, 4, 762, 32
+PULSES, BATCH = 762, 32
 
 
-def write(directory: Path, detector) -> None:
+def write(directory: Path, detector, files: int, events: int) -> None:
+    """Files of random pulses, so many events each."""
     bad = ~np.asarray(detector.usable)
-    for number in range(FILES):
+    for number in range(files):
         rng = np.random.default_rng(number)
-        counts = rng.poisson(PULSES, EVENTS)
-        event = np.repeat(np.arange(EVENTS), counts)
+        counts = rng.poisson(PULSES, events)
+        event = np.repeat(np.arange(events), counts)
         # Every event lights its own 200 modules.
-        doms = np.argsort(rng.random((EVENTS, 5160)), axis=1)[:, :200]
+        doms = np.argsort(rng.random((events, 5160)), axis=1)[:, :200]
         dom = doms[event, rng.integers(200, size=len(event))]
         pulses = {"event": event, "string": np.asarray(detector.string)[dom], "om": np.asarray(detector.om)[dom],
                   "time": 10000 + rng.gamma(2, 500, len(event)), "charge": rng.uniform(0.3, 2, len(event))}  # fmt: skip
-        values = np.tile(HYPOTHESIS, (EVENTS, 1)).T
-        write_events(directory / f"events_{number}.hdf5", number, EVENTS, pulses,
+        values = np.tile(HYPOTHESIS, (events, 1)).T
+        write_events(directory / f"events_{number}.hdf5", number, events, pulses,
                      {"LabelsMCCascade": dict(zip(CASCADE, values, strict=True))}, pulse_key="MCPulses",
                      dom_tables={"BadDomsList": (np.asarray(detector.string)[bad], np.asarray(detector.om)[bad])},
                      notice="random pulses of a benchmark")  # fmt: skip
@@ -60,7 +62,7 @@ def reading(directory: Path, detector) -> None:
           f"{events * PULSES / seconds / 1e6:.2f} M pulses/s, {size / seconds:.0f} MB/s of file")  # fmt: skip
 
 
-def waiting(directory: Path, detector, steps: int = 30) -> None:
+def waiting(directory: Path, detector, steps: int) -> None:
     """Share of the time that the tiny network's training step waits for data, with one reader process."""
     settings = IteratorSettings(input_data=f"{directory}/*.hdf5", batch_size=BATCH, num_jobs=1, num_add_files=0)
     stream = Prefetch(BatchStream(settings, handler(), detector, seed=1))
@@ -85,10 +87,19 @@ def waiting(directory: Path, detector, steps: int = 30) -> None:
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=2000, help="of each file")
+    parser.add_argument("--files", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=30, help="of the training that waits for data")
+    arguments = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as name:
         detector = load_detector()
-        write(Path(name), detector)
+        write(Path(name), detector, arguments.files, arguments.events)
         reading(Path(name), detector)
-        waiting(Path(name), detector)
+        waiting(Path(name), detector, arguments.steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ the likelihood is not a parabola there and the bound does not hold, so direction
 """
 
 import argparse
+from functools import partial
 
 import jax
 import matplotlib.pyplot as plt
@@ -18,7 +19,7 @@ from toy_events import cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.model.log_likelihood import make_loss_parts
+from evgen_jax.model.log_likelihood import loss_parts
 from evgen_jax.reconstruction.fit.covariance import make_score_products
 from evgen_jax.reconstruction.fit.evaluator import batches
 from evgen_jax.reconstruction.fit.fit import make_fitter
@@ -35,22 +36,25 @@ NARROW = 20.0
 QUANTITIES = ("vertex (m)", "direction (deg)", "abs ln(E/E_true)")
 
 
+@partial(jax.jit, static_argnums=(0, 1))
+def _score_products(terms, coordinates, *lanes):
+    return each_lane(make_score_products(terms, coordinates), *lanes)
+
+
 def bounds(model: eg.Model, truth: np.ndarray, pulses: np.ndarray, evaluator) -> np.ndarray:
     """Smallest covariances [E, n, n] of x, y, z, ln(1 + E), time, and the two angles of the tangent plane.
 
     `pulses` [E]: how many an event of each truth has.
     """
     coordinates = evaluator.coordinates
-    products = jax.jit(lambda *a: each_lane(make_score_products(make_loss_parts(model), coordinates), *a))
     draws = np.clip(ENOUGH // pulses, *DRAWS)
     owner = np.repeat(np.arange(len(truth)), draws)
     events, _ = draw(model, truth[owner], 77, least=0)
     total = np.zeros((len(truth), coordinates.size, coordinates.size))
     for own, batch in batches(events):
         anchors = truth[owner[own]]
-        np.add.at(
-            total, owner[own], evaluator.run(products, batch, np.arange(len(own)), evaluator.start(anchors), anchors)
-        )
+        lanes = (np.arange(len(own)), evaluator.start(anchors), anchors)
+        np.add.at(total, owner[own], evaluator.run(_score_products, loss_parts, batch, *lanes))
     information = total / draws[:, None, None]
     scale = model.trafo.scale()
     units = np.array([*scale[list(coordinates.scalars)], *[scale[coordinates.directions[0][0]]] * 2])

@@ -1,6 +1,6 @@
 """Trains the demo's network on the small array: a model without kinks, on which studies of many fits take minutes.
 
-    python benchmarks/small_network.py DIR [--steps 4000] [--angle] [--network tiny|default|gaussian]
+    python benchmarks/small_network.py DIR [--steps 4000] [--events 2400] [--angle] [--network tiny|default|gaussian]
 
 Writes DIR/model_4000 (after as many steps), for `calibration.py`, `reconstruction.py` and `minima_from_seeds.py`. Run again, it
 continues. With --angle the network sees the angle between shower and DOM, as in Event-Generator, instead of its cosine. With
@@ -24,6 +24,9 @@ NETWORKS = {
     "gaussian": ([50, 100, 100, 100, 100, 42], 10, 0, [0, -100, 100, 8000, 4000, 800, 300, -50, -20, 400]),
 }
 RANGES = {"x": [-120.0, 120.0], "y": [-120.0, 120.0], "z": [-349.0, -51.0], "energy": [100.0, 3e4]}
+
+FILES = 8
+"""Files of events, as the iterators of the demo name them."""
 
 
 def _elu(offset: float, smallest: float, scale: float = 1.0) -> dict:
@@ -52,19 +55,19 @@ def use_network(cascade: dict, name: str) -> None:
             decoder["base_decoders"][kind]["config"]["value_range_mapping"] = ranges[kind]
 
 
-def configuration(directory: Path, steps: int, angle: bool, network: str | None = None) -> Path:
+def configuration(directory: Path, steps: int, angle: bool, network: str | None, events: int) -> Path:
     text = (resources.files("evgen_jax") / "tables" / "demo.yaml").read_text()
     config = yaml.safe_load(text.replace("{directory}", str(directory)))
     small_array().to_csv(directory / "detector.csv")
     config["detector_settings"] = {"geometry": str(directory / "detector.csv")}
-    config["simulation_settings"]["ranges"] = RANGES
+    config["simulation_settings"] |= {"ranges": RANGES, "num_events": events, "events_per_file": -(-events // FILES)}
     config["model_settings"]["multi_source_bases"]["cascade"]["config"]["opening_angle_as_cosine"] = not angle
     if network:
         use_network(config["model_settings"]["multi_source_bases"]["cascade"], network)
     settings = config["training_settings"]
     settings["num_training_iterations"] = steps
     schedule = settings["optimizer_settings"]["learning_rate"]["settings"]
-    schedule["scheduler_settings"][2]["settings"]["decay_steps"] = steps - schedule["boundaries"][1]
+    schedule["scheduler_settings"][2]["settings"]["decay_steps"] = max(steps - schedule["boundaries"][1], 1)
     path = directory / "config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
@@ -74,11 +77,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--events", type=int, default=2400)
     parser.add_argument("--angle", action="store_true")
     parser.add_argument("--network", choices=sorted(NETWORKS))
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
-    config = load_config(configuration(arguments.directory, arguments.steps, arguments.angle, arguments.network))
+    config = load_config(configuration(arguments.directory, arguments.steps, arguments.angle, arguments.network,
+                                       arguments.events))  # fmt: skip
     train_on_simulation(config, arguments.directory / "events", arguments.directory / f"model_{arguments.steps}")
 
 

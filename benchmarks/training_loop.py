@@ -1,11 +1,12 @@
 """Steps per second of the training loop, with a small network on 60 modules and with a device that needs 2 ms per step.
 
-    python benchmarks/training_loop.py
+    python benchmarks/training_loop.py [--steps S]
 
 The second row of each pair waits for every step, as a loop does that reads its numbers at once. The device of 2 ms is a
 thread that sleeps: what the loop takes beyond that is the host's.
 """
 
+import argparse
 import queue
 import tempfile
 import threading
@@ -30,7 +31,7 @@ from evgen_jax.training.step import TrainState, init_state, make_guarded_step, m
 from evgen_jax.training.tensorboard import TensorBoard
 from evgen_jax.training.writers import AllWriters
 
-MODULES, BATCH, PULSES, STEPS = 60, 4, 100, 1000
+MODULES, BATCH, PULSES, WARM = 60, 4, 100, 100
 STEP_SECONDS = 0.002
 
 
@@ -84,8 +85,8 @@ class SleepingDevice:
         return carry.replace(state=state), {name: Later(done) for name in names}
 
 
-def rate(step, state: TrainState, batch: Batch, log_every: int) -> float:
-    """Steps per second of a loop, of which the first 100 steps and the last checkpoint do not count."""
+def rate(step, state: TrainState, batch: Batch, log_every: int, steps: int) -> float:
+    """Steps per second of a loop, of which the first `WARM` steps and the last checkpoint do not count."""
     times = []
     with tempfile.TemporaryDirectory() as name, Interruption() as interruption:
         directory = Path(name)
@@ -99,27 +100,32 @@ def rate(step, state: TrainState, batch: Batch, log_every: int) -> float:
 
         loop = Loop(timed, lambda *_: {}, Repeated(batch), None, writer, checkpoints, 10**9, None, 10**9, {}, divergence,
                     interruption, log_every)  # fmt: skip
-        loop.run(state, STEPS, progress=False)
+        loop.run(state, steps, progress=False)
         checkpoints.close()
         writer.close()
-    return (len(times) - 101) / (times[-1] - times[100])
+    return (len(times) - WARM - 1) / (times[-1] - times[WARM])
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=1000)
+    arguments = parser.parse_args()
+    if arguments.steps < WARM + 2:
+        parser.error(f"--steps {arguments.steps}: the first {WARM} steps do not count; give {WARM + 2} at least.")
     print(machine())
     whole = load_detector()
     detector = jax.tree.map(lambda x: x[:MODULES], whole)
     model, optimizer = build_network("tiny", detector), optax.adam(1e-4)
     events, labels = batch_of([synthetic_event(i, PULSES, MODULES) for i in range(BATCH)])
     batch = Batch(jax.tree.map(np.asarray, events), np.asarray(labels))
-    schedule = optax.polynomial_schedule(1e-3, 1e-4, 1, STEPS)
+    schedule = optax.polynomial_schedule(1e-3, 1e-4, 1, arguments.steps)
     step = jax.jit(make_guarded_step(make_train_step(model, optimizer), schedule), donate_argnums=0)
     state = init_state(model.variables, optimizer)
     empty = TrainState({"w": jnp.zeros(())}, (), np.int32(0))
     print("| device | log_every | steps per second |\n|---|---|---|")
     for name, taken, start in (("this one", step, state), ("sleeps 2 ms", None, empty)):
         for log_every in (50, 1):
-            speed = rate(taken or SleepingDevice().step, start, batch, log_every)
+            speed = rate(taken or SleepingDevice().step, start, batch, log_every, arguments.steps)
             print(f"| {name} | {log_every} | {speed:.0f} |")
 
 

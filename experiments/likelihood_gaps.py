@@ -38,7 +38,7 @@ from evgen_jax.training import (
 DEMO = yaml.safe_load((resources.files("evgen_jax") / "tables" / "demo.yaml").read_text())
 CASCADE = DEMO["model_settings"]["multi_source_bases"]["cascade"]
 RANGES = DEMO["simulation_settings"]["ranges"]
-CHARGE_PARAMETERS, RADIUS, EVENTS_PER_FILE = 2, 600.0, 100
+CHARGE_PARAMETERS, RADIUS, MOST_PER_FILE = 2, 600.0, 100
 
 
 def elu(offset: float, smallest: float) -> dict:
@@ -121,6 +121,7 @@ HYPOTHESES = {
 def configuration(name: str, directory: Path, steps: int, num_events: int) -> Path:
     """Writes the configuration of one hypothesis."""
     source, ranges = HYPOTHESES[name]
+    per_file = min(MOST_PER_FILE, -(-num_events // 2))  # one file is held out
     config = copy.deepcopy(DEMO)
     config["unique_name"] = events = name.split("_")[0]
     config["model_settings"]["config"] = {"sources": {"event": "event", "noise": "noise"}}
@@ -134,8 +135,8 @@ def configuration(name: str, directory: Path, steps: int, num_events: int) -> Pa
                            "trafo_log": [parameter.log for parameter in parameters]},
     }  # fmt: skip
     config["data_handler_settings"]["data_settings"]["event_id_key"] = "Labels"
-    config["simulation_settings"] |= {"num_events": num_events, "events_per_file": EVENTS_PER_FILE, "ranges": ranges}
-    files = [f"{directory}/{events}_events/{events}_{i:06d}.hdf5" for i in range(-(-num_events // EVENTS_PER_FILE))]
+    config["simulation_settings"] |= {"num_events": num_events, "events_per_file": per_file, "ranges": ranges}
+    files = [f"{directory}/{events}_events/{events}_{i:06d}.hdf5" for i in range(-(-num_events // per_file))]
     for key, iterator in config["data_iterator_settings"].items():
         # The last file is held out; the true likelihood of a track takes seconds per event.
         iterator["input_data"] = files[:-1] if key in ("training", "trafo") else files[-1:]

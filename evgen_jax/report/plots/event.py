@@ -129,6 +129,8 @@ def arrival_times(
     windows = np.flatnonzero(np.asarray(event.windows.mask))
     for axis in axes.flat[len(chosen) :]:
         axis.set_axis_off()
+    if not len(chosen):
+        figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
     for axis, d in zip(axes.flat, chosen, strict=False):
         own = np.asarray(pulses.mask) & (dom == d)
         axis.hist(np.asarray(pulses.time)[own], weights=np.asarray(pulses.charge)[own], bins=BINS, range=(start, stop),

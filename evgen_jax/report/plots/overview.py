@@ -45,7 +45,9 @@ def figures(
 
 
 def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
-    """Draws training and validation loss per photoelectron against the step, each with its running median.
+    """Draws training and validation loss per photoelectron against the step.
+
+    Each has its running median from nine numbers on.
 
     Args:
       path: of the figure.
@@ -55,8 +57,9 @@ def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
     for kind, color in (("training", "C0"), ("validation", "C1")):
         rows = [m for m in metrics if m["kind"] == kind]
         step, loss = np.array([m["step"] for m in rows]), np.array([m["loss_per_pe"] for m in rows])
-        axis.plot(step, loss, ".", ms=2, alpha=0.4, color=color)
-        if len(loss) >= 9:
+        smooth = len(loss) >= 9
+        axis.plot(step, loss, ".", ms=2, alpha=0.4, color=color, label=None if smooth else kind)
+        if smooth:
             window = max(9, len(loss) // 25)
             windows = np.lib.stride_tricks.sliding_window_view(loss, window)
             axis.plot(step[window // 2 :][: len(windows)], np.median(windows, axis=1), color=color, label=kind)

@@ -1,0 +1,325 @@
+"""Every figure shows what it was given; none needs a fit: results, scans, sky maps and samples are made up."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+from scipy import stats
+
+import evgen_jax as eg
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.measurement.event import build_event
+from evgen_jax.model.expectation import DomExpectation
+from evgen_jax.physics.sphere import unit_vectors
+from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.uncertainty.posterior import Posterior
+from evgen_jax.reconstruction.uncertainty.profile import Profile
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, pixel_vectors
+from evgen_jax.report.plots import figures
+from evgen_jax.report.plots.event import arrival_times, brightest_doms, event_display, expectation, light_yield
+from evgen_jax.report.plots.overview import errors, loss_curve
+from evgen_jax.report.plots.uncertainty import corner, profile, sky
+
+TRUTH = np.array([20.0, -30.0, 40.0, 1.1, 2.0, 3000.0, 10000.0])
+BRIGHT, DIM, UNUSABLE = 17, 60, 5
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Keeps figures that are written: `drawn(path)` checks the file and returns the last figure, or an earlier one."""
+    kept = []
+    monkeypatch.setattr(plt, "close", kept.append)
+
+    def last(path: Path, which: int = -1):
+        height, width, _ = plt.imread(path).shape  # a PNG, or matplotlib says what it is
+        assert 200 < height < 2000 and 300 < width < 2000 and path.stat().st_size > 2000
+        return kept[which]
+
+    yield last
+    monkeypatch.undo()
+    for figure in kept:
+        plt.close(figure)
+
+
+@pytest.fixture(scope="module")
+def model(loaded_detector) -> eg.Model:
+    return analytic_model(loaded_detector)
+
+
+@pytest.fixture(scope="module")
+def event() -> eg.Event:
+    """Ten pulses of 2 PE at one DOM, one of 1 PE at another, one at a DOM that takes no part; a window is excluded."""
+    dom = np.array([BRIGHT] * 10 + [DIM, UNUSABLE])
+    time = 10000.0 + np.array([*np.arange(10) * 50.0, 300.0, 100.0])
+    charge = np.array([2.0] * 10 + [1.0, 50.0])
+    return build_event(charge, time, dom, num_doms=108, readout=(0.0, 20000.0), usable=np.arange(108) != UNUSABLE,
+                       windows=np.array([[10700.0, 10800.0]]), window_dom=np.array([BRIGHT]))  # fmt: skip
+
+
+def empty_event(num_doms: int) -> eg.Event:
+    none = np.zeros(0)
+    return build_event(none, none, none.astype(int), num_doms=num_doms, readout=(0.0, 20000.0))
+
+
+@pytest.fixture(scope="module")
+def single() -> eg.Model:
+    """A detector of one module, 30 m from the cascade."""
+    detector = eg.Detector(
+        position=np.float32([[20.0, 0.0, 40.0]]), relative_efficiency=np.ones(1, np.float32),
+        noise_rate=np.full(1, 5e-7, np.float32), string=np.ones(1, np.int32), om=np.ones(1, np.int32),
+        usable=np.ones(1, bool), name="single",
+    )  # fmt: skip
+    return analytic_model(detector)
+
+
+def single_event() -> eg.Event:
+    return build_event(np.ones(5), 10150.0 + np.arange(5) * 20.0, np.zeros(5, int), num_doms=1, readout=(0.0, 20000.0))
+
+
+def made_up_view(charge: np.ndarray, variance: float) -> DomExpectation:
+    flat = np.ones((len(charge), 1))
+    return DomExpectation(charge, np.full(len(charge), variance), flat, flat)
+
+
+def result(hypothesis: np.ndarray, names: tuple[str, ...]) -> FitResult:
+    return FitResult(hypothesis, -100.0, -120.0, None, Diagnostics(True, "made up", 0.0, 1, 0.0), names)
+
+
+def test_arrival_times_show_pulses_windows_and_expected_light(model, event, drawn, tmp_path):
+    axes = drawn(arrival_times(tmp_path / "times.png", {"own": model}, event, TRUTH, 9)).axes
+    shown = [axis for axis in axes if axis.axison]
+    assert [axis.get_title() for axis in shown] == ["string 2, om 6: 20 PE", "string 6, om 1: 1 PE"]
+    # Without the last pulses, where 90 % of the charge has come; at least 1000 ns are shown.
+    start, stop = 9950.0, 10950.0
+    assert np.allclose(shown[0].get_xlim(), (start, stop))
+    bars = [b for b in shown[0].patches if to_rgba(b.get_facecolor()) == to_rgba("0.8")]
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(20.0) and len(bars) == 40
+    (line,) = shown[0].lines
+    view = expectation(model, event, TRUTH, (start, stop))
+    assert line.get_label() == "own" and np.allclose(line.get_xdata(), np.linspace(start, stop, 200))
+    np.testing.assert_allclose(line.get_ydata(), 25.0 * float(view.charge[BRIGHT]) * view.pdf[BRIGHT], rtol=1e-5)
+    assert line.get_ydata().max() > 0
+    # The excluded window of this DOM, and none at the other.
+    assert [len(axis.patches) for axis in shown] == [41, 40]
+    assert shown[0].figure.get_supxlabel() == "time (ns)"
+    named = drawn(
+        arrival_times(tmp_path / "named.png", {"own": model}, event, TRUTH, doms=[DIM], titles={DIM: ", late"})
+    )
+    assert [axis.get_title() for axis in named.axes if axis.axison] == ["string 6, om 1: 1 PE, late"]
+
+
+def test_light_yield_shows_charges_and_pulls(model, event, drawn, tmp_path):
+    expected = np.full(108, 0.1)
+    expected[[BRIGHT, UNUSABLE]] = 16.0, 7.0
+    views = {"own": made_up_view(expected, 4.0)}
+    left, right = drawn(light_yield(tmp_path / "light.png", views, event, model.detector)).axes
+    # Two DOMs were hit and take part; one is expected to see more than half a photoelectron.
+    np.testing.assert_allclose(np.transpose(left.lines[0].get_data()), [[20.0, 16.0], [1.0, 0.1]], rtol=1e-6)
+    ((distance,), (pull,)) = right.lines[0].get_data()
+    position = np.asarray(model.detector.position)
+    centre = (20 * position[BRIGHT] + position[DIM]) / 21
+    assert pull == pytest.approx((20 - 16) / 2)
+    assert distance == pytest.approx(np.linalg.norm(position[BRIGHT] - centre), rel=1e-5)
+    assert left.get_xscale() == left.get_yscale() == "log" and left.get_ylabel() == "expected charge (PE)"
+    assert right.get_ylabel() == "(measured - expected) / sigma"
+
+
+def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, drawn, tmp_path):
+    figure = drawn(event_display(tmp_path / "display.png", model, event, TRUTH))
+    position, panels = np.asarray(model.detector.position), figure.axes[:3]
+    for axis, (i, j) in zip(panels, ((0, 1), (0, 2), (1, 2)), strict=True):
+        assert (axis.get_xlabel(), axis.get_ylabel()) == (f"{'xyz'[i]} (m)", f"{'xyz'[j]} (m)")
+        (hits,) = axis.collections
+        hit = [UNUSABLE, BRIGHT, DIM]
+        np.testing.assert_allclose(hits.get_offsets(), position[hit][:, [i, j]])
+        first = {UNUSABLE: 10100.0, BRIGHT: 10000.0, DIM: 10300.0}
+        np.testing.assert_allclose(hits.get_array(), [first[d] for d in hit])
+        size = dict(zip(hit, hits.get_sizes(), strict=True))
+        assert size[BRIGHT] > size[DIM]
+        vertex = axis.lines[-1]
+        np.testing.assert_allclose(np.ravel(vertex.get_data()), TRUTH[[i, j]])
+        (arrow,) = axis.texts
+        flight = -unit_vectors(TRUTH[3], TRUTH[4])
+        along = np.subtract(arrow.xy, arrow.xyann)
+        length = 0.2 * np.ptp(position, axis=0).max()
+        np.testing.assert_allclose(along, length * flight[[i, j]], atol=1e-3)
+    assert figure.axes[3].get_ylabel() == "first pulse (ns)"
+
+
+def test_an_empty_event_is_drawn(model, drawn, tmp_path):
+    nothing = empty_event(108)
+    assert len(brightest_doms(nothing, 9)) == 0
+    figure = drawn(arrival_times(tmp_path / "times.png", {"own": model}, nothing, TRUTH))
+    assert not any(axis.axison for axis in figure.axes)
+    assert "no pulses at usable modules" in [text.get_text() for text in figure.texts]
+    views = {"own": made_up_view(np.full(108, 4.0), 4.0)}
+    left, right = drawn(light_yield(tmp_path / "light.png", views, nothing, model.detector)).axes
+    assert len(left.lines[0].get_xdata()) == 0
+    np.testing.assert_allclose(right.lines[0].get_ydata(), -2.0)
+    figure = drawn(event_display(tmp_path / "display.png", model, nothing, TRUTH))
+    assert all(len(axis.collections[0].get_offsets()) == 0 for axis in figure.axes[:3])
+
+
+def test_a_detector_of_one_module_is_drawn(single, drawn, tmp_path):
+    event = single_event()
+    axes = drawn(arrival_times(tmp_path / "times.png", {"own": single}, event, TRUTH)).axes
+    (shown,) = [axis for axis in axes if axis.axison]
+    assert shown.get_title() == "string 1, om 1: 5 PE" and shown.lines[0].get_ydata().max() > 0
+    views = {"own": made_up_view(np.array([4.0]), 4.0)}
+    left, right = drawn(light_yield(tmp_path / "light.png", views, event, single.detector)).axes
+    np.testing.assert_allclose(np.ravel(left.lines[0].get_data()), [5.0, 4.0])
+    np.testing.assert_allclose(np.ravel(right.lines[0].get_data()), [0.0, 0.5], atol=1e-5)
+    figure = drawn(event_display(tmp_path / "display.png", single, event, TRUTH))
+    np.testing.assert_allclose(figure.axes[0].collections[0].get_offsets(), [[20.0, 0.0]])
+
+
+def test_a_scan_of_one_parameter_is_a_curve_with_its_levels(drawn, tmp_path):
+    energy = np.linspace(900.0, 1100.0, 21)
+    value = -0.5 * ((energy - 1000.0) / 30.0) ** 2
+    value[3] = np.nan  # a fit that failed
+    scan = Profile(("energy",), (energy,), value, np.zeros((21, 7)))
+    (axis,) = drawn(profile(tmp_path / "energy.png", scan, ["GeV"])).axes
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), energy)
+    seen = np.isfinite(value)
+    np.testing.assert_allclose(axis.lines[0].get_ydata()[seen], ((energy - 1000.0) / 30.0)[seen] ** 2, atol=1e-9)
+    assert [line.get_ydata()[0] for line in axis.lines[1:]] == pytest.approx([1.0, 4.0], abs=1e-3)
+    assert axis.get_xlabel() == "energy (GeV)" and axis.get_ylabel() == "2 (best - log-likelihood)"
+    assert [text.get_text().strip() for text in axis.texts] == ["68 %", "95 %"]
+
+
+def test_a_scan_of_two_parameters_has_contours_at_the_right_place(drawn, tmp_path):
+    x, charge = np.linspace(-20.0, 20.0, 81), np.linspace(0.0, 2.0, 81)
+    value = -0.5 * ((x[:, None] / 5.0) ** 2 + ((charge - 1.0) / 0.2) ** 2)
+    value[0, 0] = np.nan
+    scan = Profile(("x", "scale"), (x, charge), value, np.zeros((81, 81, 7)))
+    axis, bar = drawn(profile(tmp_path / "both.png", scan, ["m", ""])).axes
+    assert (axis.get_xlabel(), axis.get_ylabel(), bar.get_ylabel()) == ("x (m)", "scale", "2 (best - log-likelihood)")
+    mesh, contours = axis.collections
+    assert np.nanmax(mesh.get_array()) == 25 and np.nanmin(mesh.get_array()) == 0
+    for path, level in zip(contours.get_paths(), (0.5, 0.9), strict=True):
+        radius = np.hypot(path.vertices[:, 0] / 5.0, (path.vertices[:, 1] - 1.0) / 0.2)
+        np.testing.assert_allclose(radius, np.sqrt(stats.chi2.ppf(level, 2)), rtol=0.01)
+
+
+KAPPA, ORDER = 60.0, 4
+
+
+def made_up_map(zenith: float, azimuth: float) -> SkyMap:
+    """The whole sky in pixels of one size, a von Mises-Fisher distribution around a direction; one pixel has no fit."""
+    pixels = np.arange(12 * 4**ORDER)
+    value = KAPPA * (pixel_vectors(ORDER, pixels) @ unit_vectors(zenith, azimuth))
+    value[np.argmin(value)] = np.nan
+    return SkyMap(np.full(len(pixels), ORDER), pixels, value, np.zeros((len(pixels), 7)), len(pixels))
+
+
+@pytest.mark.parametrize("azimuth", [2.0, 0.02])
+def test_a_sky_map_has_contours_and_truth_at_the_right_place(azimuth, drawn, tmp_path):
+    """Also where azimuths on both sides of 0 are near each other."""
+    pytest.importorskip("astropy_healpix")
+    made = made_up_map(1.4, azimuth)
+    best = int(np.nanargmax(made.log_likelihood))
+    towards = made.direction[best]
+    zenith_best, azimuth_best = np.arccos(towards[2]), np.arctan2(towards[1], towards[0])
+    truth = (1.4, azimuth)
+    figure = drawn(sky(tmp_path / "sky.png", made, truth))
+    whole, near, bar = figure.axes
+    (dots,) = whole.collections
+    assert len(dots.get_offsets()) == len(made.pixel) and dots.get_array().max() == 50
+    at_best = dots.get_offsets()[best]
+    np.testing.assert_allclose(at_best, [np.mod(azimuth_best, 2 * np.pi) - np.pi, np.pi / 2 - zenith_best], atol=1e-6)
+    assert dots.get_array()[best] == 0
+    contours = next(c for c in near.collections if len(c.get_paths()) == 2)
+    middle = np.degrees([(azimuth - azimuth_best) * np.sin(zenith_best), 1.4 - zenith_best])
+    for path, level in zip(contours.get_paths(), (0.5, 0.9), strict=True):
+        radius = np.linalg.norm(path.vertices - middle, axis=1)
+        expected = np.degrees(np.sqrt(stats.chi2.ppf(level, 2) / KAPPA))
+        # Pixels are 3.7 degrees wide, and their best one is where the likelihood ratio begins.
+        np.testing.assert_allclose(np.median(radius), expected, rtol=0.1)
+    (star,) = [line for line in near.lines if line.get_label() == "truth"]
+    np.testing.assert_allclose(np.ravel(star.get_data()), middle, atol=1e-6)
+    areas = [float(part.split(": ")[1].split()[0]) for part in near.get_title().split(", ")]
+    assert areas == pytest.approx([made.contour_area(0.5), made.contour_area(0.9)], rel=1e-2)
+    low, high = near.get_ylim()
+    assert low == -high and low > 0, "zenith grows downwards"
+    assert bar.get_ylabel() == "2 (best - log-likelihood)"
+
+
+def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
+    pytest.importorskip("corner")
+    best = TRUTH.copy()
+    best[4] = 0.05  # samples lie on both sides of azimuth 0
+    width = np.array([3.0, 3.0, 2.0, 0.1, 0.1, 200.0, 0.0])
+    samples = best + width * np.random.default_rng(1).normal(size=(2, 300, 7))
+    samples[..., 4] %= 2 * np.pi
+    posterior = Posterior(samples, np.zeros((2, 300)), np.ones(2), 0, np.ones(6), np.full(6, 600.0))
+    figure = drawn(corner(tmp_path / "corner.png", posterior, model.parameters, best))
+    axes = np.array(figure.axes).reshape(6, 6)  # time does not vary
+    names = [axis.get_xlabel() for axis in axes[-1]]
+    assert names == ["cascade_x (m)", "cascade_y (m)", "cascade_z (m)", "cascade_zenith (rad)", "cascade_azimuth (rad)",
+                     "cascade_energy (GeV)"]  # fmt: skip
+    for i in range(6):
+        lines = sorted(float(line.get_xdata()[0]) for line in axes[i, i].lines)
+        assert best[i] in lines, "the best fit is marked"
+        own = samples[..., i].ravel()
+        if i == 4:
+            own = (own + np.pi) % (2 * np.pi) - np.pi
+        low, middle, high = np.quantile(own, [0.16, 0.5, 0.84])
+        others = [line for line in lines if line != best[i]]
+        np.testing.assert_allclose(others, [low, middle, high], rtol=1e-3, atol=1e-3)
+
+
+def metric_rows(count: int) -> list[dict]:
+    return [{"kind": kind, "step": 10 * i, "loss_per_pe": level - 0.01 * i}
+            for kind, level in (("training", 8.0), ("validation", 9.0)) for i in range(count)]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 2, 30])
+def test_loss_curve_shows_every_number_and_a_running_median(count, drawn, tmp_path):
+    loss_curve(tmp_path / "loss.png", metric_rows(count))
+    (axis,) = drawn(tmp_path / "loss.png").axes
+    dots = [line for line in axis.lines if line.get_linestyle() == "None"]
+    for line, level in zip(dots, (8.0, 9.0), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), 10 * np.arange(count))
+        np.testing.assert_allclose(line.get_ydata(), level - 0.01 * np.arange(count))
+    medians = [line for line in axis.lines if line not in dots]
+    assert len(medians) == (2 if count >= 9 else 0)
+    for line, level in zip(medians, (8.0, 9.0), strict=False):  # of a straight line: itself, away from its ends
+        np.testing.assert_allclose(line.get_ydata(), level - 0.001 * line.get_xdata())
+    assert axis.get_xlabel() == "training step" and axis.get_ylabel() == "loss per photoelectron"
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["training", "validation"]
+
+
+def test_errors_are_cumulative_distributions(model, drawn, tmp_path):
+    truth = np.tile(TRUTH, (4, 1))
+    fitted = truth.copy()
+    fitted[:, 0] += [3.0, 1.0, 4.0, 2.0]
+    fitted[:, 5] *= np.exp([0.1, -0.4, 0.3, 0.2])
+    fits = {"own": [result(h, model.parameter_names) for h in fitted]}
+    errors(tmp_path / "errors.png", fits, truth, model.parameters)
+    left, right = drawn(tmp_path / "errors.png").axes
+    np.testing.assert_allclose(left.lines[0].get_data(), [[1.0, 2.0, 3.0, 4.0], [0.25, 0.5, 0.75, 1.0]])
+    np.testing.assert_allclose(right.lines[0].get_data(), [[0.1, 0.2, 0.3, 0.4], [0.25, 0.5, 0.75, 1.0]])
+    assert left.get_xlabel() == "vertex error (m)" and left.get_xscale() == "log"
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["own"]
+
+
+def test_figures_of_a_run_show_its_median_event_in_both_lights(model, event, drawn, tmp_path):
+    twice = replace(model, detector=model.detector.replace(relative_efficiency=2 * model.detector.relative_efficiency))
+    truth = np.stack([TRUTH] * 3)
+    brighter = event.replace(charge=3 * event.charge)
+    fits = {name: [result(h + 1, model.parameter_names) for h in truth] for name in ("trained", "true")}
+    figures(tmp_path / "figures", twice, model, [empty_event(108), event, brighter], truth, fits, metric_rows(30))
+    paths = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert paths == ["arrival_times.png", "errors.png", "light_yield.png", "loss.png"]
+    for name in paths:
+        drawn(tmp_path / "figures" / name)
+    left, _ = drawn(tmp_path / "figures" / "light_yield.png", -2).axes
+    (measured, double), (_, once) = (line.get_data() for line in left.lines[:2])
+    assert list(measured) == [20, 1], "of three events the one of median charge"
+    # Noise, 0.01 PE at each module, is not what the efficiency doubles.
+    np.testing.assert_allclose(double - 0.01, 2 * (once - 0.01), rtol=0.02, atol=1e-6)
+    times = [axis for axis in drawn(tmp_path / "figures" / "arrival_times.png", -3).axes if axis.axison]
+    assert [text.get_text() for text in times[0].get_legend().get_texts()] == ["trained", "true"]
