@@ -61,7 +61,7 @@ class Divergence:
           resumed: whether it is the first one after a checkpoint.
 
         Raises:
-          Diverged: the weights are at fault: fresh ones give finite numbers for the same events.
+          Diverged: the weights are at fault: fresh ones give finite numbers for these events.
           DataError: the events are at fault; they are named.
         """
         wrong = self.wrong(metrics)

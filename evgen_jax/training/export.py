@@ -1,4 +1,4 @@
-"""From training runs to model directories."""
+"""Writes the models of training runs as directories."""
 
 import shutil
 from collections.abc import Sequence

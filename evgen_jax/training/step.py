@@ -1,4 +1,4 @@
-"""One training step as a pure function: the same on one device, under pmap, and in tests."""
+"""One training step as a pure function, for one device and for several."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

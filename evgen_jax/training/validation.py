@@ -1,4 +1,4 @@
-"""The loss of events that do not train: the same ones each time, so that two states of a model can be compared."""
+"""The loss of events that do not train, equal ones in every run, so that two states of a model can be compared."""
 
 import logging
 from collections.abc import Callable

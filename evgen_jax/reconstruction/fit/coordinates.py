@@ -206,7 +206,7 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
 
 
 def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> np.ndarray:
-    """Which parameters are fitted.
+    """Finds the parameters that are fitted.
 
     Args:
       model: gives names.

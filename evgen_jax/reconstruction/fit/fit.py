@@ -278,7 +278,8 @@ def reconstruct(
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
 
-    An event that cannot be fitted has a log-likelihood of NaN and says why in its diagnostics; the others go on.
+    An event that cannot be fitted has a log-likelihood of NaN and says why in its diagnostics; the fits of all further
+    events go on.
 
     Args:
       model: what to fit.

@@ -92,7 +92,7 @@ def each_block(
       anchors: [L, H].
       events: a batch.
       which: [L], places of the lanes' events in the batch.
-      count: lanes that are computed; the others cost nothing but those of the last block.
+      count: number of lanes that are computed; further ones cost nothing but those of the last block.
 
     Returns:
       Results with leading axis L, floats as float64, zero for blocks beyond `count`.

@@ -102,7 +102,7 @@ def minimise(
 
 
 def behind_rivals(rivals: np.ndarray, to_beat: np.ndarray | None, state: State) -> np.ndarray:
-    """Which waiting searches [L] are not worth following.
+    """Finds waiting searches that are pruned: they will not reach the value of a rival.
 
     Args:
       rivals: [L], numbers of groups.

@@ -16,8 +16,9 @@ STATUSES = (
     "not finite at start",
     "left behind by a rival",
 )
+"""Texts of the ends of a search; a `State` holds a place in this list."""
 RUNNING, CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE, LEFT_BEHIND = STATUSES
-"""How a search ended; the first one stands for a search that goes on. States hold their places in `STATUSES`."""
+"""Ends of a search by name; RUNNING stands for a search that goes on."""
 
 
 class Phase(IntEnum):

@@ -22,16 +22,17 @@ from evgen_jax.simulation.events import EventSampler, split_events
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
-    """How a fit compares with fits of events simulated at its best hypothesis.
+    """Compares a fit with fits of events simulated at its best hypothesis.
 
     Attributes:
       p_value: one-sided: the share of simulated events that fit as badly or worse, the event itself counted among them;
         small where the model does not describe the event.
       p_value_two_sided: also small where the event fits better than it should.
-      dom_p_value: [D], the same for every DOM's own share of the log-likelihood.
-      log_likelihood: of the event at its fit. dom_log_likelihood: [D].
-      simulated: [S], log-likelihoods of the simulated events at their own fits.
-      hypothesis: [S, H], those fits; their scatter around the truth is that of the fit.
+      dom_p_value: [D], one-sided p-value of every DOM's part of the log-likelihood.
+      log_likelihood: of the event at its fit.
+      dom_log_likelihood: [D], part of every DOM in the log-likelihood of the event at its fit.
+      simulated: [S], log-likelihoods of the simulated events at their fits.
+      hypothesis: [S, H], fits of the simulated events; their scatter around the truth is that of the fit.
       truth: [S, H], what the events were simulated from.
     """
 

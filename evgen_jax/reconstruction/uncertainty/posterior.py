@@ -42,9 +42,9 @@ class Posterior:
       hypothesis: [C, S, H], physical units.
       log_density: [C, S], of likelihood and prior by the fit's unknowns, of directions by steradian.
       acceptance: [C], mean acceptance probability.
-      divergences: trajectories that ran away; more than a few mean that a region was not reached.
+      divergences: number of trajectories that diverged; more than a few mean that a region was not reached.
       r_hat: split R-hat of the free scalars, then of three components per direction: below 1.01 where the chains agree.
-      effective_samples: in the same order, independent samples that they are worth.
+      effective_samples: effective numbers of samples of the free scalars, then of three components per direction.
     """
 
     hypothesis: np.ndarray

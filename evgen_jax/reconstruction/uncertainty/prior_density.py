@@ -166,7 +166,7 @@ LOG_DENSITIES: dict[str, Callable[..., Array]] = {
 
 @dataclass(frozen=True)
 class LossPrior:
-    """What the priors of a loss say, with their weights: a function hypothesis [H] -> log of it, not normalised.
+    """Is the logarithm of the priors of a loss with their weights, not normalised, as a function of a hypothesis.
 
     Attributes:
       loss: that holds the priors.
@@ -177,12 +177,19 @@ class LossPrior:
     parameters: tuple[Parameter, ...]
 
     def __call__(self, hypothesis: Array) -> Array:
-        """Log of the priors of a hypothesis [H]."""
+        """Computes the logarithm of the priors.
+
+        Args:
+          hypothesis: [H], physical units.
+
+        Returns:
+          Logarithm, a scalar.
+        """
         return -self.loss.prior(self.parameters, hypothesis)
 
 
 def prior_of_loss(model: AnyModel) -> LossPrior:
-    """What the priors of the model's loss say, to be added where they are wanted.
+    """Makes the logarithm of the priors of a model's loss, to be added where they are wanted.
 
     Args:
       model: whose loss holds priors.
