@@ -88,7 +88,7 @@ class Fitter:
           One fit per event.
 
         Raises:
-          ReconstructionError: seeds of another shape.
+          ReconstructionError: seeds of another shape, or none.
           DataError: an event of another detector.
         """
         seeds = _checked_seeds(self.model, events, seeds)
@@ -116,9 +116,10 @@ def make_fitter(
     log_likelihood: LogLikelihood | None = None,
     search: Search | None = None,
 ) -> Fitter:
-    """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
+    """Makes a fitter, a function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event.
 
-    Fits of equal models with equal settings share their programs, one set per padded shape of event.
+    Fits of equal models with equal settings share their programs, one set per padded shape of event. Of S seeds the best
+    fit counts.
 
     Args:
       model: what to fit.

@@ -40,17 +40,16 @@ def plain_inverse(gradient: Array, length: float) -> Array:
 
 
 def inverse_by_differences(gradient: Array, columns: Array, difference: float) -> Array:
-    """Inverse Hessian [n, n] from gradients at forward differences.
+    """Computes an inverse Hessian from gradients at forward differences.
 
     Args:
       gradient: [n], at a point.
       columns: [n, n], row i at the point that is moved by `difference` along unknown i.
-      difference: in the units of the unknowns.
+      difference: step size, in the units of the unknowns.
 
     Returns:
-      A positive definite matrix: negative curvatures count with their absolute value. Where a curvature is not finite,
-        a
-      multiple of the identity with which the first step has length 0.1 or less.
+      Positive definite matrix [n, n]: negative curvatures count with their absolute value. Where a curvature is not
+      finite, a multiple of the identity with which the first step has length 0.1 or less.
     """
     hessian = (columns - gradient) / difference
     hessian = (hessian + hessian.T) / 2
@@ -62,7 +61,7 @@ def inverse_by_differences(gradient: Array, columns: Array, difference: float) -
 
 
 def updated(inverse: Array, step: Array, change: Array) -> Array:
-    """BFGS update of an inverse Hessian.
+    """Updates an inverse Hessian (BFGS).
 
     Args:
       inverse: [n, n].

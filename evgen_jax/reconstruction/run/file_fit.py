@@ -116,8 +116,7 @@ def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) ->
       The fitter.
 
     Raises:
-      ReconstructionError: settings that do not fit the model.
-      ConfigError: an unknown parameter.
+      ReconstructionError: settings that do not fit the model, such as an unknown parameter.
     """
     scipy_settings = dict(settings.scipy_optimizer_settings)
     method = "batched"
