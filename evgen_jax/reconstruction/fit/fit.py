@@ -118,8 +118,8 @@ def make_fitter(
 ) -> Fitter:
     """Makes a fitter, a function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event.
 
-    Fits of equal models with equal settings share their programs, one set per padded shape of event. Of S seeds the best
-    fit counts.
+    Fits of equal models with equal settings share their programs, one set per padded shape of event. Of S seeds the
+    best fit counts.
 
     Args:
       model: what to fit.

@@ -65,8 +65,8 @@ def make_refit(
 ) -> Refit:
     """Makes a function that fits all parameters of an event but the held ones, all starts together.
 
-    The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful of
-    evaluations. Log-likelihoods are exact to about `PRECISION`; those far below the log-likelihood that they are
+    The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful
+    of evaluations. Log-likelihoods are exact to about `PRECISION`; those far below the log-likelihood that they are
     compared with, if one is given, need not be.
 
     Args:
