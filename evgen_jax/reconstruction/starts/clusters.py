@@ -14,18 +14,19 @@ from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time
 
 PER_GEV = 0.1
-"""Photoelectrons per GeV, roughly, in a detector like IceCube; only ratios of seeds depend on it."""
+"""Charge per energy in a detector like IceCube, PE per GeV, to an order of magnitude."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Clusters of light, brightest first.
+    """Holds clusters of light, the brightest first.
 
     Attributes:
       position: [N, 3], charge-weighted, m.
       time: [N], ns, when light left them.
       charge: [N], of the DOMs around, PE.
-      zenith, azimuth: where something that flies through them in the order of their times comes from; NaN for one.
+      zenith: where something that flies through them in the order of their times comes from, rad; NaN for one.
+      azimuth: where something that flies through them in the order of their times comes from, rad; NaN for one.
     """
 
     position: np.ndarray
@@ -45,17 +46,25 @@ def find_clusters(
     min_charge: float = 3.0,
     min_doms: int = 3,
 ) -> Clusters:
-    """Up to `count` clusters of charge.
+    """Finds clusters of charge.
 
-    Every hit DOM is a candidate with the charge within `radius` of it; candidates are taken by falling charge where they
-    are `min_distance` or more from all that are taken.
+    Every hit DOM is a candidate with the charge within `radius` of it; candidates are taken by falling charge where
+    they are `min_distance` or more from all that are taken.
 
     Args:
-      event, detector: what was measured, where.
-      radius, min_distance: m.
-      min_charge, min_doms: PE and hit DOMs that make a cluster.
+      event: what was measured.
+      detector: of the event.
+      count: largest number of clusters.
+      radius: of a cluster, m.
+      min_distance: between clusters, m.
+      min_charge: of a cluster, PE.
+      min_doms: hit DOMs of a cluster.
+
+    Returns:
+      The clusters.
 
     Raises:
+      ReconstructionError: a number that is negative, or a count that is not whole.
       DataError: an event of another detector.
     """
     check_event(event, detector)
@@ -92,7 +101,7 @@ def find_clusters(
 
 
 def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
-    """A seed [H] for a hypothesis of several cascades: one cluster each, the brightest first.
+    """Makes a seed for a hypothesis of several cascades: one cluster each, the brightest first.
 
     Cascades without a cluster stay at the brightest one with a tenth of its energy; directions are those of the line
     through the clusters.
@@ -100,11 +109,16 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
     Args:
       model: a hypothesis in which every cascade has a vertex, a direction, an energy and a time.
       event: what was measured.
-      base: [H], values of all other parameters; default the means of the normalisation.
-      settings: of `find_clusters`.
+      base: [H], values of all other parameters, physical units; None: the means of the normalisation.
+      **settings: of `find_clusters`.
+
+    Returns:
+      Seed [H], physical units.
 
     Raises:
       ReconstructionError: no such cascade, or no cluster of light.
+      HypothesisError: a base of another model.
+      DataError: an event of another detector.
     """
     if base is not None:
         check_hypothesis(base, model.parameter_names, "a base")

@@ -26,7 +26,7 @@ class _SphereSegments:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of a track that enters a sphere, then properties of the ice."""
+        """Returns the parameters of a track that enters a sphere, then properties of the ice."""
         return standard_parameters(track.PARAMETERS + self.extra)
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:

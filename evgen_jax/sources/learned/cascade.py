@@ -33,8 +33,9 @@ class CascadeGeometry:
     Attributes:
       shift_cascade_vertex: measure distances and times from the shower maximum.
       add_opening_angle: angle between the shower's direction and that to the DOM as an input.
-      opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the shower points
-        at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their uncertainty.
+      opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the
+        shower points at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their
+        uncertainty.
     """
 
     shift_cascade_vertex: bool = True

@@ -53,7 +53,7 @@ def _same_for_all_doms(num_doms: int):
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What a `DomNetwork` looks like; one entry per layer.
+    """Describes the layers of a `DomNetwork`; one entry per layer.
 
     Attributes:
       widths: numbers of outputs.
@@ -97,7 +97,7 @@ class DomNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, active: Array, key: Array | None = None) -> tuple[Array, Array]:
-        """Latent variables of DOMs.
+        """Computes the latent variables of DOMs.
 
         Args:
           x: [D, F], features.
@@ -105,7 +105,7 @@ class DomNetwork(nn.Module):
           key: of the dropout, which acts only where one is given, that is in training.
 
         Returns:
-          Outputs [D, num_dom_outputs] at all DOMs, and the others [M, width - num_dom_outputs] at the active ones.
+          Outputs [D, num_dom_outputs] at all DOMs, and outputs [M, width - num_dom_outputs] at the active ones.
 
         Raises:
           ConfigError: a network without a layer.
