@@ -20,6 +20,7 @@ import yaml
 
 from evgen_jax import likelihood_gap, load_config
 from evgen_jax.cli.demonstration import train_on_simulation
+from evgen_jax.config.reader import read_yaml
 from evgen_jax.decoders import rational_quadratic_spline
 from evgen_jax.hypothesis.parameters import names_of, parameters_of
 from evgen_jax.simulation import analytic_counterpart, analytic_model
@@ -35,7 +36,7 @@ from evgen_jax.training import (
     read_metrics,
 )
 
-DEMO = yaml.safe_load((resources.files("evgen_jax") / "tables" / "demo.yaml").read_text())
+DEMO = read_yaml(Path(str(resources.files("evgen_jax") / "tables" / "demo.yaml")))
 CASCADE = DEMO["model_settings"]["multi_source_bases"]["cascade"]
 RANGES = DEMO["simulation_settings"]["ranges"]
 CHARGE_PARAMETERS, RADIUS, MOST_PER_FILE = 2, 600.0, 100
@@ -145,6 +146,7 @@ def configuration(name: str, directory: Path, steps: int, num_events: int) -> Pa
     config["model_manager_settings"]["config"]["manager_dir"] = f"{directory}/{name}/training"
     settings = config["training_settings"]
     settings["num_training_iterations"] = steps
+    settings["validation_frequency"] = min(settings["validation_frequency"], steps)
     schedule = settings["optimizer_settings"]["learning_rate"]["settings"]
     schedule["boundaries"] = [100, max(steps // 4, 101)]
     schedule["scheduler_settings"][2]["settings"]["decay_steps"] = max(steps - steps // 4, 1)

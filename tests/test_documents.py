@@ -1,8 +1,6 @@
-"""What the documents say is executed: README examples, its commands, its table of differences; the example scripts."""
+"""What the documents say is executed: README examples, its commands, its table of differences."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -59,28 +57,6 @@ def test_every_difference_names_a_test_that_exists():
 def test_paths_of_the_documents_exist():
     for path in re.findall(r"`((?:experiments|benchmarks|tests|evgen_jax)/[\w./]*)`", README):
         assert (ROOT / path).exists(), path
-
-
-@pytest.mark.slow
-def test_single_script_runs(tmp_path):
-    done = subprocess.run([sys.executable, ROOT / "experiments" / "single_script_cascade.py", "3", "16", tmp_path / "model"],
-                          capture_output=True, text=True, timeout=900)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "step 2: loss per event" in done.stdout and done.stdout.count("vertex off by") == 2
-    before, after = re.findall(r"-?\d+\.\d+(?= and| *$)", done.stdout.splitlines()[-1])
-    assert before == after and eg.load_model(tmp_path / "model").parameter_names[0] == "cascade_x"
-    assert len((ROOT / "experiments" / "single_script_cascade.py").read_text().splitlines()) < 80
-
-
-@pytest.mark.slow
-def test_other_libraries_find_the_same():
-    done = subprocess.run([sys.executable, ROOT / "experiments" / "other_minimisers_and_samplers.py", "50"],
-                          capture_output=True, text=True, timeout=900)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = dict(line.split(": ", 1) for line in done.stdout.splitlines())
-    assert len({found[name] for name in ("SciPy", "jax.scipy.optimize", "optimistix")}) == 1, done.stdout
-    for name in ("blackjax", "numpyro"):
-        assert "+-" in found[name] and "nan" not in found[name]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,314 @@
+"""Every program of experiments/ and benchmarks/ runs with the smallest sizes, in this process, and prints numbers that can be true."""
+
+import contextlib
+import io
+import re
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import jax
+import numpy as np
+import pytest
+from conftest import write_config
+
+import evgen_jax as eg
+from evgen_jax.config.validate import load_config
+from evgen_jax.training.metrics import read_metrics
+
+ROOT = Path(__file__).parent.parent
+SHARED = {"benchmarks/common.py", "benchmarks/toy_events.py"}
+"""No programs: the others import them."""
+Runner = Callable[..., str]
+
+
+@pytest.fixture
+def script(monkeypatch) -> Runner:
+    """Runs a program of one folder with arguments; returns what it prints."""
+
+    def run(path: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        monkeypatch.syspath_prepend(str((ROOT / path).parent))
+        wide, loaded, out = jax.config.jax_enable_x64, set(sys.modules), io.StringIO()
+        try:
+            with contextlib.redirect_stdout(out):
+                runpy.run_path(str(ROOT / path), run_name="__main__")
+        except SystemExit as stop:
+            assert not stop.code, f"{path} ends with {stop.code}"
+        finally:
+            jax.config.update("jax_enable_x64", wide)  # numpyro sets it for the process
+            for name in set(sys.modules) - loaded:
+                file = getattr(sys.modules[name], "__file__", None)
+                if file and Path(file).parent == (ROOT / path).parent:
+                    del sys.modules[name]
+        return out.getvalue()
+
+    return run
+
+
+def table(text: str) -> list[list[str]]:
+    """Cells of the rows of all tables, without heads (above a rule) and rules."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    rules = {i for i, row in enumerate(rows) if set("".join(row)) == {"-"}}
+    return [row for i, row in enumerate(rows) if not {i, i + 1} & rules]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"(?<![\w.])-?\d+\.?\d*(?:e[+-]?\d+)?(?!\w)", text)]
+
+
+def check_small_network(run: Runner, directory: Path) -> None:
+    """Its model is what the studies of fits take; minima of two kinds are found with it."""
+    run("benchmarks/small_network.py", directory, "--steps", 3, "--events", 32)
+    assert eg.load_model(directory / "model_3").detector.num_doms == 240
+    lines = table(run("benchmarks/minima_from_seeds.py", directory / "model_3", "--events", 2, "--energies", 1e3, 2e3))
+    assert [row[:3] for row in lines] == [
+        [seed, gtol, "2"] for seed in ("15 m, 12 deg", "30 m, 30 deg") for gtol in ("10", "1e-05")
+    ]
+    for row in lines:
+        below, above = numbers(row[3]), numbers(row[4])
+        assert 0 <= below[0] + above[0] <= 2 and below[1] >= 0 and below[2] >= 0 and above[1] >= 0
+        assert all(cost >= 1 for cost in numbers(" ".join(row[5:7])))
+    angle = directory / "angle"
+    program = runpy.run_path(str(ROOT / "benchmarks" / "small_network.py"))
+    angle.mkdir()
+    config = load_config(program["configuration"](angle, 3, True, "gaussian", 32))
+    cascade = config.model_settings.multi_source_bases["cascade"]
+    assert cascade.config["num_filters_list"] == [50, 100, 100, 100, 100, 42]
+
+
+def check_likelihood_gaps(run: Runner, directory: Path) -> None:
+    (row,) = table(run("experiments/likelihood_gaps.py", directory, "cascade_mixture", "--steps", 2, "--events", 8))
+    assert row[:3] == ["cascade_mixture", "7", "2"]
+    first, last, gap, pulses, seconds = map(float, row[3:])
+    # Two steps of training leave the model far below the truth; the toy's cascades of 1 to 30 TeV give some hundred pulses.
+    assert first > 0 and last > 0 and gap > 10 and 20 < pulses < 1e5 and seconds > 0
+
+
+def check_resolution(run: Runner, directory: Path) -> None:
+    figure = directory / "resolution.png"
+    out = run(
+        "benchmarks/resolution.py", "--array", "small", "--events", 12, "--energies", 5e3, 1e4, "--figure", figure
+    )
+    rows = table(out)
+    assert len(rows) == 4 and sum(int(row[1]) for row in rows) == 12 and figure.stat().st_size > 1e4
+    for row in rows:
+        assert 0 <= int(row[2]) <= int(row[1])
+        cells = np.array(row[3:], float).reshape(3, 3)
+        seen = np.isfinite(cells).all(axis=1)
+        assert seen[[0, 2]].all(), "vertex and energy have a bound in every bin"
+        error, bound, ratio = cells[seen].T
+        np.testing.assert_allclose(ratio, error / bound, rtol=0.05)
+        # Medians of three events each: near the bound, not equal to it.
+        assert np.all((ratio > 0.05) & (ratio < 20))
+        assert 0.01 < bound[0] < 50, "the vertex of TeV cascades in a dense array is known to metres"
+
+
+def check_calibration(run: Runner, directory: Path) -> None:
+    out = run("benchmarks/calibration.py", "true", "pulls", "contours", "--events", 8)
+    hessian, sandwich = (row for row in table(out) if row[0] in ("Hessian", "sandwich"))
+    for row in (hessian, sandwich):
+        widths = np.array([numbers(cell) for cell in row[1:]])
+        assert widths.shape == (7, 2) and np.all((widths > 0.02) & (widths < 20))
+    gained = float(re.search(r"mean (-?[\d.]+), expected 7", out)[1])
+    assert 0 < gained < 30, "fits from the truth are above it, by chance alone"
+    half, most = map(float, re.search(r"50 % contour holds ([\d.]+) %, the 90 % contour ([\d.]+) %", out).groups())
+    assert 0 <= half <= most <= 100 and most >= 50
+
+
+def check_calibration_with_samples(run: Runner, directory: Path) -> None:
+    out = run("benchmarks/calibration.py", "true", "maps", "ranks", "--events", 2)
+    found = re.findall(r"[12] maps .*, (Wilks|posterior): .*holds ([\d.]+) %, .*holds ([\d.]+) %", out)
+    assert [name for name, *_ in found] == ["Wilks", "posterior"]
+    assert all(0 <= float(half) <= float(most) <= 100 for _, half, most in found)
+    histograms = re.findall(r"^(x|y|z|zenith|azimuth|ln E|time): ([\d ]+)$", out, re.MULTILINE)
+    assert len(histograms) == 7
+    lit = int(re.search(r"(\d+) of 2 truths give a pulse", out)[1])
+    assert all(sum(map(int, counts.split())) == lit for _, counts in histograms), "every truth has one rank"
+
+
+def check_reconstruction(run: Runner, directory: Path) -> None:
+    arguments = ("--array", "small", "--events", 3, "--starts", 2, "--energies", 1e3, 3e3)
+    out = run("benchmarks/reconstruction.py", "true", "minimum", *arguments)
+    (row,) = table(out)
+    shares = [numbers(cell)[0] for cell in row[1:5]]
+    assert row[0] == "3" and all(0 <= share <= 100 for share in shares) and max(shares) > 0
+    assert shares[1] >= shares[0], "other directions only add"
+    missed = re.findall(r"misses at most: (.*)", out)
+    assert len(missed) == 4 and all(value >= 0 for line in missed for value in numbers(line))
+
+
+def check_reconstruction_speed_and_sky(run: Runner, directory: Path) -> None:
+    out = run("benchmarks/reconstruction.py", "true", "speed", "sky", "--array", "small", "--energies", 1e3, 2e3)
+    assert re.search(r"\d+ events padded to \d+ pulses, with covariance", out)
+    wilks, posterior = map(float, re.search(r"90 % contour (\d+) \(Wilks\), (\d+) square degrees", out).groups())
+    assert 0 < wilks < 41253 and 0 < posterior < 41253
+    # Of 12 pixels anywhere on the sky some may be in another minimum.
+    assert -0.1 < float(re.search(r"the map is at most (-?[\d.]+) below it", out)[1]) < 1000
+
+
+def check_accelerator(run: Runner, directory: Path) -> None:
+    (row,) = table(run("benchmarks/accelerator.py", "tiny", "--events", 2))
+    mean, *errors = map(float, row[2:])
+    value_errors, slope_errors = np.array(errors).reshape(2, 3)
+    assert row[:2] == ["tiny", "2"] and mean < 0
+    assert np.all(value_errors[:2] < 1e-4 * abs(mean)) and np.all(slope_errors[:2] < 1e-2)
+    if jax.default_backend() == "cpu":
+        assert value_errors[2] == slope_errors[2] == 0, "float64 beside itself"
+        assert value_errors[0] == value_errors[1] > 0
+
+
+def check_many_cascades(run: Runner, directory: Path) -> None:
+    figure = directory / "cascades.png"
+    one, two = table(run("benchmarks/many_cascades.py", "default", "--numbers", 1, 2, "--figure", figure))
+    assert [row[:2] for row in (one, two)] == [["default", "1"], ["default", "2"]] and figure.stat().st_size > 1e4
+    for count, row in ((1, one), (2, two)):
+        seconds, each, floor, compiled, memory = map(float, row[2:])
+        assert each == pytest.approx(1e3 * seconds / count, rel=0.02)
+        assert min(floor, compiled, memory) > 0 and memory < 1
+    assert float(two[4]) == pytest.approx(2 * float(one[4]), rel=0.9), "the floor is twice as many operations"
+
+
+def check_unfolding(run: Runner, directory: Path) -> None:
+    (row,) = table(run("benchmarks/unfolding.py", "--events", 1, "--segments", 100))
+    energy, ratio, share, off, pulses, seconds = map(float, row)
+    # The first event of the README's table: 135 GeV in one loss, found with 97 % of its energy.
+    assert 0 < energy < 1e6 and 0.5 < ratio < 1.5 and 0 < share <= 1 and abs(off) <= 3 and pulses > 10
+
+
+def check_training_step(run: Runner, directory: Path) -> None:
+    (row,) = table(run("benchmarks/training_step.py", "--one", "tiny"))
+    step, first, _, floor, ratio = (numbers(cell)[0] for cell in row[1:])
+    assert row[0] == "tiny" and first > step > 0 and ratio == pytest.approx(step / floor, rel=0.1)
+    peak, before = numbers(row[3])
+    assert peak >= before > 0
+
+
+def check_likelihood(run: Runner, directory: Path) -> None:
+    single, many = table(run("benchmarks/likelihood.py", "--one", "tiny"))
+    assert [single[:2], many[:2]] == [["tiny", "1"], ["tiny", "32"]]
+    for row in (single, many):
+        milliseconds, first, peak, floor, ratio = map(float, row[2:])
+        assert min(milliseconds, first, peak, floor) > 0 and ratio == pytest.approx(milliseconds / floor, rel=0.1)
+
+
+def check_benchmarks_with_processes(run: Runner, directory: Path) -> None:
+    """Both start one process per network, whose rows go to the same output, not through this one."""
+    for path in ("benchmarks/training_step.py", "benchmarks/likelihood.py"):
+        assert table(run(path, "tiny")) == []
+
+
+def check_steps_of_cascades(run: Runner, directory: Path) -> None:
+    one, two = table(run("benchmarks/training_step_of_cascades.py", "--numbers", 2, "--repeats", 1))
+    assert [one[:2], two[:2]] == [["tiny", "1"], ["tiny", "2"]] and float(one[3]) == float(one[4]) == 1
+    assert float(two[6]) > float(one[6]) > 0, "two cascades take more memory"
+
+
+def check_training_loop(run: Runner, directory: Path) -> None:
+    rows = table(run("benchmarks/training_loop.py", "--steps", 160))
+    assert [row[:2] for row in rows] == [
+        [device, every] for device in ("this one", "sleeps 2 ms") for every in ("50", "1")
+    ]
+    own, _, asleep, asleep_each = (float(row[2]) for row in rows)
+    assert own > 0 and 0 < asleep < 500 and 0 < asleep_each < 500, (
+        "a device that sleeps 2 ms takes 500 steps per second at most"
+    )
+
+
+def check_reader(run: Runner, directory: Path) -> None:
+    out = run("benchmarks/reader.py", "--events", 40, "--files", 2, "--steps", 2)
+    events, pulses, seconds, rate, *_ = numbers(re.search(r"reading: (.*)", out)[1])
+    assert (events, pulses) == (80, 762) and rate == pytest.approx(events / seconds, rel=0.5)
+    share = float(re.search(r"([\d.]+) % of it waiting for data", out)[1])
+    assert 0 <= share <= 100
+
+
+def check_single_script(run: Runner, directory: Path) -> None:
+    out = run("experiments/single_script_cascade.py", 3, 16, directory / "model")
+    assert "step 2: loss per event" in out and out.count("vertex off by") == 2
+    before, after = re.findall(r"-?\d+\.\d+(?= and| *$)", out.splitlines()[-1])
+    assert before == after and eg.load_model(directory / "model").parameter_names[0] == "cascade_x"
+    assert len((ROOT / "experiments" / "single_script_cascade.py").read_text().splitlines()) < 80
+
+
+def check_other_libraries(run: Runner, directory: Path) -> None:
+    for package in ("optimistix", "blackjax", "numpyro"):
+        pytest.importorskip(package)
+    found = dict(line.split(": ", 1) for line in run("experiments/other_minimisers_and_samplers.py", 50).splitlines())
+    assert len({found[name] for name in ("SciPy", "jax.scipy.optimize", "optimistix")}) == 1, found
+    fitted = float(re.search(r"x (-?[\d.]+) m", found["SciPy"])[1])
+    for name in ("blackjax", "numpyro"):
+        mean, width = map(float, re.fullmatch(r"x (-?[\d.]+) \+- ([\d.]+) m", found[name]).groups())
+        assert 0.1 < width < 20 and abs(mean - fitted) < 5 * width
+
+
+ENTRIES = {
+    "benchmarks/accelerator.py": check_accelerator,
+    "benchmarks/calibration.py": check_calibration,
+    "benchmarks/likelihood.py": check_likelihood,
+    "benchmarks/many_cascades.py": check_many_cascades,
+    "benchmarks/minima_from_seeds.py": check_small_network,
+    "benchmarks/reader.py": check_reader,
+    "benchmarks/reconstruction.py": check_reconstruction,
+    "benchmarks/resolution.py": check_resolution,
+    "benchmarks/small_network.py": check_small_network,
+    "benchmarks/training_loop.py": check_training_loop,
+    "benchmarks/training_step.py": check_training_step,
+    "benchmarks/training_step_of_cascades.py": check_steps_of_cascades,
+    "benchmarks/unfolding.py": check_unfolding,
+    "experiments/create_trafo_model.py": None,  # these four: test_steps_of_an_experiment
+    "experiments/export_manager.py": None,
+    "experiments/likelihood_gaps.py": check_likelihood_gaps,
+    "experiments/other_minimisers_and_samplers.py": check_other_libraries,
+    "experiments/reconstruct_test_data.py": None,
+    "experiments/single_script_cascade.py": check_single_script,
+    "experiments/train_model.py": None,
+}
+LONG = {
+    check_calibration, check_calibration_with_samples, check_likelihood_gaps, check_small_network, check_reconstruction,
+    check_reconstruction_speed_and_sky, check_resolution, check_other_libraries, check_benchmarks_with_processes, check_single_script,
+}  # fmt: skip
+"""Checks that take more than ten seconds on an idle core with programs from the cache."""
+
+
+def test_every_program_has_a_check():
+    files = {
+        str(path.relative_to(ROOT)) for folder in ("experiments", "benchmarks") for path in (ROOT / folder).glob("*.py")
+    }
+    assert files - SHARED == set(ENTRIES), "programs without an entry, or entries without a program"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, id=check.__name__, marks=[pytest.mark.nightly] if check in LONG else [])
+     for check in dict.fromkeys([*filter(None, ENTRIES.values()), check_calibration_with_samples,
+                                 check_reconstruction_speed_and_sky, check_benchmarks_with_processes])],
+)  # fmt: skip
+def test_program(check, script, tmp_path):
+    check(script, tmp_path)
+
+
+def test_steps_of_an_experiment(script, experiment, detector, tmp_path):
+    """Transformation, training, export and fits of the test files under the names of Event-Generator's programs."""
+    config = write_config(tmp_path, detector)
+    shutil.copytree(experiment / "events", tmp_path / "events")
+    script("experiments/create_trafo_model.py", config)
+    (own, other) = ((folder / "trafo" / "trafo.json").read_text() for folder in (tmp_path, experiment))
+    assert own == other
+    script("experiments/train_model.py", config)
+    assert read_metrics(tmp_path / "training")[-1]["step"] == 12
+    script("experiments/export_manager.py", config, "-o", tmp_path / "exported")
+    exported = eg.load_model(tmp_path / "exported")
+    fitted = tmp_path / "fits.hdf5"
+    out = script(
+        "experiments/reconstruct_test_data.py", config, "--set", f"reconstruction_settings.reco_output_file={fitted}"
+    )
+    assert str(fitted) in out
+    with h5py.File(fitted) as file:
+        tables = [file[name] for name in file if isinstance(file[name], h5py.Dataset) and file[name].dtype.names]
+        (fits,) = [t for t in tables if "cascade_energy" in t.dtype.names]
+        assert len(fits) == 20 and np.all(np.isfinite(fits["cascade_energy"]))
+    assert exported.parameter_names[-1] == "cascade_time"
