@@ -194,7 +194,11 @@ def read_origin(path: str | Path) -> dict[str, Any] | None:
 
     Returns:
       What `Trafo.save` was given as `made_from`; None if the file does not say.
+
+    Raises:
+      TrafoError: missing, or not a transformation.
     """
+    load_trafo(path)  # which says what is wrong with the file
     return json.loads(Path(path).read_text()).get(ORIGIN)
 
 

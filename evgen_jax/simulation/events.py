@@ -114,7 +114,12 @@ class EventSampler:
             mask[len(real) :] = False
             event, position = np.nonzero(mask)
             out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
-        event, dom, time = (np.concatenate(parts) for parts in zip(*out, strict=True))
+        nothing = (
+            np.zeros(0, np.int64),
+            np.zeros(0, np.int32),
+            np.zeros(0, np.float32),
+        )  # where there are no hypotheses
+        event, dom, time = (np.concatenate(parts) for parts in zip(nothing, *out, strict=True))
         inside = (time >= self._readout[0]) & (time <= self._readout[1])
         event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64) + self._anchor
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))

@@ -1,10 +1,11 @@
 """Seeds of hypotheses with several cascades: clusters of light within the event."""
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
 
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -86,7 +87,9 @@ def find_clusters(
     for i in np.argsort(-total, kind="stable"):
         if len(taken) == count or total[i] < min_charge:
             break
-        if near[i].sum() >= min_doms and all(np.linalg.norm(centres[i] - centres[j]) >= min_distance for j in taken):
+        if near[i].sum() >= max(min_doms, 1) and all(
+            np.linalg.norm(centres[i] - centres[j]) >= min_distance for j in taken
+        ):
             taken.append(int(i))
     times = np.array([vertex_time(position[near[i]], charge[near[i]], first[near[i]], centres[i]) for i in taken])
     points = centres[taken]
@@ -116,7 +119,7 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
       Seed [H], physical units.
 
     Raises:
-      ReconstructionError: no such cascade, or no cluster of light.
+      ReconstructionError: no such cascade, no cluster of light, or an unknown setting.
       HypothesisError: a base of another model.
       DataError: an event of another detector.
     """
@@ -127,6 +130,12 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
         raise ReconstructionError(
             f"the hypothesis has no cascades to put at clusters; its parameters are {', '.join(model.parameter_names[:12])}."
         )
+    known = [name for name, p in inspect.signature(find_clusters).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    for name in settings:
+        if name not in known:
+            raise ReconstructionError(
+                f"cluster_seed: '{name}' is no setting; settings: {', '.join(known)}." + suggestion(name, known)
+            )
     clusters = find_clusters(event, model.detector, len(cascades), **settings)  # type: ignore[arg-type]
     if len(clusters.charge) == 0:
         raise ReconstructionError("the event has no cluster of light; nothing can be seeded.")

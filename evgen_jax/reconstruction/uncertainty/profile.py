@@ -8,7 +8,7 @@ from scipy import stats
 
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping
+from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping, check_share
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
@@ -49,12 +49,17 @@ class Profile:
           Lower and upper end, unit of the parameter; infinite where the scan ends first.
 
         Raises:
-          ReconstructionError: a scan in two parameters.
+          ReconstructionError: a scan in two parameters, something else than a probability, or no fit of the scan succeeded.
         """
+        check_share(probability, "probability", ReconstructionError)
         if len(self.names) != 1:
             raise ReconstructionError(f"an interval needs a scan in one parameter, this one has {len(self.names)}.")
-        level, delta, grid = stats.chi2.ppf(probability, 1), self.delta(), self.values[0]
-        best = int(np.nanargmin(delta))
+        good = np.isfinite(self.log_likelihood)
+        if not good.any():
+            raise ReconstructionError(f"the scan of {self.names[0]} has no interval: none of its fits succeeded.")
+        # Between the neighbours of a failed fit it is interpolated.
+        level, delta, grid = stats.chi2.ppf(probability, 1), self.delta()[good], self.values[0][good]
+        best = int(np.argmin(delta))
         ends = []
         for side, outer in ((slice(best, None, -1), -np.inf), (slice(best, None), np.inf)):
             own, x = delta[side], grid[side]

@@ -12,7 +12,7 @@ from scipy import stats
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import direction_pairs
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis, check_share, check_whole
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
@@ -112,8 +112,9 @@ class SkyMap:
           Area, square degrees.
 
         Raises:
-          ReconstructionError: an unknown method.
+          ReconstructionError: an unknown method, or something else than a probability.
         """
+        check_share(probability, "probability", ReconstructionError)
         inside = self.level(method) <= probability
         return float(self.area[inside].sum() * np.degrees(1) ** 2)
 
@@ -148,6 +149,11 @@ class SkyMap:
           Values [12 * 4^order].
         """
         order = int(self.order.max()) if order is None else order
+        check_whole(order, 0, "order", ReconstructionError)
+        if np.shape(values) != self.order.shape:
+            raise ReconstructionError(
+                f"values: expected one per pixel, {len(self.order)} of them, got shape {np.shape(values)}."
+            )
         total, area = np.zeros(12 * 4**order), np.zeros(12 * 4**order)
         for own in np.unique(self.order):
             chosen = self.order == own
