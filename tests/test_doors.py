@@ -1,5 +1,7 @@
 """What public functions say of arguments that do not belong together: one line, when they are traced."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,9 +28,10 @@ from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
 from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
-from evgen_jax.reconstruction.uncertainty.profile import scan_profile
-from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
+from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
+from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
 H = np.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0])
@@ -427,3 +430,30 @@ def test_numbers_of_maps_and_chains_that_cannot_be_are_told(model):
     ):
         with pytest.raises(ReconstructionError, match=message):
             make_posterior_sampler(model, **({"log_prior": prior} | given))
+
+
+def test_results_tell_numbers_that_cannot_be(model):
+    values = np.array([-5.0, -9.0, -4.0, np.nan, -1.0, 0.0, -1.0, -4.0])
+    scan = Profile(("cascade_x",), (np.arange(8.0),), values, np.zeros((8, 7)))
+    low, high = scan.interval()
+    # The failed fit lies where the interval ends: between its neighbours, at 2 (4 - 0) > 1 > 2 (1 - 0).
+    assert 2 < low < 5 < high < 7 and np.isfinite([low, high]).all()
+    for probability in (0, 1, 90, "0.9", np.nan):
+        with pytest.raises(ReconstructionError, match="probability: expected a probability between 0 and 1, got"):
+            scan.interval(probability)
+    with pytest.raises(ReconstructionError, match="scan of cascade_x has no interval: none of its fits succeeded"):
+        replace(scan, log_likelihood=np.full(8, np.nan)).interval()
+    with pytest.raises(ReconstructionError, match="cluster_seed: 'radus' is no setting; .*Did you mean 'radius'"):
+        cluster_seed(model, EVENT, radus=3.0)
+    assert EventSampler(model, (0.0, 1e4)).events(np.zeros((0, 7)), jax.random.key(0)) == []
+
+
+def test_sky_maps_tell_numbers_that_cannot_be():
+    pixels = np.arange(12)
+    found = SkyMap(np.zeros(12, int), pixels, -pixels.astype(float), np.zeros((12, 7)), 0)
+    with pytest.raises(ReconstructionError, match="probability: expected a probability between 0 and 1, got 90"):
+        found.contour_area(90)
+    with pytest.raises(ReconstructionError, match=r"values: expected one per pixel, 12 of them, got shape \(3,\)"):
+        found.flat(np.zeros(3))
+    with pytest.raises(ReconstructionError, match="order: expected a whole number >= 0"):
+        found.flat(np.zeros(12), -1)

@@ -54,7 +54,9 @@ def copy_first_events(source: Path, destination: Path, count: int) -> None:
                 new[name] = rows[[(row["Run"], row["Event"]) in kept for row in rows]]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly if name == "reference_events.hdf5" else ()) for name in FILES]
+)
 def test_three_steps_and_a_fit(name, command, tmp_path):
     config = write_config(tmp_path / "config.yaml", DATA / name, steps=4)
     for arguments in (("create-trafo", config), ("train", config), ("export", config, "-o", tmp_path / "model")):

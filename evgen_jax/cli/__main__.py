@@ -1,4 +1,4 @@
-"""`python -m evgen_jax.cli` is the same as `evgen-jax`."""
+"""`python -m evgen_jax.cli` runs the command `evgen-jax`."""
 
 from evgen_jax.cli.main import main
 

@@ -14,6 +14,7 @@ from evgen_jax.version import __version__
 
 LOGGER = logging.getLogger("evgen_jax")
 KEY = "evgen_jax.verbosity"
+"""Key of the verbosity in the context of click."""
 
 
 def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -27,13 +28,22 @@ def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> N
 
 
 def choose_verbosity(context: click.Context, level: int) -> None:
-    """Sets how much is said, here and in the processes that a command starts later."""
+    """Sets how much is said, here and in the processes that a command starts later.
+
+    Args:
+      context: of the command.
+      level: QUIET, NORMAL, VERBOSE or DEBUG of `cli.logging`.
+    """
     context.find_root().meta[KEY] = level
     set_verbosity(level)
 
 
 def verbosity_options() -> list[click.Parameter]:
-    """-v/--verbose (twice for debugging) and -q/--quiet."""
+    """Makes the options -v/--verbose (twice for debugging) and -q/--quiet.
+
+    Returns:
+      The two options.
+    """
     return [
         click.Option(["-v", "--verbose"], count=True, expose_value=False, callback=_choose,
                      help="Say what is done; twice: everything."),
@@ -43,7 +53,11 @@ def verbosity_options() -> list[click.Parameter]:
 
 
 def check_platform() -> None:
-    """Raises ConfigError where the environment names a kind of device that JAX does not find."""
+    """Checks that JAX finds the kind of device that the environment names.
+
+    Raises:
+      ConfigError: JAX_PLATFORMS or JAX_PLATFORM_NAME names a device that JAX cannot use here.
+    """
     name = next((n for n in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(n)), None)
     if name is None:
         return
@@ -60,7 +74,11 @@ def check_platform() -> None:
 
 
 def tell_interrupted(stop: BaseException | None) -> None:
-    """One line on the error output: what ended the command and how it goes on."""
+    """Writes one line to standard error: what ended the command and how it goes on.
+
+    Args:
+      stop: the interruption; None: of unknown cause.
+    """
     text = str(stop) if isinstance(stop, Interrupted) else "interrupted"
     click.echo(text if ". " in text else f"{text}; run the same command again to continue", err=True)
 
@@ -73,7 +91,14 @@ class Command(click.Command):
         self.params += verbosity_options()
 
     def invoke(self, context: click.Context) -> Any:
-        """After the options were read, before anything is done."""
+        """Runs the command, after its options were read.
+
+        Args:
+          context: of the command.
+
+        Returns:
+          What the command returns.
+        """
         check_platform()
         if LOGGER.isEnabledFor(logging.INFO):
             import jax

@@ -11,6 +11,7 @@ from evgen_jax.errors import ConfigError
 
 LOGGER = logging.getLogger("evgen_jax")
 DIRECTORY = "jax_compilation_cache_dir"
+"""JAX setting that names the folder of compiled programs."""
 SETTINGS: dict[str, float | int] = {
     # Short compilations count, too: a fit has dozens of small programs.
     "jax_persistent_cache_min_compile_time_secs": 0.0,
@@ -18,10 +19,17 @@ SETTINGS: dict[str, float | int] = {
     # are still writing.
     "jax_compilation_cache_max_size": 1 << 30,
 }
+"""Further settings of JAX for its cache: shortest compilation that is kept, s, and largest size, bytes."""
 
 
 def default_directory() -> Path:
-    """Under the user's cache folder, one per JAX version and host: programs of a CPU may not run on another."""
+    """Chooses a folder under the user's cache folder, one per JAX version and host.
+
+    Programs that were compiled for one CPU may not run on another.
+
+    Returns:
+      The folder, which need not exist.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "evgen_jax" / f"jax-{version('jax')}-{platform.node() or 'host'}"
 
@@ -30,8 +38,8 @@ def use_compile_cache(directory: str | None, wanted: bool = True) -> None:
     """Sets where JAX keeps compiled programs, for this process and those that it starts.
 
     Args:
-      directory: of the programs; default JAX_COMPILATION_CACHE_DIR of the environment, then `default_directory`. A default
-        that cannot be written is left out, which a log tells.
+      directory: of the programs; default JAX_COMPILATION_CACHE_DIR of the environment, then `default_directory`. A
+        default that cannot be written is left out, which a log tells.
       wanted: False: nothing is kept.
 
     Raises:

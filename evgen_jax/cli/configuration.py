@@ -22,10 +22,13 @@ other_configuration = click.option(
 
 @contextmanager
 def naming(config: tuple[str, ...]) -> Iterator[None]:
-    """Messages about settings say which file they stand in, also where the program looks at them later.
+    """Adds to messages about settings which file they stand in, also where the program looks at them later.
 
     Args:
       config: the files.
+
+    Yields:
+      Nothing; errors that are raised inside name the files.
     """
     try:
         yield
@@ -38,7 +41,11 @@ def naming(config: tuple[str, ...]) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Shows what came out, unless errors alone are wanted."""
+    """Prints a result, unless errors alone are wanted.
+
+    Args:
+      text: to print.
+    """
     from evgen_jax.progress import is_quiet
 
     if not is_quiet():
@@ -46,11 +53,14 @@ def say(text: str) -> None:
 
 
 def bar(unit: str, description: str) -> Callable[[Iterable[Any]], Iterator[Any]]:
-    """What goes through items with a bar.
+    """Makes a function that goes through items and shows a progress bar.
 
     Args:
       unit: what is counted.
       description: what is done.
+
+    Returns:
+      Function items -> iterator over them.
     """
     from evgen_jax.progress import counted
 

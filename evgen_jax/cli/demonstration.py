@@ -37,6 +37,7 @@ from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.run import manager_directory, train
 
 NUM_FITS = 16
+"""Default number of fitted events."""
 
 
 def run_demo(
@@ -46,7 +47,7 @@ def run_demo(
     num_fits: int = NUM_FITS,
     settings: Sequence[str] = (),
 ) -> str:
-    """Runs everything into `directory`, reusing what is there; returns the summary.
+    """Simulates, trains, exports, fits and draws into a directory, reusing what is there.
 
     Args:
       directory: made if needed.
@@ -56,8 +57,11 @@ def run_demo(
       num_fits: how many of the test iterator's events are fitted.
       settings: 'section.key=value' each, the value in YAML; they override the configuration.
 
+    Returns:
+      The summary, Markdown.
+
     Raises:
-      EvgenError: as the programs that it runs.
+      EvgenError: the configuration, a file or a number makes one of these steps impossible.
     """
     directory.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -83,10 +87,18 @@ def run_demo(
 
 
 def train_on_simulation(config: ExperimentConfig, events: Path, exported: Path) -> Model:
-    """Simulates into the directory `events`, fits the transformation, trains and exports; what is there is reused.
+    """Simulates events, fits the transformation, trains and exports; what is there is reused.
+
+    Args:
+      config: the experiment.
+      events: directory of the simulated events.
+      exported: directory of the exported model.
+
+    Returns:
+      The trained model.
 
     Raises:
-      EvgenError: as the programs that it runs.
+      EvgenError: the configuration, a file or a number makes one of these steps impossible.
     """
     simulate(config, events, partial(_counted_events, config.simulation_settings))
     if not (Path(config.data_trafo_settings.model_dir) / TRAFO_FILE).exists():
@@ -149,11 +161,15 @@ def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> li
 
 
 def error_medians(fits: list[FitResult], truth: np.ndarray, parameters: Sequence[Parameter]) -> dict[str, float]:
-    """Median errors: vertex in m, direction in degrees, energy as |ln(E / E_true)|, time in ns.
+    """Computes the median errors of fits of one cascade.
 
     Args:
-      fits, truth: of the events, the latter [E, H].
+      fits: of E events.
+      truth: [E, H], physical units.
       parameters: of a hypothesis with one cascade.
+
+    Returns:
+      vertex_m, m; angle_deg, degrees; log_energy, |ln(E / E_true)|; time_ns, ns.
     """
     place, fitted = places_by_role(parameters, CASCADE)[0], np.stack([f.hypothesis for f in fits])
     vertex, (zenith, azimuth) = [place[role] for role in POSITIONS], [place[role] for role in DIRECTION]

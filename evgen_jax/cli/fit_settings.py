@@ -35,16 +35,21 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
 def data_and_fit(
     model: str, loaded: "AnyModel", config: tuple[str, ...], settings: tuple[str, ...] = ()
 ) -> "tuple[DataHandlerSettings, ReconstructionSettings]":
-    """Sections of a configuration: the given one, or that which the model was trained with.
+    """Reads the sections of a configuration that a fit needs.
+
+    They are those of the given configuration, or of that which the model was trained with.
 
     Args:
-      model: its directory.
+      model: directory of the model.
       loaded: the model.
-      config: files of another configuration; none for the model's own.
+      config: files of another configuration; none for the one that the model was trained with.
       settings: 'section.key=value' each, which override either.
 
+    Returns:
+      Sections data_handler_settings and reconstruction_settings.
+
     Raises:
-      EvgenError: what the configuration makes impossible.
+      EvgenError: a file or a setting that cannot be read or does not fit the model.
     """
     from evgen_jax.config.reader import with_settings
     from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
@@ -69,7 +74,15 @@ def data_and_fit(
 
 
 def check_model(model: str, files: str) -> None:
-    """Raises ConfigError where a file stands in the place of the model."""
+    """Checks that the model is a directory.
+
+    Args:
+      model: path that was given as the model.
+      files: name of the argument that follows it, for the message.
+
+    Raises:
+      ConfigError: a file stands in the place of the model.
+    """
     if Path(model).is_file():
         raise ConfigError(
             f"{model}: is a file, where the directory of an exported model is expected. The model comes first: "

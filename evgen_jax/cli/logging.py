@@ -4,13 +4,20 @@ import logging
 import sys
 
 QUIET, NORMAL, VERBOSE, DEBUG = -1, 0, 1, 2
+"""Verbosities: errors alone; warnings; what is done; what other packages do, too."""
 LEVELS = {QUIET: logging.ERROR, NORMAL: logging.WARNING, VERBOSE: logging.INFO, DEBUG: logging.DEBUG}
+"""Verbosity -> level of logging."""
 
 
 class BesideBars(logging.Handler):
     """Writes messages to standard error on lines of their own, above a bar that is being shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Writes one message.
+
+        Args:
+          record: the message.
+        """
         from tqdm import tqdm
 
         try:

@@ -44,7 +44,11 @@ for _command in (create_trafo, train, export, simulate, reconstruct, show, demo,
 
 
 def main(command: click.Command = cli) -> None:
-    """Entry point: errors that a user can mend are one line and exit code 2."""
+    """Runs a command; errors that a user can mend are one line on standard error and exit code 2.
+
+    Args:
+      command: to run; default all of `evgen-jax`.
+    """
     try:
         with Interruption():
             command(standalone_mode=False)

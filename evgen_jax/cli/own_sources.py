@@ -10,6 +10,9 @@ from evgen_jax.errors import ConfigError, EvgenError
 def run_file(path: str) -> None:
     """Executes a Python file.
 
+    Args:
+      path: of the file.
+
     Raises:
       ConfigError: no such file, or one that fails; the error and its line are named.
     """
@@ -32,8 +35,11 @@ def run_file(path: str) -> None:
 def run_files(paths: Sequence[str]) -> None:
     """Executes Python files, one after the other.
 
+    Args:
+      paths: of the files.
+
     Raises:
-      ConfigError: as `run_file`.
+      ConfigError: no such file, or one that fails; the error and its line are named.
     """
     for path in paths:
         run_file(path)

@@ -11,9 +11,12 @@ from evgen_jax.errors import ConfigError
 
 
 def limit_threads(number: int) -> None:
-    """Lets XLA compute on so many threads of the CPU, in this process and in those that it starts; 0 leaves it to XLA.
+    """Limits the threads of the CPU on which XLA computes, in this process and in those that it starts.
 
     The threads are started with JAX's first array and their number stays.
+
+    Args:
+      number: of threads; 0 leaves it to XLA.
 
     Raises:
       ConfigError: JAX has started them already.
@@ -36,7 +39,14 @@ def _set_level(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 def log_level(function: Callable) -> Callable:
-    """Adds --log_level to a command."""
+    """Adds --log_level to a command.
+
+    Args:
+      function: of the command.
+
+    Returns:
+      The function with the option.
+    """
     return click.option(
         "--log_level", "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING"], case_sensitive=False),
         expose_value=False, callback=_set_level, help="Which messages are shown (default: WARNING).",
@@ -44,7 +54,14 @@ def log_level(function: Callable) -> Callable:
 
 
 def num_threads(function: Callable) -> Callable:
-    """Adds --num_threads to a command."""
+    """Adds --num_threads to a command.
+
+    Args:
+      function: of the command.
+
+    Returns:
+      The function with the option.
+    """
     return click.option(
         "--num_threads", "--num-threads", type=click.IntRange(min=0), default=0, expose_value=False,
         callback=lambda context, parameter, value: limit_threads(value),
@@ -53,10 +70,25 @@ def num_threads(function: Callable) -> Callable:
 
 
 def output_dir(text: str, **more) -> Callable[[Callable], Callable]:
-    """Adds -o, --output-dir and --output_dir to a command."""
+    """Makes the option -o, --output-dir, --output_dir.
+
+    Args:
+      text: help of the option.
+      **more: further settings of `click.option`.
+
+    Returns:
+      Decorator that adds the option to a command.
+    """
     return click.option("-o", "--output-dir", "--output_dir", help=text, **more)
 
 
 def reco_config_file(text: str) -> Callable[[Callable], Callable]:
-    """Adds -r, --reco-config-file and --reco_config_file to a command."""
+    """Makes the option -r, --reco-config-file, --reco_config_file.
+
+    Args:
+      text: help of the option.
+
+    Returns:
+      Decorator that adds the option to a command.
+    """
     return click.option("-r", "--reco-config-file", "--reco_config_file", type=click.Path(), help=text)

@@ -109,15 +109,15 @@ def _log_difference(x: Array, parameters: tuple[Array, ...], log_norm: Array, fo
     """Log of (third difference over the width of the `fold`-fold integral) / width^3; x within (0, 4 width)."""
     alpha, beta, width = parameters
     # One axis for the four ends of the pieces keeps the program small.
-    x, alpha, beta, width = jnp.broadcast_arrays(x, alpha, beta, width)
-    shift = jnp.arange(PIECES + 1, dtype=x.dtype).reshape(-1, *[1] * x.ndim)
+    x, alpha, beta, width, log_norm = (a[None] for a in jnp.broadcast_arrays(x, alpha, beta, width, log_norm))
+    shift = jnp.arange(PIECES + 1, dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 1))
     sign = jnp.asarray([(-1.0) ** j * math.comb(PIECES, j) for j in range(PIECES + 1)], x.dtype).reshape(shift.shape)
     ends = x - shift * width
     after = ends > SMALLEST
     # Selected before and after, so that all derivatives stay finite.
     logs = _log_integral(jnp.where(after, ends, width / 2), alpha, beta, log_norm, fold)
-    share = jnp.sum(sign * jnp.exp(jnp.minimum(jnp.where(after, logs - logs[0], -jnp.inf), 0)), axis=0)
-    return logs[0] + jnp.log(jnp.maximum(share, 1e-6)) - PIECES * jnp.log(width)
+    share = jnp.sum(sign * jnp.exp(jnp.minimum(jnp.where(after, logs - logs[:1], -jnp.inf), 0)), axis=0)
+    return logs[0] + jnp.log(jnp.maximum(share, 1e-6)) - PIECES * jnp.log(width[0])
 
 
 def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
@@ -135,13 +135,14 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     by_series = _log_difference(jnp.where(possible & near, x, width), prepared[:3], log_norm_series, PIECES)
     # The gamma density relative to that in the middle of the response.
     middle = jnp.where(near, NEAR * width, x) - width * (PIECES / 2)
-    ndim = jnp.ndim(middle + alpha)
+    each = tuple(a[None] for a in jnp.broadcast_arrays(middle, alpha, beta, width))  # with an axis for the nodes
     nodes, log_weights = (
-        jnp.asarray(a, middle.dtype).reshape(-1, *[1] * ndim) for a in (PIECES / 2 - _NODES, np.log(_WEIGHTS))
+        jnp.asarray(a, middle.dtype).reshape(-1, *[1] * (each[0].ndim - 1))
+        for a in (PIECES / 2 - _NODES, np.log(_WEIGHTS))
     )
-    step = width * nodes
+    step = each[3] * nodes
     # In logarithms: for shapes of some hundreds, far from the source, the ratios leave float32.
-    log_average = jax.nn.logsumexp(log_weights + (alpha - 1) * jnp.log1p(step / middle) - beta * step, axis=0)
+    log_average = jax.nn.logsumexp(log_weights + (each[1] - 1) * jnp.log1p(step / each[0]) - each[2] * step, axis=0)
     by_quadrature = gamma.log_kernel(middle, (log_norm, alpha - 1, beta)) + log_average
     return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
 

@@ -38,20 +38,40 @@ def _told_by(name: str) -> _Told:
 
 
 def read_parameters(names: Sequence[str]) -> tuple[Parameter, ...]:
-    """Parameters as the names of columns tell them, whatever stands before x, zenith, energy and so on.
+    """Reads parameters from the names of columns, whatever stands before x, zenith, energy and so on.
 
-    For columns of which the model is not known. The roles of a model's own parameters are facts, see `parameters_of`.
+    For columns of which the model is not known. The roles of a model's parameters are facts, see `parameters_of`.
+
+    Args:
+      names: of columns, H of them.
+
+    Returns:
+      Parameters with the roles that the names tell; None for a name that tells none.
     """
     return tuple(Parameter(name, _told_by(name).role) for name in names)
 
 
 def with_time_spelled_out(name: str) -> str:
-    """cascade_t, as label tables of IceCube have it, as cascade_time; other names as they are."""
+    """Writes cascade_t, as label tables of IceCube have it, as cascade_time.
+
+    Args:
+      name: of a parameter or a column.
+
+    Returns:
+      The name with _t at its end spelled out; names without it as they are.
+    """
     return re.sub(r"(^|_)t$", r"\1time", name)
 
 
 def other_spelling(name: str) -> str | None:
-    """cascade_time for cascade_t and the other way round; None for names that are no time."""
+    """Finds the second way to write the name of a time: cascade_time for cascade_t and the reverse.
+
+    Args:
+      name: of a parameter or a column.
+
+    Returns:
+      The second spelling; None for a name that is no time.
+    """
     if (longer := with_time_spelled_out(name)) != name:
         return longer
     return re.sub(r"(^|_)time$", r"\1t", name) if re.search(r"(^|_)time$", name) else None
@@ -77,14 +97,17 @@ def _unambiguous(parameters: Sequence[Parameter]) -> dict[str, int]:
 
 
 def misplaced(names: Sequence[str], parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
-    """Pairs (i, j): name i stands where parameter i is, but tells of parameter j.
+    """Finds names that stand where one parameter is but tell of another.
 
-    A name that tells nothing stands where it is, and so does one that ends with one letter, as p_x or E_t, where another name
-    tells of the parameter that it may mean. (i, i): it tells of something that no parameter is, in another unit.
+    A name that tells nothing stands where it is, and so does one that ends with one letter, as p_x or E_t, where
+    another name tells of the parameter that it may mean.
 
     Args:
       names: H names of columns, in the order of the hypothesis.
       parameters: of the model, H of them.
+
+    Returns:
+      Pairs (i, j): name i tells of parameter j. (i, i): name i tells of something in another unit that no parameter is.
     """
     spelled = [with_time_spelled_out(name) for name in names]
     told, full = [_told_by(name) for name in spelled], _unambiguous(parameters)
@@ -158,19 +181,33 @@ def check_labels(names: Sequence[str], parameters: Sequence[Parameter], where: s
 
 
 def swapped(names: Sequence[str], parameters: Sequence[Parameter]) -> tuple[int, int] | None:
-    """Places of two names that tell of each other's parameter; None where there are none.
+    """Finds two names that tell of each other's parameter.
 
-    Seeds may come from columns that are something else, as an energy for that of a loss: only names that are exchanged are
-    surely wrong.
+    Seeds may come from columns that are something else, as an energy for that of a loss: only names that are exchanged
+    are surely wrong.
+
+    Args:
+      names: H names of columns, in the order of the hypothesis.
+      parameters: of the model, H of them.
+
+    Returns:
+      Places of the two names; None where there are none.
     """
     wrong = misplaced(names, parameters)
     return next(((i, j) for i, j in wrong if i != j and (j, i) in wrong), None)
 
 
 def same_parameters(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether two lists name the same parameters in the same order, but for one prefix and the ways to write time.
+    """Compares two lists of names, up to one common prefix and the spelling of times.
 
-    A cascade alone has x, y, z ...; as a part of a multi-source cascade_x, cascade_y, cascade_z ....
+    A cascade alone has x, y, z and so on; as a part of a multi-source cascade_x, cascade_y, cascade_z and so on.
+
+    Args:
+      names: of one list.
+      others: of another list.
+
+    Returns:
+      Whether both name equal parameters in equal order.
     """
     if len(names) != len(others):
         return False

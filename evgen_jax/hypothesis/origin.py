@@ -11,18 +11,18 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
 LARGE_TIME = 1e5
-"""ns, begins of the readout up to which float32 holds times to 0.01 ns as they are."""
+"""Begin of the readout up to which float32 holds times to 0.01 ns, ns."""
 
 
 def relative_to_origin(
     detector: Detector, parameters: Sequence[Parameter], values: np.ndarray, sign: int = -1
 ) -> np.ndarray:
-    """Hypotheses [..., H] of a table's coordinates as hypotheses of its detector; with sign +1 the way back.
+    """Shifts hypotheses in a table's coordinates to those of its detector; with sign +1 the way back.
 
     Args:
       detector: whose `origin` counts.
       parameters: H of them; those with the role x, y or z are coordinates.
-      values: physical units.
+      values: [..., H], physical units.
       sign: -1 subtracts the origin, +1 adds it.
 
     Returns:
@@ -38,19 +38,41 @@ def relative_to_origin(
 
 
 def anchor_of(begin: np.ndarray) -> np.ndarray:
-    """Where times are counted from, ns, for readouts that begin at `begin` (any shape): 0 for small ones."""
+    """Chooses where times are counted from.
+
+    Args:
+      begin: begins of readout windows (any shape), ns.
+
+    Returns:
+      Anchors of that shape, ns: the begin where float32 does not hold it to 0.01 ns, else 0.
+    """
     return np.where(np.abs(begin) >= LARGE_TIME, begin, 0.0)
 
 
 def time_places(parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
-    """Places of the parameters that are times; None if nothing is known of one, which may be a time, too."""
+    """Finds the parameters that are times.
+
+    Args:
+      parameters: of a hypothesis.
+
+    Returns:
+      Places of the times; None if a parameter has no role and may be a time.
+    """
     if any(parameter.role is None for parameter in parameters):
         return None
     return tuple(i for i, parameter in enumerate(parameters) if parameter.role in TIMES)
 
 
 def shifted_times(parameters: Sequence[Parameter], hypotheses: np.ndarray, by: float) -> np.ndarray:
-    """Hypotheses [..., H] with `by` ns added to every time, float64.
+    """Adds a shift to every time of hypotheses.
+
+    Args:
+      parameters: of a hypothesis, H of them.
+      hypotheses: [..., H], physical units.
+      by: shift, ns.
+
+    Returns:
+      Shifted hypotheses [..., H], float64.
 
     Raises:
       DataError: a parameter of which nothing tells whether it is a time, and a shift that is not 0.
@@ -73,7 +95,15 @@ def shifted_times(parameters: Sequence[Parameter], hypotheses: np.ndarray, by: f
 def counted_from_readout(
     parameters: Sequence[Parameter], hypothesis: np.ndarray, event: Event
 ) -> tuple[np.ndarray, Event, float]:
-    """A hypothesis [H] and an event with small times, and what was subtracted, ns; unchanged where times are small.
+    """Counts the times of a hypothesis and an event from the begin of the readout window where they are large.
+
+    Args:
+      parameters: of the hypothesis, H of them.
+      hypothesis: [H], physical units.
+      event: one event.
+
+    Returns:
+      Hypothesis [H], event, and what was subtracted from all times, ns; 0 and unchanged where times are small.
 
     Raises:
       DataError: large times, and a parameter of which nothing tells whether it is a time.

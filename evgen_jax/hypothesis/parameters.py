@@ -10,8 +10,9 @@ import numpy as np
 from evgen_jax.errors import ConfigError, shown, suggestion
 
 DRAWS = ("uniform", "log", "zenith")
+"""Ways to draw a parameter of simulated events: evenly, evenly in the logarithm, isotropically."""
 BY_ROLE: Any = None
-"""Default of the facts of a `Parameter`: what is usual for its role."""
+"""Default of a field of `Parameter`: the value that is usual for the role."""
 
 
 class _Facts(NamedTuple):
@@ -47,15 +48,26 @@ ROLES: dict[str, _Facts] = {
     "HoleIceForward_Unified_p1": _Facts("", False, -0.1, 0.0, "uniform", 0.0, -0.05, 0.03),
     "other": _NOTHING,
 }  # fmt: skip
-"""What a parameter can be: a vertex, direction, energy, time or length of a particle; where, when and with which energy a
-track enters its sphere; energy of a loss on a track; energy and distance of a further cascade; factors and properties of the
-ice and the modules; something else, which is none of these."""
+"""Roles of parameters with what is usual for each.
+
+A vertex, direction, energy, time or length of a particle; where, when and with which energy a track enters its sphere;
+the energy of a loss on a track; energy and distance of a further cascade; factors and properties of the ice and the
+modules; 'other', which is none of these.
+"""
 POSITIONS = ("x", "y", "z")
-DIRECTION, ENTRY_POINT = ("zenith", "azimuth"), ("entry_zenith", "entry_azimuth")
+"""Roles of coordinates, m."""
+DIRECTION = ("zenith", "azimuth")
+"""Roles of the direction that a particle comes from, rad."""
+ENTRY_POINT = ("entry_zenith", "entry_azimuth")
+"""Roles of the point where a track enters its sphere, rad."""
 TIMES = ("time", "entry_time")
+"""Roles of times, ns."""
 ENERGIES = ("energy", "entry_energy", "cascade_energy", "energy_loss")
+"""Roles of energies, GeV."""
 LENGTHS = ("length", "cascade_distance")
+"""Roles of lengths, m."""
 FACTORS = ("Absorption", "Scattering", "DOMEfficiency")
+"""Roles of factors of ice and modules."""
 CASCADE = (*POSITIONS, *DIRECTION, "energy", "time")
 """Roles of a cascade, in the order of its parameters."""
 ENTERING_TRACK = (*ENTRY_POINT, "entry_time", "entry_energy", *DIRECTION)
@@ -66,12 +78,12 @@ STANDARD_NAMES = {
     **{role: role for role in ROLES if role not in MANY}, "t": "time", "entry_t": "entry_time",
     "HoleIceForward_Unified_00": "HoleIceForward_Unified_p0", "HoleIceForward_Unified_01": "HoleIceForward_Unified_p1",
 }  # fmt: skip
-"""Names that tell the role of a parameter of which nothing else is declared; other names tell nothing."""
+"""Name -> role that it tells where nothing else is declared; names that are not here tell nothing."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a hypothesis. Facts that are not given are those that are usual for the role.
+    """Describes one parameter of a hypothesis; fields that are not given are those that are usual for the role.
 
     Example: `Parameter("depth", role="z", low=-300.0, high=300.0)`.
 
@@ -80,10 +92,12 @@ class Parameter:
       role: what it is to a physicist, of `ROLES`; None where nothing is known of it.
       unit: 'm', 'ns', 'GeV', 'rad' or '' for a number.
       log: whether it is usually normalised and fitted as ln(1 + p).
-      low, high: default range of simulated events; None where there is none.
+      low: lower end of the default range of simulated events, in `unit`; None where there is none.
+      high: upper end of the default range of simulated events, in `unit`; None where there is none.
       draw: 'uniform', 'log' (uniform in the logarithm) or 'zenith' (isotropic), how events are drawn from the range.
       spread: width of seeds that are smeared truth; of the logarithm where `draw` is 'log'.
-      mean, std: typical normalisation, of ln(1 + p) where `log` is set.
+      mean: typical mean, of ln(1 + p) where `log` is set.
+      std: typical standard deviation, of ln(1 + p) where `log` is set.
       group: names of the sources that it belongs to, from the outermost; parameters of one group describe one thing.
 
     Raises:
@@ -128,52 +142,97 @@ class Parameter:
 
     @property
     def own_name(self) -> str:
-        """The name without those of the sources before it."""
+        """Returns the name without those of the sources before it."""
         return self.name.removeprefix("".join(f"{source}_" for source in self.group))
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """The name with those of all sources before it, of some, from the innermost, and of none."""
+        """Returns the name behind those of all sources before it, of some, from the innermost, and of none."""
         own, group = self.own_name, self.group
         return (self.name, *("".join(f"{source}_" for source in group[k:]) + own for k in range(1, len(group) + 1)))
 
     def answers_to(self, name: str) -> bool:
-        """Whether a name is that of the parameter, be there before it the names of all of its sources, some or none."""
+        """Tells whether a name means the parameter, with the names of all of its sources before it, of some or of none.
+
+        Args:
+          name: to look for.
+
+        Returns:
+          Whether the name is one of `all_names`.
+        """
         return name in self.all_names
 
     def under(self, source: str) -> "Parameter":
-        """The parameter as part of a joint hypothesis, where the name of its source stands before its name."""
+        """Makes the parameter a part of a joint hypothesis.
+
+        Args:
+          source: name of the source, which is put before the parameter's name.
+
+        Returns:
+          The renamed parameter.
+        """
         return replace(self, name=f"{source}_{self.name}", group=(source, *self.group))
 
 
 def standard_parameters(names: Iterable[str]) -> tuple[Parameter, ...]:
-    """Parameters of which only the names are known: standard names tell a role, others none."""
+    """Makes parameters of which only the names are known: standard names tell a role, others none.
+
+    Args:
+      names: of the parameters, H of them.
+
+    Returns:
+      Parameters [H].
+    """
     return tuple(Parameter(name, STANDARD_NAMES.get(name)) for name in names)
 
 
 @lru_cache(maxsize=64)
 def loss_parameters(number: int) -> tuple[Parameter, ...]:
-    """Energies of `number` losses at fixed places on a track: energy_loss_0000 and so on, GeV."""
+    """Makes the energies of losses at fixed places on a track: energy_loss_0000 and so on, GeV.
+
+    Args:
+      number: of losses.
+
+    Returns:
+      The parameters.
+    """
     return tuple(Parameter(f"energy_loss_{i:04d}", "energy_loss") for i in range(number))
 
 
 @lru_cache(maxsize=64)
 def further_cascades(first: int, stop: int) -> tuple[Parameter, ...]:
-    """Energy, GeV, and distance, m, of the further cascades `first` to `stop` - 1.
+    """Makes the energies, GeV, and distances, m, of the further cascades of a hypothesis.
 
     Their names are cascade_00001_energy, cascade_00001_distance and so on.
+
+    Args:
+      first: number of the first cascade.
+      stop: number after that of the last cascade.
+
+    Returns:
+      Energy and distance of every cascade in turn.
     """
     kinds = (("energy", "cascade_energy"), ("distance", "cascade_distance"))
     return tuple(Parameter(f"cascade_{i:05d}_{name}", role) for i in range(first, stop) for name, role in kinds)
 
 
 def names_of(parameters: Iterable[Parameter]) -> tuple[str, ...]:
-    """Names of parameters, in their order."""
+    """Lists the names of parameters.
+
+    Args:
+      parameters: of a hypothesis.
+
+    Returns:
+      Names in the order of the parameters.
+    """
     return tuple(parameter.name for parameter in parameters)
 
 
 def check_records(parameters: Any) -> None:
     """Checks what a function was given for the parameters of a hypothesis.
+
+    Args:
+      parameters: what a function was given.
 
     Raises:
       ConfigError: something else than Parameter records, such as names.
@@ -186,7 +245,15 @@ def check_records(parameters: Any) -> None:
 
 
 def parameters_of(source: Any) -> tuple[Parameter, ...]:
-    """Parameters of a source, or of a part of one: those that it declares, or what its `parameter_names` tell.
+    """Finds the parameters of a source, or of a part of one.
+
+    They are those that it declares as `parameters`, or what its `parameter_names` tell.
+
+    Args:
+      source: with `parameters` or `parameter_names`.
+
+    Returns:
+      Parameters [H].
 
     Raises:
       ConfigError: `parameters` that are no Parameter records.
@@ -210,8 +277,8 @@ def check_parameters(source: Any, where: str) -> None:
       where: its key path, for messages.
 
     Raises:
-      ConfigError: two parameters of one name, two of one role in one group, or `parameter_names` that are not the names of
-        the `parameters`.
+      ConfigError: two parameters of one name, two of one role in one group, or `parameter_names` that are not the names
+        of the `parameters`.
     """
     parameters = parameters_of(source)
     names = names_of(parameters)
@@ -238,7 +305,15 @@ def check_parameters(source: Any, where: str) -> None:
 
 
 def places_by_role(parameters: Sequence[Parameter], roles: Sequence[str]) -> list[dict[str, int]]:
-    """Places {role: place} of the roles in every group that has them all, in the order of the hypothesis."""
+    """Finds groups of parameters that have all of the given roles, such as those of every cascade.
+
+    Args:
+      parameters: of a hypothesis.
+      roles: that a group must have.
+
+    Returns:
+      {role: place} of every group, in the order of the hypothesis.
+    """
     groups: dict[tuple[str, ...], dict[str, int]] = {}
     for place, parameter in enumerate(parameters):
         if parameter.role is not None and parameter.role in roles:
@@ -247,7 +322,14 @@ def places_by_role(parameters: Sequence[Parameter], roles: Sequence[str]) -> lis
 
 
 def direction_pairs(parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
-    """Places of zenith and azimuth of every entry point, then of every direction, so that the last is one of a particle."""
+    """Finds the directions of a hypothesis: every entry point, then every direction of a particle, which comes last.
+
+    Args:
+      parameters: of a hypothesis.
+
+    Returns:
+      Places of zenith and azimuth of each.
+    """
     return [
         (own[zenith], own[azimuth])
         for zenith, azimuth in (ENTRY_POINT, DIRECTION)
@@ -256,7 +338,14 @@ def direction_pairs(parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
 
 
 def column_names(parameters: Sequence[Parameter]) -> tuple[str, ...]:
-    """Names of table columns: without the name of the source where all parameters are those of one."""
+    """Chooses the names of table columns: without the name of the source where all parameters belong to one source.
+
+    Args:
+      parameters: of a hypothesis, H of them.
+
+    Returns:
+      Names [H].
+    """
     outermost = {parameter.group[:1] for parameter in parameters}
     if len(outermost) != 1:
         return names_of(parameters)

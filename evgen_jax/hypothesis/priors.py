@@ -15,13 +15,16 @@ from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.numerics import sum_dtype
 
 STEEPNESS = 10.0
+"""Growth of the exponent of a wall over one width of the range."""
 LARGEST_EXPONENT = 40.0
-"""Keeps float32 finite far outside; there the wall goes on straight."""
+"""Exponent beyond which a wall is linear, so that float32 stays finite."""
 FOURIER_PREFIX = "IceWavePlusModes_"
+"""Begin of the names of the modes of the ice, which have Gaussian priors."""
 DEFAULT_UNIFORM: dict[str, tuple[float, ...]] = {
     "Absorption": (0.9, 1.1), "AnisotropyScale": (0.0, 2.0), "DOMEfficiency": (0.9, 1.1), "Scattering": (0.9, 1.1),
     "HoleIceForward_Unified_00": (-2.0, 1.0), "HoleIceForward_Unified_01": (-0.2, 0.2),
 }  # fmt: skip
+"""Usual range (low, high) of parameters with a uniform prior."""
 
 
 def _find(name: str, parameters: Sequence[Parameter]) -> list[int]:
@@ -31,14 +34,20 @@ def _find(name: str, parameters: Sequence[Parameter]) -> list[int]:
 
 @dataclass(frozen=True)
 class UniformPrior:
-    """Flat between low and high with soft walls outside.
+    """Is flat between low and high with soft walls outside.
 
-    The penalty is exp(10 (excess / (high - low) + 1)) - e^10 for the excess over the nearer edge, which is moved inwards
-    by `eps`; 0 inside. It is continuous, its slope at the edge 10 e^10 / (high - low).
+    The penalty is exp(10 (excess / (high - low) + 1)) - e^10 for the excess over the nearer edge, which is moved
+    inwards by `eps`; 0 inside. It is continuous, its slope at the edge 10 e^10 / (high - low).
 
     Attributes:
       name: of the parameter.
-      required: whether a hypothesis without it is an error.
+      low: lower edge, unit of the parameter.
+      high: upper edge, unit of the parameter.
+      eps: by which the walls begin inside of the edges, unit of the parameter.
+      required: whether a hypothesis without the parameter is an error.
+
+    Raises:
+      ConfigError: low is not below high.
     """
 
     name: str
@@ -54,7 +63,14 @@ class UniformPrior:
             )
 
     def __call__(self, value: Array) -> Array:
-        """Penalty of one value; its gradient is finite everywhere."""
+        """Computes the penalty of one value; its gradient is finite everywhere.
+
+        Args:
+          value: scalar, unit of the parameter.
+
+        Returns:
+          Penalty, scalar.
+        """
         width = self.high - self.low
         penalty = jnp.zeros((), sum_dtype())
         for excess, beyond in (
@@ -70,7 +86,16 @@ class UniformPrior:
 
 @dataclass(frozen=True)
 class GaussianPrior:
-    """-log of a Gaussian around 0 with width sigma."""
+    """Is -log of a Gaussian around 0.
+
+    Attributes:
+      name: of the parameter.
+      sigma: width, unit of the parameter.
+      required: whether a hypothesis without the parameter is an error.
+
+    Raises:
+      ConfigError: a width that is not positive.
+    """
 
     name: str
     sigma: float
@@ -81,22 +106,34 @@ class GaussianPrior:
             raise ConfigError(f"sigmas: the prior of '{self.name}': expected a width > 0, got {self.sigma}.")
 
     def __call__(self, value: Array) -> Array:
+        """Computes the penalty of one value.
+
+        Args:
+          value: scalar, unit of the parameter.
+
+        Returns:
+          Penalty, scalar.
+        """
         z = value.astype(sum_dtype()) / self.sigma
         return 0.5 * z * z + float(np.log(self.sigma) + 0.5 * np.log(2 * np.pi))
 
 
 Prior = UniformPrior | GaussianPrior
+"""Prior of one parameter."""
 
 
 def snowstorm_priors(
     sigmas: Sequence[float] | None, uniform_parameters: Mapping[str, Sequence[float]] | None
 ) -> tuple[Prior, ...]:
-    """Priors of the ice and detector parameters of SnowStorm simulation.
+    """Makes the priors of the ice and detector parameters of SnowStorm simulation.
 
     Args:
       sigmas: of the parameters IceWavePlusModes_00 and so on; None: the tabulated ones of those that the hypothesis
         has (IceCube, arXiv:1909.01530).
       uniform_parameters: name -> (low, high[, eps]); None: the usual ranges of those that the hypothesis has.
+
+    Returns:
+      One prior per parameter.
 
     Raises:
       ConfigError: a range that is none, or a width that is not positive.
@@ -118,7 +155,16 @@ def _tabulated_sigmas() -> tuple[float, ...]:
 
 
 def penalty(priors: Sequence[Prior], parameters: Sequence[Parameter], hypothesis: Array) -> Array:
-    """Sum of the penalties of a hypothesis [H]; parameters that it does not have give none."""
+    """Adds the penalties of a hypothesis; a prior whose parameter it does not have gives none.
+
+    Args:
+      priors: of parameters, by their names.
+      parameters: of the hypothesis, H of them.
+      hypothesis: [H], physical units.
+
+    Returns:
+      Sum of the penalties, scalar, in units of -log density.
+    """
     total = jnp.zeros((), sum_dtype())
     for prior in priors:
         for i in _find(prior.name, parameters):
@@ -127,13 +173,25 @@ def penalty(priors: Sequence[Prior], parameters: Sequence[Parameter], hypothesis
 
 
 def penalised(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> tuple[str, ...]:
-    """Names of the parameters of a hypothesis that have a prior."""
+    """Lists the parameters of a hypothesis that have a prior.
+
+    Args:
+      priors: of parameters, by their names.
+      parameters: of the hypothesis.
+
+    Returns:
+      Their names.
+    """
     places = {i for prior in priors for i in _find(prior.name, parameters)}
     return tuple(parameters[i].name for i in sorted(places))
 
 
 def check_priors(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> None:
     """Checks that every prior that was asked for has a parameter.
+
+    Args:
+      priors: of parameters, by their names.
+      parameters: of the hypothesis.
 
     Raises:
       ConfigError: a prior that finds none, with the nearest match.

@@ -16,15 +16,25 @@ from evgen_jax.hypothesis.names import same_parameters
 from evgen_jax.hypothesis.parameters import Parameter, names_of
 
 FORMAT = 1
+"""Version of the file format."""
 ORIGIN = "made_from"
+"""Key of a file that says from which data and settings the transformation was made."""
 TRAFO_FILE = "trafo.json"
+"""Name of the file in its directory."""
 
 
 @dataclass(frozen=True)
 class Trafo:
-    """y = (g(p) - mean) / (norm_constant + std), g = ln(1 + p) where `log` is set, else the identity.
+    """Normalises hypotheses: y = (g(p) - mean) / (norm_constant + std).
 
-    Hashable, since it is part of the static structure of a model.
+    g(p) = ln(1 + p) where `log` is set, else p. Hashable, since it is part of the static structure of a model.
+
+    Attributes:
+      parameter_names: H names.
+      mean: H means of g(p), physical units.
+      std: H standard deviations of g(p), physical units.
+      log: H flags, True for ln(1 + p).
+      norm_constant: added to the standard deviations, so that nothing is divided by 0.
     """
 
     parameter_names: tuple[str, ...]
@@ -41,14 +51,28 @@ class Trafo:
         )
 
     def transform(self, parameters: Array) -> Array:
-        """Physical parameters (..., H) to normalised ones."""
+        """Maps physical parameters to normalised ones.
+
+        Args:
+          parameters: (..., H), physical units (m, ns, GeV, rad).
+
+        Returns:
+          Normalised parameters (..., H).
+        """
         mean, scale, log = self._arrays(jnp.result_type(parameters))
         if log.any():
             parameters = jnp.where(log, jnp.log1p(jnp.where(log, parameters, 0)), parameters)
         return (parameters - mean) / scale
 
     def inverse(self, transformed: Array) -> Array:
-        """Normalised parameters (..., H) to physical ones; exponents are clipped to [-60, 60]."""
+        """Maps normalised parameters to physical ones; exponents are clipped to [-60, 60].
+
+        Args:
+          transformed: normalised parameters (..., H).
+
+        Returns:
+          Parameters (..., H), physical units (m, ns, GeV, rad).
+        """
         mean, scale, log = self._arrays(jnp.result_type(transformed))
         value = transformed * scale + mean
         if log.any():
@@ -56,25 +80,50 @@ class Trafo:
         return value
 
     def scale(self) -> np.ndarray:
-        """norm_constant + std [H]: the linear factor of uncertainties (in ln(1 + p) for logged parameters)."""
+        """Computes the linear factor of uncertainties.
+
+        Returns:
+          norm_constant + std [H], physical units; of ln(1 + p) for logged parameters.
+        """
         return np.asarray(self.std) + self.norm_constant
 
     def centre(self) -> np.ndarray:
-        """The hypothesis [H] at the mean of the normalisation, physical units."""
+        """Computes the hypothesis at the mean of the normalisation.
+
+        Returns:
+          Hypothesis [H], physical units.
+        """
         mean, log = np.asarray(self.mean), np.asarray(self.log, bool)
         return np.where(log, np.expm1(np.where(log, mean, 0.0)), mean)
 
     def select(self, indices: Sequence[int], names: Sequence[str]) -> "Trafo":
-        """The transformation of some of the parameters, under the given names."""
+        """Takes the transformation of some of the parameters.
+
+        Args:
+          indices: places of the parameters.
+          names: of the parameters in the result.
+
+        Returns:
+          The transformation of these parameters.
+        """
         mean, std, log = (tuple(values[i] for i in indices) for values in (self.mean, self.std, self.log))
         return Trafo(tuple(names), mean, std, tuple(map(bool, log)), self.norm_constant)
 
     def as_plain(self) -> dict[str, Any]:
-        """The fields as JSON knows them."""
+        """Converts the fields to values that JSON knows.
+
+        Returns:
+          Values by the names of the fields.
+        """
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def save(self, path: str | Path, made_from: dict[str, Any] | None = None) -> None:
-        """Writes a JSON file; `made_from` says from which data and settings, for `read_origin`."""
+        """Writes a JSON file.
+
+        Args:
+          path: of the file.
+          made_from: data and settings that the transformation was made from, for `read_origin`.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         origin = {} if made_from is None else {ORIGIN: made_from}
@@ -82,7 +131,14 @@ class Trafo:
 
 
 def typical_trafo(parameters: Sequence[Parameter]) -> Trafo:
-    """The transformation with the typical normalisation of every parameter, made from no data."""
+    """Makes the transformation with the typical normalisation of every parameter, without data.
+
+    Args:
+      parameters: of a hypothesis, H of them.
+
+    Returns:
+      The transformation.
+    """
     return Trafo(
         names_of(parameters), tuple(p.mean for p in parameters), tuple(p.std for p in parameters),
         tuple(p.log for p in parameters),
@@ -94,8 +150,11 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
 
     Args:
       path: of the file.
-      parameter_names: of the model. One that was fitted for the same parameters under another prefix, as x or cascade_x,
+      parameter_names: of the model. A transformation of these parameters under another prefix, as x or cascade_x,
         serves as well and gets these names.
+
+    Returns:
+      The transformation.
 
     Raises:
       TrafoError: missing, not a transformation, or fitted for parameters other than `parameter_names`.
@@ -128,18 +187,34 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
 
 
 def read_origin(path: str | Path) -> dict[str, Any] | None:
-    """From which data and settings a transformation was made; None if it does not say."""
+    """Reads from which data and settings a transformation was made.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      What `Trafo.save` was given as `made_from`; None if the file does not say.
+
+    Raises:
+      TrafoError: missing, or not a transformation.
+    """
+    load_trafo(path)  # which says what is wrong with the file
     return json.loads(Path(path).read_text()).get(ORIGIN)
 
 
 def fit_trafo(
     batches: Iterable[np.ndarray], parameter_names: Sequence[str], log: Sequence[bool], norm_constant: float = 1e-6
 ) -> Trafo:
-    """Mean and population standard deviation in one streaming pass (Chan's merge), float64.
+    """Computes mean and population standard deviation in one streaming pass (Chan's merge), float64.
 
     Args:
       batches: arrays [n, H] of physical parameters.
-      parameter_names, log: names and log flags, H each. A spread of 0 is replaced by 1.
+      parameter_names: H names.
+      log: H flags, True for parameters that are normalised as ln(1 + p).
+      norm_constant: added to the standard deviation, so that nothing is divided by 0.
+
+    Returns:
+      The transformation; a standard deviation of 0 is replaced by 1.
 
     Raises:
       TrafoError: no events, values that are not finite, or ln(1 + p) of p <= -1.

@@ -144,7 +144,9 @@ class MultiSource:
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
     ) -> Array:
-        """Draws arrival times; each photoelectron comes from a sub-source with the probability of its share of the charge.
+        """Draws arrival times from the sub-sources, each with the probability of its share of the charge.
+
+        Sub-sources are visited one after the other (reservoir sampling), so memory does not grow with their number.
 
         Args:
           variables: weights by base name.

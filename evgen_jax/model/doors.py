@@ -171,6 +171,21 @@ def check_whole(value: Any, least: int, what: str, error: type[EvgenError]) -> N
         raise error(f"{what}: expected a whole number >= {least}, got {shown(value)}.")
 
 
+def check_share(value: Any, what: str, error: type[EvgenError]) -> None:
+    """Checks that a value is a probability between 0 and 1, both excluded.
+
+    Args:
+      value: what the user gave.
+      what: names the argument in the message.
+      error: class of the error.
+
+    Raises:
+      EvgenError: of the class `error`.
+    """
+    if not (is_number(value) and 0 < value < 1):
+        raise error(f"{what}: expected a probability between 0 and 1, got {shown(value)}.")
+
+
 def check_positive(value: Any, what: str, error: type[EvgenError]) -> None:
     """Checks that a value is a finite number above 0.
 

@@ -37,7 +37,7 @@ def ice_along_path(source_z: Array, dom_z: Array) -> tuple[Array, Array]:
     """
     first, step, table = _table()
     fractions = (jnp.arange(PATH_POINTS, dtype=dom_z.dtype) + 0.5) / PATH_POINTS
-    depth = constants.DETECTOR_SURFACE - (source_z + (dom_z - source_z)[:, None] * fractions)
+    depth = constants.DETECTOR_SURFACE - (source_z + (dom_z - source_z)[:, None] * fractions[None])
     position = jnp.clip((depth - first) / step, 0, len(table) - 1.001)
     below = jnp.floor(position).astype(jnp.int32)
     part = (position - below)[..., None]

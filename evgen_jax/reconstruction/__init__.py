@@ -2,7 +2,7 @@
 
 Fits:
   reconstruct: fits of events, several at once.
-  make_fitter, Fitter: the same with a kept program.
+  make_fitter, Fitter: fits with a program that is kept.
   FitSettings: free parameters, bounds, method, tolerances.
   FitResult, Covariance: what comes out.
 

@@ -34,28 +34,32 @@ from evgen_jax.model.model import Model
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 
 SMALLEST_ENERGY = 1.0
-"""Light per GeV is computed at this energy, GeV, for segments that are darker."""
+"""Least energy at which light per GeV is computed, GeV."""
 REFRESHED = 0.05
-"""Light per GeV is computed anew where the energy changed by more than this share, and gives light at all."""
+"""Change of ln(energy) above which light per GeV is computed anew."""
 EM_STEPS = 20
+"""Steps of expectation maximisation before Newton's method."""
 MAX_NEWTON = 50
+"""Largest number of Newton steps."""
 RIDGE = 1e-4
+"""Least share by which the diagonal of the curvature is raised."""
 CONVERGED = 1e-3
-"""Promised gain in log-likelihood at which a solution is one."""
+"""Newton decrement, in log-likelihood, below which the minimisation has converged."""
 BLOCK = 64
-"""Cascades per call of the compiled function: any number of them runs without compiling again."""
+"""Largest number of cascades per call of the compiled function, so that any number needs one compilation."""
 
 
 @dataclass(frozen=True)
 class Unfolding:
-    """Energies of one event.
+    """Holds the energies of one event.
 
     Attributes:
-      hypothesis: [H], the given one with the unfolded energies in place.
+      hypothesis: [H], the given one with the unfolded energies in place, physical units.
       parameter_names: of the energies, N of them.
       energies: [N], GeV.
       log_likelihood: of charges and times at the solution, without terms that no energy changes.
-      converged, message: what the last minimisation says.
+      converged: whether the last minimisation converged.
+      message: how the last minimisation ended.
       runtime: s, with compilation.
     """
 
@@ -78,10 +82,10 @@ def unfold_energies(
     pulse_width: float = 2.0,
     chunk: int = 8,
 ) -> Unfolding:
-    """Energies of all cascades of a hypothesis, its other parameters fixed.
+    """Unfolds the energies of all cascades of a hypothesis, its other parameters fixed.
 
     Args:
-      model: a hypothesis with several cascades, such as a track with losses; noise and the track's own light are the
+      model: with several cascades, such as a track with losses; noise and the light of the track itself are the
         background.
       hypothesis: [H], physical units; its energies are the start.
       event: what was measured.
@@ -90,9 +94,14 @@ def unfold_energies(
       pulse_width: ns within which pulses of a DOM count as one, see `merge_pulses`; 0: every pulse by itself.
       chunk: cascades evaluated together.
 
+    Returns:
+      The unfolded energies.
+
     Raises:
-      ReconstructionError: a setting that cannot be, no energies to unfold, a hypothesis that is not finite, or an event without usable pulses.
-      HypothesisError, DataError: a hypothesis or an event of another model.
+      ReconstructionError: a setting out of range, no energies to unfold, a hypothesis that is not finite, or an event
+        without usable pulses.
+      HypothesisError: a hypothesis of another model.
+      DataError: an event of another detector.
       ConfigError: for an ensemble.
     """
     begin = time.perf_counter()
@@ -156,8 +165,8 @@ def _solve(
 ) -> tuple[np.ndarray, optimize.OptimizeResult]:
     """Expectation maximisation, which is robust, then Newton's method with the bounds, which converges.
 
-    A Newton step minimises the local parabola within the bounds, a non-negative least-squares problem, among the energies
-    that are not held at 0 by their gradient.
+    A Newton step minimises the local parabola within the bounds, a non-negative least-squares problem, among the
+    energies that are not held at 0 by their gradient.
     """
     energies, seen = start.copy(), norm > 0
     narrow = density.astype(np.float32)  # the matrix products are most of the time; EM needs no more digits
@@ -267,7 +276,14 @@ def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
 
 
 def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
-    """Which parameters [N] of the hypothesis are the energies of its cascades, in the order of the cascades.
+    """Finds the parameters that are the energies of a hypothesis' cascades.
+
+    Args:
+      model: of the hypothesis.
+      hypothesis: [H], physical units, with energies above 0.
+
+    Returns:
+      Places [N] in the hypothesis, in the order of the cascades.
 
     Raises:
       ReconstructionError: the hypothesis has no cascade.
@@ -288,14 +304,21 @@ def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
 def light_per_gev(
     model: Model, hypothesis: np.ndarray, event: Event, places: np.ndarray, chunk: int, chosen: np.ndarray | None = None
 ) -> tuple[LightYield, LightYield]:
-    """Light of cascades for 1 GeV, arrays [C, D] and [C, P], and the light of everything else.
+    """Computes the light of cascades for 1 GeV, and the light of everything else.
 
     Args:
-      model, event: as in `unfold_energies`.
-      hypothesis: [H], with energies above 0.
-      places: of the energies, see `energy_places`.
+      model: of the hypothesis.
+      hypothesis: [H], physical units, with energies above 0.
+      event: what was measured, P pulses at D modules.
+      places: [N], of the energies, see `energy_places`.
       chunk: cascades evaluated together.
-      chosen: [C], which of the N cascades; default all.
+      chosen: [C], which of the N cascades; None: all.
+
+    Returns:
+      Light per GeV with arrays [C, D] and [C, P], and the light of all other sources with arrays [D] and [P].
+
+    Raises:
+      ReconstructionError: a cascade that a mask may remove.
     """
     chosen = np.arange(len(places)) if chosen is None else chosen
     h = jnp.asarray(hypothesis, jnp.float32)

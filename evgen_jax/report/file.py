@@ -25,20 +25,24 @@ def report_file(
     numbers: Sequence[int],
     wanted: ReportSettings,
 ) -> Iterator[Path]:
-    """Fits some events of a file and writes a folder `run_RRRRRR_event_EEEEEE` for each; yields the pages.
+    """Fits some events of a file and writes a folder `run_RRRRRR_event_EEEEEE` for each.
 
     Args:
       model: exported.
       file: with events and, unless `settings.seed` is 'pulses', seeds.
       directory: of the folders.
-      handler, settings: sections of a configuration.
-      numbers: places of the events in the file.
-      wanted: see `ReportSettings`.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
+      numbers: places of the events in the file, from 0.
+      wanted: what to compute and draw besides the fit.
+
+    Yields:
+      The page of each event, when it is written.
 
     Raises:
-      DataError: the file cannot be read, or has fewer events.
-      ReconstructionError: as `report_event`, or a posterior without priors.
-      ConfigError: a package is not installed, or nothing can be written into the directory.
+      DataError: the file cannot be read, has fewer events, or an event has no light.
+      ReconstructionError: a fit failed, or a posterior without priors.
+      ConfigError: an unknown parameter to scan, a package that is not installed, or a directory that cannot be written.
     """
     # What is missing or unknown is told before anything is computed.
     check_writable(directory, f"-o {directory}")

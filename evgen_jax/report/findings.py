@@ -23,16 +23,16 @@ from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.report.plots.event import expectation
 
 SCAN_POINTS = 21
-"""Points of a scan."""
+"""Number of points of a scan."""
 SCAN_WIDTHS = 3.0
-"""Half the length of a scan, in widths of the Hessian."""
+"""Half the length of a scan, in standard deviations by the Hessian."""
 WORST = 9
-"""DOMs, most, whose charge is farthest from the expected one."""
+"""Largest number of DOMs drawn for the largest pulls of their charge."""
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What goes into a report besides the fit, its light and the event display.
+    """States what goes into a report besides the fit, its light and the event display.
 
     Attributes:
       scans: parameters to scan, all others fitted.
@@ -51,14 +51,14 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class Findings:
-    """One event, its fit and what was found out about both.
+    """Holds one event, its fit and what was found out about both.
 
     Attributes:
       model: that was fitted.
       event: what was measured.
       result: of the fit.
       models: the model, or the members of an ensemble, by the names that figures show.
-      views: what each of them expects at the fit.
+      views: what each of the models expects at the fit, by its name.
       pulls: [D], (measured - expected charge) / width, in the mean over the models.
       worst: places of the DOMs with the largest pulls.
       scans: profile scans by parameter.
@@ -88,7 +88,7 @@ def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSet
       settings: what to compute besides the expected light.
 
     Returns:
-      All of it.
+      The findings.
 
     Raises:
       ReconstructionError: the fit failed, or a package is not installed.
@@ -121,14 +121,14 @@ def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSet
 
 
 def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:
-    """How far the charge of every DOM is from the expected one.
+    """Computes how far the charge of every DOM is from the expected one.
 
     Args:
       view: what is expected.
       event: what was measured.
 
     Returns:
-      (measured - expected charge) / width [D]; 0 where less than half a photoelectron is expected and less than 3 were seen.
+      (measured - expected charge) / width [D]; 0 where less than 0.5 PE is expected and less than 3 PE were seen.
     """
     charge, expected = np.asarray(event.charge, np.float64), np.asarray(view.charge, np.float64)
     pull = (charge - expected) / np.sqrt(np.maximum(np.asarray(view.variance, np.float64), 1e-9))
@@ -136,7 +136,14 @@ def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:
 
 
 def mean_expectation(views: Sequence[DomExpectation]) -> DomExpectation:
-    """What several models expect in the mean."""
+    """Averages what several models expect.
+
+    Args:
+      views: expectation of each model, at equal times.
+
+    Returns:
+      The mean of every array.
+    """
     mean: DomExpectation = jax.tree.map(lambda *arrays: np.mean(arrays, axis=0), *views)
     return mean
 

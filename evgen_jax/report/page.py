@@ -26,9 +26,9 @@ from evgen_jax.report.plots.event import arrival_times, event_display, light_yie
 from evgen_jax.report.plots.uncertainty import corner, profile, sky
 
 AGREE = 1.05
-"""R-hat up to which chains agree."""
+"""Largest R-hat at which chains count as converged."""
 Figure = tuple[str, Path]
-"""Heading and file."""
+"""Heading and file of a figure."""
 
 
 def report_event(
@@ -120,7 +120,15 @@ def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
 
 
 def posterior_notes(found: Posterior, parameters: Sequence[Parameter]) -> dict[str, str]:
-    """What the page says of chains, and of the directions that they hold."""
+    """Writes what the page says of chains, and of the directions that they hold.
+
+    Args:
+      found: samples of the posterior.
+      parameters: of the hypothesis.
+
+    Returns:
+      Text by its heading.
+    """
     apart = "" if found.r_hat.max() < AGREE else "; they do not agree yet: no widths to rely on"
     notes = {
         "chains": f"R-hat at most {found.r_hat.max():.3f}, at least {found.effective_samples.min():.0f} effective samples, "

@@ -13,13 +13,19 @@ from evgen_jax.training.optimizer import OPTIMIZERS
 from evgen_jax.training.schedules import SCHEDULES
 
 BOUNDS = (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
+"""(key of a JSON schema, sign on the page) pairs."""
 LARGEST_SHOWN = 2**31
-"""Bounds from here on are those of the machine."""
+"""Bound from which on none is shown: it is that of the machine."""
 HEAD = ("| key | type | default | unit | meaning |", "|---|---|---|---|---|")
+"""Head of a table of keys."""
 
 
 def reference_page() -> str:
-    """All keys of configurations with type, range, default, unit and meaning, as Markdown."""
+    """Writes all keys of configurations with type, range, default, unit and meaning.
+
+    Returns:
+      The page as Markdown.
+    """
     lines = ["# Keys of configurations", "", "Made by `evgen-jax schema --format markdown` from the records.", ""]
     schema = ExperimentConfig.model_json_schema()
     lines += ["## Sections", ""]
@@ -88,10 +94,13 @@ def _value(value: Any) -> str:
 
 
 def kind_of_value(entry: dict[str, Any]) -> str:
-    """What a value may be, in words, from its JSON schema.
+    """Describes in words what a value may be.
 
     Args:
-      entry: schema of one key.
+      entry: JSON schema of one key.
+
+    Returns:
+      The description.
     """
     if "x-record" in entry:
         return str(entry["x-record"])

@@ -11,6 +11,7 @@ from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.training.schedules import SCHEDULES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""Version of JSON schema."""
 PARTS: dict[str, dict[str, Any]] = {
     "source": {"$ref": "#/$defs/ModelSettings"},
     "decoder": {"$ref": "#/$defs/DecoderSettings"},
@@ -28,7 +29,7 @@ NAMED = (
 
 
 def configuration_schema() -> dict[str, Any]:
-    """The JSON schema of a configuration file.
+    """Makes the JSON schema of a configuration file.
 
     Classes that users registered are part of it.
 

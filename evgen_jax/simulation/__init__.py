@@ -6,7 +6,8 @@ Contents:
   draw_hypotheses, parameter_ranges, smeared_seeds: hypotheses at random, and seeds near them.
   analytic_model, analytic_counterpart: the model without weights that the toy events come from.
 
-`eg.simulate` writes the events of a configuration into files, `eg.likelihood_gap` compares a trained model with the true one.
+`eg.simulate` writes the events of a configuration into files, `eg.likelihood_gap` compares a trained model with the
+true one.
 """
 
 from evgen_jax.lazy import lazy_names

@@ -19,17 +19,20 @@ from evgen_jax.hypothesis.parameters import (
 from evgen_jax.physics.muon import IONISATION, RADIATION
 
 LARGEST_IMPACT = 0.9
-"""Tracks pass the centre of their sphere within this share of its radius."""
+"""Largest distance between a track and the centre of its sphere, in radii of the sphere."""
 SMALLEST_LOSS = 1.0
-"""Stochastic losses below this many GeV belong to the light of the bare muon."""
+"""Smallest stochastic loss, GeV; smaller ones belong to the light of the bare muon."""
 
 
 def parameter_ranges(parameters: Sequence[Parameter], given: Mapping[str, tuple[float, float]]) -> np.ndarray:
-    """Range [low, high] of every parameter [H, 2]: given by its name, by that of its role, or the default.
+    """Finds the range of every parameter: given by its name, by that of its role, or the default.
 
     Args:
       parameters: of the hypothesis, H of them.
       given: {name: (low, high)}, where the names of the sources before it may be left out of a name.
+
+    Returns:
+      Ranges [H, 2], low and high, physical units.
 
     Raises:
       ConfigError: a range for no parameter, of wrong order, or none at all; or names instead of parameters.
@@ -72,7 +75,7 @@ def draw_hypotheses(
     count: int,
     segment_length: float = 15.0,
 ) -> np.ndarray:
-    """Hypotheses [count, H], float64.
+    """Draws hypotheses.
 
     Energies log-uniform, zenith isotropic, others uniform in their range. A track enters its sphere at a point that its
     direction leads into the sphere, its impact evenly over a disc. Energy losses in segments are those of a muon:
@@ -80,9 +83,13 @@ def draw_hypotheses(
 
     Args:
       rng: numpy's generator.
-      parameters, ranges: H each, see `parameter_ranges`.
-      count: how many.
+      parameters: of the hypothesis, H of them.
+      ranges: [H, 2], low and high, see `parameter_ranges`.
+      count: number of hypotheses.
       segment_length: m, between energy losses where the hypothesis has no length of its own.
+
+    Returns:
+      Hypotheses [count, H], physical units, float64.
 
     Raises:
       ConfigError: names instead of parameters.

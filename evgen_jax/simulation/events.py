@@ -20,9 +20,9 @@ from evgen_jax.progress import stage
 from evgen_jax.sources.linen_source import empty_event
 
 TOGETHER = 1 << 20
-"""Photoelectrons drawn together, about a kB of memory each."""
+"""Most photoelectrons that are drawn together, about a kB of memory each."""
 BRIGHTEST = 8 << 20
-"""Photoelectrons of an event that are drawn, some 8 GB."""
+"""Most photoelectrons of one event, some 8 GB of memory."""
 
 
 @jax.jit
@@ -45,8 +45,13 @@ def _drawn(size: int, model: Model, keys: jax.Array, hypotheses: jax.Array, read
 class EventSampler:
     """Simulates many events of a model, batched.
 
+    Args:
+      model: no ensemble.
+      readout: start and stop of the readout window, ns.
+      batch: largest number of events drawn together.
+
     Raises:
-      ConfigError: for an ensemble, or an event of more light than the memory holds.
+      ConfigError: for an ensemble.
     """
 
     def __init__(self, model: Model, readout: tuple[float, float], batch: int = 16):
@@ -60,7 +65,20 @@ class EventSampler:
     def __call__(
         self, hypotheses: np.ndarray, key: jax.Array, charge_response: bool, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        """Pulses (event, dom, time, charge) of hypotheses [E, H], within the readout window."""
+        """Draws the pulses of events within the readout window.
+
+        Args:
+          hypotheses: [E, H], physical units (m, ns, GeV, rad).
+          key: of the random numbers of photoelectrons.
+          charge_response: whether charges follow the response of a module; otherwise every photoelectron counts 1 PE.
+          rng: of the charges.
+
+        Returns:
+          Columns [P]: event, dom, time (ns) and charge (PE).
+
+        Raises:
+          ConfigError: an event of more light than the memory holds.
+        """
         keys = jax.random.split(key, len(hypotheses))
         moved = shifted_times(self._model.parameters, hypotheses, -self._anchor)
         physical = jnp.asarray(moved, jnp.float32)
@@ -96,14 +114,27 @@ class EventSampler:
             mask[len(real) :] = False
             event, position = np.nonzero(mask)
             out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
-        event, dom, time = (np.concatenate(parts) for parts in zip(*out, strict=True))
+        nothing = (
+            np.zeros(0, np.int64),
+            np.zeros(0, np.int32),
+            np.zeros(0, np.float32),
+        )  # where there are no hypotheses
+        event, dom, time = (np.concatenate(parts) for parts in zip(nothing, *out, strict=True))
         inside = (time >= self._readout[0]) & (time <= self._readout[1])
         event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64) + self._anchor
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
 
     def events(self, hypotheses: np.ndarray, key: jax.Array) -> list[Event]:
-        """Events [E] of hypotheses [E, H] in the model's detector; every photoelectron counts 1 PE."""
+        """Draws events in the model's detector; every photoelectron counts 1 PE.
+
+        Args:
+          hypotheses: [E, H], physical units (m, ns, GeV, rad).
+          key: of the random numbers.
+
+        Returns:
+          E events.
+        """
         pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
         detector = self._model.detector
         return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
@@ -111,7 +142,16 @@ class EventSampler:
 
 
 def split_events(pulses: Mapping[str, np.ndarray], count: int, **options: Any) -> list[Event]:
-    """Events [count] of pulses with the columns event, charge, time and dom; options as of `build_event`."""
+    """Makes events of pulses.
+
+    Args:
+      pulses: columns event, charge (PE), time (ns) and dom, [P] each.
+      count: number of events.
+      **options: of `build_event`.
+
+    Returns:
+      `count` events; one without pulses is empty.
+    """
     order = np.argsort(pulses["event"], kind="stable")
     ends = np.searchsorted(pulses["event"][order], np.arange(count + 1))
     columns = [pulses[name][order] for name in ("charge", "time", "dom")]
@@ -123,6 +163,13 @@ def photoelectron_charges(rng: np.random.Generator, count: int) -> np.ndarray:
 
     6.9 exp(-q/0.027) + 0.54879 exp(-q/0.38303) + 0.75306 exp(-(q - 1.00376)^2 / (2 0.31998^2)), 0.25 < q < 3
     (PMT paper, arXiv:1002.2442, with the discriminator at 0.25 PE), rescaled to mean 1.
+
+    Args:
+      rng: numpy's generator.
+      count: number of photoelectrons.
+
+    Returns:
+      Charges [count], PE.
     """
     q = np.linspace(0.25, 3.0, 2001)
     density = (

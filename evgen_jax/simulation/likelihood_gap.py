@@ -8,6 +8,7 @@ import numpy as np
 
 from evgen_jax.building.experiment import open_stream
 from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.errors import DataError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.log_likelihood import log_likelihood
 from evgen_jax.model.model import Model
@@ -24,6 +25,10 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
 
     Returns:
       The gap and the mean number of pulses, per event.
+
+    Raises:
+      ConfigError: no test iterator.
+      DataError: no event, or a file that cannot be read.
     """
     truth = replace(truth, loss=model.loss)
     total, count, pulses = 0.0, 0, 0
@@ -34,6 +39,8 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
             total += float(_summed(truth, *arguments)) - float(_summed(model, *arguments))
             count, pulses = count + len(batch.labels), pulses + int(batch.events.pulses.mask.sum())
             bar.update(len(batch.labels))
+    if count == 0:
+        raise DataError("data_iterator_settings.test: no event to compare the likelihoods on.")
     return total / count, pulses / count
 
 

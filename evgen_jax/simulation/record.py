@@ -67,7 +67,13 @@ def _change(key: str, was: Any, now: Any) -> str:
 
 
 def tell_far_ranges(parameters: Sequence[Parameter], ranges: np.ndarray, detector: Detector) -> None:
-    """Warns of coordinates whose range [H, 2] ends before the modules of the detector begin."""
+    """Warns of coordinates whose range ends before the modules of the detector begin.
+
+    Args:
+      parameters: of the hypothesis, H of them.
+      ranges: [H, 2], low and high, physical units.
+      detector: where the modules are.
+    """
     position = np.asarray(detector.position, np.float64)
     low, high = position.min(axis=0), position.max(axis=0)
     for parameter, (first, last) in zip(parameters, ranges, strict=True):
@@ -86,6 +92,10 @@ def tell_far_ranges(parameters: Sequence[Parameter], ranges: np.ndarray, detecto
 
 def tell_dark_events(dark: int, count: int) -> None:
     """Warns of simulated events without a pulse.
+
+    Args:
+      dark: number of events without a pulse.
+      count: number of all events.
 
     Raises:
       DataError: no event has one.

@@ -26,13 +26,14 @@ from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far
 from evgen_jax.simulation.tables import tables_of_events, tables_of_modules, with_labels
 
 SEGMENT_LENGTH = 15.0
-"""m, between the energy losses of a track where no source says another distance."""
+"""Distance between the energy losses of a track where no source states one, m."""
 
 
 def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
     """Draws hypotheses, simulates their events and writes them into numbered HDF5 files.
 
-    Existing complete files are kept, so an interrupted simulation continues; they must have been made with these settings.
+    Existing complete files are kept, so an interrupted simulation continues; they must have been made with these
+    settings.
 
     Args:
       config: the experiment; `simulation_settings` say how many events of which hypotheses.

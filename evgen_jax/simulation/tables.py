@@ -67,11 +67,14 @@ def tables_of_modules(handler: DataHandlerSettings, detector: Detector) -> dict[
 
 
 def with_labels(pulses: Mapping[str, np.ndarray], detector: Detector) -> dict[str, np.ndarray]:
-    """Returns pulses with the labels of their modules instead of places in the detector's tables.
+    """Replaces places in the detector's tables by the labels of the modules.
 
     Args:
       pulses: columns [P], `dom` among them.
       detector: gives the labels.
+
+    Returns:
+      Columns [P], with the labels instead of `dom`.
     """
     dom = pulses["dom"]
     labels = {"string": np.asarray(detector.string)[dom], "om": np.asarray(detector.om)[dom]}

@@ -19,9 +19,9 @@ from evgen_jax.measurement.event import Event, build_event
 class LinenSource(nn.Module):
     """Makes a source of a linen module.
 
-    A subclass defines `parameters` or `parameter_names`, `__call__` and `draw_times`. Parameters of which only names are
-    declared have the roles that standard names tell: x, y, z, zenith, azimuth, energy, time and so on. Others say what they
-    are as `Parameter(name, role)`.
+    A subclass defines `parameters` or `parameter_names`, `__call__` and `draw_times`. Parameters of which only names
+    are declared have the roles that standard names tell: x, y, z, zenith, azimuth, energy, time and so on. Others say
+    what they are as `Parameter(name, role)`.
 
     Example:
       class Lamp(LinenSource):

@@ -14,17 +14,19 @@ from evgen_jax.training.step import TrainState
 
 
 class OtherOptimizer(CheckpointError):
-    """A checkpoint whose optimiser keeps another state than the present one."""
+    """Is raised for a checkpoint whose optimiser keeps another state than the present optimiser."""
 
 
 class Checkpoints(StoredCheckpoints):
-    """Numbered checkpoints of one run: the latest n and the one with the lowest validation loss.
-
-    Writing is atomic and happens in the background; `wait` before reading or leaving.
-    """
+    """Keeps numbered checkpoints of one run: the latest n and the one with the lowest validation loss."""
 
     def save(self, state: TrainState, meta: dict[str, Any], loss: float) -> None:
-        """Starts writing a checkpoint.
+        """Starts writing a checkpoint; one that exists already stays as it is.
+
+        Args:
+          state: to write; its number of finished steps is the number of the checkpoint.
+          meta: plain values that are written beside it.
+          loss: of the validation, by which the best checkpoint is known.
 
         Raises:
           CheckpointError: it cannot be written; earlier ones are untouched.
@@ -42,7 +44,14 @@ class Checkpoints(StoredCheckpoints):
             raise self._not_written(error) from None
 
     def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
-        """Reads a checkpoint (default: the latest) into a state of the same architecture and optimiser.
+        """Reads a checkpoint into a state of equal architecture and optimiser.
+
+        Args:
+          like: state whose shapes the checkpoint must have.
+          step: number of the checkpoint; None: the latest.
+
+        Returns:
+          The state, and the plain values that were written beside it.
 
         Raises:
           CheckpointError: none there, damaged, or of another architecture; both sides are listed.
@@ -62,7 +71,14 @@ class Checkpoints(StoredCheckpoints):
         return restored["state"], restored["meta"]
 
     def set_aside_after(self, step: int) -> Path | None:
-        """Moves later checkpoints into a directory of their own, 'checkpoints.old-1' and so on; None if there are none."""
+        """Moves later checkpoints into a new directory, 'checkpoints.old-1' and so on.
+
+        Args:
+          step: number of the last checkpoint that stays.
+
+        Returns:
+          The directory; None if there are no later checkpoints.
+        """
         later = [s for s in self.steps() if s > step]
         if not later:
             return None
@@ -74,7 +90,11 @@ class Checkpoints(StoredCheckpoints):
         return target
 
     def wait(self) -> None:
-        """Blocks until everything is on disk."""
+        """Blocks until everything is on disk.
+
+        Raises:
+          CheckpointError: a checkpoint could not be written; earlier ones are untouched.
+        """
         try:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
@@ -92,7 +112,7 @@ class Checkpoints(StoredCheckpoints):
         """Waits, then frees what the manager holds.
 
         Raises:
-          CheckpointError: as `save`.
+          CheckpointError: a checkpoint could not be written; earlier ones are untouched.
         """
         try:
             self.wait()

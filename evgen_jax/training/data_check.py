@@ -1,4 +1,4 @@
-"""A look at the data before a training writes anything: can they be read, is there light, do labels and settings belong to them."""
+"""A look at the data before a training writes anything: can they be read, is there light, do labels and settings fit."""
 
 import logging
 from pathlib import Path

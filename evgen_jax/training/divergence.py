@@ -13,10 +13,11 @@ from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.step import TrainState, guarded
 
 SHOWN = 3
+"""Largest number of events that a message names."""
 
 
 class Diverged(EvgenError):
-    """Weights that a step has ruined; they are not saved."""
+    """Is raised for weights that a step has ruined; they are not saved."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,14 @@ class Divergence:
     nan_gradients: bool = False
 
     def wrong(self, metrics: Mapping[str, float]) -> str:
-        """What is not finite among the numbers of a step; '' if all is well."""
+        """Finds what is not finite among the numbers of a step.
+
+        Args:
+          metrics: of the step.
+
+        Returns:
+          What is wrong, in words; '' if all is well.
+        """
         if not np.isfinite(metrics["loss"]):
             return f"the loss is {metrics['loss']}"
         if not np.isfinite(metrics["gradient_norm"]) and not (self.nan_gradients and metrics["finite"]):
@@ -53,7 +61,7 @@ class Divergence:
           resumed: whether it is the first one after a checkpoint.
 
         Raises:
-          Diverged: the weights are at fault: fresh ones give finite numbers for the same events.
+          Diverged: the weights are at fault: fresh ones give finite numbers for these events.
           DataError: the events are at fault; they are named.
         """
         wrong = self.wrong(metrics)
@@ -119,7 +127,11 @@ class Divergence:
         )
 
     def next_run(self) -> str:
-        """Where the next run of a training continues, as one sentence."""
+        """Says where the next run of a training continues.
+
+        Returns:
+          One sentence.
+        """
         steps = self.checkpoints.steps()
         if not steps:
             return "There is no earlier checkpoint: the next run starts afresh."

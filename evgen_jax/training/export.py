@@ -1,4 +1,4 @@
-"""From training runs to model directories."""
+"""Writes the models of training runs as directories."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,6 +18,14 @@ from evgen_jax.training.restore import manager_directory, trained_model
 def export_model(config: ExperimentConfig, directory: str | Path, step: int | None = None) -> Path:
     """Writes the trained model of an experiment.
 
+    Args:
+      config: the experiment.
+      directory: to write, which must not exist.
+      step: number of the checkpoint; None: the latest.
+
+    Returns:
+      The directory.
+
     Raises:
       ModelDirectoryError: the directory exists.
       CheckpointError: nothing was trained yet, there is no such checkpoint, or its weights are not finite.
@@ -28,8 +36,17 @@ def export_model(config: ExperimentConfig, directory: str | Path, step: int | No
 def export_ensemble(configs: Sequence[ExperimentConfig], directory: str | Path, step: int | None = None) -> Path:
     """Writes the trained models of several experiments as one directory with models_0000, models_0001 and so on.
 
+    Args:
+      configs: the experiments.
+      directory: to write, which must not exist.
+      step: number of the checkpoint of every experiment; None: the latest.
+
+    Returns:
+      The directory.
+
     Raises:
-      ModelDirectoryError, CheckpointError: as `export_model`.
+      ModelDirectoryError: the directory exists or cannot be written.
+      CheckpointError: a model was not trained yet, there is no such checkpoint, or its weights are not finite.
       ConfigError: models of different parameters or detectors, or two of one training.
     """
     directory = Path(directory)
@@ -55,10 +72,17 @@ def export_ensemble(configs: Sequence[ExperimentConfig], directory: str | Path, 
 
 
 def with_fit_of(config: ExperimentConfig, path: str | Path) -> ExperimentConfig:
-    """The configuration with reconstruction_settings and loss_module_settings of another file, as far as it has them.
+    """Takes reconstruction_settings and loss_module_settings from another file, as far as it has them.
+
+    Args:
+      config: the experiment.
+      path: of the file, YAML.
+
+    Returns:
+      The changed configuration.
 
     Raises:
-      ConfigError: it has neither, or what it has does not fit.
+      ConfigError: the file has neither section, or a section that is not valid.
     """
     values = read_yaml(path)
     found: dict[str, Any] = {}

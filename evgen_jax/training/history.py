@@ -18,19 +18,27 @@ from evgen_jax.files import write_whole
 from evgen_jax.version import __version__
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
+"""Packages whose versions the history records."""
 TRAINING_SECTIONS = (
     "training_settings", "data_iterator_settings", "data_handler_settings", "loss_module_settings", "model_settings",
 )  # fmt: skip
-# They say how long and how often, not what is learned from what.
+"""Sections of a configuration that a training depends on."""
 HARMLESS = (
     "num_training_iterations", "validation_frequency", "evaluation_frequency", "save_frequency", "num_jobs", "log_every",
     "metric_writers",
     "events_per_step", "num_devices",
 )  # fmt: skip
+"""Keys that say how long, how often and where is trained, not what is learned from what."""
 
 
 def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
-    """Adds this run to the history: from which step on which configuration was in force."""
+    """Adds a run to the history: from which step on which configuration was in force.
+
+    Args:
+      directory: of the run.
+      config: the experiment.
+      step: number of finished steps.
+    """
     path = directory / HISTORY
     history = read_history(directory)
     number = len(history) + 1
@@ -47,7 +55,16 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
 def changed_settings(
     directory: Path, config: ExperimentConfig, sections: Collection[str] = TRAINING_SECTIONS
 ) -> list[str]:
-    """Settings that are others than in the run before: 'key: was -> is' each."""
+    """Compares a configuration with that of the run before.
+
+    Args:
+      directory: of the run.
+      config: the experiment.
+      sections: that are compared.
+
+    Returns:
+      'key: was -> is' for every difference; none without an earlier run of this version.
+    """
     history = read_history(directory)
     if not history:
         return []

@@ -14,6 +14,7 @@ from evgen_jax.errors import CheckpointError
 from evgen_jax.files import set_aside
 
 FILE = "training.lock"
+"""Name of the lock in the directory of a training."""
 
 
 @contextmanager
@@ -22,6 +23,12 @@ def locked(directory: Path) -> Iterator[None]:
 
     The file names process, host and the process's start. It is put there by a hard link, which is atomic on network
     file systems too. A lock of a process of this host that is gone does not count.
+
+    Args:
+      directory: of the training.
+
+    Yields:
+      Nothing; the lock is held inside.
 
     Raises:
       CheckpointError: another training uses the directory, or one on another host may.
@@ -48,7 +55,17 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def set_run_aside(directory: Path) -> Path | None:
-    """Moves the files of the run whose lock this process holds; the lock stays in the emptied directory."""
+    """Moves the files of the run whose lock this process holds; the lock stays in the emptied directory.
+
+    Args:
+      directory: of the training.
+
+    Returns:
+      Where the files are now; None if there were none.
+
+    Raises:
+      CheckpointError: another training took the lock meanwhile.
+    """
     lock = directory / FILE
     text = lock.read_text()
     lock.unlink()

@@ -27,7 +27,7 @@ UNKNOWN = 1e300
 
 @dataclass(frozen=True)
 class Finished:
-    """What belongs to one moment of a training.
+    """Holds what belongs to one moment of a training.
 
     Attributes:
       number: of the last finished step.
@@ -44,11 +44,7 @@ class Finished:
 
 @dataclass
 class Loop:
-    """What every step needs.
-
-    The host gives steps to the device and reads their numbers every `log_every` steps, and where something is due:
-    validation, evaluation, a checkpoint, the end. A step whose numbers are not finite, and all after it, change nothing on
-    the device (`make_guarded_step`): when the host reads of it, the state is that before this step.
+    """Runs the steps of a training.
 
     Attributes:
       step: (guarded, events, labels) -> (guarded, metrics); it may take the memory of what it is given.

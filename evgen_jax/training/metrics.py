@@ -8,10 +8,11 @@ from pathlib import Path
 from evgen_jax.files import write_whole
 
 FILE = "metrics.jsonl"
+"""Name of the file in the directory of a run."""
 
 
 class JsonLines:
-    """Appends to `metrics.jsonl`; a `MetricWriter`.
+    """Appends metrics to `metrics.jsonl`; a `MetricWriter`.
 
     Args:
       directory: of the run.
@@ -25,7 +26,13 @@ class JsonLines:
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Adds one line."""
+        """Adds one line.
+
+        Args:
+          kind: 'training', 'validation' or 'evaluation'.
+          step: number of finished steps, over all runs.
+          metrics: by their names.
+        """
         self._file.write(json.dumps({"step": step, "kind": kind, **metrics}) + "\n")
 
     def flush(self) -> None:
@@ -38,13 +45,25 @@ class JsonLines:
 
 
 def keep_metrics(directory: Path, target: Path) -> None:
-    """Copies the metrics of a run beside checkpoints that are set aside."""
+    """Copies the metrics of a run beside checkpoints that are set aside.
+
+    Args:
+      directory: of the run.
+      target: directory of the checkpoints that are set aside.
+    """
     if (directory / FILE).is_file():
         shutil.copy2(directory / FILE, target / FILE)
 
 
 def read_metrics(directory: str | Path) -> list[dict]:
-    """All complete lines of a run; a line cut off by a crash is left out."""
+    """Reads the metrics of a run; a line that a crash cut off is left out.
+
+    Args:
+      directory: of the run.
+
+    Returns:
+      One dictionary per entry: step, kind and the metrics by their names.
+    """
     path = Path(directory) / FILE
     lines = []
     for line in path.read_text().splitlines() if path.is_file() else []:

@@ -18,16 +18,19 @@ from evgen_jax.training.schedules import build_schedule
 
 LOGGER = logging.getLogger("evgen_jax")
 WHERE = "training_settings.optimizer_settings"
+"""Key path of the settings, for messages."""
 ALIASES = {"beta_1": "b1", "beta_2": "b2", "epsilon": "eps"}
 """Keras' name -> optax' name; `rho` is `decay` in RMSprop."""
 NOT_FOR_OPTAX = (
     "learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
     "gradient_accumulation_steps", "loss_scale_factor", "jit_compile", "name",
 )  # fmt: skip
+"""Settings of Keras that no optimiser of optax takes as an argument."""
 NAMES = (
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
     "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
 )  # fmt: skip
+"""Optimisers of optax that a configuration may name."""
 KERAS_DECAY = ("adadelta", "adagrad", "adam", "rmsprop", "sgd")
 """Optimisers whose weight decay is that of Keras, the learning rate times the weights; optax' own functions have none."""
 OTHERWISE_IN_KERAS = {
@@ -43,10 +46,13 @@ class OptimizerRecord(ZooRecord):
     """An optimiser of optax with the arguments that it takes, by Keras' names."""
 
     def build(self, schedule: optax.Schedule) -> optax.GradientTransformation:
-        """The optimiser.
+        """Makes the optimiser.
 
         Args:
           schedule: step -> learning rate.
+
+        Returns:
+          Transformation of gradients.
         """
         given = ((key, getattr(self, key)) for key in self.config_keys())
         options = {key: value for key, value in given if value is not None and value is not False}
@@ -75,13 +81,20 @@ OPTIMIZERS: dict[str, type[OptimizerRecord]] = {name: _record(name) for name in 
 
 
 def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optax optimiser with NaN removal and clipping before it, and its learning-rate schedule.
+    """Makes the optax optimiser with NaN removal and clipping before it, and its learning-rate schedule.
 
-    `optimizer_name` is any optimiser of optax, in any capitalisation. What is not given has optax' default (Adam's epsilon is
-    1e-8 beside gradients of the mean loss; Event-Generator's 1e-7 stands beside those of the sum over the batch).
+    `optimizer_name` is any optimiser of optax, in any capitalisation. What is not given has optax' default (Adam's
+    epsilon is 1e-8 beside gradients of the mean loss; Event-Generator's 1e-7 stands beside those of the sum over the
+    batch).
+
+    Args:
+      settings: section training_settings of a configuration.
+
+    Returns:
+      The transformation of gradients, and the schedule step -> learning rate.
 
     Raises:
-      ConfigError: unknown optimiser, a setting that it does not take or that has no default here.
+      ConfigError: an unknown optimiser or schedule, or a setting that it does not take or that has no default here.
     """
     own = settings.optimizer_settings
     schedule = build_schedule(own.learning_rate)
@@ -161,11 +174,20 @@ def _keras_sgd(schedule: optax.Schedule, options: dict[str, Any]) -> optax.Gradi
 
 
 def scale_by_keras_adam(b1: float, b2: float, epsilon: float, amsgrad: bool) -> optax.GradientTransformation:
-    """Adam with epsilon beside the square root before its correction, and the largest second moment if `amsgrad`.
+    """Makes Adam as Keras has it, with epsilon added before the bias correction.
 
-    Keras: m and v are the moving averages of the gradient and its square, u the largest v so far or v itself; the step is
-    rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(u) + epsilon). optax adds epsilon after the correction, and takes the largest of
-    corrected moments, in which the first steps weigh most.
+    m and v are the moving averages of the gradient and its square, u the largest v so far or v itself; the step is
+    rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(u) + epsilon). optax adds epsilon after the correction, and takes the
+    largest of corrected moments, in which the first steps weigh most.
+
+    Args:
+      b1: decay of m per step.
+      b2: decay of v per step.
+      epsilon: added to sqrt(u).
+      amsgrad: whether u is the largest v so far.
+
+    Returns:
+      Transformation of gradients, without the rate.
     """
 
     def init(weights: Any) -> optax.ScaleByAdamState | optax.ScaleByAmsgradState:
@@ -188,7 +210,14 @@ def scale_by_keras_adam(b1: float, b2: float, epsilon: float, amsgrad: bool) -> 
 
 
 def clip_each_by_norm(largest: float) -> optax.GradientTransformation:
-    """Shortens every array of gradients whose norm is above `largest` to it."""
+    """Clips every array of gradients by its norm.
+
+    Args:
+      largest: norm to which longer arrays are shortened.
+
+    Returns:
+      Transformation of gradients.
+    """
 
     def shorten(gradient: jax.Array) -> jax.Array:
         norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
@@ -198,13 +227,25 @@ def clip_each_by_norm(largest: float) -> optax.GradientTransformation:
 
 
 class DecayState(NamedTuple):
-    """How many steps are done."""
+    """Counts the steps that are done.
+
+    Attributes:
+      step: number of them, scalar.
+    """
 
     step: jax.Array
 
 
 def decay_weights(schedule: Callable, strength: float) -> optax.GradientTransformation:
-    """Takes rate * strength * weight off every weight, apart from what the gradient does."""
+    """Makes a weight decay apart from the gradient: rate * strength * weight is taken off every weight.
+
+    Args:
+      schedule: step -> learning rate.
+      strength: of the decay.
+
+    Returns:
+      Transformation of updates.
+    """
 
     def update(updates: Any, state: DecayState, weights: Any):
         factor = schedule(state.step) * strength

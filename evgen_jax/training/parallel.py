@@ -8,10 +8,18 @@ import numpy as np
 from evgen_jax.errors import ConfigError
 
 AXIS = "devices"
+"""Name of the axis over which pmap maps."""
 
 
 def choose_devices(requested: int | None, batch_size: int) -> int:
-    """Number of devices to train on.
+    """Chooses the number of devices to train on.
+
+    Args:
+      requested: number of devices; None: all.
+      batch_size: events per step, over all devices.
+
+    Returns:
+      The number of devices.
 
     Raises:
       ConfigError: more than there are, or a batch that cannot be shared evenly.
@@ -29,7 +37,15 @@ def choose_devices(requested: int | None, batch_size: int) -> int:
 
 
 def data_parallel(step: Callable, num_devices: int) -> Callable:
-    """Runs a step made with `axis_name=AXIS` on several devices; what it carries goes in and comes out as one copy."""
+    """Runs a step made with `axis_name=AXIS` on several devices; what it carries goes in and comes out as one copy.
+
+    Args:
+      step: (carry, events [B], labels [B, H]) -> (carry, metrics).
+      num_devices: that divides B.
+
+    Returns:
+      A function with the arguments and results of `step`.
+    """
     mapped = jax.pmap(
         step, AXIS, in_axes=(None, 0, 0), out_axes=(None, None), devices=jax.local_devices()[:num_devices]
     )

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: the same model, data transformation, detector and optimiser, or a message that says what differs."""
+"""Going on from a checkpoint of an equal model, transformation, detector and optimiser; a message says what differs."""
 
 import logging
 from pathlib import Path
@@ -20,23 +20,47 @@ from evgen_jax.training.optimizer import DecayState, build_optimizer
 from evgen_jax.training.step import TrainState, init_state
 
 BEFORE = ((None, False), (1.0, False), (None, True), (1.0, True))
-"""What may come before an optimiser: clipping of gradients, removal of NaN."""
+"""(norm to which gradients are clipped or None, removal of NaN) pairs that may come before an optimiser."""
 LOGGER = logging.getLogger("evgen_jax")
-# Of an exported model: what it was trained with, and still says about itself.
 EXPORTED_SECTIONS = ("model_settings", "loss_module_settings", "data_handler_settings")
+"""Sections of a configuration that an exported model keeps."""
 
 
 def manager_directory(config: ExperimentConfig) -> Path:
+    """Finds the directory of a training.
+
+    Args:
+      config: the experiment.
+
+    Returns:
+      The directory, which need not exist.
+    """
     return Path(config.model_manager_settings.config.manager_dir)
 
 
 def identity(model: Model) -> dict[str, Any]:
-    """What the weights were trained with besides the architecture: other values would give wrong numbers silently."""
+    """Lists what the weights were trained with besides the architecture.
+
+    Numbers of a model with other values would be wrong without a sign of it.
+
+    Args:
+      model: of the training.
+
+    Returns:
+      Plain values: the transformation, and a fingerprint of the detector.
+    """
     return {"trafo": model.trafo.as_plain(), "detector": fingerprint(model.detector)}
 
 
 def optimizer_identity(settings: TrainingSettings) -> dict[str, Any]:
-    """What the optimiser's state belongs to; the learning rate may change from run to run."""
+    """Lists what the optimiser's state belongs to; the learning rate may change from run to run.
+
+    Args:
+      settings: section training_settings of a configuration.
+
+    Returns:
+      Plain values by their keys.
+    """
     options = settings.optimizer_settings.model_dump(exclude={"learning_rate"}, exclude_none=True)
     return {"optimizer_name": settings.optimizer_name.lower(), **options,
             "clip_gradients_value": settings.clip_gradients_value,
@@ -51,15 +75,18 @@ def resume(
     step: int | None = None,
     fresh_optimizer: bool = False,
 ) -> tuple[TrainState, dict[str, Any]]:
-    """State and notes of a checkpoint (default: the latest).
+    """Reads state and notes of a checkpoint.
 
     Args:
       checkpoints: of the run.
       model: of the present configuration.
-      optimizer: likewise.
-      config: likewise.
-      step: which checkpoint.
+      optimizer: of the present configuration.
+      config: the present configuration.
+      step: number of the checkpoint; None: the latest.
       fresh_optimizer: take the weights alone; the learning rate goes on at the step of the checkpoint.
+
+    Returns:
+      The state, and the plain values that were written beside it.
 
     Raises:
       CheckpointError: it is missing or damaged, does not belong to the model, the transformation, the detector or the
@@ -107,8 +134,15 @@ def _with_optimizer(
 
 
 def at_step(optimizer_state: Any, step: int) -> Any:
-    """A fresh state of an optimiser whose learning rate is that of a later step."""
+    """Moves a fresh state of an optimiser to a later step of its learning rate.
 
+    Args:
+      optimizer_state: as the optimiser's `init` makes it.
+      step: number of finished steps.
+
+    Returns:
+      The state whose learning rate is that of the step.
+    """
     counters = {optax.ScaleByScheduleState: "count", DecayState: "step"}
 
     def is_schedule(node: Any) -> bool:
@@ -145,7 +179,14 @@ def _same(checkpoints: Checkpoints, meta: dict[str, Any], model: Model, config: 
 
 
 def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
-    """The model with the weights of a checkpoint (default: the latest); no optimiser is needed.
+    """Makes the model with the weights of a checkpoint; no optimiser is needed.
+
+    Args:
+      config: the experiment.
+      step: number of the checkpoint; None: the latest.
+
+    Returns:
+      The model.
 
     Raises:
       CheckpointError: nothing was trained yet, the checkpoint does not fit, or its weights are not finite.

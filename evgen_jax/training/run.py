@@ -36,6 +36,7 @@ from evgen_jax.training.writers import check_writers, open_writers
 
 LOGGER = logging.getLogger("evgen_jax")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of errors of a full disk or quota."""
 
 
 def train(
@@ -49,10 +50,13 @@ def train(
       step: go on from this checkpoint instead of the latest; later ones are set aside.
       fresh_optimizer: go on with the weights alone, the optimiser starts anew.
 
+    Returns:
+      The state after the last step.
+
     Raises:
       EvgenError: whatever the configuration, the data or the checkpoint makes impossible, or a number that is not
         finite. Finished steps are saved.
-      Interrupted: by SIGTERM or Ctrl-C, likewise (in the main thread).
+      Interrupted: by SIGTERM or Ctrl-C, in the main thread. Finished steps are saved.
     """
     directory = manager_directory(config)
     try:

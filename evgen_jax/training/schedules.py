@@ -1,4 +1,4 @@
-"""Learning-rate schedules under the names that Keras and Event-Generator give them, each with the formula of its documentation."""
+"""Learning-rate schedules under the names of Keras and Event-Generator, with the formulas of their documentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from evgen_jax.errors import ConfigError, shown, suggestion
 from evgen_jax.training.schedule_values import MOST_STEPS, Amount, Increasing, Switch
 
 WHERE = "training_settings.optimizer_settings.learning_rate"
+"""Key path of the schedule, for messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +59,19 @@ class ScheduleRecord(ZooRecord):
     name: Any = described(None, "Name of the schedule in Keras; of no effect.")
 
     def build(self) -> optax.Schedule:
-        """The function."""
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
         raise NotImplementedError
 
     def section(self) -> dict[str, Any]:
-        """The section of a file, as plain values."""
+        """Writes the record as the section of a file.
+
+        Returns:
+          Plain values: full_class_string and settings.
+        """
         return {"full_class_string": type(self).__name__, "settings": self.config()}
 
 
@@ -76,6 +85,12 @@ class PolynomialDecay(ScheduleRecord):
     cycle: Yes = described(False, "Whether it begins again at a lower rate, over a longer time.")
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
+
         def schedule(step):
             length: Any = self.decay_steps
             if self.cycle:
@@ -102,6 +117,11 @@ class ExponentialDecay(_Decay):
     """The rate initial * decay_rate^(step / decay_steps)."""
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
         return lambda step: self.initial_learning_rate * self.decay_rate ** self._passed(step)
 
 
@@ -109,6 +129,11 @@ class InverseTimeDecay(_Decay):
     """The rate initial / (1 + decay_rate * step / decay_steps)."""
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
         return lambda step: self.initial_learning_rate / (1 + self.decay_rate * self._passed(step))
 
 
@@ -124,6 +149,11 @@ class CosineDecay(ScheduleRecord):
     warmup_steps: Steps = described(0, "Steps of the warm-up.")
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
         initial, alpha, steps = self.initial_learning_rate, self.alpha, self.decay_steps
         highest = initial if self.warmup_target is None else self.warmup_target
         warming = 0 if self.warmup_target is None else self.warmup_steps
@@ -147,6 +177,11 @@ class CosineDecayRestarts(ScheduleRecord):
     alpha: Rate = described(0.0, "Share of the initial rate at the end of a decay.")
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
         t_mul, alpha = self.t_mul, self.alpha
 
         def schedule(step):
@@ -174,6 +209,11 @@ class PiecewiseConstantDecay(ScheduleRecord):
     values: Annotated[tuple[float, ...], _Rates()] = needed("Rates, one more than boundaries.")
 
     def check(self) -> None:
+        """Checks that there is one rate more than boundaries.
+
+        Raises:
+          Misfit: another number of rates.
+        """
         number = len(self.boundaries)
         if len(self.values) != number + 1:
             raise Misfit(
@@ -181,6 +221,11 @@ class PiecewiseConstantDecay(ScheduleRecord):
             )
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+        """
         return piecewise_schedule([optax.constant_schedule(float(rate)) for rate in self.values], self.boundaries)
 
 
@@ -193,9 +238,22 @@ class MultiLearningRateScheduler(ScheduleRecord):
     )
 
     def check(self) -> None:
+        """Checks that there is one schedule more than boundaries.
+
+        Raises:
+          ConfigError: another number of schedules.
+        """
         self.build()
 
     def build(self) -> optax.Schedule:
+        """Makes the schedule.
+
+        Returns:
+          Function step -> learning rate.
+
+        Raises:
+          ConfigError: not exactly one boundary between two schedules.
+        """
         pieces = [_built(entry) for entry in self.scheduler_settings]
         return piecewise_schedule(pieces, self.boundaries)
 
@@ -215,10 +273,13 @@ def _built(entry: float | ScheduleRecord) -> optax.Schedule:
 
 
 def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
-    """A function step -> learning rate.
+    """Makes a schedule of the learning rate.
 
     Args:
       settings: a rate, or the section of one of `SCHEDULES`.
+
+    Returns:
+      Function step -> learning rate.
 
     Raises:
       ConfigError: an unknown schedule, or a setting that is missing, unknown or no number of its kind.
@@ -227,14 +288,17 @@ def build_schedule(settings: float | ClassSettings) -> optax.Schedule:
 
 
 def read_schedule(settings: Any, where: str) -> float | ScheduleRecord:
-    """A rate, or the record of a schedule.
+    """Reads a rate, or the record of a schedule.
 
     Args:
       settings: a number, a `ClassSettings` or the plain values of one.
       where: key path, for messages.
 
+    Returns:
+      The rate or the record.
+
     Raises:
-      ConfigError: as `build_schedule`.
+      ConfigError: an unknown schedule, or a setting that is missing, unknown or no number of its kind.
     """
     if isinstance(settings, dict) and "full_class_string" in settings:
         name, values = settings["full_class_string"], settings.get("settings", {})
@@ -262,11 +326,16 @@ def read_schedule(settings: Any, where: str) -> float | ScheduleRecord:
 
 
 def piecewise_schedule(schedules: Sequence[optax.Schedule], boundaries: Sequence[int]) -> optax.Schedule:
-    """Joins schedules at steps; each piece counts its steps from the boundary before it, which still belongs to its predecessor.
+    """Joins schedules at steps; each piece counts its steps from the boundary before it.
+
+    A boundary belongs to the piece before it.
 
     Args:
       schedules: step -> rate each.
       boundaries: increasing steps, one between two pieces.
+
+    Returns:
+      Function step -> learning rate.
 
     Raises:
       ConfigError: not exactly one boundary between two pieces, or boundaries that do not increase.

@@ -1,4 +1,4 @@
-"""One training step as a pure function: the same on one device, under pmap, and in tests."""
+"""One training step as a pure function, for one device and for several."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +17,13 @@ from evgen_jax.model.model import Model
 
 
 class TrainState(struct.PyTreeNode):
-    """What a step carries: weights, optimiser state and the number of finished steps."""
+    """Holds what a step carries.
+
+    Attributes:
+      variables: weights.
+      optimizer_state: of the optimiser.
+      step: number of finished steps, scalar.
+    """
 
     variables: Variables
     optimizer_state: Any
@@ -25,7 +31,7 @@ class TrainState(struct.PyTreeNode):
 
 
 class Guarded(struct.PyTreeNode):
-    """A state that stays as it is from the first step on whose numbers are not finite.
+    """Holds a state that stays as it is from the first step on whose numbers are not finite.
 
     Attributes:
       state: after the last step with finite numbers.
@@ -37,12 +43,26 @@ class Guarded(struct.PyTreeNode):
 
 
 def guarded(state: TrainState) -> Guarded:
-    """A copy of a state, to be carried by a step of `make_guarded_step`, which takes its memory."""
+    """Copies a state, to be carried by a step of `make_guarded_step`, which takes its memory.
+
+    Args:
+      state: to start from.
+
+    Returns:
+      The copy, sound so far.
+    """
     return Guarded(copied(state), jnp.array(True))
 
 
 def copied(tree: Any) -> Any:
-    """All arrays of a tree again, in memory that belongs to nobody else."""
+    """Copies all arrays of a tree into new memory.
+
+    Args:
+      tree: of arrays.
+
+    Returns:
+      The copy.
+    """
     return jax.tree.map(jnp.copy, tree)
 
 
@@ -51,14 +71,13 @@ def make_guarded_step(
     schedule: Callable[[Array], Array | float],
     nan_gradients: bool = False,
 ) -> Callable[[Guarded, Event, Array], tuple[Guarded, dict[str, Array]]]:
-    """The step that a training takes: it changes nothing if one of its numbers, or of an earlier step's, is not finite.
-
-    So the host may look at the numbers many steps later: nothing was trained on weights that a step has ruined.
+    """Makes the step of a training, which changes nothing once a number of it or of an earlier step is not finite.
 
     Args:
       step: (state, events [B], labels [B, H]) -> (state, metrics), of `make_train_step`.
       schedule: number of finished steps -> learning rate, which is added to the metrics as 'learning_rate'.
-      nan_gradients: whether a gradient that is not finite is no fault, as the optimiser takes it (`remove_nan_gradients`).
+      nan_gradients: whether a gradient that is not finite is no fault, because the optimiser takes it
+        (`remove_nan_gradients`).
 
     Returns:
       The pure step (guarded, events, labels) -> (guarded, metrics).
@@ -74,23 +93,42 @@ def make_guarded_step(
 
 
 def is_sound(metrics: Mapping[str, Any], nan_gradients: bool) -> Array:
-    """Whether the numbers of a step are finite: its loss, its gradient and the weights after it."""
+    """Tells whether the numbers of a step are finite: its loss, its gradient and the weights after it.
+
+    Args:
+      metrics: of the step.
+      nan_gradients: whether a gradient that is not finite is no fault.
+
+    Returns:
+      A flag, scalar.
+    """
     gradient = jnp.isfinite(metrics["gradient_norm"]) | nan_gradients
     return jnp.isfinite(metrics["loss"]) & gradient & jnp.asarray(metrics["finite"], bool)
 
 
 def init_state(variables: Variables, optimizer: optax.GradientTransformation) -> TrainState:
-    """State before the first step."""
+    """Makes the state before the first step.
+
+    Args:
+      variables: weights.
+      optimizer: whose state begins.
+
+    Returns:
+      The state.
+    """
     return TrainState(variables, optimizer.init(variables), jnp.zeros((), jnp.int32))
 
 
 def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callable:
-    """Sum of the loss over a batch with its gradient: (variables, events [B], labels [B, H], key) -> (loss, gradient).
+    """Makes the sum of the loss over a batch with its gradient.
 
     Args:
       model: gives source, detector and loss terms.
       events_per_step: events whose network is evaluated together; gradients of groups are added up one after the
         other. None: one at a time on a CPU, where a whole batch does not fit the cache, all at once elsewhere.
+
+    Returns:
+      Function (variables, events [B], labels [B, H], key) -> (loss, gradient).
     """
     source, detector, loss = model.source, model.detector, model.loss
 
@@ -125,7 +163,14 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
 
 
 def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[str, Array]]:
-    """Loss of every event of a batch [B], total ('loss') and every term by its name, without gradients."""
+    """Makes the loss of every event of a batch, without gradients.
+
+    Args:
+      model: gives source, detector and loss terms.
+
+    Returns:
+      Function (variables, events [B], labels [B, H]) -> {name of a term: [B]}; the total stands under 'loss'.
+    """
     source, detector = model.source, model.detector
 
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
@@ -154,17 +199,24 @@ def make_train_step(
     trainable: Callable[[Variables], Any] | None = None,
     seed: int = 0,
 ) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
-    """The pure step (state, events [B], labels [B, H]) -> (state, metrics).
+    """Makes the pure step of a training.
 
     The loss is the mean over the events of the batch (the reference sums; Adam does not see the factor). The metric
     'finite' says whether all weights and the optimiser's numbers are finite after the step.
 
     Args:
+      model: gives source, detector and loss terms.
+      optimizer: transformation of gradients.
       axis_name: None on one device; the axis of pmap, over which gradients are averaged.
-      l1, l2: strengths of the penalties sum |w| and sum w^2.
+      events_per_step: events whose network is evaluated together; None: what suits the machine.
+      l1: strength of the penalty sum |w|.
+      l2: strength of the penalty sum w^2.
       normalize_by_total_charge: the loss is that of the batch per photoelectron.
       trainable: gives a tree of flags for the weights; frozen ones stay as they are.
       seed: of the random numbers of a step, which follow from it and the step's number alone.
+
+    Returns:
+      Function (state, events [B], labels [B, H]) -> (state, metrics).
     """
     batch_loss = make_batch_loss(model, events_per_step)
 
@@ -206,7 +258,14 @@ def make_train_step(
 
 
 def all_finite(tree: Any) -> Array:
-    """Whether all floating-point numbers of a tree are finite."""
+    """Tells whether all floating-point numbers of a tree are finite.
+
+    Args:
+      tree: of arrays.
+
+    Returns:
+      A flag, scalar.
+    """
     numbers = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.array(True)
 

@@ -13,7 +13,8 @@ from tensorboardX.summary import scalar
 class TensorBoard:
     """Writes event files into `tensorboard/`; a `MetricWriter`.
 
-    They are written here and not in tensorboardX's thread: where that dies of a full disk, a run would wait for it for ever.
+    They are written here and not in tensorboardX's thread: where that dies of a full disk, a run would wait for it for
+    ever.
 
     Args:
       directory: of the run.
@@ -24,7 +25,13 @@ class TensorBoard:
         self._board = EventsWriter(str(directory / "tensorboard" / "events"))
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Adds one event with a scalar `kind/name` for every metric."""
+        """Adds one event with a scalar `kind/name` for every metric.
+
+        Args:
+          kind: 'training', 'validation' or 'evaluation'.
+          step: number of finished steps, over all runs.
+          metrics: by their names.
+        """
         values = [scalar(f"{kind}/{name}", value).value[0] for name, value in metrics.items()]
         self._board.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 

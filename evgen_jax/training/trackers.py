@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_METRICS = 1000
-"""That MLflow takes at once."""
+"""Largest number of metrics that MLflow takes at once."""
 
 
 class WeightsAndBiases:
@@ -34,7 +34,13 @@ class WeightsAndBiases:
         self._run.define_metric("*", step_metric="step")
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Logs one entry; its metrics are named `kind/name`."""
+        """Logs one entry; its metrics are named `kind/name`.
+
+        Args:
+          kind: 'training', 'validation' or 'evaluation'.
+          step: number of finished steps, over all runs.
+          metrics: by their names.
+        """
         self._run.log({"step": step, **{f"{kind}/{name}": value for name, value in metrics.items()}})
 
     def flush(self) -> None:
@@ -66,7 +72,13 @@ class MLflow:
         self._client, self._waiting = mlflow.MlflowClient(), list[Any]()
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Takes one entry for the next `flush`; its metrics are named `kind/name`."""
+        """Takes one entry for the next `flush`; its metrics are named `kind/name`.
+
+        Args:
+          kind: 'training', 'validation' or 'evaluation'.
+          step: number of finished steps, over all runs.
+          metrics: by their names.
+        """
         now = int(time.time() * 1000)
         metric = self._module.entities.Metric
         self._waiting += [metric(f"{kind}/{name}", value, now, step) for name, value in metrics.items()]

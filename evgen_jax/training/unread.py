@@ -11,7 +11,7 @@ from jax import Array
 from evgen_jax.data.batches import Batch
 
 AHEAD = 8
-"""Steps that the device has in its queue while the host goes on; with steps of 2 ms it may be late by 16 ms."""
+"""Steps in the queue of the device while the host goes on; with steps of 2 ms the host may be late by 16 ms."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,11 @@ class Unread:
         return len(self._steps)
 
     def add(self, step: Dispatched) -> None:
-        """Adds the newest step; waits until no more than `ahead` steps are in flight. No number is transferred."""
+        """Adds the newest step; waits until no more than `ahead` steps are in flight. No number is transferred.
+
+        Args:
+          step: that was given to the device.
+        """
         self._steps.append(replace(step, batch=replace(step.batch, placed=None)))
         if len(self._steps) > self.ahead:
             jax.block_until_ready(self._steps[-1 - self.ahead].metrics)
@@ -64,6 +68,9 @@ class Unread:
 
         Args:
           in_flight: leave the newest `ahead` steps to the device, so that nothing is waited for.
+
+        Yields:
+          A step and its numbers by name.
         """
         steps = list(self._steps)[: max(0, len(self) - self.ahead * in_flight)]
         for step, metrics in zip(steps, jax.device_get([dict(s.metrics) for s in steps]), strict=True):

@@ -1,4 +1,4 @@
-"""The loss of events that do not train: the same ones each time, so that two states of a model can be compared."""
+"""The loss of events that do not train, equal ones in every run, so that two states of a model can be compared."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
 SEED = 1
-"""Of the choice among more events than are used; not the training's seed: trainings with others stay comparable."""
+"""Seed of the choice of events, which is not that of the training, so that trainings of any seed stay comparable."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,21 @@ class ValidationSet:
 
     @property
     def count(self) -> int:
+        """Returns the number of events with weight 1."""
         return int(sum(w.sum() for w in self.weights))
 
     def loss(
         self, terms: Callable, variables: Variables, check: Callable[[], None] = lambda: None
     ) -> tuple[dict[str, float], float]:
-        """Mean loss per event of every term, and the total per photoelectron.
+        """Computes the mean loss per event of every term, and the total per photoelectron.
 
         Args:
           terms: (variables, events [B], labels [B, H]) -> {name: [B]}, the total under 'loss'.
           variables: weights of the model.
           check: called before every batch; what it raises ends the validation.
+
+        Returns:
+          {name: mean loss per event}, and the mean total per photoelectron.
         """
         sums: dict[str, float] = {}
         charge = 0.0
@@ -62,7 +66,15 @@ class ValidationSet:
         return means, means["loss"] / max(charge / self.count, 1.0)
 
     def not_finite(self, terms: Callable, variables: Variables) -> list[str]:
-        """Where the events come from whose loss is not finite."""
+        """Finds the events whose loss is not finite.
+
+        Args:
+          terms: (variables, events [B], labels [B, H]) -> {name: [B]}, the total under 'loss'.
+          variables: weights of the model.
+
+        Returns:
+          Where each of them comes from: file and number.
+        """
         bad = []
         for batch, weight in zip(self.batches, self.weights, strict=True):
             finite = np.isfinite(np.asarray(terms(variables, batch.events, batch.labels)["loss"]))
@@ -73,7 +85,7 @@ class ValidationSet:
 def read_validation_set(
     config: ExperimentConfig, detector: Detector, parameters: tuple[Parameter, ...] | None = None
 ) -> ValidationSet:
-    """All events of the validation files, or `validation_events` of them, always the same.
+    """Reads all events of the validation files, or `validation_events` of them, equal ones in every run.
 
     Files are read in a fixed random order until there are enough events; a random part of these is taken.
 
@@ -81,6 +93,9 @@ def read_validation_set(
       config: the experiment.
       detector: where the DOMs are.
       parameters: of the model; default: those of the configuration.
+
+    Returns:
+      The events in batches.
 
     Raises:
       DataError: no file matches, none can be read (one is enough to refuse with `strict`), or there is no event.

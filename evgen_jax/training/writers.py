@@ -14,6 +14,7 @@ from evgen_jax.training.trackers import MLflow, WeightsAndBiases
 
 LOGGER = logging.getLogger("evgen_jax")
 KEY = "training_settings.metric_writers"
+"""Key path of the writers, for messages."""
 
 
 class MetricWriter(Protocol):
@@ -36,7 +37,7 @@ class MetricWriter(Protocol):
 
 
 class AllWriters:
-    """Several writers as one.
+    """Joins several writers to one.
 
     Args:
       writers: each gets every entry.
@@ -46,7 +47,13 @@ class AllWriters:
         self._writers = tuple(writers)
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Hands one entry to every writer."""
+        """Hands one entry to every writer.
+
+        Args:
+          kind: 'training', 'validation' or 'evaluation'.
+          step: number of finished steps, over all runs.
+          metrics: by their names.
+        """
         for writer in self._writers:
             writer.write(kind, step, metrics)
 
@@ -62,9 +69,7 @@ class AllWriters:
 
 
 class Tolerated:
-    """A writer whose failure does not end a training: a service on the network that is gone.
-
-    The first failure is told, then nothing more is written.
+    """Keeps a training alive where a writer fails, such as a service on the network that is gone.
 
     Args:
       writer: to be tolerated.
@@ -84,7 +89,13 @@ class Tolerated:
             LOGGER.warning("%s: %s takes no more metrics (%s). The training goes on.", KEY, self._name, _line(error))
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Hands one entry on, unless the writer has failed."""
+        """Hands one entry on, unless the writer has failed.
+
+        Args:
+          kind: 'training', 'validation' or 'evaluation'.
+          step: number of finished steps, over all runs.
+          metrics: by their names.
+        """
         self._try(self._writer.write, kind, step, metrics)
 
     def flush(self) -> None:
@@ -97,10 +108,13 @@ class Tolerated:
 
 
 def check_writers(names: Sequence[str]) -> None:
-    """Raises ConfigError where the package of a writer is not installed.
+    """Checks that the packages of writers are installed.
 
     Args:
       names: of writers, as in `training_settings.metric_writers`.
+
+    Raises:
+      ConfigError: the package of a writer is not installed.
     """
     for name in names:
         if name in EXTRAS:
@@ -115,6 +129,9 @@ def open_writers(names: Sequence[str], directory: Path, config: ExperimentConfig
       directory: of the run.
       config: of the run; its name and settings are told to services.
       first_step: from which the run continues.
+
+    Returns:
+      One writer that hands entries to all of them.
 
     Raises:
       ConfigError: a service does not take the run, such as one that asks for a login.

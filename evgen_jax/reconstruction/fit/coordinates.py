@@ -17,9 +17,9 @@ from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 EDGE = 0.1
 """Width of the bend, in ln(1 + p), with which logged parameters stay above 0."""
 POLE = 1e-4
-"""Anchors are kept this far from the poles, rad: in float32 the derivatives nearer to them are inexact."""
+"""Least distance of an anchor from the poles, rad; nearer to them derivatives in float32 are inexact."""
 INSIDE = 1 - 1e-6
-"""A bounded parameter starts at most this share of the way from the middle to a bound."""
+"""Largest share of the way from the middle to a bound at which a bounded parameter starts."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class Coordinates:
 
     A direction (zenith and azimuth, both free) is a point of the plane that touches the sphere at the anchor's
     direction, laid on the sphere along great circles: no pole, no wrap. Other parameters are normalised by the
-    transformation; logged ones stay above 0 and bounded ones within their bounds by smooth maps. Parameters that are not
-    free keep the anchor's values exactly.
+    transformation; logged ones stay above 0 and bounded ones within their bounds by smooth maps. Parameters that are
+    not free keep the anchor's values exactly.
 
     Attributes:
       trafo: normalisation of all parameters.
       scalars: places of free parameters that are no part of a free direction.
       directions: (zenith, azimuth) places of free directions; their two unknowns follow the scalars.
-      low, high: bounds in normalised units, one per scalar; infinite where there is none.
+      low: lower bounds in normalised units, one per scalar; infinite where there is none.
+      high: upper bounds in normalised units, one per scalar; infinite where there is none.
       parameters: of the hypothesis, H of them.
     """
 
@@ -48,12 +49,12 @@ class Coordinates:
 
     @property
     def size(self) -> int:
-        """Number of unknowns n."""
+        """Returns the number n of unknowns."""
         return len(self.scalars) + 2 * len(self.directions)
 
     @property
     def free(self) -> np.ndarray:
-        """Places of all free parameters, in the order of the hypothesis."""
+        """Returns the places of all free parameters, in the order of the hypothesis."""
         return np.array(sorted([*self.scalars, *(i for pair in self.directions for i in pair)]))
 
     def _bounded(self) -> np.ndarray:
@@ -63,7 +64,14 @@ class Coordinates:
         return np.asarray(self.trafo.log)[list(self.scalars)] & ~self._bounded()
 
     def start(self, anchor: Array) -> Array:
-        """Unknowns [n] of the anchor [H] itself, physical units."""
+        """Computes the unknowns at an anchor.
+
+        Args:
+          anchor: [H], physical units.
+
+        Returns:
+          Unknowns [n].
+        """
         t = self.trafo.transform(jnp.asarray(anchor))[jnp.asarray(self.scalars, int)]
         if self._bounded().any():
             middle, half = self._middle_and_half(t.dtype)
@@ -77,7 +85,15 @@ class Coordinates:
         return jnp.concatenate([t, jnp.zeros(2 * len(self.directions), t.dtype)])
 
     def hypothesis(self, unknown: Array, anchor: Array) -> Array:
-        """Hypothesis [H] in physical units from unknowns [n] around the anchor [H]."""
+        """Maps unknowns to a hypothesis.
+
+        Args:
+          unknown: [n].
+          anchor: [H], hypothesis around which the unknowns are counted, physical units.
+
+        Returns:
+          Hypothesis [H], physical units.
+        """
         anchor = jnp.asarray(anchor)
         count = len(self.scalars)
         t = unknown[:count]
@@ -108,7 +124,15 @@ class Coordinates:
 
 
 def tangent_axes(zenith: Array, azimuth: Array) -> tuple[Array, Array, Array]:
-    """Unit vectors [3]: to where the particle comes from, of growing zenith, of growing azimuth there."""
+    """Computes the axes of the plane that touches the sphere at a direction.
+
+    Args:
+      zenith: rad.
+      azimuth: rad.
+
+    Returns:
+      Unit vectors [3]: to where the particle comes from, of growing zenith, of growing azimuth there.
+    """
     origin = sphere_point(zenith, azimuth)
     south = jnp.stack([jnp.cos(zenith) * jnp.cos(azimuth), jnp.cos(zenith) * jnp.sin(azimuth), -jnp.sin(zenith)])
     east = jnp.stack([-jnp.sin(azimuth), jnp.cos(azimuth), jnp.zeros_like(azimuth)])
@@ -182,7 +206,7 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
 
 
 def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> np.ndarray:
-    """Which parameters are fitted.
+    """Finds the parameters that are fitted.
 
     Args:
       model: gives names.

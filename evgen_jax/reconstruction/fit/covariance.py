@@ -17,22 +17,23 @@ from evgen_jax.reconstruction.fit.coordinates import Coordinates
 Terms = Callable[[Any, Array, Event], LossParts]
 """(model, hypothesis [H], event) -> terms of the loss."""
 FLATTEST = 1e-10
-"""Curvatures below this share of the largest one count as not positive."""
+"""Share of the largest curvature below which a curvature counts as not positive."""
 
 
 @dataclass(frozen=True)
 class Covariance:
-    """Uncertainties of one fit; rows and columns are the free parameters in the order of the hypothesis.
+    """Holds the uncertainties of one fit; rows and columns are the free parameters in the order of the hypothesis.
 
     Attributes:
-      free: places of the free parameters.
-      hessian, sandwich: [F, F], of normalised parameters (logged ones in ln(1 + p)). The sandwich is H^-1 J H^-1 with
-        the squared gradients J of single pulses, DOMs and events; it holds up better where the model is wrong.
-      physical, physical_sandwich: [F, F], the same times the widths of the normalisation: in units of the parameters,
-        logged ones still in ln(1 + p).
+      free: places of the F free parameters.
+      hessian: [F, F], inverse Hessian by normalised parameters (logged ones in ln(1 + p)).
+      sandwich: [F, F], H^-1 J H^-1 by normalised parameters, with the squared gradients J of single pulses, DOMs and
+        events; it holds up better where the model is wrong.
+      physical: [F, F], inverse Hessian in units of the parameters, logged ones in ln(1 + p).
+      physical_sandwich: [F, F], sandwich in units of the parameters, logged ones in ln(1 + p).
       angular: width on the sphere, rad, circularised: it holds 39 % of the probability; NaN without a free direction.
-      angular_sandwich: the same from the sandwich.
-      repaired: the Hessian was not positive definite, and its negative or flat curvatures were replaced.
+      angular_sandwich: width on the sphere by the sandwich, rad.
+      repaired: whether the Hessian was not positive definite, and its negative or flat curvatures were replaced.
     """
 
     free: np.ndarray
@@ -46,15 +47,30 @@ class Covariance:
 
 
 def to_physical(covariance: np.ndarray, trafo: Trafo, free: np.ndarray | None = None) -> np.ndarray:
-    """D cov D with the widths D of the normalisation; logged parameters stay in ln(1 + p)."""
+    """Scales a covariance of normalised parameters by the widths of the normalisation.
+
+    Args:
+      covariance: [F, F], of normalised parameters.
+      trafo: normalisation of all H parameters.
+      free: [F], places of the parameters; None: all.
+
+    Returns:
+      Covariance [F, F] in units of the parameters; logged ones stay in ln(1 + p).
+    """
     scale = trafo.scale() if free is None else trafo.scale()[free]
     return covariance * np.outer(scale, scale)
 
 
 def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Inverse of a Hessian [n, n], and whether it had to be made positive definite first.
+    """Inverts a Hessian, which is made positive definite first if it is not.
 
     Negative curvatures count with their absolute value, flat ones as `FLATTEST` of the largest.
+
+    Args:
+      hessian: [n, n].
+
+    Returns:
+      Inverse [n, n], and whether curvatures had to be replaced; NaN for a Hessian that is not finite.
     """
     if not np.all(np.isfinite(hessian)):
         return np.full_like(hessian, np.nan), True
@@ -66,7 +82,14 @@ def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def root_of(matrix: np.ndarray) -> np.ndarray:
-    """R [n, n] with R R^T = matrix [n, n], which is positive semidefinite but for rounding; NaN if it is not finite."""
+    """Computes a root R of a matrix, R R^T = matrix.
+
+    Args:
+      matrix: [n, n], positive semidefinite but for rounding.
+
+    Returns:
+      Root [n, n]; NaN if the matrix is not finite.
+    """
     if not np.all(np.isfinite(matrix)):
         return np.full_like(matrix, np.nan)
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
@@ -74,9 +97,16 @@ def root_of(matrix: np.ndarray) -> np.ndarray:
 
 
 def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
-    """Pure function (model, unknown [n], anchor [H], event) -> J [n, n], sum of g g^T over all terms of the loss.
+    """Makes the sum J of g g^T over the gradients g of all terms of the loss.
 
     Terms: every pulse (times), every DOM (charges), every event (total charges), as the loss has them.
+
+    Args:
+      terms: (model, hypothesis [H], event) -> terms of the loss.
+      coordinates: of the fit, n unknowns.
+
+    Returns:
+      Pure function (model, unknown [n], anchor [H], event) -> J [n, n].
     """
 
     def single(model: Any, unknown: Array, anchor: Array, event: Event) -> tuple[Array, Array, Array]:
@@ -92,7 +122,14 @@ def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
 
 
 def make_to_normalised(coordinates: Coordinates) -> Callable[[Array, Array], Array]:
-    """Pure function (unknown [n], anchor [H]) -> derivative [F, n] of the normalised free parameters."""
+    """Makes the derivative of the normalised free parameters by the unknowns of a fit.
+
+    Args:
+      coordinates: of the fit, n unknowns.
+
+    Returns:
+      Pure function (unknown [n], anchor [H]) -> derivative [F, n].
+    """
     free = jnp.asarray(coordinates.free)
 
     def normalised(unknown: Array, anchor: Array) -> Array:
@@ -107,9 +144,13 @@ def covariance_of(
     """Puts the uncertainties of one fit together.
 
     Args:
-      hessian, products: [n, n], H and J by the unknowns of the fit.
+      hessian: [n, n], H by the unknowns of the fit.
+      products: [n, n], J by the unknowns of the fit, see `make_score_products`.
       derivative: [F, n], see `make_to_normalised`.
       coordinates: of the fit; their anchor is the fit itself.
+
+    Returns:
+      The uncertainties.
     """
     inverse, repaired = inverse_of_hessian(hessian)
     # As products of roots: where some curvature is next to none, rounding would make variances negative.

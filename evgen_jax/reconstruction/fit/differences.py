@@ -7,7 +7,7 @@ import numpy as np
 Gradients = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
 DIFFERENCE = 1e-3
-"""Normalised units, of forward differences: gradients in float32 give Hessians to some percent."""
+"""Step size of forward differences, normalised units; with gradients in float32 Hessians are exact to some percent."""
 
 
 def differenced_hessian(

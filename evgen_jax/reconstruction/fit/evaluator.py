@@ -1,4 +1,4 @@
-"""Values, derivatives and searches for minima of a likelihood for many events at once, compiled once per shape of event."""
+"""Values, derivatives and searches for minima of a likelihood for many fits at once."""
 
 import logging
 import time
@@ -40,14 +40,15 @@ LogLikelihood = Callable[[Any, Array, Event], Array]
 """(variables, hypothesis [H], event) -> scalar."""
 ModelLogLikelihood = Callable[[AnyModel, Array, Event], Array]
 """(model, hypothesis [H], event) -> scalar; hashable."""
-BUCKET_FACTOR, MANY_PULSES = 4, 4096
-"""Padded lengths grow by this factor: few programs to compile, at most four times the pulses. Beyond this number they
-double: there evaluations cost more than another program."""
+BUCKET_FACTOR = 4
+"""Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
+MANY_PULSES = 4096
+"""Number of pulses beyond which padded lengths double: there evaluations cost more than another program."""
 
 
 @dataclass(frozen=True)
 class OfVariables:
-    """A user's log-likelihood of (variables, hypothesis [H], event) as a function of (model, hypothesis [H], event).
+    """Adapts a user's log-likelihood of (variables, hypothesis [H], event) to (model, hypothesis [H], event).
 
     Attributes:
       function: pure and hashable; programs are compiled once for every function.
@@ -56,23 +57,35 @@ class OfVariables:
     function: LogLikelihood
 
     def __call__(self, model: AnyModel, hypothesis: Array, event: Event) -> Array:
-        """Value of the user's function for the weights of the model, a scalar."""
+        """Computes the user's function for the weights of the model.
+
+        Args:
+          model: gives the weights.
+          hypothesis: [H], physical units.
+          event: one event.
+
+        Returns:
+          Log-likelihood, a scalar.
+        """
         return self.function(model.variables, hypothesis, event)
 
 
 def chosen(function: LogLikelihood | None, default: ModelLogLikelihood = log_likelihood) -> ModelLogLikelihood:
-    """The log-likelihood of a fit.
+    """Chooses the log-likelihood of a fit.
 
     Args:
       function: a user's own, of (variables, hypothesis [H], event); None for the default.
       default: of (model, hypothesis [H], event).
+
+    Returns:
+      Function (model, hypothesis [H], event) -> log-likelihood.
     """
     return default if function is None else OfVariables(function)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """-log L as a function of the unknowns of a fit; pure and hashable.
+    """Is -log L as a function of the unknowns of a fit; pure and hashable.
 
     Attributes:
       function: log-likelihood of (model, hypothesis [H], event).
@@ -83,7 +96,17 @@ class Loss:
     coordinates: Coordinates
 
     def __call__(self, model: AnyModel, unknown: Array, anchor: Array, event: Event) -> Array:
-        """-log L, a scalar, of unknowns [n] around an anchor [H]."""
+        """Computes -log L.
+
+        Args:
+          model: what is fitted.
+          unknown: [n].
+          anchor: [H], hypothesis around which the unknowns are counted, physical units.
+          event: one event.
+
+        Returns:
+          -log L, a scalar.
+        """
         return -self.function(model, self.coordinates.hypothesis(unknown, anchor), event)
 
 
@@ -144,32 +167,76 @@ class Evaluator:
 
     @property
     def loss(self) -> Loss:
-        """-log L as a pure function of (model, unknown [n], anchor [H], event), a scalar."""
+        """Returns -log L as a pure function of (model, unknown [n], anchor [H], event), a scalar."""
         return Loss(self.function, self.coordinates)
 
     def start(self, anchors: np.ndarray) -> np.ndarray:
-        """Unknowns [L, n] of hypotheses [L, H]."""
+        """Computes the unknowns at hypotheses.
+
+        Args:
+          anchors: [L, H], physical units.
+
+        Returns:
+          Unknowns [L, n].
+        """
         with jax.enable_x64(True):
             return np.array(_starts(self.coordinates, jnp.asarray(anchors, jnp.float64)))
 
     def hypothesis(self, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """Hypotheses [L, H] of unknowns [L, n] around anchors [L, H]."""
+        """Maps unknowns to hypotheses.
+
+        Args:
+          unknown: [L, n].
+          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+
+        Returns:
+          Hypotheses [L, H], physical units.
+        """
         with jax.enable_x64(True):
             return np.array(_hypotheses(self.coordinates, jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
 
     def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """Values [L] of events[which]: a third of the time of `gradient`, and a program of its own."""
+        """Computes -log L of L problems: a third of the time of `gradient`, and a separate program.
+
+        Args:
+          events: [E], a batch.
+          which: [L], place of each problem's event in the batch.
+          unknown: [L, n].
+          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+
+        Returns:
+          Values [L].
+        """
         return self.run(_values, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
     def gradient(
         self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Values [L] and gradients [L, n] of events[which]: the first evaluation of searches, whose program it shares."""
+        """Computes -log L of L problems and its gradient: the first evaluation of searches, whose program it shares.
+
+        Args:
+          events: [E], a batch.
+          which: [L], place of each problem's event in the batch.
+          unknown: [L, n].
+          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+
+        Returns:
+          Values [L] and gradients [L, n].
+        """
         found = self._advance(events, which, anchors, initial(unknown), Rules(), 1)
         return np.asarray(found.value), np.asarray(found.gradient)
 
     def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Gradients:
-        """Values and gradients of L problems, fits of events[which] around anchors [L, H]."""
+        """Makes a function that computes values and gradients of some of L problems.
+
+        Args:
+          events: [E], a batch.
+          which: [L], place of each problem's event in the batch.
+          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+
+        Returns:
+          Function (numbers [m] of problems, unknowns [m, n]) -> values [m], gradients [m, n].
+        """
 
         def evaluate(lanes: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self.gradient(events, which[lanes], unknown, anchors[lanes])
@@ -177,7 +244,16 @@ class Evaluator:
         return evaluate
 
     def searches(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Advance:
-        """What lets searches of L problems go on, fits of events[which] around anchors [L, H]; for `minimise`."""
+        """Makes what lets searches for the minima of L problems go on, for `minimise`.
+
+        Args:
+          events: [E], a batch.
+          which: [L], place of each problem's event in the batch.
+          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+
+        Returns:
+          The function of `minimiser.Advance`.
+        """
 
         def advance(lanes: np.ndarray, state: State, rules: Rules, budget: int) -> State:
             return self._advance(events, which[lanes], anchors[lanes], state, rules, budget)
@@ -195,7 +271,17 @@ class Evaluator:
         )
 
     def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """Exact Hessians [L, n, n]."""
+        """Computes exact Hessians of -log L of L problems.
+
+        Args:
+          events: [E], a batch.
+          which: [L], place of each problem's event in the batch.
+          unknown: [L, n].
+          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
+
+        Returns:
+          Hessians [L, n, n].
+        """
         return self.run(_hessians, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
     def run(
@@ -212,8 +298,8 @@ class Evaluator:
         """Results of a program for any number of lanes.
 
         Args:
-          program: jitted, of (function, coordinates, model, lanes, anchors, events, which, count, *shared), the first two
-            static, as `each_lane` or `each_block` take the others.
+          program: jitted, of (function, coordinates, model, lanes, anchors, events, which, count, *shared), the first
+            two static, as `each_lane` or `each_block` take the others.
           function: first argument of the program, pure and hashable.
           events: a batch.
           which: [L], places of the lanes' events in the batch.
@@ -259,9 +345,16 @@ class Evaluator:
 
 
 def shape_of(event: Event) -> tuple[int, int, int]:
-    """Padded lengths (pulses, active DOMs, windows) of an event within its bucket.
+    """Computes the padded lengths of an event within its bucket.
 
-    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a shape.
+    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a
+    shape.
+
+    Args:
+      event: one event.
+
+    Returns:
+      Padded numbers of pulses, active DOMs and windows.
     """
     count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
     pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
@@ -273,7 +366,14 @@ def shape_of(event: Event) -> tuple[int, int, int]:
 
 
 def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list[int]]:
-    """Places of the events that share padded lengths."""
+    """Groups events by their padded lengths.
+
+    Args:
+      events: E of them.
+
+    Returns:
+      Padded lengths -> places of the events that have them.
+    """
     groups: dict[tuple[int, int, int], list[int]] = {}
     for i, event in enumerate(events):
         groups.setdefault(shape_of(event), []).append(i)
@@ -281,7 +381,15 @@ def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list
 
 
 def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[int], Event]]:
-    """Places of up to `most` events that share a padded shape, and these events as a batch; every event once."""
+    """Packs events of one padded shape into batches; every event is in one of them.
+
+    Args:
+      events: E of them.
+      most: largest number of events in a batch.
+
+    Yields:
+      Places of the events, and the batch.
+    """
     for shape, places in grouped_by_shape(events).items():
         for first in range(0, len(places), most):
             own = places[first : first + most]
@@ -289,7 +397,16 @@ def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[i
 
 
 def stacked(events: Sequence[Event], shape: tuple[int, int, int], lanes: int) -> Event:
-    """Events of one shape as a batch of `lanes` on the device; places that are left repeat the first one."""
+    """Stacks events to a batch on the device; lanes without an event repeat the first one.
+
+    Args:
+      events: of one shape.
+      shape: padded numbers of pulses, active DOMs and windows.
+      lanes: number of events in the batch.
+
+    Returns:
+      The batch, with leading axis `lanes`.
+    """
     padded = [_fitted(event, shape) for event in events]
     rows = padded + [padded[0]] * (lanes - len(padded))
     with jax.enable_x64(True):

@@ -42,22 +42,28 @@ from evgen_jax.reconstruction.fit.search import (
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.fit.state import CONVERGED, NOT_FINITE, Rules
 
-DIFFERENCE, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE = 0.05, 1e-6, 2e-3
-"""Hessians are differences over this share of a parameter's width, as the score products tell it; limits in normalised units."""
+DIFFERENCE = 0.05
+"""Step size of a Hessian by differences, as a share of a parameter's width by the score products."""
+SMALLEST_DIFFERENCE = 1e-6
+"""Least step size of a Hessian by differences, normalised units."""
+LARGEST_DIFFERENCE = 2e-3
+"""Largest step size of a Hessian by differences, normalised units."""
 
 
 @dataclass(frozen=True)
 class Fitter:
-    """A function (events, seeds [E, H] or [E, S, H], to_beat=None) -> one FitResult per event; made by `make_fitter`.
-
-    With log-likelihoods `to_beat` [E] of earlier fits, fits that will not be better end early and have no covariance.
+    """Fits events from seeds; made by `make_fitter`.
 
     Attributes:
       model: what is fitted.
-      evaluator: its log-likelihood, compiled per padded shape of event; searches for starts share it.
-      precise: the same in float64 where there is light; None for a log-likelihood that is not the model's own.
-      limited: fits of limited charges, where searches in bright events begin (see `limited_charge`); None likewise.
-      smooth: the same under a largest density of arrival times, where searches begin (see `capped_density`); None likewise.
+      evaluator: log-likelihood of the model, compiled per padded shape of event; searches for starts share it.
+      precise: log-likelihood in float64 where there is light; None for a log-likelihood that is not that of the model.
+      search: what searches for minima.
+      uncertainty: what computes covariances; None for none.
+      limited: fits of limited charges, where searches in bright events begin (see `limited_charge`); None for a
+        log-likelihood that is not that of the model.
+      smooth: log-likelihood under a largest density of arrival times, where searches begin (see `capped_density`); None
+        for a log-likelihood that is not that of the model.
     """
 
     model: AnyModel
@@ -71,6 +77,20 @@ class Fitter:
     def __call__(
         self, events: Sequence[Event], seeds: np.ndarray, to_beat: np.ndarray | None = None
     ) -> list[FitResult]:
+        """Fits events.
+
+        Args:
+          events: E of them.
+          seeds: [E, H] or [E, S, H], physical units; of S seeds the best fit counts.
+          to_beat: [E], log-likelihoods of earlier fits: fits that will not be better end early and have no covariance.
+
+        Returns:
+          One fit per event.
+
+        Raises:
+          ReconstructionError: seeds of another shape, or none.
+          DataError: an event of another detector.
+        """
         seeds = _checked_seeds(self.model, events, seeds)
         if to_beat is None:
             to_beat = np.full(len(events), -np.inf)
@@ -83,7 +103,7 @@ class Fitter:
 
     @property
     def compile_seconds(self) -> float:
-        """Spent on compilation so far."""
+        """Returns the time that was spent on compilation so far, s."""
         parts = (self.evaluator, self.precise, self.limited, self.smooth)
         return sum(part.compile_seconds for part in parts if part is not None)
 
@@ -96,9 +116,10 @@ def make_fitter(
     log_likelihood: LogLikelihood | None = None,
     search: Search | None = None,
 ) -> Fitter:
-    """A function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event; of S seeds the best fit counts.
+    """Makes a fitter, a function (events, seeds [E, H] or [E, S, H]) -> one FitResult per event.
 
-    Fits of equal models with equal settings share their programs, one set per padded shape of event.
+    Fits of equal models with equal settings share their programs, one set per padded shape of event. Of S seeds the
+    best fit counts.
 
     Args:
       model: what to fit.
@@ -258,7 +279,8 @@ def reconstruct(
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
 
-    An event that cannot be fitted has a log-likelihood of NaN and says why in its diagnostics; the others go on.
+    An event that cannot be fitted has a log-likelihood of NaN and says why in its diagnostics; the fits of all further
+    events go on.
 
     Args:
       model: what to fit.

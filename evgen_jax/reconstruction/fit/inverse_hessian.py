@@ -3,47 +3,65 @@
 import jax.numpy as jnp
 from jax import Array
 
-FLATTEST, SMALLEST = 1e-6, 1e-12
-"""Curvatures count as this share of the largest one at least, and as the second number."""
+FLATTEST = 1e-6
+"""Least curvature, as a share of the largest one."""
+SMALLEST = 1e-12
+"""Least curvature where all of them vanish."""
 LEAST_CURVATURE = 1e-10
-"""Cosine between a step and the change of the gradient, below which an update is left out."""
+"""Cosine between a step and the change of the gradient below which no update is made."""
 
 
 def newton_step(inverse: Array, gradient: Array) -> tuple[Array, Array]:
-    """Step [n] by an approximate inverse Hessian [n, n], and the slope of the function along it."""
+    """Computes the quasi-Newton step.
+
+    Args:
+      inverse: [n, n], approximate inverse Hessian.
+      gradient: [n].
+
+    Returns:
+      Step [n], and the slope of the function along it.
+    """
     step = -inverse @ gradient
     return step, gradient @ step
 
 
 def plain_inverse(gradient: Array, length: float) -> Array:
-    """Multiple of the identity [n, n] with which the first step has this length, or that of the gradient [n] if it is less."""
+    """Makes a multiple of the identity that bounds the first step.
+
+    Args:
+      gradient: [n].
+      length: largest length of the step; a gradient that is shorter gives a step of the gradient's length.
+
+    Returns:
+      Inverse Hessian [n, n].
+    """
     norm = jnp.maximum(jnp.linalg.norm(gradient), 1e-12)
     return jnp.eye(len(gradient), dtype=gradient.dtype) * jnp.minimum(length / norm, 1.0)
 
 
 def inverse_by_differences(gradient: Array, columns: Array, difference: float) -> Array:
-    """Inverse Hessian [n, n] from gradients at forward differences.
+    """Computes an inverse Hessian from gradients at forward differences.
 
     Args:
       gradient: [n], at a point.
       columns: [n, n], row i at the point that is moved by `difference` along unknown i.
-      difference: in the units of the unknowns.
+      difference: step size, in the units of the unknowns.
 
     Returns:
-      A positive definite matrix: negative curvatures count with their absolute value. Where a curvature is not finite, a
-      multiple of the identity with which the first step has length 0.1 or less.
+      Positive definite matrix [n, n]: negative curvatures count with their absolute value. Where a curvature is not
+      finite, a multiple of the identity with which the first step has length 0.1 or less.
     """
-    hessian = (columns - gradient) / difference
+    hessian = (columns - gradient[None]) / difference
     hessian = (hessian + hessian.T) / 2
     usable = jnp.all(jnp.isfinite(hessian))
     values, vectors = jnp.linalg.eigh(jnp.where(usable, hessian, jnp.eye(len(gradient), dtype=gradient.dtype)))
     magnitude = jnp.abs(values)
     values = jnp.maximum(magnitude, FLATTEST * jnp.max(magnitude) + SMALLEST)
-    return jnp.where(usable, (vectors / values) @ vectors.T, plain_inverse(gradient, 0.1))
+    return jnp.where(usable, (vectors / values[None]) @ vectors.T, plain_inverse(gradient, 0.1))
 
 
 def updated(inverse: Array, step: Array, change: Array) -> Array:
-    """BFGS update of an inverse Hessian.
+    """Updates an inverse Hessian (BFGS).
 
     Args:
       inverse: [n, n].

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 from jax import Array
 
 ROUNDING = 1e-13
-"""Of products of vectors whose largest component is 1."""
+"""Rounding error of products of vectors whose largest component is 1."""
 STEPS_PER_VECTOR = 4
-"""Changes of the support, at most, per vector; a vector mostly enters once, and leaves at most once."""
+"""Largest number of changes of the support per vector; a vector mostly enters once, and leaves at most once."""
 
 
 def step_along_kink(gradient: Array, around: Array, reach: Array) -> tuple[Array, Array]:
     """A step that descends on all sides of a kink, and the slope along it.
 
-    Against the shortest vector in the convex hull of the gradients around a point (Burke, Lewis & Overton, SIAM J. Optim.
-    15, 751 (2005)).
+    Against the shortest vector in the convex hull of the gradients around a point (Burke, Lewis & Overton, SIAM J.
+    Optim. 15, 751 (2005)).
 
     Args:
       gradient: [n], at the point.
@@ -31,7 +31,14 @@ def step_along_kink(gradient: Array, around: Array, reach: Array) -> tuple[Array
 
 
 def shortest_in_hull(vectors: Array) -> Array:
-    """The shortest convex combination [n] of vectors [k, n] (Wolfe, Math. Program. 11, 128 (1976))."""
+    """Finds the shortest convex combination of vectors (Wolfe, Math. Program. 11, 128 (1976)).
+
+    Args:
+      vectors: [k, n].
+
+    Returns:
+      The combination [n].
+    """
     count = len(vectors)
     scale = jnp.maximum(jnp.max(jnp.abs(vectors)), 1e-300)
     rows = vectors / scale
@@ -41,7 +48,7 @@ def shortest_in_hull(vectors: Array) -> Array:
     def change(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         weights, support, _, number = carry
         # The shortest affine combination of the vectors in the support; others have rows of the identity.
-        both = support[:, None] & support
+        both = support[:, None] & support[None]
         matrix = jnp.where(both, products + 1, 0.0) + jnp.diag(jnp.where(support, ROUNDING, 1.0))
         affine = jax.scipy.linalg.solve(matrix, support.astype(rows.dtype), assume_a="pos")
         affine = affine / jnp.sum(affine)

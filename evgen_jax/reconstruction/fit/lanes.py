@@ -13,22 +13,35 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 
 LANES = 64
-"""Lanes of a program, which computes as many of them as it is given problems."""
+"""Largest number of lanes of a program, which computes only those that have problems."""
 MOST_NUMBERS = 1 << 20
-"""Of a matrix per lane, in all lanes: where there are many unknowns, programs have fewer lanes."""
-FEWEST, MOST_THREADS = 4, 8
-"""Problems per thread at least where each is evaluated once, and threads at most."""
+"""Largest number of elements of one matrix per lane in all lanes; with many unknowns there are fewer lanes."""
+FEWEST = 4
+"""Least number of problems per thread where each is evaluated once."""
+MOST_THREADS = 8
+"""Largest number of threads."""
 PARTS = 4
-"""Parts per thread where problems take times of their own: a thread that is done takes another part."""
+"""Parts per thread where problems take different times: a thread that is done takes another part."""
 
 
 def lanes_together() -> int:
-    """Problems that are computed side by side: one after the other fits a processor's cache best."""
+    """Chooses how many problems are computed side by side: on a CPU one after the other fits the cache best.
+
+    Returns:
+      The number.
+    """
     return 1 if jax.default_backend() == "cpu" else 32
 
 
 def lanes_for(size: int) -> int:
-    """Lanes of a program for problems with this number of unknowns, a multiple of `lanes_together()`."""
+    """Chooses the number of lanes of a program.
+
+    Args:
+      size: number of unknowns of a problem.
+
+    Returns:
+      A multiple of `lanes_together()`.
+    """
     together = lanes_together()
     return max(min(LANES, MOST_NUMBERS // max(size * size, 1)) // together, 1) * together
 
@@ -50,10 +63,7 @@ def threads_together(count: int, fewest: int = FEWEST) -> int:
 
 
 def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of trees with a leading axis [L] that a function of trees without it makes; its results have the axis.
-
-    A single lane is computed without the axis: there conditions choose what is computed, not between results of both
-    branches, and no loop over an axis of one is left in the program.
+    """Makes a function of trees with a leading axis [L] from a function of trees without it; its results have the axis.
 
     Args:
       function: of any number of trees of arrays.
@@ -82,7 +92,7 @@ def each_block(
       anchors: [L, H].
       events: a batch.
       which: [L], places of the lanes' events in the batch.
-      count: lanes that are computed; the others cost nothing but those of the last block.
+      count: number of lanes that are computed; further ones cost nothing but those of the last block.
 
     Returns:
       Results with leading axis L, floats as float64, zero for blocks beyond `count`.

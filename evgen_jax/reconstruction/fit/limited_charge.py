@@ -1,6 +1,7 @@
 """A likelihood for searches in bright events: no DOM counts for more than some photoelectrons.
 
-The few DOMs next to a bright shower outweigh all others by orders of magnitude, and hold the fit in minima of their own:
+The few DOMs next to a bright shower outweigh all others by orders of magnitude, and hold the fit in minima of their
+own:
 on their string, on its other side. Where all count alike, the minimum that all of them agree on is found first.
 """
 
@@ -16,13 +17,15 @@ from evgen_jax.model.log_likelihood import loss_parts
 from evgen_jax.numerics import precise_sum
 
 MOST = 100.0
-"""Photoelectrons: the charge of a DOM is believed to a tenth at best."""
-WIDTH, GROWTH = 2.0, 0.2
-"""See `merge_pulses`: what a hundred photoelectrons can tell apart needs no more pulses."""
+"""Charge above which the terms of a DOM are weighted down, PE: its charge is known to a tenth at best."""
+WIDTH = 2.0
+"""Width within which pulses are merged, ns, see `merge_pulses`."""
+GROWTH = 0.2
+"""Growth of the width within which pulses are merged with the time since the first pulse, see `merge_pulses`."""
 
 
 def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> Array:
-    """The log-likelihood in which DOMs of a charge above `MOST` weigh `MOST / charge`, a scalar.
+    """Computes the log-likelihood in which DOMs of a charge above `MOST` weigh `MOST / charge`.
 
     Terms of a DOM are those of its charge and of its pulses; terms of the whole event and priors keep their weight. A
     weighted likelihood has its minimum near that of the full one, and wider: for searches, not for results.
@@ -31,6 +34,9 @@ def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> 
       model: what is fitted.
       hypothesis: [H], physical units.
       event: one event.
+
+    Returns:
+      Log-likelihood, a scalar.
     """
     event = jax.tree.map(jnp.asarray, event)
     loss = loss_parts(model, hypothesis, event)
@@ -40,10 +46,25 @@ def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> 
 
 
 def is_bright(event: Event, most: float = MOST) -> bool:
-    """Whether limited charges change anything: a usable DOM has seen more than `most` photoelectrons."""
+    """Tells whether limited charges change anything: a usable DOM has seen more than `most` photoelectrons.
+
+    Args:
+      event: one event.
+      most: charge, PE.
+
+    Returns:
+      Whether it does.
+    """
     return bool(np.any(np.asarray(event.charge)[np.asarray(event.usable)] > most))
 
 
 def with_fewer_pulses(event: Event) -> Event:
-    """The event with pulses merged as far as limited charges allow."""
+    """Merges the pulses of an event as far as limited charges allow.
+
+    Args:
+      event: one event.
+
+    Returns:
+      The event with merged pulses.
+    """
     return merge_pulses(event, WIDTH, GROWTH)

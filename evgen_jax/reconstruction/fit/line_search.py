@@ -1,22 +1,27 @@
-"""A line search, one trial at a time: shorter steps until the value falls enough, longer ones where the slope stays steep."""
+"""A line search, one trial at a time: shorter until the value falls enough, longer where the slope stays steep."""
 
 import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.reconstruction.fit.state import LineSearch
 
-ARMIJO, WOLFE = 1e-4, 0.9
-"""A trial falls enough with this share of the decrease that the first slope promises; its slope is steep above that share."""
+ARMIJO = 1e-4
+"""Share of the decrease by the first slope that a trial must reach (Armijo's condition)."""
+WOLFE = 0.9
+"""Share of the first slope above which the slope of a trial is steep (Wolfe's condition)."""
 MAX_TRIALS = 12
+"""Largest number of trials of a line search."""
 ROUNDING = 1e-9
-"""Share of a value: float64 sums of float32 terms are known no better."""
+"""Relative rounding error of float64 sums of float32 terms."""
 
 
 def begun(x: Array, value: Array, gradient: Array, step: Array, slope: Array) -> LineSearch:
-    """A line search before its first trial, the whole step.
+    """Makes a line search before its first trial, the whole step.
 
     Args:
-      x, value, gradient: [n], scalar, [n] where it begins.
+      x: [n], unknowns where it begins.
+      value: of the function there, scalar.
+      gradient: [n], of the function there.
       step: [n].
       slope: derivative along the step, negative.
 
@@ -31,22 +36,32 @@ def begun(x: Array, value: Array, gradient: Array, step: Array, slope: Array) ->
 
 
 def trial(line: LineSearch, start: Array) -> Array:
-    """Unknowns [n] of the next trial of a search that began at `start` [n]."""
+    """Computes the unknowns of the next trial.
+
+    Args:
+      line: the search.
+      start: [n], unknowns where it began.
+
+    Returns:
+      Unknowns [n].
+    """
     return start + line.length * line.step
 
 
 def tried(
     line: LineSearch, start: Array, first_value: Array, value: Array, gradient: Array
 ) -> tuple[LineSearch, Array]:
-    """The search after one more trial, and whether it is over.
+    """Takes one more trial into account.
 
     Args:
       line: before the trial.
-      start, first_value: [n] and scalar, where the search began.
-      value, gradient: scalar and [n] at `trial(line, start)`.
+      start: [n], unknowns where the search began.
+      first_value: of the function there, scalar.
+      value: of the function at `trial(line, start)`, scalar.
+      gradient: [n], of the function at `trial(line, start)`.
 
     Returns:
-      The search, and a truth value; a search that is over has `found` a lower value or none.
+      The search, and whether it is over; a search that is over has `found` a lower value or none.
     """
     length, slope = line.length, line.slope
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))

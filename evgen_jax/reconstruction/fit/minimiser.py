@@ -1,7 +1,7 @@
 """Quasi-Newton minimisation of many functions at once: BFGS with a line search, whose loop runs on the device.
 
-The host hands the states of all unfinished searches to the device, gets them back some tens of evaluations later, takes out
-those that have ended and those that lie behind their rivals, and hands over the others.
+The host hands the states of all unfinished searches to the device, gets them back some tens of evaluations later, takes
+out those that have ended and those that lie behind their rivals, and hands over the others.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from evgen_jax.reconstruction.fit.state import LEFT_BEHIND, RUNNING, STATUSES, Rules, State, initial
 
 BUDGET = 32
-"""Evaluations of a search between two looks of the host at it."""
+"""Largest number of evaluations of a search in one call of the device."""
 
 
 class Advance(Protocol):
@@ -36,15 +36,16 @@ class Advance(Protocol):
 
 @dataclass
 class Minima:
-    """What searches found: one row per search.
+    """Holds what searches found: one row per search.
 
     Attributes:
       x: [L, n].
       value: [L], at x.
-      gradient: [L, n], at x.
       first_value: [L], at the start.
+      gradient: [L, n], at x.
       status: [L], one of `state.STATUSES`, or what another minimiser says of its end.
-      evaluations, iterations: [L]; a Hessian by differences counts n evaluations.
+      evaluations: [L], of value and gradient; a Hessian by differences counts n.
+      iterations: [L], steps that were taken.
       inverse: [L, n, n], inverse Hessians as the searches know them at their ends; NaN where they know none.
     """
 
@@ -101,7 +102,7 @@ def minimise(
 
 
 def behind_rivals(rivals: np.ndarray, to_beat: np.ndarray | None, state: State) -> np.ndarray:
-    """Which waiting searches [L] are not worth following.
+    """Finds waiting searches that are pruned: they will not reach the value of a rival.
 
     Args:
       rivals: [L], numbers of groups.

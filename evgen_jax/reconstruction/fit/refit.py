@@ -18,15 +18,16 @@ from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.fit.state import Rules
 
 PRECISION = 1e-2
-"""Of refitted log-likelihoods: a fit ends where less than this is to be gained."""
-FAR, SHARE = 20.0, 0.02
-"""Fits more than `FAR` below a log-likelihood to compare with also end where less than this share of what lies beyond is
-to be gained."""
+"""Newton decrement, in log-likelihood, below which a fit ends."""
+FAR = 20.0
+"""Distance below a log-likelihood to compare with, beyond which fits need less precision."""
+SHARE = 0.02
+"""Newton decrement below which a fit ends there, as a share of the distance beyond `FAR`."""
 
 
 @dataclass(frozen=True)
 class Refits:
-    """Fits [L] of one event.
+    """Holds fits of one event from L starts.
 
     Attributes:
       hypothesis: [L, H], the held parameters as given.
@@ -40,9 +41,19 @@ class Refits:
 
 
 class Refit(Protocol):
-    """(event, starts [L, H], log-likelihood to compare with, -inf for none) -> fits [L]."""
+    """Fits one event from many starts, with some parameters held."""
 
-    def __call__(self, event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits: ...
+    def __call__(self, event: Event, starts: np.ndarray, compared: float = -np.inf) -> Refits:
+        """Fits one event from many starts.
+
+        Args:
+          event: what was measured.
+          starts: [L, H], physical units; held parameters keep these values.
+          compared: log-likelihood to compare with; fits far below it need not be exact. -inf for none.
+
+        Returns:
+          Fits from L starts.
+        """
 
 
 def make_refit(
@@ -52,10 +63,10 @@ def make_refit(
     *,
     log_likelihood: LogLikelihood | None = None,
 ) -> Refit:
-    """A function (event, starts [L, H]) that fits all parameters but the held ones, all starts together.
+    """Makes a function that fits all parameters of an event but the held ones, all starts together.
 
-    The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful of
-    evaluations. Log-likelihoods are exact to about `PRECISION`; those far below the log-likelihood that they are
+    The Hessian at the first start serves all of them as a first guess: starts that lie near each other need a handful
+    of evaluations. Log-likelihoods are exact to about `PRECISION`; those far below the log-likelihood that they are
     compared with, if one is given, need not be.
 
     Args:
@@ -66,7 +77,7 @@ def make_refit(
       log_likelihood: another function (variables, hypothesis, event) than the model's own.
 
     Returns:
-      The function.
+      Function (event, starts [L, H], log-likelihood to compare with, -inf for none) -> fits [L].
 
     Raises:
       ConfigError: no model.

@@ -1,4 +1,4 @@
-"""What a fit gives back."""
+"""Results of fits."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from evgen_jax.reconstruction.fit.covariance import Covariance
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """How a fit went.
+    """Tells how a fit went.
 
     Attributes:
       converged: whether the minimiser says so.
@@ -30,11 +30,12 @@ class Diagnostics:
 
 @dataclass(frozen=True)
 class FitResult:
-    """One fitted event.
+    """Holds one fitted event.
 
     Attributes:
       hypothesis: [H], physical units; parameters that were not free are those of the seed.
-      log_likelihood, log_likelihood_seed: at the fit and at its seed.
+      log_likelihood: at the fit; NaN where there is none.
+      log_likelihood_seed: at the seed.
       covariance: None if not asked for or if the fit failed.
       diagnostics: how the fit went.
       parameter_names: of the hypothesis, H of them.
@@ -49,9 +50,13 @@ class FitResult:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no fit: its log-likelihood is not finite."""
+        """Returns whether there is no fit: its log-likelihood is not finite."""
         return not np.isfinite(self.log_likelihood)
 
     def as_dict(self) -> dict[str, float]:
-        """The fitted hypothesis by name, physical units (m, ns, GeV, rad)."""
+        """Names the parameters of the fitted hypothesis.
+
+        Returns:
+          {parameter: value}, physical units (m, ns, GeV, rad).
+        """
         return dict(zip(self.parameter_names, map(float, self.hypothesis), strict=True))

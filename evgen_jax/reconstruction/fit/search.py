@@ -17,22 +17,24 @@ from evgen_jax.reconstruction.fit.evaluator import Evaluator, Loss
 from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
 from evgen_jax.reconstruction.fit.state import CONVERGED, LEFT_BEHIND, NOT_FINITE, Rules
 
-DECREMENT, STALLED = 1e-4, 5e-3
-"""Promised gain in log-likelihood, and gain over ten iterations, below which float32 has done its part."""
+DECREMENT = 1e-4
+"""Newton decrement, in log-likelihood, below which a search in float32 has converged."""
+STALLED = 5e-3
+"""Gain in log-likelihood over ten iterations below which a search in float32 ends by stagnation."""
 ENOUGH = 0.1
-"""The gain over ten iterations below which a search under a largest density ends: its minimum is near the one that is wanted,
-not there."""
+"""Gain over ten iterations below which a search under a largest density ends: its minimum is only near the wanted one."""
 NO_GAIN = 1e-7
-"""Gain over ten iterations below which float64 has done its part: edges of a likelihood at which it would creep."""
-BEHIND, FAR_BEHIND = 2.0, 10.0
-"""A rival that is left behind by more, in log-likelihood, is not followed in float64; under a largest density minima differ by
-less than in the likelihood itself."""
+"""Gain over ten iterations below which a search in float64 ends by stagnation, as it does along edges of a likelihood."""
+BEHIND = 2.0
+"""Distance from the best rival, in log-likelihood, beyond which a search is not followed in float64."""
+FAR_BEHIND = 10.0
+"""Distance from the best rival beyond which a search is not followed after searches under a largest density, where minima differ by less than in the likelihood itself."""
 SAME = 0.01
-"""Normalised units: two searches of one problem that end nearer to each other go on as one."""
+"""Distance, in normalised units, below which two ends of searches of one problem count as one."""
 
 
 class Problem(struct.PyTreeNode):
-    """What the loss of one problem takes besides its unknowns; see `Problems.loss`.
+    """Holds what the loss of one problem takes besides its unknowns; see `Problems.loss`.
 
     Attributes:
       model: what is fitted.
@@ -47,7 +49,7 @@ class Problem(struct.PyTreeNode):
 
 @dataclass(frozen=True)
 class Problems:
-    """L problems whose minima are wanted, fits of events of one padded shape.
+    """Describes L problems whose minima are wanted, fits of events of one padded shape.
 
     Attributes:
       evaluator: -log L in the precision of the model, with sums in float64.
@@ -57,8 +59,8 @@ class Problems:
       which: [L], place of each problem's event in the batch.
       start: [L, n], unknowns at the start; NaN for a problem that cannot be fitted.
       anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
-      to_beat: [E], values that minima must fall below to be wanted, inf for none. With it the problems of one event compete:
-        those that fall behind or do not get below it need not be followed. None where every minimum is wanted.
+      to_beat: [E], values that minima must fall below to be wanted, inf for none. With it the problems of one event
+        compete: those that fall behind or do not get below it need not be followed. None where every minimum is wanted.
     """
 
     evaluator: Evaluator
@@ -72,25 +74,39 @@ class Problems:
 
     @property
     def exact(self) -> Evaluator:
-        """The evaluator with the smallest rounding errors."""
+        """Returns the evaluator with the smallest rounding errors."""
         return self.precise or self.evaluator
 
     @property
     def loss(self) -> "UnknownLoss":
-        """-log L as a pure, hashable function of (unknown [n], `Problem`), a scalar, to be differentiated and compiled."""
+        """Returns -log L as a pure, hashable function of (unknown [n], `Problem`), a scalar, to be differentiated."""
         return UnknownLoss(self.exact.loss)
 
     def problem(self, lane: int) -> Problem:
-        """The second argument of `loss` for one of the problems."""
+        """Makes the second argument of `loss` for one of the problems.
+
+        Args:
+          lane: number of the problem, 0 to L - 1.
+
+        Returns:
+          Model, anchor and event.
+        """
         event = jax.tree.map(lambda a: a[self.which[lane]], self.events)
         return Problem(self.exact.model, jnp.asarray(self.anchors[lane], jnp.float64), event)
 
     def values(self, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Values [L] and gradients [L, n] of all problems at unknowns [L, n], by `exact`."""
+        """Computes values and gradients of all problems with the evaluator `exact`.
+
+        Args:
+          unknown: [L, n].
+
+        Returns:
+          Values [L] and gradients [L, n].
+        """
         return self.exact.gradient(self.events, self.which, unknown, self.anchors)
 
     def found(self, x: np.ndarray, status: Sequence[str], evaluations: np.ndarray) -> Minima:
-        """What a search gives back, from the ends that it found; a start that is lower than its end counts instead of it.
+        """Makes the result of a search from the ends that it found; a start that is lower than its end counts instead.
 
         Args:
           x: [L, n], ends.
@@ -119,7 +135,7 @@ class Problems:
 
 @dataclass(frozen=True)
 class UnknownLoss:
-    """-log L of one problem as a function of its unknowns.
+    """Is -log L of one problem as a function of its unknowns.
 
     Attributes:
       loss: of (model, unknown [n], anchor [H], event).
@@ -128,19 +144,30 @@ class UnknownLoss:
     loss: Loss
 
     def __call__(self, unknown: Array, problem: Problem) -> Array:
-        """-log L, a scalar, at unknowns [n]."""
+        """Computes -log L.
+
+        Args:
+          unknown: [n].
+          problem: model, anchor and event.
+
+        Returns:
+          -log L, a scalar.
+        """
         return self.loss(problem.model, unknown, problem.anchor, problem.event)
 
 
 class Search(Protocol):
-    """What searches for minima: give your own to `make_fitter(..., search=...)`. It is called with float64 switched on."""
+    """Searches for minima; one that a user writes goes to `make_fitter(..., search=...)`.
+
+    It is called with float64 switched on.
+    """
 
     def __call__(self, problems: Problems) -> Minima:
-        """Minima of all problems.
+        """Finds the minima of all problems.
 
         Args:
-          problems: what to minimise and where to start. `problems.loss` is for minimisers written in JAX, `problems.values`
-            for others, and `problems.found` makes the result of the ends that they find.
+          problems: what to minimise and where to start. `problems.loss` is for minimisers written in JAX,
+            `problems.values` for others, and `problems.found` makes the result of the ends that they find.
 
         Returns:
           One minimum per problem, in the order of the problems.
@@ -150,11 +177,11 @@ class Search(Protocol):
 
 @dataclass(frozen=True)
 class BatchedSearch:
-    """All problems at once: BFGS in the precision of the model until that is what limits it, then few steps in float64.
+    """Searches all problems at once: BFGS in the precision of the model until that limits it, then in float64.
 
     A problem without rivals is searched twice, with the Hessian at its start and along its gradient, and the better end
-    counts: where a likelihood is rugged one of them often ends in a minimum of no meaning. Searches begin under a largest
-    density unless there are values to beat.
+    counts: where a likelihood is rugged one of them often ends in a minimum of no meaning. Searches begin under a
+    largest density unless there are values to beat.
 
     Attributes:
       rules: of the search in float64, or of the only one where there is none in float64.
@@ -163,7 +190,14 @@ class BatchedSearch:
     rules: Rules
 
     def __call__(self, problems: Problems) -> Minima:
-        """Minima of all problems."""
+        """Finds the minima of all problems.
+
+        Args:
+          problems: what to minimise and where to start.
+
+        Returns:
+          One minimum per problem, in the order of the problems.
+        """
         if problems.precise is None:
             rivals = {} if problems.to_beat is None else {"rivals": problems.which, "to_beat": problems.to_beat}
             evaluator = problems.evaluator
@@ -174,9 +208,7 @@ class BatchedSearch:
 
 @dataclass(frozen=True)
 class ScipySearch:
-    """SciPy's minimisers, one problem after the other, in float64 where there is light.
-
-    With the rounding errors of float32 their line searches end on their way.
+    """Calls SciPy's minimisers, one problem after the other, in float64 where there is light.
 
     Attributes:
       settings: further arguments of scipy.optimize.minimize.
@@ -185,7 +217,14 @@ class ScipySearch:
     settings: dict[str, Any]
 
     def __call__(self, problems: Problems) -> Minima:
-        """Minima of all problems."""
+        """Finds the minima of all problems.
+
+        Args:
+          problems: what to minimise and where to start.
+
+        Returns:
+          One minimum per problem, in the order of the problems.
+        """
         x, evaluations = problems.start.copy(), np.zeros(len(problems.start), int)
         status = []
         for lane in range(len(x)):
@@ -210,7 +249,14 @@ class ScipySearch:
 
 
 def rules_under_limited_charges(rules: Rules) -> Rules:
-    """Rules of searches whose minima are only near the ones that are wanted: float32 is enough, kinks are left alone."""
+    """Makes the rules of searches whose minima are only near the wanted ones: float32 is enough, no kink is followed.
+
+    Args:
+      rules: of the search with all charge.
+
+    Returns:
+      The changed rules.
+    """
     return rules.replace(decrement_tolerance=DECREMENT, stalled=STALLED, max_rescues=0)
 
 

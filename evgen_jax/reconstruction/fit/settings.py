@@ -9,8 +9,11 @@ from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.model.doors import check_mapping, check_positive, check_whole
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
+"""Names of the methods."""
 GRADIENT_TOLERANCE = 1e-2
+"""Default of the largest component of the gradient at which a fit has converged."""
 MAX_ITERATIONS = 200
+"""Default of the largest number of iterations."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,8 @@ class FitSettings:
       free: {parameter: whether it is fitted}; parameters that are not free keep the values of the seed.
       default_free: whether parameters that `free` does not name are fitted.
       bounds: {parameter: (low, high)}, physical units; fits stay inside.
-      method: 'batched' (all events together, a single seed searched twice), or SciPy's 'BFGS' or 'L-BFGS-B' one event after
-        the other.
+      method: 'batched' (all events together, a single seed searched twice), or SciPy's 'BFGS' or 'L-BFGS-B' one event
+        after the other.
       gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
       max_iterations: of a batched fit, at least 1.
       optimizer_settings: further keyword arguments of scipy.optimize.minimize; for 'batched' gradient_tolerance and
@@ -30,8 +33,8 @@ class FitSettings:
       in_trafo_space: whether normalised parameters are fitted, or those in physical units.
 
     Raises:
-      ReconstructionError: an unknown method or setting, or a tolerance or number that cannot be. Names of parameters and
-        bounds are checked where the settings meet a model.
+      ReconstructionError: an unknown method or setting, or a tolerance or number that cannot be. Names of parameters
+        and bounds are checked where the settings meet a model.
     """
 
     free: Mapping[str, bool] | None = None
@@ -60,7 +63,11 @@ class FitSettings:
             self.of_scipy()
 
     def of_batched(self) -> dict[str, Any]:
-        """Gradient tolerance and number of iterations of a batched fit."""
+        """Collects what a batched fit takes.
+
+        Returns:
+          Gradient tolerance and number of iterations by name.
+        """
         known = {"gradient_tolerance": self.gradient_tolerance, "max_iterations": self.max_iterations}
         for name in self.optimizer_settings or {}:
             if name not in known:
@@ -71,7 +78,11 @@ class FitSettings:
         return known | dict(self.optimizer_settings or {})
 
     def of_scipy(self) -> dict[str, Any]:
-        """Keyword arguments of scipy.optimize.minimize."""
+        """Collects what SciPy takes.
+
+        Returns:
+          Keyword arguments of scipy.optimize.minimize.
+        """
         try:
             return checked_scipy_settings({**(self.optimizer_settings or {}), "method": self.method})
         except ValueError as error:

@@ -16,12 +16,13 @@ STATUSES = (
     "not finite at start",
     "left behind by a rival",
 )
+"""Texts of the ends of a search; a `State` holds a place in this list."""
 RUNNING, CONVERGED, NO_DESCENT, LIMIT, NOT_FINITE, LEFT_BEHIND = STATUSES
-"""How a search ended; the first one stands for a search that goes on. States hold their places in `STATUSES`."""
+"""Ends of a search by name; RUNNING stands for a search that goes on."""
 
 
 class Phase(IntEnum):
-    """What the next value and gradient of a search are for."""
+    """States what the next value and gradient of a search are for."""
 
     START = 0
     HESSIAN = 1  # a column of a Hessian by differences
@@ -32,7 +33,7 @@ class Phase(IntEnum):
 
 
 class Begin(IntEnum):
-    """Where the first inverse Hessian of a search comes from."""
+    """States where the first inverse Hessian of a search comes from."""
 
     HESSIAN = 0  # differences of gradients at the start
     GIVEN = 1  # the caller
@@ -40,16 +41,17 @@ class Begin(IntEnum):
 
 
 class Rules(struct.PyTreeNode):
-    """When searches end and how they go on; all of them numbers, so that programs serve all rules.
+    """States when searches end and how they go on; all of them numbers, so that programs serve all rules.
 
     Attributes:
-      gradient_tolerance: of the largest |component| of the gradient.
-      decrement_tolerance: of the decrease g^T H^-1 g / 2 that the approximate Hessian H promises for the gradient g; a search
-        that is promised less has converged.
-      decrement_share, far_value: a search has also converged if it is promised less than this share of the difference
+      gradient_tolerance: largest |component| of the gradient at which a search has converged.
+      decrement_tolerance: Newton decrement g^T H^-1 g / 2, with gradient g and approximate Hessian H, below which a
+        search has converged.
+      decrement_share: a search has also converged if its Newton decrement is less than this share of the difference
         between its value and `far_value`.
-      stalled: gain over `step.PATIENCE` iterations below which a search ends without descent: likelihoods of networks have
-        edges at which it would creep.
+      far_value: value with which `decrement_share` compares.
+      stalled: gain over `step.PATIENCE` iterations below which a search ends by stagnation: likelihoods of networks
+        have edges along which it would make no progress.
       refresh: iterations of BFGS between Hessians by differences; inf: only where a line search fails. Along edges of a
         function the memory of BFGS leads it better (Lewis & Overton, Math. Program. 141, 135 (2013)).
       max_iterations: per search, at least 1.
@@ -69,16 +71,19 @@ class Rules(struct.PyTreeNode):
 
 
 class LineSearch(struct.PyTreeNode):
-    """A search for a lower value along a step.
+    """Holds a search for a lower value along a step.
 
     Attributes:
       step: [n].
       slope: derivative of the value along the step, at its beginning.
-      length: of the trial that comes next, in steps.
-      low, high: lengths known to be too short and too long; 0 and infinity at first.
-      trials: so far.
+      length: step size of the trial that comes next, in steps.
+      low: largest length known to be too short; 0 at first.
+      high: least length known to be too long; infinite at first.
+      trials: number of trials so far.
       found: whether a trial fell enough.
-      x, value, gradient: [n], scalar, [n] of the lowest such trial.
+      x: [n], unknowns at the lowest trial that fell enough.
+      value: at `x`, scalar.
+      gradient: [n], at `x`.
     """
 
     step: Array
@@ -94,13 +99,16 @@ class LineSearch(struct.PyTreeNode):
 
 
 class State(struct.PyTreeNode):
-    """One search, or L of them with a leading axis in all fields; floats are float64.
+    """Holds one search, or L of them with a leading axis in all fields; floats are float64.
 
     Attributes:
-      x, value, gradient: [n], scalar, [n]: where the search is.
+      x: [n], unknowns where the search is.
+      value: at `x`, scalar.
+      gradient: [n], at `x`.
       inverse: [n, n], approximate inverse Hessian.
       phase: a `Phase`, which says where value and gradient are wanted next.
-      columns, column: [n, n], gradients beside x so far, and how many they are.
+      columns: [n, n], gradients beside `x` so far.
+      column: number of gradients beside `x` so far.
       reach: place in `step.REACHES` of the distance at which gradients around a kink are taken.
       line: the line search.
       status: place in `STATUSES`.
@@ -111,7 +119,9 @@ class State(struct.PyTreeNode):
       heat_mark: value at the end of the last heat.
       outlook: value that the search may reach if it goes on as in the last heat.
       age: iterations since the Hessian was made by differences; 0 for a fresh one.
-      iterations, evaluations, rescues: so far.
+      iterations: number so far.
+      evaluations: number so far.
+      rescues: number of kinks that the search was led along so far.
     """
 
     x: Array
@@ -169,5 +179,12 @@ def initial(start: np.ndarray, inverse: np.ndarray | None = None, plain: np.ndar
 
 
 def is_running(state: State) -> Array:
-    """Whether a search goes on without being compared with its rivals first; a scalar, or [L] of L searches."""
+    """Tells whether a search goes on without being compared with its rivals first.
+
+    Args:
+      state: of one search, or of L searches.
+
+    Returns:
+      A scalar, or [L].
+    """
     return (state.status == STATUSES.index(RUNNING)) & ~jnp.asarray(state.waiting)

@@ -1,7 +1,7 @@
 """One step of quasi-Newton searches: BFGS with a line search, as a pure function from states to states.
 
-A step takes one value and one gradient of every search, where its phase wants them: a column of a Hessian by differences, a
-trial of a line search, a gradient beside a kink. No search waits for the line search of another one.
+A step takes one value and one gradient of every search, where its phase wants them: a column of a Hessian by
+differences, a trial of a line search, a gradient beside a kink. No search waits for the line search of another one.
 """
 
 from collections.abc import Callable
@@ -35,17 +35,19 @@ from evgen_jax.reconstruction.fit.state import (
 Evaluate = Callable[[Array], tuple[Array, Array]]
 """Unknowns [L, n] of L searches -> values [L], gradients [L, n]."""
 LARGEST_STEP = 2.0
-"""Normalised units: further steps are shortened, the likelihood is no parabola that far away."""
+"""Largest component of a step, normalised units; the likelihood is no parabola that far away."""
 REACHES = (1e-3, 1e-2)
-"""Normalised units, within which gradients are taken on all sides of a kink."""
+"""Distances at which gradients on all sides of a kink are taken, normalised units."""
 PATIENCE = 10
-"""Iterations over which `Rules.stalled` counts."""
-HEAT, OUTLOOK = 5, 6.0
-"""Iterations of a heat; a search is left if its best rival is ahead by more than `OUTLOOK` times its gain in a heat."""
+"""Number of iterations over which stagnation is judged."""
+HEAT = 5
+"""Number of iterations after which rivals are compared."""
+OUTLOOK = 6.0
+"""Lead of the best rival, in gains of the last `HEAT` iterations, beyond which a search is pruned."""
 
 
 def run(evaluate: Evaluate, rules: Rules, budget: Array, state: State) -> State:
-    """States of L searches after up to `budget` evaluations each, fewer if all have ended or wait.
+    """Takes up to `budget` evaluations of each of L searches, fewer if all have ended or wait.
 
     Args:
       evaluate: values and gradients of all searches.
@@ -69,7 +71,7 @@ def run(evaluate: Evaluate, rules: Rules, budget: Array, state: State) -> State:
 
 
 def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
-    """States of L searches after one more evaluation of each; those that have ended or wait stay as they are.
+    """Takes one more evaluation of each of L searches; those that have ended or wait stay as they are.
 
     Args:
       evaluate: values and gradients of all searches.
@@ -91,7 +93,14 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
 
 
 def wanted(state: State) -> Array:
-    """Unknowns [n] at which a search wants its next value and gradient."""
+    """Computes where a search wants its next value and gradient.
+
+    Args:
+      state: of one search.
+
+    Returns:
+      Unknowns [n].
+    """
     column = jnp.arange(len(state.x)) == state.column
     beside = jnp.where(state.gradient > 0, -1.0, 1.0) * jnp.asarray(REACHES, state.x.dtype)[state.reach]
     shift = jnp.where(state.phase == Phase.HESSIAN, DIFFERENCE, jnp.where(state.phase == Phase.KINK, beside, 0.0))
@@ -221,7 +230,7 @@ def _where_any(which: Array, function: Callable[[State], Any], state: State, oth
 
 
 def selected(condition: Array, this: Any, other: Any) -> Any:
-    """Array by array one of two trees.
+    """Selects array by array from one of two trees.
 
     Args:
       condition: scalar, or [L] for trees whose arrays have a leading axis L.

@@ -9,19 +9,38 @@ from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.reconstruction.fit.covariance import Covariance
 
 FEW = 15
-"""Free parameters up to which every element is a column of its own, `cov_<a>_<b>` and `cov_sandwich_<a>_<b>`."""
-NAMED, PACKED = ("cov", "cov_sandwich"), ("covariance", "covariance_sandwich")
-"""How the names of such columns begin; columns of packed upper triangles."""
+"""Largest number of free parameters with a column per element, `cov_<a>_<b>` and `cov_sandwich_<a>_<b>`."""
+NAMED = ("cov", "cov_sandwich")
+"""Begins of the names of columns that hold one element, by the Hessian and by the sandwich."""
+PACKED = ("covariance", "covariance_sandwich")
+"""Columns of packed upper triangles, by the Hessian and by the sandwich."""
 ORDER = "upper triangle, row by row, as numpy.triu_indices has it; logged parameters in ln(1 + p)"
+"""Order of a packed upper triangle, as files state it."""
 
 
 def covariance_labels(names: Sequence[str], log: Sequence[bool], free: Sequence[int]) -> tuple[str, ...]:
-    """Names of the rows and columns of a covariance: those of the free parameters, `log_` before those in ln(1 + p)."""
+    """Names the rows and columns of a covariance: the free parameters, with `log_` before those in ln(1 + p).
+
+    Args:
+      names: of the parameters, H of them.
+      log: H flags, True for parameters that are fitted as ln(1 + p).
+      free: places of the free parameters.
+
+    Returns:
+      Labels, one per free parameter.
+    """
     return tuple(f"log_{names[i]}" if log[i] else names[i] for i in free)
 
 
 def covariance_columns(labels: Sequence[str]) -> list[tuple]:
-    """(name, numpy type[, shape]) of the columns of both covariances, Hessian and sandwich."""
+    """Lists the columns of both covariances, Hessian and sandwich.
+
+    Args:
+      labels: rows and columns of the covariances, see `covariance_labels`.
+
+    Returns:
+      (name, numpy type[, shape]) of each; none without labels.
+    """
     if not labels:
         return []
     if len(labels) > FEW:
@@ -30,11 +49,14 @@ def covariance_columns(labels: Sequence[str]) -> list[tuple]:
 
 
 def covariance_units(labels: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, str]:
-    """Units of the columns of covariances by name; parameters in ln(1 + p) have none.
+    """Finds the units of the columns of covariances; parameters in ln(1 + p) have none.
 
     Args:
       labels: rows and columns of the covariances, see `covariance_labels`.
       parameters: of the hypothesis.
+
+    Returns:
+      {column: unit}.
     """
     if len(labels) > FEW:
         return dict.fromkeys(PACKED, ORDER)
@@ -44,7 +66,13 @@ def covariance_units(labels: Sequence[str], parameters: Sequence[Parameter]) -> 
 
 
 def put_covariance(row: np.void, covariance: Covariance, labels: Sequence[str]) -> None:
-    """Writes both covariances into a row; they are those of the free parameters, in units of the parameters."""
+    """Writes both covariances of the free parameters into a row.
+
+    Args:
+      row: of a table with the columns of `covariance_columns`.
+      covariance: in units of the parameters.
+      labels: rows and columns of the covariances, see `covariance_labels`.
+    """
     upper = np.triu_indices(len(labels))
     values = (covariance.physical[upper], covariance.physical_sandwich[upper])
     if len(labels) > FEW:
@@ -57,7 +85,17 @@ def put_covariance(row: np.void, covariance: Covariance, labels: Sequence[str]) 
 
 
 def covariance_element(table: np.ndarray, labels: Sequence[str], first: str, second: str) -> np.ndarray:
-    """One element [E] of the Hessian's covariance, of two labels in their order."""
+    """Reads one element of the Hessian's covariance.
+
+    Args:
+      table: of E fits.
+      labels: rows and columns of the covariances, see `covariance_labels`.
+      first: label of the row.
+      second: label of the column, not before `first`.
+
+    Returns:
+      Elements [E].
+    """
     i, j = labels.index(first), labels.index(second)
     if len(labels) <= FEW:
         return table[f"cov_{first}_{second}"]
@@ -65,7 +103,14 @@ def covariance_element(table: np.ndarray, labels: Sequence[str], first: str, sec
 
 
 def unpack_covariance(packed: np.ndarray) -> np.ndarray:
-    """Symmetric matrices [..., n, n] of packed upper triangles [..., n (n + 1) / 2], as a table of fits holds them."""
+    """Unpacks symmetric matrices from their upper triangles, as a table of fits holds them.
+
+    Args:
+      packed: [..., n (n + 1) / 2], row by row.
+
+    Returns:
+      Matrices [..., n, n].
+    """
     packed = np.asarray(packed)
     size = int(np.sqrt(2 * packed.shape[-1] + 0.25) - 0.5)
     matrix = np.empty((*packed.shape[:-1], size, size), packed.dtype)

@@ -32,20 +32,28 @@ from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_o
 
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
-"""Instead of a seed table: starts are found from the pulses."""
+"""Value of `seed` with which starts are found from the pulses."""
 SEARCHED_TOGETHER = 8
-"""Events that are searched from many directions together: enough problems for all threads, and few minutes."""
+"""Number of events that are searched from many directions together: enough for all threads, within minutes."""
 FAR_AWAY = 2000.0
-"""A vertex that lies farther outside the box of the modules, m, is no seed."""
+"""Largest distance of a seed's vertex from the box of the modules, m."""
 
 
 def make_file_fit(
     model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings
 ) -> Callable[[Path], np.ndarray]:
-    """A function file -> rows of the table, one per event.
+    """Makes a function that fits the events of a file.
 
-    Seeds come from the tables `settings.seed`, from the labels if it is 'x_parameters', or are found from the pulses if it
-    is 'pulses'.
+    Seeds come from the tables `settings.seed`, from the labels if it is 'x_parameters', or are found from the pulses if
+    it is 'pulses'.
+
+    Args:
+      model: exported.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      Function file -> rows of the table, one per event.
 
     Raises:
       ReconstructionError: settings that do not fit the model.
@@ -62,7 +70,19 @@ def make_file_fit(
 
 
 def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
-    """Columns of the seed table in hypothesis order."""
+    """Finds the columns of the seed table in the order of the hypothesis.
+
+    Args:
+      model: gives the parameters, H of them.
+      settings: section reconstruction_settings of a configuration.
+      handler: section data_handler_settings of a configuration.
+
+    Returns:
+      Names of columns [H].
+
+    Raises:
+      ReconstructionError: another number of columns, or two that are swapped.
+    """
     given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
     if given:
         columns: list[str] = []
@@ -86,6 +106,18 @@ def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: Dat
 
 
 def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) -> Fitter:
+    """Makes the fitter that a configuration describes.
+
+    Args:
+      model: to fit.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      The fitter.
+
+    Raises:
+      ReconstructionError: settings that do not fit the model, such as an unknown parameter.
+    """
     scipy_settings = dict(settings.scipy_optimizer_settings)
     method = "batched"
     if settings.reco_optimizer_interface.lower() == "scipy":
@@ -107,11 +139,27 @@ def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) ->
 
 
 def with_covariance(settings: ReconstructionSettings) -> bool:
+    """Tells whether fits have covariances.
+
+    Args:
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      Whether covariance or angular uncertainty are asked for.
+    """
     return settings.calculate_covariance_matrix or settings.estimate_angular_uncertainty
 
 
 def covariance_places(model: AnyModel, settings: ReconstructionSettings) -> tuple[tuple[bool, ...], tuple[int, ...]]:
-    """Which parameters are fitted as ln(1 + p), and the places of those with a covariance, if one is calculated."""
+    """Finds which parameters are fitted as ln(1 + p), and which have a covariance.
+
+    Args:
+      model: gives the parameters, H of them.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      H flags for ln(1 + p), and places of the parameters with a covariance; none if none is calculated.
+    """
     log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameter_names)
     if not with_covariance(settings):
         return log, ()
@@ -125,7 +173,20 @@ def covariance_places(model: AnyModel, settings: ReconstructionSettings) -> tupl
 def fit_as_configured(
     fit: Fitter, events: Sequence[Event], seeds: np.ndarray, settings: ReconstructionSettings
 ) -> list[FitResult]:
-    """Fits events from seeds [E, S, H], or from their pulses, and from other directions if that is asked for."""
+    """Fits events from seeds or from their pulses, and from other directions if the settings ask for it.
+
+    Args:
+      fit: of `make_configured_fitter`.
+      events: E of them.
+      seeds: [E, S, H], physical units; not used if `settings.seed` is 'pulses'.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      E fits.
+
+    Raises:
+      ReconstructionError: a hypothesis for which no directions or starts can be found.
+    """
     if settings.seed == FROM_PULSES:
         return fit_without_seeds(fit, events)
     fits = fit(events, seeds)
@@ -135,12 +196,21 @@ def fit_as_configured(
 def make_seed_reader(
     model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings
 ) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
-    """A function file -> (events, seeds [E, S, H]).
+    """Makes a function that reads the events of a file with their seeds.
 
     Labels are read where they are seeds, and where the table has columns of the truth: there a file may lack them.
 
+    Args:
+      model: gives parameters and detector.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      Function file -> (events, seeds [E, S, H], physical units).
+
     Raises:
-      ReconstructionError: seed tables or columns that do not fit the model, or labels in another order than its parameters.
+      ReconstructionError: seed tables or columns that do not fit the model, or labels in another order than its
+        parameters.
     """
     names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
     if FROM_PULSES in names and len(names) > 1:

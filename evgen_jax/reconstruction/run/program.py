@@ -28,13 +28,14 @@ from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
 
 LOGGER = logging.getLogger("evgen_jax")
 COUNTED = 200
-"""Files whose events are counted beforehand."""
+"""Largest number of files whose events are counted beforehand, for the progress bar."""
 NOT_COMPUTED = {
     "run_mcmc": "is not used: samples of single events are made by `evgen-jax show --posterior`",
     "make_1d_llh_scans": "is not used: scans of single events are made by `evgen-jax show --scan`",
     "modified_label_module": "is not used: labels are read as data_handler_settings say",
     "modified_data_module": "is not used: pulses are read as data_handler_settings say",
 }
+"""Key of reconstruction_settings without effect -> why."""
 Job = tuple[Path, Path]
 """A file with events and the name under which its rows are kept until all files are done."""
 Spread = Callable[[Sequence[Job]], Generator[str, None, None]]
@@ -43,7 +44,7 @@ Spread = Callable[[Sequence[Job]], Generator[str, None, None]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a run.
+    """Counts what came of a run.
 
     Attributes:
       fitted: events with a fit.
@@ -78,21 +79,26 @@ def reconstruct_files(
 ) -> Summary:
     """Fits all events of the files and writes the table.
 
-    Seeds are those of `make_file_fit`, of several the best fit counts. Every finished file is kept beside the output until all are done, so that a run that was stopped
-    continues with the next file when it is started again; every event is written once. An event that cannot be fitted
-    is marked and says why; a file that cannot be read is left out and told.
+    Seeds are those of `make_file_fit`; of several the best fit counts. Every finished file is kept beside the output
+    until all are done, so that a run that was stopped continues with the next file when it is started again; every
+    event is written once. An event that cannot be fitted is marked and says why; a file that cannot be read is left out
+    and told.
 
     Args:
       model: exported.
       files: names or patterns; rows stand in this order, those of the matches of one pattern sorted by name.
       output: .hdf5, .parquet (which needs pyarrow) or .csv, see `write_table`.
-      handler, settings: sections of a configuration.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
       progress: show a bar that counts events.
-      spread: runs the jobs elsewhere, see `workers`; default one after the other here.
+      spread: runs the jobs elsewhere, see `workers`; None: one after the other in this process.
+
+    Returns:
+      Numbers of events by what became of them.
 
     Raises:
-      ReconstructionError: the output exists or its ending is not known, an unfinished run of another model or with other settings lies there, or
-        settings that do not fit the model.
+      ReconstructionError: the output exists or its ending is not known, an unfinished run of another model or with
+        other settings lies there, or settings that do not fit the model.
       DataError: no file matches, or none can be read.
       Interrupted: by SIGTERM or Ctrl-C; its text says where the finished files are kept.
     """
@@ -172,14 +178,27 @@ def _do(
 
 @dataclass(frozen=True)
 class FileJobs:
-    """Does jobs; what is compiled for one serves the next."""
+    """Does jobs; what is compiled for one serves the next.
+
+    Attributes:
+      model: that is fitted.
+      identity: of the model, written into tables.
+      file_fit: file -> rows of the table.
+    """
 
     model: AnyModel
     identity: str
     file_fit: Callable[[Path], np.ndarray]
 
     def __call__(self, job: Job) -> str:
-        """Fits one file and writes its rows; returns why it could not be read, or nothing."""
+        """Fits one file and writes its rows.
+
+        Args:
+          job: file with events, and where its rows go.
+
+        Returns:
+          Why the file could not be read; '' if it was.
+        """
         path, part = job
         try:
             rows = self.file_fit(path)
@@ -190,7 +209,19 @@ class FileJobs:
 
 
 def make_file_jobs(model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings) -> FileJobs:
-    """Raises ReconstructionError for settings that do not fit the model."""
+    """Makes what fits files one by one.
+
+    Args:
+      model: exported.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      A function of jobs.
+
+    Raises:
+      ReconstructionError: settings that do not fit the model.
+    """
     return FileJobs(model, model_identity(model), make_file_fit(model, handler, settings))
 
 

@@ -1,8 +1,9 @@
 """Event-Generator's column names: the same name for the same quantity, and our own name for every other one.
 
-Its `<parameter>_unc` of a logged parameter is the width of ln(1 + p). Its columns that are not written: `circular_unc` (a
-fit to profile scans with n - 2 degrees of freedom; ours is `angular_unc`), `event_p_value_*` (of events drawn otherwise; ours is
-`goodness_of_fit`), and all that it takes from the minimiser's inverse Hessian (`*_fit`), which is no uncertainty.
+Its `<parameter>_unc` of a logged parameter is the width of ln(1 + p). Its columns that are not written: `circular_unc`
+(a fit to profile scans with n - 2 degrees of freedom; ours is `angular_unc`), `event_p_value_*` (of events drawn
+otherwise; ours is `goodness_of_fit`), and all that it takes from the minimiser's inverse Hessian (`*_fit`), which is no
+uncertainty.
 """
 
 from collections.abc import Sequence
@@ -16,18 +17,24 @@ LOSSES = {
     "log_likelihood": "loss_reco", "log_likelihood_seed": "loss_seed", "log_likelihood_true": "loss_true",
 }  # fmt: skip
 ENDINGS = {"": "_reco", "_seed": "_seed", "_unc": "_unc", "_unc_sandwich": "_unc_sandwhich", "_true": ""}
+"""End of our name of a parameter's column -> that of Event-Generator."""
 DIRECTION = "cov_zenith_azimuth"
+"""Our column of the covariance of a direction."""
 
 
 def with_reference_names(
     table: np.ndarray, parameters: Sequence[Parameter], log: Sequence[bool], labels: Sequence[str] = ()
 ) -> np.ndarray:
-    """The same rows under the column names of Event-Generator's tables; losses are minus the log-likelihoods.
+    """Renames the columns of a table to those of Event-Generator's; losses are minus the log-likelihoods.
 
     Args:
       table: rows as `table.fill` makes them.
-      parameters, log: of the hypothesis, and which of them are fitted as ln(1 + p).
+      parameters: of the hypothesis, H of them.
+      log: H flags, True for parameters that are fitted as ln(1 + p).
       labels: of the covariances in the table (`covariance_columns.covariance_labels`), if there are any.
+
+    Returns:
+      The rows with renamed columns.
     """
     names = names_of(parameters)
     new = {f"{n}{ending}": f"{n}{other}" for n in names for ending, other in ENDINGS.items()} | LOSSES
@@ -51,10 +58,14 @@ def with_reference_names(
 
 
 def reference_units(parameters: Sequence[Parameter], log: Sequence[bool]) -> dict[str, str]:
-    """{column: unit} of the columns that hold a parameter; widths of ln(1 + p) have none.
+    """Finds the units of the columns that hold a parameter; widths of ln(1 + p) have none.
 
     Args:
-      parameters, log: of the hypothesis, and which of them are fitted as ln(1 + p).
+      parameters: of the hypothesis, H of them.
+      log: H flags, True for parameters that are fitted as ln(1 + p).
+
+    Returns:
+      {column: unit}.
     """
     units = {DIRECTION: "rad rad"}
     for parameter, logged in zip(parameters, log, strict=True):

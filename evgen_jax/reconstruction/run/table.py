@@ -12,20 +12,26 @@ from evgen_jax.reconstruction.run.table_file import ENDINGS_OF_PARAMETERS, IDS, 
 __all__ = ["columns", "fill", "write_table"]
 
 STATUS_LENGTH = 160
+"""Largest length of a status, bytes."""
 NUMBERS = (
     "log_likelihood", "log_likelihood_seed", "angular_unc", "angular_unc_sandwich", "gradient_norm", "runtime",
     "goodness_of_fit", "goodness_of_fit_two_sided",
 )  # fmt: skip
+"""Columns of numbers that belong to a fit and not to a parameter."""
 COUNTS = ("converged", "covariance_repaired", "evaluations", "best_seed")
+"""Columns of whole numbers that belong to a fit."""
 
 
 def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = False) -> list[tuple]:
-    """(name, numpy type[, shape]) of all columns for a model's parameters, in order.
+    """Lists all columns of a table of fits.
 
     Args:
-      names: parameters.
+      names: of the parameters.
       labels: rows and columns of the covariances, see `covariance_columns`; none are written without.
       truth: whether there are columns of the true parameters and of the log-likelihood there.
+
+    Returns:
+      (name, numpy type[, shape]) in the order of the columns.
 
     Raises:
       ReconstructionError: a parameter whose name is that of another column.
@@ -55,15 +61,22 @@ def fill(
     free: Sequence[int] = (),
     truth: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """The rows of events.
+    """Makes the rows of events.
 
     Args:
-      names, log: parameters, and which of them are fitted as ln(1 + p).
-      ids: [E, 4].
-      seeds: [E, S, H].
-      results: a fit, or why there is none.
+      names: of the parameters, H of them.
+      log: H flags, True for parameters that are fitted as ln(1 + p).
+      ids: [E, 4], run, event, sub-event and its stream.
+      seeds: [E, S, H], physical units.
+      results: E of them, a fit or why there is none.
       free: places of the free parameters, whose covariances get columns; none by default.
       truth: true parameters [E, H] and the log-likelihood there [E], NaN where they are not known.
+
+    Returns:
+      Rows [E] with the columns of `columns`.
+
+    Raises:
+      ReconstructionError: a parameter whose name is that of another column.
     """
     labels = covariance_labels(names, log, free)
     table = np.zeros(len(ids), dtype=columns(names, labels, truth is not None))

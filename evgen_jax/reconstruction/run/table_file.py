@@ -18,18 +18,25 @@ from evgen_jax.reconstruction.run.covariance_columns import ORDER
 from evgen_jax.version import __version__
 
 TABLE = "Variables"
+"""Dataset of a table of fits."""
 IDS = ("Run", "Event", "SubEvent", "SubEventStream")
+"""Columns that name an event."""
 ENDINGS_OF_PARAMETERS = ("", "_seed", "_unc", "_unc_sandwich", "_true")
-"""After the name of a parameter: its fit, seed, width by the Hessian, width by the sandwich, and truth."""
+"""Ends of a parameter's columns: its fit, seed, width by the Hessian, width by the sandwich, and truth."""
 _FIT_UNITS = {"runtime": "s", "angular_unc": "rad", "angular_unc_sandwich": "rad"}
 HDF5_ENDINGS = (".hdf5", ".h5", ".hdf")
+"""Endings of HDF5 files."""
 ENDINGS = (*HDF5_ENDINGS, ".parquet", ".csv")
+"""Endings of files that a table can be written into."""
 MANY_NAMES = 2000
-"""Beyond, lists of names are too long for attributes as all versions of HDF5 read them."""
+"""Largest number of names in an attribute that all versions of HDF5 read."""
 
 
 def check_output(path: Path) -> None:
-    """Whether a table can be written under this name, before the first fit.
+    """Checks that a table can be written under a name, before the first fit.
+
+    Args:
+      path: of the table.
 
     Raises:
       ReconstructionError: the file or, for CSV, what belongs beside it exists; an ending that is not known; or parquet
@@ -55,7 +62,14 @@ def check_output(path: Path) -> None:
 
 
 def notes_beside(path: Path) -> Path:
-    """Where units and identity of a CSV table stand: <name>.csv.json."""
+    """Names the file with units and identity of a CSV table.
+
+    Args:
+      path: of the table.
+
+    Returns:
+      <name>.csv.json.
+    """
     return path.with_name(path.name + ".json")
 
 
@@ -69,19 +83,21 @@ def write_table(
 ) -> None:
     """Writes the table as HDF5, or as parquet or CSV where the name ends so; it appears only when complete.
 
-    HDF5: the dataset `Variables`, and further ones that its attribute `continued_in` names for more columns than fit and for
-    columns of arrays (`read_table` joins them). Units and the identity of the model are attributes in HDF5, metadata
-    in parquet, and <name>.csv.json beside a CSV table, which has one line of column names and leaves arrays out.
+    HDF5: the dataset `Variables`, and further ones that its attribute `continued_in` names for more columns than fit
+    and for columns of arrays (`read_table` joins them). Units and the identity of the model are attributes in HDF5,
+    metadata in parquet, and <name>.csv.json beside a CSV table, which has one line of column names and leaves arrays
+    out.
 
     Args:
       path: of the file.
       table: rows, see `table.fill`.
-      model, identity: what was fitted, and its identity (`model_directory.model_identity`).
+      model: that was fitted.
+      identity: of the model (`building.directory.model_identity`).
       labels: rows and columns of the covariances.
       units: of further columns than those of the parameters and of the fit; {column: unit}.
 
     Raises:
-      OSError: it cannot be written, for want of room perhaps; nothing is left of it.
+      OSError: the file cannot be written, such as on a full disk; nothing is left of it.
     """
     known = _FIT_UNITS | _units_of(model.parameters) | dict(units or {})
     own = {name: known.get(name, "") for name in table.dtype.names or ()}
@@ -110,7 +126,13 @@ def _units_of(parameters: Sequence[Parameter]) -> dict[str, str]:
 
 
 def read_table(path: Path) -> np.ndarray:
-    """All columns of an HDF5 table of fits [E], from as many datasets as they were written into.
+    """Reads all columns of an HDF5 table of fits, from as many datasets as they were written into.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      Rows [E].
 
     Raises:
       OSError: no such table.

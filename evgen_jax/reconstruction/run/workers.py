@@ -20,12 +20,13 @@ from evgen_jax.reconstruction.run.program import FileJobs, Job, make_file_jobs
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a process needs to fit a file, in plain values.
+    """States what a process needs to fit a file, in plain values.
 
     Attributes:
       model_directories: exported; several are an ensemble.
-      handler, settings: JSON of the sections of a configuration.
-      prepare: called once per process, such as one that registers a user's own sources.
+      handler: section data_handler_settings of a configuration, as JSON.
+      settings: section reconstruction_settings of a configuration, as JSON.
+      prepare: called once per process, such as one that registers the sources of a user.
     """
 
     model_directories: tuple[str, ...]
@@ -41,18 +42,47 @@ def make_recipe(
     settings: ReconstructionSettings,
     prepare: Callable[[], None] | None = None,
 ) -> Recipe:
+    """Makes the recipe of a fit of files.
+
+    Args:
+      model_directories: exported; several are an ensemble.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
+      prepare: called once per process; must be picklable by name.
+
+    Returns:
+      The recipe.
+    """
     return Recipe(tuple(model_directories), handler.model_dump_json(), settings.model_dump_json(), prepare)
 
 
 def load_models(directories: Sequence[str]) -> AnyModel:
-    """An exported model, or an ensemble of several; a directory may be one that was exported as such."""
+    """Loads an exported model, or an ensemble of several.
+
+    Args:
+      directories: of models, or of ensembles that were exported as one directory.
+
+    Returns:
+      The model; an ensemble if there are several.
+
+    Raises:
+      EvgenError: a directory that is no model, or members that do not belong together.
+    """
     paths = [path for directory in map(Path, directories) for path in members(directory) or [directory]]
     models = [load_model(path) for path in paths]
     return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def run_job(recipe: Recipe, job: Job) -> str:
-    """Fits one file in the process that it is called in; returns why it could not be read, or nothing."""
+    """Fits one file in the process that it is called in.
+
+    Args:
+      recipe: what is needed for a fit.
+      job: file with events, and where its rows go.
+
+    Returns:
+      Why the file could not be read; '' if it was.
+    """
     return _prepared(recipe)(job)
 
 
@@ -68,11 +98,19 @@ def _prepared(recipe: Recipe) -> FileJobs:
 
 
 def in_processes(recipe: Recipe, workers: int, jobs: Sequence[Job]) -> Generator[str, None, None]:
-    """Does the jobs in `workers` processes of this machine, which end with this one or when the generator is closed.
+    """Does the jobs in processes of this machine, which end with this one or when the generator is closed.
+
+    Args:
+      recipe: what a process needs.
+      workers: largest number of processes.
+      jobs: files and where their rows go.
+
+    Yields:
+      For each job why its file could not be read; '' if it was.
 
     Raises:
       ConfigError: a script calls this without `if __name__ == "__main__":`.
-      ReconstructionError: a process was ended by something else.
+      ReconstructionError: a process was ended from outside.
     """
     check_guarded("fitting with several workers", "fit with one")
     pool = make_pool(min(workers, max(len(jobs), 1)))
@@ -89,12 +127,15 @@ def in_processes(recipe: Recipe, workers: int, jobs: Sequence[Job]) -> Generator
 
 
 def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Generator[str, None, None]:
-    """Does the jobs on the workers of a Dask scheduler, which see the same file system.
+    """Does the jobs on the workers of a Dask scheduler, which see the file system of this process.
 
     Args:
-      recipe: what to do.
+      recipe: what a process needs.
       address: of the scheduler, such as tcp://host:8786.
       jobs: files and where their rows go.
+
+    Yields:
+      For each job why its file could not be read; '' if it was.
 
     Raises:
       ReconstructionError: distributed is not installed, or nobody answers at the address.
@@ -107,7 +148,14 @@ def on_cluster(recipe: Recipe, address: str, jobs: Sequence[Job]) -> Generator[s
 
 
 def check_scheduler(address: str) -> None:
-    """Raises ReconstructionError as `on_cluster`, before anything is written."""
+    """Checks that a Dask scheduler answers, before anything is written.
+
+    Args:
+      address: of the scheduler, such as tcp://host:8786.
+
+    Raises:
+      ReconstructionError: distributed is not installed, or nobody answers at the address.
+    """
     _client(address).close()
 
 

@@ -1,10 +1,11 @@
 """Seeds of hypotheses with several cascades: clusters of light within the event."""
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
 
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -14,18 +15,19 @@ from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time
 
 PER_GEV = 0.1
-"""Photoelectrons per GeV, roughly, in a detector like IceCube; only ratios of seeds depend on it."""
+"""Charge per energy in a detector like IceCube, PE per GeV, to an order of magnitude."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Clusters of light, brightest first.
+    """Holds clusters of light, the brightest first.
 
     Attributes:
       position: [N, 3], charge-weighted, m.
       time: [N], ns, when light left them.
       charge: [N], of the DOMs around, PE.
-      zenith, azimuth: where something that flies through them in the order of their times comes from; NaN for one.
+      zenith: where something that flies through them in the order of their times comes from, rad; NaN for one.
+      azimuth: where something that flies through them in the order of their times comes from, rad; NaN for one.
     """
 
     position: np.ndarray
@@ -45,17 +47,25 @@ def find_clusters(
     min_charge: float = 3.0,
     min_doms: int = 3,
 ) -> Clusters:
-    """Up to `count` clusters of charge.
+    """Finds clusters of charge.
 
-    Every hit DOM is a candidate with the charge within `radius` of it; candidates are taken by falling charge where they
-    are `min_distance` or more from all that are taken.
+    Every hit DOM is a candidate with the charge within `radius` of it; candidates are taken by falling charge where
+    they are `min_distance` or more from all that are taken.
 
     Args:
-      event, detector: what was measured, where.
-      radius, min_distance: m.
-      min_charge, min_doms: PE and hit DOMs that make a cluster.
+      event: what was measured.
+      detector: of the event.
+      count: largest number of clusters.
+      radius: of a cluster, m.
+      min_distance: between clusters, m.
+      min_charge: of a cluster, PE.
+      min_doms: hit DOMs of a cluster.
+
+    Returns:
+      The clusters.
 
     Raises:
+      ReconstructionError: a number that is negative, or a count that is not whole.
       DataError: an event of another detector.
     """
     check_event(event, detector)
@@ -77,7 +87,9 @@ def find_clusters(
     for i in np.argsort(-total, kind="stable"):
         if len(taken) == count or total[i] < min_charge:
             break
-        if near[i].sum() >= min_doms and all(np.linalg.norm(centres[i] - centres[j]) >= min_distance for j in taken):
+        if near[i].sum() >= max(min_doms, 1) and all(
+            np.linalg.norm(centres[i] - centres[j]) >= min_distance for j in taken
+        ):
             taken.append(int(i))
     times = np.array([vertex_time(position[near[i]], charge[near[i]], first[near[i]], centres[i]) for i in taken])
     points = centres[taken]
@@ -92,7 +104,7 @@ def find_clusters(
 
 
 def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
-    """A seed [H] for a hypothesis of several cascades: one cluster each, the brightest first.
+    """Makes a seed for a hypothesis of several cascades: one cluster each, the brightest first.
 
     Cascades without a cluster stay at the brightest one with a tenth of its energy; directions are those of the line
     through the clusters.
@@ -100,11 +112,16 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
     Args:
       model: a hypothesis in which every cascade has a vertex, a direction, an energy and a time.
       event: what was measured.
-      base: [H], values of all other parameters; default the means of the normalisation.
-      settings: of `find_clusters`.
+      base: [H], values of all other parameters, physical units; None: the means of the normalisation.
+      **settings: of `find_clusters`.
+
+    Returns:
+      Seed [H], physical units.
 
     Raises:
-      ReconstructionError: no such cascade, or no cluster of light.
+      ReconstructionError: no such cascade, no cluster of light, or an unknown setting.
+      HypothesisError: a base of another model.
+      DataError: an event of another detector.
     """
     if base is not None:
         check_hypothesis(base, model.parameter_names, "a base")
@@ -113,6 +130,12 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
         raise ReconstructionError(
             f"the hypothesis has no cascades to put at clusters; its parameters are {', '.join(model.parameter_names[:12])}."
         )
+    known = [name for name, p in inspect.signature(find_clusters).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    for name in settings:
+        if name not in known:
+            raise ReconstructionError(
+                f"cluster_seed: '{name}' is no setting; settings: {', '.join(known)}." + suggestion(name, known)
+            )
     clusters = find_clusters(event, model.detector, len(cascades), **settings)  # type: ignore[arg-type]
     if len(clusters.charge) == 0:
         raise ReconstructionError("the event has no cluster of light; nothing can be seeded.")

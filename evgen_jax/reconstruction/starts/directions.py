@@ -20,14 +20,19 @@ from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.starts.pulses import Shape, best_apart, make_starts, spread_directions, values_at
 
 SKY = 192
-"""Directions of the scan around a fitted vertex."""
-MOVED, LENGTHS = 48, (0.3, 1.0)
-"""The best of these directions for which everything else makes a Newton step too, of the best of these lengths."""
-NUM_REFITS, ROUNDS = 12, 4
+"""Number of directions of the scan around a fitted vertex."""
+MOVED = 48
+"""Number of the best directions from which all other parameters take a Newton step."""
+LENGTHS = (0.3, 1.0)
+"""Lengths tried for a Newton step, in full steps."""
+NUM_REFITS = 12
+"""Default number of directions that are fitted per round."""
+ROUNDS = 4
+"""Default of the largest number of rounds."""
 NUM_CHECKS = 4
-"""Directions per round with all charge, where limited charges were searched before."""
+"""Number of directions per round with all charge, after a search with limited charges."""
 GAINED = 0.01
-"""A fit that is better by less is the same minimum."""
+"""Gain in log-likelihood below which a fit counts as at the known minimum."""
 
 
 def _scan_sky(shape: Shape, evaluator: Evaluator, batch: Event, fits: np.ndarray, count: int) -> np.ndarray:
@@ -47,8 +52,10 @@ def _scan_sky(shape: Shape, evaluator: Evaluator, batch: Event, fits: np.ndarray
 
 
 def _move_along(evaluator: Evaluator, batch: Event, fits: np.ndarray, rows: np.ndarray, value: np.ndarray) -> None:
-    """Newton steps of everything but the direction from rows [E, C, H], with the Hessians at fits [E, H]; where values
-    [E, C] fall, both are replaced."""
+    """Takes Newton steps of everything but the direction from rows [E, C, H], with the Hessians at fits [E, H].
+
+    Where values [E, C] fall, rows and values are replaced.
+    """
     lanes = np.arange(len(fits))
     at_fits, evaluate = evaluator.start(fits), evaluator.problems(batch, lanes, fits)
     hessians = differenced_hessian(evaluate, lanes, at_fits, evaluate(lanes, at_fits)[1])
@@ -76,21 +83,27 @@ def refit_directions(
 ) -> list[FitResult]:
     """Fits again from other directions: the light of a shower often has several minima in direction.
 
-    With the vertex, time and energy of each fit, the log-likelihood of 192 directions over the sky, and for the better ones
-    after a Newton step of vertex, time and energy; from the best of them, apart from each other, new fits. The best fit
-    counts, and is where the next round begins.
+    With the vertex, time and energy of each fit, the log-likelihood of 192 directions over the sky, and for the better
+    ones after a Newton step of vertex, time and energy; from the best of them, apart from each other, new fits. The
+    best fit counts, and is where the next round begins.
 
-    Bright events are searched with limited charges first (`limited_charge`), then all charge is fitted from the end of that
-    search and from a few other directions.
+    Bright events are searched with limited charges first (`limited_charge`), then all charge is fitted from the end of
+    that search and from a few other directions.
 
     Args:
       fitter: made by `make_fitter`, of one cascade or entering track.
-      events, fits: what was measured, and the fits so far; failed ones stay.
-      num_directions: fitted per round.
-      rounds: one that finds nothing better for an event is its last.
+      events: what was measured, E of them.
+      fits: of the events so far; failed ones stay.
+      num_directions: directions fitted per round.
+      rounds: most rounds; one that finds nothing better for an event is its last.
+
+    Returns:
+      The best fit of each event.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, another number of fits than
+        of events, or a number out of range.
+      DataError: an event of another detector.
     """
     check_events(events, fitter.model.detector)
     check_whole(num_directions, 1, "num_directions", ReconstructionError)
@@ -196,18 +209,27 @@ def fit_without_seeds(
     rounds: int = ROUNDS,
     base: np.ndarray | None = None,
 ) -> list[FitResult]:
-    """Fits events from their pulses alone: from `num_starts` starts of `make_starts`, then from other directions.
+    """Fits events from their pulses alone: from starts of `make_starts`, then from other directions.
 
-    Bright events are searched with limited charges first; their `log_likelihood_seed` is that at the end of this search.
+    Bright events are searched with limited charges first; their `log_likelihood_seed` is that at the end of this
+    search.
 
     Args:
       fitter: made by `make_fitter`.
       events: what was measured; one without usable pulses fails.
-      num_directions, rounds: see `refit_directions`.
-      base: [H], values of parameters that are neither vertex, time, direction nor energy.
+      num_starts: starts per event.
+      num_directions: directions fitted per round, see `refit_directions`.
+      rounds: most rounds of other directions, see `refit_directions`.
+      base: [H], values of parameters that are neither vertex, time, direction nor energy; None: the means of the
+        normalisation.
+
+    Returns:
+      The best fit of each event.
 
     Raises:
-      ReconstructionError: as `make_starts`.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, a track of which no source
+        says what sphere it enters, or a number out of range.
+      DataError: an event of another detector.
     """
     check_events(events, fitter.model.detector)
     check_whole(num_starts, 1, "num_starts", ReconstructionError)

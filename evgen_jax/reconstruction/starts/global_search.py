@@ -13,7 +13,7 @@ from evgen_jax.reconstruction.fit.evaluator import Evaluator, shape_of, stacked
 from evgen_jax.reconstruction.starts.smear import check_spreads
 
 REACH = 3.0
-"""Spreads of a seed that are searched to either side."""
+"""Half the length of the box, in spreads of the seed."""
 
 
 def global_search(
@@ -27,22 +27,27 @@ def global_search(
     tolerance: float = 0.1,
     random_seed: int = 42,
 ) -> np.ndarray:
-    """The best hypothesis [H] found in a box around a seed; fit from there (Storn & Price, J. Global Optim. 11, 341 (1997)).
+    """Searches a box around a seed by differential evolution (Storn & Price, J. Global Optim. 11, 341 (1997)).
 
-    Directions are searched on the whole sphere, logged and bounded parameters in the coordinates of the fit.
+    Directions are searched on the whole sphere, logged and bounded parameters in the coordinates of the fit. Fit from
+    what is found.
 
     Args:
       evaluator: of the fit (`make_fitter(...).evaluator`), whose free parameters are searched.
       event: what was measured.
       seed: [H], physical units; kept if nothing better is found.
       spreads: {parameter: width} of the seed as in `smear`; the box reaches three of them.
-      population, max_generations: hypotheses per generation, and at most how many generations.
+      population: hypotheses per generation.
+      max_generations: most generations.
       tolerance: spread of the log-likelihoods within a population at which the search ends.
       random_seed: of the search.
 
+    Returns:
+      The best hypothesis [H], physical units.
+
     Raises:
       HypothesisError: a seed of another number of parameters.
-      ReconstructionError: a number or a width that cannot be.
+      ReconstructionError: a number or a width out of range.
     """
     coordinates = evaluator.coordinates
     parameters, scale = coordinates.parameters, coordinates.trafo.scale()

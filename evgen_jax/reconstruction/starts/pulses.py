@@ -1,4 +1,4 @@
-"""Starts of fits from the pulses alone: vertices where the light is, directions over the whole sky, energies by scan."""
+"""Starts of fits from the pulses alone: vertices where the light is, directions over the sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,31 +17,36 @@ from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
 
 NUM_DIRECTIONS = 24
+"""Number of directions that are tried per vertex."""
 ENERGIES = np.geomspace(10.0, 1e7, 13)
+"""Energies that are tried per vertex, GeV."""
 EARLY = 0.2
-"""Share of the charge that may seem earlier than light from the vertex: noise, and vertices that are a bit off."""
+"""Share of the charge that may be earlier than light from the vertex: noise, and inexact vertices."""
 BEFORE = 0.02
-"""Share of a DOM's charge that its first light may come after: a DOM of many photoelectrons has noise before it, too."""
+"""Share of a DOM's charge that counts as noise before its first light."""
 APART = 0.35
-"""rad: starts of one vertex whose directions are nearer than this count as one."""
+"""Angle between directions below which starts count as one, rad."""
 
 
 def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | None = None) -> Callable[..., np.ndarray]:
-    """A function (events, count, base=None) -> seeds [E, count, H], best first, for hypotheses of one cascade or track.
+    """Makes a function that finds starts of fits from pulses, for hypotheses of one cascade or one entering track.
 
-    Three vertices (charge-weighted in two ways, brightest DOM) with the time at which light from there explains the first
-    pulses, the best of 13 energies, 24 directions over the sky, all by the log-likelihood: 111 evaluations per event.
-    Further parameters keep the values of `base` [H] (default: the means of the normalisation), as do those that the fit
-    does not free.
+    Three vertices (charge-weighted in two ways, brightest DOM) with the time at which light from there explains the
+    first pulses, the best of 13 energies, 24 directions over the sky, all by the log-likelihood: 111 evaluations per
+    event. Further parameters keep the values of `base` [H] (default: the means of the normalisation), as do those that
+    the fit does not free.
 
     Args:
       model: gives names and detector.
       evaluator: of the fit (`make_fitter(...).evaluator`).
-      sphere_radius: m, of an entering track's sphere; default that of the model's sources.
+      sphere_radius: m, of an entering track's sphere; None: that of the model's sources.
+
+    Returns:
+      Function (events, count, base=None) -> seeds [E, count, H], physical units, the best first.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no source says
-        what sphere it enters.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no
+        source says what sphere it enters.
     """
     shape = Shape(model, sphere_radius)
 
@@ -59,13 +64,18 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
 
 
 class Shape:
-    """How vertex, time, direction and energy become a hypothesis.
+    """Maps vertex, time, direction and energy to a hypothesis.
 
     Attributes:
-      model, names: whose hypothesis, and names of its parameters.
+      model: whose hypothesis it is.
+      names: of the parameters.
       is_track: whether it is that of an entering track, else of a cascade.
-      place: of every role.
-      radius: m, of the sphere that a track enters.
+      place: of every role in the hypothesis.
+      radius: m, of the sphere that a track enters; NaN for a cascade.
+
+    Raises:
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no
+        source says what sphere it enters.
     """
 
     def __init__(self, model: AnyModel, sphere_radius: float | None):
@@ -82,7 +92,18 @@ class Shape:
         self.radius = (sphere_radius or _sphere_radius(model)) if self.is_track else np.nan
 
     def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
-        """[C, H] of vertices [C, 3], times [C], unit vectors to the origin [C, 3] and energies [C]."""
+        """Makes C hypotheses.
+
+        Args:
+          base: [H], values of all other parameters, physical units.
+          vertex: [C, 3], m.
+          time: [C], when the particle is at the vertex, ns.
+          direction: [C, 3], unit vectors to where the particle comes from.
+          energy: [C], GeV.
+
+        Returns:
+          Hypotheses [C, H], physical units.
+        """
         rows = np.tile(base, (len(vertex), 1))
         zenith, azimuth = angles(direction)
         values = {"zenith": zenith, "azimuth": azimuth}
@@ -122,7 +143,14 @@ def _sphere_radius(model: AnyModel) -> float:
 
 
 def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """DOMs with a usable pulse [M], their charges and the times of their first pulses, noise before bright light left out."""
+    """Finds the first pulses of DOMs; noise before bright light is left out.
+
+    Args:
+      event: one event.
+
+    Returns:
+      DOMs with a usable pulse [M], their charges [M], PE, and the times of their first pulses [M], ns.
+    """
     good, slot = usable_pulses(event), np.asarray(event.pulses.slot)
     dom = np.asarray(event.active)[np.minimum(slot, len(event.active) - 1)]
     dom, time = dom[good], np.asarray(event.pulses.time, np.float64)[good]
@@ -136,7 +164,17 @@ def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, vertex: np.ndarray) -> float:
-    """When light must have left a vertex [3] to reach DOMs [M, 3] at their first pulses."""
+    """Estimates when light left a vertex to reach DOMs at their first pulses.
+
+    Args:
+      position: [M, 3], of the DOMs, m.
+      charge: [M], PE.
+      first: [M], times of the first pulses, ns.
+      vertex: [3], m.
+
+    Returns:
+      The time, ns; a share `EARLY` of the charge comes earlier than light from the vertex could.
+    """
     residual = first - np.linalg.norm(position - vertex, axis=1) / constants.SPEED_OF_LIGHT_IN_ICE
     order = np.argsort(residual)
     share = np.cumsum(charge[order]) / charge.sum()
@@ -144,7 +182,14 @@ def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, ver
 
 
 def spread_directions(count: int) -> np.ndarray:
-    """Unit vectors [count, 3], evenly over the sphere (Fibonacci lattice)."""
+    """Spreads directions evenly over the sphere (Fibonacci lattice).
+
+    Args:
+      count: number of directions.
+
+    Returns:
+      Unit vectors [count, 3].
+    """
     k = np.arange(count) + 0.5
     return unit_vectors(np.arccos(1 - 2 * k / count), np.pi * (1 + 5**0.5) * k)
 
@@ -190,12 +235,33 @@ def _scan_pulses(
 
 
 def values_at(evaluator: Evaluator, batch: Event, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Computes minus log-likelihoods of hypotheses.
+
+    Args:
+      evaluator: of the fit.
+      batch: events with a leading axis B.
+      which: [N], place of the event of each hypothesis in the batch.
+      rows: [N, H], hypotheses, physical units.
+
+    Returns:
+      Values [N]; infinite where they are not finite.
+    """
     value = evaluator.value(batch, which, evaluator.start(rows), rows)
     return np.where(np.isfinite(value), value, np.inf)
 
 
 def best_apart(rows: np.ndarray, value: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:
-    """The best rows [count, H] whose directions lie apart, repeated if there are fewer; NaN if none is finite."""
+    """Chooses the best hypotheses whose directions lie apart.
+
+    Args:
+      rows: [N, H], hypotheses, physical units.
+      value: [N], minus log-likelihoods.
+      directions: [N, 3], unit vectors.
+      count: number of hypotheses to choose.
+
+    Returns:
+      Hypotheses [count, H], the best first, repeated if there are fewer; NaN if no value is finite.
+    """
     chosen: list[int] = []
     for i in np.argsort(value):
         if len(chosen) == count or not np.isfinite(value[i]):

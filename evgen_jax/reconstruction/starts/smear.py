@@ -18,22 +18,22 @@ def smear(
     rng: np.random.Generator,
     spreads: Mapping[str, float] | None = None,
 ) -> np.ndarray:
-    """Every seed with `count` smeared copies behind it.
+    """Puts smeared copies behind every seed.
 
     Args:
       seeds: [E, S, H], physical units.
       parameters: of the hypothesis, H of them.
       count: copies per seed.
       rng: numpy's generator.
-      spreads: {parameter: width}: m, ns, rad (a rotation in space, given for the zenith), of the logarithm for energies;
-        default: that of the parameter.
+      spreads: {parameter: width}: m, ns, rad (a rotation in space, given for the zenith), of the logarithm for
+        energies; default: that of the parameter.
 
     Returns:
       [E, S (1 + count), H]; the given ones first.
 
     Raises:
-      ReconstructionError: a width for an unknown parameter, or one that is no number >= 0, seeds of another shape, a number
-        of copies below 0, or no generator.
+      ReconstructionError: a width for an unknown parameter, or one that is no number >= 0, seeds of another shape, a
+        number of copies below 0, or no generator.
       ConfigError: names instead of parameters.
     """
     check_records(parameters)
@@ -66,7 +66,15 @@ def smear(
 
 
 def check_spreads(spreads: Any, names: Sequence[str]) -> None:
-    """Raises ReconstructionError unless they are {parameter: width}, see `smear`."""
+    """Checks widths of seeds.
+
+    Args:
+      spreads: {parameter: width}, see `smear`.
+      names: of the parameters.
+
+    Raises:
+      ReconstructionError: no mapping, a width for an unknown parameter, or one that is no number >= 0.
+    """
     check_mapping(spreads, "seed_spreads", "{parameter: width}", ReconstructionError)
     for name, width in spreads.items():
         if name not in names:

@@ -22,16 +22,17 @@ from evgen_jax.simulation.events import EventSampler, split_events
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
-    """How a fit compares with fits of events simulated at its best hypothesis.
+    """Compares a fit with fits of events simulated at its best hypothesis.
 
     Attributes:
       p_value: one-sided: the share of simulated events that fit as badly or worse, the event itself counted among them;
         small where the model does not describe the event.
       p_value_two_sided: also small where the event fits better than it should.
-      dom_p_value: [D], the same for every DOM's own share of the log-likelihood.
-      log_likelihood: of the event at its fit. dom_log_likelihood: [D].
-      simulated: [S], log-likelihoods of the simulated events at their own fits.
-      hypothesis: [S, H], those fits; their scatter around the truth is that of the fit.
+      dom_p_value: [D], one-sided p-value of every DOM's part of the log-likelihood.
+      log_likelihood: of the event at its fit.
+      dom_log_likelihood: [D], part of every DOM in the log-likelihood of the event at its fit.
+      simulated: [S], log-likelihoods of the simulated events at their fits.
+      hypothesis: [S, H], fits of the simulated events; their scatter around the truth is that of the fit.
       truth: [S, H], what the events were simulated from.
     """
 
@@ -53,10 +54,10 @@ def make_goodness_of_fit(
     single_photoelectron_charge: bool = False,
     fit: Fitter | None = None,
 ) -> Callable[..., GoodnessOfFit]:
-    """A function (event, best fit [H], seed, hypotheses=None) -> GoodnessOfFit.
+    """Makes a function that compares a fit with fits of events that are simulated at it.
 
     Events are simulated at the best fit, or at `hypotheses` [num_samples, H] such as samples of the posterior, with the
-    event's own readout window, unusable DOMs and excluded windows, and fitted from what they were simulated from. Pulses at
+    event's readout window, unusable DOMs and excluded windows, and fitted from what they were simulated from. Pulses at
     modules that take no part count on neither side, whatever the fit does with those of the event.
 
     Args:
@@ -66,10 +67,14 @@ def make_goodness_of_fit(
       single_photoelectron_charge: pulses have the charge response of a module instead of 1 PE.
       fit: made by `make_fitter`; default one that fits all parameters.
 
+    Returns:
+      Function (event, best fit [H], seed, hypotheses=None) -> GoodnessOfFit.
+
     Raises:
       ConfigError: no model.
       ReconstructionError: no sample, hypotheses of another shape, or a best fit that is not finite.
-      HypothesisError, DataError: a best fit or an event of another model.
+      HypothesisError: a best fit of another model.
+      DataError: an event of another detector.
     """
     check_model(model)
     check_whole(num_samples, 1, "num_samples", ReconstructionError)
@@ -143,7 +148,14 @@ def _p_value(values: np.ndarray) -> np.ndarray:
 
 
 def without_unusable_pulses(event: Event) -> Event:
-    """The event with pulses at modules that take no part masked."""
+    """Masks the pulses at modules that take no part.
+
+    Args:
+      event: one event.
+
+    Returns:
+      The event with these pulses masked.
+    """
     pulses = event.pulses
     dom = np.asarray(event.active)[np.minimum(np.asarray(pulses.slot), len(event.active) - 1)]
     kept = np.asarray(event.usable)[np.minimum(dom, len(event.usable) - 1)]

@@ -27,10 +27,11 @@ from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, Sa
 
 LOGGER = logging.getLogger("evgen_jax")
 METHODS = ("nuts", "ensemble")
+"""Names of the samplers."""
 FOLDS = 4
-"""Of an ensemble: chains of one fold learn from those of the others."""
+"""Number of folds of an ensemble; chains of one fold adapt to those of all other folds."""
 HALVINGS = 10
-"""A start that the prior excludes is drawn nearer to the best fit, half the way each time."""
+"""Largest number of halvings of the way from the best fit to a start that the prior excludes."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Posterior:
       hypothesis: [C, S, H], physical units.
       log_density: [C, S], of likelihood and prior by the fit's unknowns, of directions by steradian.
       acceptance: [C], mean acceptance probability.
-      divergences: trajectories that ran away; more than a few mean that a region was not reached.
+      divergences: number of trajectories that diverged; more than a few mean that a region was not reached.
       r_hat: split R-hat of the free scalars, then of three components per direction: below 1.01 where the chains agree.
-      effective_samples: in the same order, independent samples that they are worth.
+      effective_samples: effective numbers of samples of the free scalars, then of three components per direction.
     """
 
     hypothesis: np.ndarray
@@ -55,7 +56,7 @@ class Posterior:
 
     @property
     def samples(self) -> np.ndarray:
-        """All chains behind each other [C S, H]."""
+        """Returns the samples of all C chains behind each other [C S, H], physical units."""
         return self.hypothesis.reshape(-1, self.hypothesis.shape[-1])
 
 
@@ -70,13 +71,13 @@ def make_posterior_sampler(
     num_samples: int = 500,
     log_likelihood: LogLikelihood | None = None,
 ) -> Callable[[Event, np.ndarray, Array], Posterior]:
-    """A function (event, best fit [H], key) -> Posterior; compiled once per padded shape of event.
+    """Makes a function that samples the posterior of an event; compiled once per padded shape of event.
 
-    Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix, inside
-    the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
+    Chains start around the best fit with the width of the Hessian, which also is the first guess of their mass matrix,
+    inside the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
 
-    The priors are those of `log_prior` and no others: those of the model's loss, which a fit holds, do not count (a warning
-    names them; add `prior_of_loss(model)` where they are wanted).
+    The priors are those of `log_prior` and no others: those of the model's loss, which a fit holds, do not count (a
+    warning names them; add `prior_of_loss(model)` where they are wanted).
 
     Args:
       model: what to sample; parameters that are not free keep the values of the best fit.
@@ -84,12 +85,18 @@ def make_posterior_sampler(
       settings: free parameters and bounds.
       method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
       num_chains: run side by side; default 4, of an ensemble 32.
-      num_warmup, num_samples: steps per chain.
-      log_likelihood: another function (variables, hypothesis, event) than the model's own without priors.
+      num_warmup: steps per chain before the samples.
+      num_samples: samples per chain.
+      log_likelihood: function (variables, hypothesis, event); None: that of the model without priors.
+
+    Returns:
+      Function (event, best fit [H], key) -> Posterior.
 
     Raises:
-      ReconstructionError: an unknown method or name, a number of chains that does not fit, or blackjax is not installed.
-      HypothesisError, DataError: when the result is called with a best fit or an event of another model.
+      ReconstructionError: an unknown method or name, a number of chains that does not fit, or blackjax is not
+        installed.
+      HypothesisError: when the result is called with a best fit of another model.
+      DataError: when the result is called with an event of another detector.
     """
     try:
         import blackjax
@@ -149,13 +156,16 @@ def make_posterior_sampler(
 def posterior_density(
     model: AnyModel, log_prior: LogPrior, space: SamplingSpace, log_likelihood: LogLikelihood | None = None
 ) -> LogPosterior:
-    """What is sampled: the likelihood without the priors of the loss, times the given prior.
+    """Makes the density that is sampled: the likelihood without the priors of the loss, times the given prior.
 
     Args:
       model: what to sample; a warning names the priors of its loss.
       log_prior: of a hypothesis [H].
       space: of the sampler.
-      log_likelihood: another function (variables, hypothesis, event) than the model's own without priors.
+      log_likelihood: function (variables, hypothesis, event); None: that of the model without priors.
+
+    Returns:
+      Log density by the places of the sampler.
     """
     left_out = () if log_likelihood else parameters_of_loss_priors(model)
     if left_out:

@@ -1,8 +1,8 @@
 """Prior densities of hypothesis parameters, stated explicitly and normalised, for posteriors and penalised fits.
 
 A prior is a function hypothesis [H] -> log density by the physical parameters (m, ns, GeV, and per rad of zenith and of
-azimuth). What is not given is flat and improper: nothing is implied. The priors of a loss belong to training and fits; a
-posterior has those that are stated, which may be the loss's own (`prior_of_loss`).
+azimuth). What is not given is flat and improper: nothing is implied. The priors of a loss belong to training and fits;
+a posterior has those that are stated, which may be the loss's own (`prior_of_loss`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ KINDS = {
 }
 """Distributions by the names of a configuration, and the numbers that each needs."""
 SMALLEST_SINE = 1e-12
+"""Least sine of a zenith in a density, which keeps its logarithm finite at the poles."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ class JointPrior:
 
 
 def make_prior(parameters: Sequence[Parameter], settings: Mapping[str, Mapping[str, Any]]) -> JointPrior:
-    """The joint prior of independent parameters.
+    """Makes the joint prior of independent parameters.
 
     Args:
       parameters: of the hypothesis.
-      settings: {parameter: {"distribution": one of KINDS, ...its numbers}}; 'isotropic' is given for a zenith and holds for
-        its azimuth; 'power_law' is E^-index between low and high (index 1: flat in the logarithm).
+      settings: {parameter: {"distribution": one of KINDS, ...its numbers}}; 'isotropic' is given for a zenith and holds
+        for its azimuth; 'power_law' is E^-index between low and high (index 1: flat in the logarithm).
+
+    Returns:
+      Log density of a hypothesis [H].
 
     Raises:
       ReconstructionError: unknown parameter or distribution, missing, further or impossible numbers.
@@ -92,13 +96,16 @@ def make_prior(parameters: Sequence[Parameter], settings: Mapping[str, Mapping[s
 def prior_limits(
     parameters: Sequence[Parameter], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, tuple[float, float]]:
-    """{parameter: (low, high)} of the priors that end somewhere, as `bounds` of fits and samplers.
+    """Finds the limits of the priors that end somewhere, as `bounds` of fits and samplers.
 
     Angles are left out: directions are sampled on the whole sphere, where such a prior keeps its edge.
 
     Args:
       parameters: of the hypothesis.
-      settings: as `make_prior` takes them.
+      settings: {parameter: {"distribution": one of KINDS, ...its numbers}}, see `make_prior`.
+
+    Returns:
+      {parameter: (low, high)}, physical units.
 
     Raises:
       ReconstructionError: no such mapping.
@@ -159,7 +166,7 @@ LOG_DENSITIES: dict[str, Callable[..., Array]] = {
 
 @dataclass(frozen=True)
 class LossPrior:
-    """What the priors of a loss say, with their weights: a function hypothesis [H] -> log of it, not normalised.
+    """Is the logarithm of the priors of a loss with their weights, not normalised, as a function of a hypothesis.
 
     Attributes:
       loss: that holds the priors.
@@ -170,12 +177,19 @@ class LossPrior:
     parameters: tuple[Parameter, ...]
 
     def __call__(self, hypothesis: Array) -> Array:
-        """Log of the priors of a hypothesis [H]."""
+        """Computes the logarithm of the priors.
+
+        Args:
+          hypothesis: [H], physical units.
+
+        Returns:
+          Logarithm, a scalar.
+        """
         return -self.loss.prior(self.parameters, hypothesis)
 
 
 def prior_of_loss(model: AnyModel) -> LossPrior:
-    """What the priors of the model's loss say, to be added where they are wanted.
+    """Makes the logarithm of the priors of a model's loss, to be added where they are wanted.
 
     Args:
       model: whose loss holds priors.
@@ -187,5 +201,12 @@ def prior_of_loss(model: AnyModel) -> LossPrior:
 
 
 def parameters_of_loss_priors(model: AnyModel) -> tuple[str, ...]:
-    """Names of the parameters that the loss of a model has a prior for."""
+    """Lists the parameters for which the loss of a model has a prior.
+
+    Args:
+      model: whose loss counts.
+
+    Returns:
+      Their names.
+    """
     return penalised([prior for _, prior in model.loss.priors], model.parameters)

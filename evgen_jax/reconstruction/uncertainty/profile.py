@@ -8,7 +8,7 @@ from scipy import stats
 
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping
+from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping, check_share
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
@@ -17,13 +17,13 @@ from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
 @dataclass(frozen=True)
 class Profile:
-    """A scan on a grid.
+    """Holds a scan on a grid.
 
     Attributes:
       names: of the one or two scanned parameters.
       values: their grid, one array per parameter, physical units.
-      log_likelihood: one axis per scanned parameter.
-      hypothesis: the same with a last axis H, the fits.
+      log_likelihood: shape (...), one axis per scanned parameter; NaN where a fit failed.
+      hypothesis: shape (..., H), the fits, physical units.
     """
 
     names: tuple[str, ...]
@@ -32,15 +32,34 @@ class Profile:
     hypothesis: np.ndarray
 
     def delta(self) -> np.ndarray:
-        """2 (best log-likelihood - log-likelihood), which Wilks' theorem compares with a chi-square."""
+        """Computes what Wilks' theorem compares with a chi-square.
+
+        Returns:
+          2 (best log-likelihood - log-likelihood), one axis per scanned parameter.
+        """
         return 2 * (np.nanmax(self.log_likelihood) - self.log_likelihood)
 
     def interval(self, probability: float = 0.6827) -> tuple[float, float]:
-        """Ends of the confidence interval of a scan in one parameter, interpolated; infinite where the scan ends first."""
+        """Interpolates the confidence interval of a scan in one parameter.
+
+        Args:
+          probability: that the interval holds.
+
+        Returns:
+          Lower and upper end, unit of the parameter; infinite where the scan ends first.
+
+        Raises:
+          ReconstructionError: a scan in two parameters, something else than a probability, or no fit of the scan succeeded.
+        """
+        check_share(probability, "probability", ReconstructionError)
         if len(self.names) != 1:
             raise ReconstructionError(f"an interval needs a scan in one parameter, this one has {len(self.names)}.")
-        level, delta, grid = stats.chi2.ppf(probability, 1), self.delta(), self.values[0]
-        best = int(np.nanargmin(delta))
+        good = np.isfinite(self.log_likelihood)
+        if not good.any():
+            raise ReconstructionError(f"the scan of {self.names[0]} has no interval: none of its fits succeeded.")
+        # Between the neighbours of a failed fit it is interpolated.
+        level, delta, grid = stats.chi2.ppf(probability, 1), self.delta()[good], self.values[0][good]
+        best = int(np.argmin(delta))
         ends = []
         for side, outer in ((slice(best, None, -1), -np.inf), (slice(best, None), np.inf)):
             own, x = delta[side], grid[side]
@@ -76,21 +95,27 @@ def scan_profile(
 ) -> Profile:
     """Scans one or two parameters; at every point of the grid all others are fitted.
 
-    Points are fitted ring by ring from the one nearest to the best fit outwards, each from its nearest fitted neighbour.
+    Points are fitted ring by ring from the one nearest to the best fit outwards, each from its nearest fitted
+    neighbour.
 
     Args:
       model: what was fitted.
       event: what was measured.
-      best: [H], the best fit.
+      best: [H], the best fit, physical units.
       grid: {parameter: values}, one or two parameters.
       settings: free parameters and bounds of the fits.
-      log_likelihood: another function (variables, hypothesis, event) than the model's own.
-      refit: of an earlier call for the same parameters, which saves the compilation.
+      log_likelihood: function (variables, hypothesis, event); None: that of the model.
+      refit: of an earlier call for these parameters, which saves the compilation.
+
+    Returns:
+      The scan.
 
     Raises:
       ConfigError: no model.
-      ReconstructionError: an unknown name, a grid that is none, or a number of parameters that is neither one nor two.
-      HypothesisError, DataError: a best fit or an event of another model.
+      ReconstructionError: an unknown name, a grid without values, or a number of parameters that is neither one nor
+        two.
+      HypothesisError: a best fit of another model.
+      DataError: an event of another detector.
     """
     check_model(model)
     check_event(event, model.detector)

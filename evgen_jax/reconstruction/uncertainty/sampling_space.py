@@ -1,7 +1,7 @@
 """The space in which a posterior is sampled: scalars as in a fit, directions as vectors whose length means nothing.
 
-In the tangent plane of a fit the point opposite to its anchor is a circle that no chain crosses. A vector of R^3 has neither
-that nor a pole nor a wrap, however wide a posterior is on the sphere.
+In the tangent plane of a fit the point opposite to its anchor is a circle that no chain crosses. A vector of R^3 has
+neither that nor a pole nor a wrap, however wide a posterior is on the sphere.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from evgen_jax.reconstruction.fit.evaluator import ModelLogLikelihood
 from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior
 
 SPREAD = 0.2
-"""Of the logarithm of a vector's length: near 1, where steps on the sphere have one size. With 0.3 some trajectories diverge."""
+"""Standard deviation of the logarithm of a vector's length; with 0.3 some trajectories diverge."""
 
 
 @dataclass(frozen=True)
 class SamplingSpace:
     """Maps places [m] of a sampler to hypotheses [H] around an anchor; m = n unknowns of a fit + one per direction.
 
-    The unknowns keep their order: scalars, then two per direction, which here are steps from the anchor's unit vector along
-    its tangents; behind them, for every direction, the step along the vector itself.
+    The unknowns keep their order: scalars, then two per direction, which here are steps from the anchor's unit vector
+    along its tangents; behind them, for every direction, the step along the vector itself.
 
     Attributes:
       coordinates: of the fit.
@@ -36,15 +36,30 @@ class SamplingSpace:
 
     @property
     def size(self) -> int:
-        """m."""
+        """Returns the number m of coordinates of a place."""
         return self.coordinates.size + len(self.coordinates.directions)
 
     def place(self, unknown: np.ndarray) -> np.ndarray:
-        """Place [m] of the unknowns [n] of a fit, for directions at the anchor."""
+        """Converts unknowns of a fit to a place, for directions at the anchor.
+
+        Args:
+          unknown: [n], of the fit.
+
+        Returns:
+          Place [m].
+        """
         return np.concatenate([unknown, np.zeros(len(self.coordinates.directions))])
 
     def hypothesis(self, place: Array, anchor: Array) -> Array:
-        """Hypothesis [H] in physical units."""
+        """Maps a place to a hypothesis.
+
+        Args:
+          place: [m].
+          anchor: [H], hypothesis around which directions are counted, physical units.
+
+        Returns:
+          Hypothesis [H], physical units.
+        """
         result = self.coordinates.hypothesis(self._scalars(place), anchor)
         for (zenith, azimuth), vector in zip(self.coordinates.directions, self._vectors(place, anchor), strict=True):
             x, y, z = vector
@@ -53,7 +68,18 @@ class SamplingSpace:
         return result
 
     def log_volume(self, place: Array, anchor: Array, hypothesis: Array) -> Array:
-        """What turns a log density by physical parameters, at the hypothesis of a place, into one by unknowns and steradian."""
+        """Computes the logarithm of the volume element of a place.
+
+        It turns a density by parameters into one by unknowns and steradian.
+
+        Args:
+          place: [m].
+          anchor: [H], hypothesis around which directions are counted, physical units.
+          hypothesis: [H] at the place, physical units.
+
+        Returns:
+          Logarithm to be added to a log density, scalar.
+        """
         scalars = jnp.asarray(self.coordinates.scalars, int)
         step = jnp.zeros(self.coordinates.size, place.dtype).at[: len(scalars)].set(1.0)
         # Every scalar depends on its own unknown alone.
@@ -64,7 +90,17 @@ class SamplingSpace:
         return total
 
     def log_length_density(self, place: Array, anchor: Array) -> Array:
-        """Log density of the vectors' lengths r, which turns one by steradian into one by volume of R^3: normal in ln r."""
+        """Computes the log density of the vectors' lengths r, normal in ln r.
+
+        It turns a density by steradian into one by volume of R^3.
+
+        Args:
+          place: [m].
+          anchor: [H], hypothesis around which directions are counted, physical units.
+
+        Returns:
+          Log density, scalar.
+        """
         total = jnp.zeros((), place.dtype)
         for vector in self._vectors(place, anchor):
             log_length = jnp.log(jnp.sum(vector**2)) / 2
@@ -72,7 +108,14 @@ class SamplingSpace:
         return total
 
     def covariance(self, unknowns: np.ndarray) -> np.ndarray:
-        """[m, m] of a covariance [n, n] of the fit's unknowns; directions at most a radian wide."""
+        """Extends a covariance of a fit's unknowns to places; directions are at most a radian wide.
+
+        Args:
+          unknowns: [n, n].
+
+        Returns:
+          Covariance [m, m].
+        """
         n, count = self.coordinates.size, len(self.coordinates.scalars)
         widest = np.full(n, np.inf)
         for k, (zenith, _) in enumerate(self.coordinates.directions):
@@ -100,7 +143,8 @@ class SamplingSpace:
 class LogPosterior:
     """Pure, hashable function (model, place [m], anchor [H], event) -> log density by the places of a sampler.
 
-    That is likelihood times prior, by the scalars' unknowns and by steradian, times the density of the vectors' lengths:
+    That is likelihood times prior, by the scalars' unknowns and by steradian, times the density of the vectors'
+    lengths:
     samples, mapped to hypotheses, are samples of the posterior whatever coordinates were used.
 
     Attributes:
@@ -114,7 +158,17 @@ class LogPosterior:
     space: SamplingSpace
 
     def __call__(self, model: AnyModel, place: Array, anchor: Array, event: Event) -> Array:
-        """Log density at a place [m], a scalar."""
+        """Computes the log density at a place.
+
+        Args:
+          model: of the hypothesis.
+          place: [m].
+          anchor: [H], hypothesis around which directions are counted, physical units.
+          event: what was measured.
+
+        Returns:
+          Log density, scalar.
+        """
         hypothesis = self.space.hypothesis(place, anchor)
         density = self.log_likelihood(model, hypothesis, event) + self.log_prior(hypothesis)
         return density + self.space.log_volume(place, anchor, hypothesis) + self.space.log_length_density(place, anchor)

@@ -10,6 +10,7 @@ from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.version import __version__
 
 NOTICE = "detector coordinates: theta = zenith, phi = azimuth of where the particle comes from"
+"""Comment in the header of a file."""
 
 
 def write_sky_map(path: str | Path, sky_map: SkyMap, *, multi_order: bool = False, **header: str | float | int) -> Path:
@@ -20,7 +21,10 @@ def write_sky_map(path: str | Path, sky_map: SkyMap, *, multi_order: bool = Fals
       sky_map: the map.
       multi_order: columns UNIQ (4 nside^2 + nested index) and PROBDENSITY (per sr), as alerts use them; else columns
         PROBABILITY (per pixel), DELTA (2 (best - log-likelihood)) of one size of pixels, nested.
-      header: further FITS keywords of at most eight letters, such as RUNID and EVENTID.
+      **header: further FITS keywords of at most eight letters, such as RUNID and EVENTID.
+
+    Returns:
+      The path.
 
     Raises:
       ReconstructionError: astropy is not installed.

@@ -12,7 +12,7 @@ from scipy import stats
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import direction_pairs
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis, check_share, check_whole
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
@@ -22,20 +22,21 @@ from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 FINEST = 29
 """Largest order of a pixel that 64 bits hold."""
 INTERESTING = 20.0
-"""Pixels with 2 (best - log-likelihood) below this are divided: far beyond the 99.9 % contour (13.8)."""
+"""Largest 2 (best - log-likelihood) of pixels that are divided, far beyond the 99.9 % contour (13.8)."""
 WAVES = 6
-"""Steps in which the first pixels are fitted, from the best fit outwards."""
+"""Number of steps in which the first pixels are fitted, from the best fit outwards."""
 
 
 @dataclass(frozen=True)
 class SkyMap:
-    """Log-likelihoods of directions: pixels of several sizes that cover the sky once.
+    """Holds log-likelihoods of directions: pixels of several sizes that cover the sky once.
 
     Attributes:
-      order, pixel: [P], HEALPix order (nside = 2^order) and nested index.
-      log_likelihood: [P], all other parameters fitted; NaN where a fit failed. Exact to 0.01 within 20 of the best, to a
-        few percent of the distance beyond.
-      hypothesis: [P, H], the fits.
+      order: [P], HEALPix order (nside = 2^order).
+      pixel: [P], nested index.
+      log_likelihood: [P], all other parameters fitted; NaN where a fit failed. Exact to 0.01 within 20 of the best, to
+        a few percent of the distance beyond.
+      hypothesis: [P, H], the fits, physical units.
       evaluations: of value and gradient, all pixels together.
     """
 
@@ -47,33 +48,47 @@ class SkyMap:
 
     @property
     def area(self) -> np.ndarray:
-        """Steradian [P]."""
+        """Returns the areas of the pixels [P], steradian."""
         return 4 * np.pi / (12.0 * 4.0**self.order)
 
     @property
     def direction(self) -> np.ndarray:
-        """Unit vectors [P, 3] to the centres of the pixels."""
+        """Returns unit vectors [P, 3] to the centres of the pixels."""
         vectors = np.empty((len(self.order), 3))
         for order in np.unique(self.order):
             vectors[self.order == order] = pixel_vectors(int(order), self.pixel[self.order == order])
         return vectors
 
     def delta(self) -> np.ndarray:
-        """2 (best - log-likelihood) [P]; infinite where a fit failed."""
+        """Computes what Wilks' theorem compares with a chi-square.
+
+        Returns:
+          2 (best - log-likelihood) [P]; infinite where a fit failed.
+        """
         delta = 2 * (np.nanmax(self.log_likelihood) - self.log_likelihood)
         return np.where(np.isfinite(delta), delta, np.inf)
 
     def probability(self) -> np.ndarray:
-        """Posterior [P] of pixels for an isotropic prior, with the profile likelihood as the likelihood; sums to 1."""
+        """Computes the posterior of pixels for an isotropic prior, with the profile likelihood as the likelihood.
+
+        Returns:
+          Probabilities [P] that sum to 1.
+        """
         weight = np.exp(-self.delta() / 2) * self.area
         return weight / weight.sum()
 
     def level(self, method: str = "wilks") -> np.ndarray:
-        """Confidence level [P] at which the contour of the map reaches each pixel.
+        """Computes the confidence level at which the contour of the map reaches each pixel.
 
         Args:
-          method: 'wilks', a chi-square with 2 degrees of freedom, or 'posterior', the probability of all directions that
-            are at least as probable.
+          method: 'wilks', a chi-square with 2 degrees of freedom, or 'posterior', the probability of all directions
+            that are at least as probable.
+
+        Returns:
+          Levels [P] within [0, 1].
+
+        Raises:
+          ReconstructionError: an unknown method.
         """
         if method == "wilks":
             return stats.chi2.cdf(self.delta(), 2)
@@ -87,12 +102,35 @@ class SkyMap:
         return level
 
     def contour_area(self, probability: float, method: str = "wilks") -> float:
-        """Area within a contour, square degrees."""
+        """Computes the area within a contour.
+
+        Args:
+          probability: confidence level of the contour.
+          method: 'wilks' or 'posterior', see `level`.
+
+        Returns:
+          Area, square degrees.
+
+        Raises:
+          ReconstructionError: an unknown method, or something else than a probability.
+        """
+        check_share(probability, "probability", ReconstructionError)
         inside = self.level(method) <= probability
         return float(self.area[inside].sum() * np.degrees(1) ** 2)
 
     def at(self, zenith: float, azimuth: float) -> int:
-        """Index of the pixel that holds a direction."""
+        """Finds the pixel that holds a direction.
+
+        Args:
+          zenith: rad.
+          azimuth: rad.
+
+        Returns:
+          Place of the pixel, 0 to P - 1.
+
+        Raises:
+          ReconstructionError: no pixel holds it.
+        """
         for order in np.unique(self.order)[::-1]:
             own = _pixel_of(int(order), zenith, azimuth)
             found = np.flatnonzero((self.order == order) & (self.pixel == own))
@@ -101,11 +139,21 @@ class SkyMap:
         raise ReconstructionError(f"no pixel of the map holds zenith {zenith:g}, azimuth {azimuth:g}.")
 
     def flat(self, values: np.ndarray, order: int | None = None) -> np.ndarray:
-        """Values [P] of the pixels on a map of one size, nested; by default as fine as the finest pixel.
+        """Spreads values of the pixels to a map of pixels of one size, nested.
 
-        Pixels that are finer than `order` give the mean of their values.
+        Args:
+          values: [P].
+          order: of the map; finer pixels give the mean of their values. None: that of the finest pixel.
+
+        Returns:
+          Values [12 * 4^order].
         """
         order = int(self.order.max()) if order is None else order
+        check_whole(order, 0, "order", ReconstructionError)
+        if np.shape(values) != self.order.shape:
+            raise ReconstructionError(
+                f"values: expected one per pixel, {len(self.order)} of them, got shape {np.shape(values)}."
+            )
         total, area = np.zeros(12 * 4**order), np.zeros(12 * 4**order)
         for own in np.unique(self.order):
             chosen = self.order == own
@@ -131,25 +179,32 @@ def make_sky_map(
     max_divided: int = 100,
     refit: Refit | None = None,
 ) -> Callable[[Event, np.ndarray], SkyMap]:
-    """A function (event, best fit [H]) -> SkyMap; compiled once per padded shape of event.
+    """Makes a function that maps the sky of an event; compiled once per padded shape of event.
 
-    The whole sky at `first_order`, from the best fit outwards, each pixel from its nearest fitted neighbour; then pixels
-    near the best one are divided by four, each part from its parent's fit, until the 90 % contour holds `resolved` pixels.
+    The whole sky at `first_order`, from the best fit outwards, each pixel from its nearest fitted neighbour; then
+    pixels near the best one are divided by four, each part from its parent's fit, until the 90 % contour holds
+    `resolved` pixels.
 
     Args:
       model: what was fitted.
       settings: free parameters and bounds of the fits.
-      log_likelihood: another function (variables, hypothesis, event) than the model's own.
-      direction: name of the zenith whose direction is mapped; default the last one of the hypothesis.
-      first_order, last_order: coarsest and finest pixels, nside = 2^order.
+      direction: name of the zenith whose direction is mapped; None: the last one of the hypothesis.
+      log_likelihood: function (variables, hypothesis, event); None: that of the model.
+      first_order: of the coarsest pixels, nside = 2^order.
+      last_order: of the finest pixels, nside = 2^order.
       resolved: pixels within the 90 % contour (Wilks) at which the map is fine enough.
       max_divided: most pixels that are divided at one order, the best ones.
-      refit: instead of the one made from the model.
+      refit: fits with the direction held; None: made from the model.
+
+    Returns:
+      Function (event, best fit [H]) -> SkyMap.
 
     Raises:
       ConfigError: no model.
-      ReconstructionError: orders or numbers that cannot be, no direction in the hypothesis, or astropy-healpix is not installed.
-      HypothesisError, DataError: when the result is called with a best fit or an event of another model.
+      ReconstructionError: orders or numbers out of range, no direction in the hypothesis, or astropy-healpix is not
+        installed.
+      HypothesisError: when the result is called with a best fit of another model.
+      DataError: when the result is called with an event of another detector.
     """
     _check_healpix()
     check_model(model)
@@ -223,7 +278,15 @@ def make_sky_map(
 
 
 def pixel_vectors(order: int, pixels: np.ndarray) -> np.ndarray:
-    """Unit vectors [P, 3] to the centres of nested pixels."""
+    """Computes the centres of nested pixels.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+      pixels: [P], nested indices.
+
+    Returns:
+      Unit vectors [P, 3].
+    """
     from astropy_healpix import healpy as pixelisation
 
     return np.stack(pixelisation.pix2vec(2**order, np.asarray(pixels), nest=True), axis=-1)

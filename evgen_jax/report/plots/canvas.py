@@ -9,14 +9,24 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 TOY = "physics-motivated toy; not IceCube simulation"
+"""Default notice in the corner of a figure."""
 NOTICE_HEIGHT = 0.12
-"""Inches."""
+"""Height of the line of the notice, inches."""
 
 __all__ = ["TOY", "plt", "save"]
 
 
 def save(figure: Any, path: Path, notice: str = TOY) -> Path:
-    """Writes a figure with a small notice in its corner and forgets it."""
+    """Writes a figure with a small notice in its corner and closes it.
+
+    Args:
+      figure: of matplotlib.
+      path: of the file.
+      notice: text in the corner.
+
+    Returns:
+      The path.
+    """
     if notice:
         if figure.get_layout_engine():  # the notice has a line of its own above the axes
             figure.get_layout_engine().set(rect=(0, 0, 1, 1 - NOTICE_HEIGHT / figure.get_figheight()))

@@ -19,13 +19,29 @@ from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.report.plots.canvas import TOY, plt, save
 
 BINS = 40
+"""Number of bins of a histogram of pulses."""
 TIMES = 200
+"""Number of times at which light is expected."""
 
 
 def expectation(
     model: Model, event: Event, hypothesis: np.ndarray, span: tuple[float, float] | None = None
 ) -> DomExpectation:
-    """What the model expects at all DOMs and `TIMES` times in a span, ns (default: the readout window)."""
+    """Computes what a model expects at all DOMs and at `TIMES` times.
+
+    Args:
+      model: no ensemble.
+      event: gives the readout window.
+      hypothesis: [H], physical units.
+      span: first and last time, ns; None: the readout window.
+
+    Returns:
+      Expected charge, variance and density in time at D DOMs.
+
+    Raises:
+      ConfigError: for an ensemble.
+      DataError: large times, and a parameter of which nothing tells whether it is a time.
+    """
     check_no_ensemble(model)
     start, stop = span or (float(event.readout[0]), float(event.readout[1]))
     hypothesis, event, anchor = counted_from_readout(model.parameters, hypothesis, event)
@@ -38,7 +54,17 @@ _compiled = jax.jit(dom_expectation)
 
 
 def time_range(event: Event, doms: np.ndarray, share: float = 0.9, least: float = 1000.0) -> tuple[float, float]:
-    """From shortly before the first pulse at these DOMs to where `share` of their charge has come; ns."""
+    """Chooses the times to draw: from 50 ns before the first pulse at some DOMs to where most of their charge has come.
+
+    Args:
+      event: one event.
+      doms: places of the DOMs.
+      share: of the charge that lies before the end.
+      least: shortest range, ns.
+
+    Returns:
+      Start and stop, ns; the readout window if the DOMs have no pulse.
+    """
     pulses = event.pulses
     at = np.isin(np.asarray(event.active)[np.asarray(pulses.slot)], doms) & np.asarray(pulses.mask)
     if not at.any():
@@ -51,6 +77,15 @@ def time_range(event: Event, doms: np.ndarray, share: float = 0.9, least: float 
 
 
 def brightest_doms(event: Event, count: int) -> np.ndarray:
+    """Finds the usable DOMs with the largest charges.
+
+    Args:
+      event: one event.
+      count: largest number of DOMs.
+
+    Returns:
+      Places of the DOMs, the brightest first; none of those without charge.
+    """
     charge = np.where(np.asarray(event.usable), np.asarray(event.charge), 0)
     order = np.argsort(-charge, kind="stable")[:count]
     return order[charge[order] > 0]
@@ -66,14 +101,20 @@ def arrival_times(
     titles: Mapping[int, str] | None = None,
     notice: str = TOY,
 ) -> Path:
-    """Pulses and expected light against time, one panel per DOM.
+    """Draws pulses and expected light against time, one panel per DOM.
 
     Args:
       path: of the figure.
       models: {label: model}.
-      event, hypothesis: what was measured, and the [H] that the light is expected for.
-      count: brightest DOMs to draw; or `doms` themselves, with `titles` behind their names.
+      event: what was measured.
+      hypothesis: [H], for which the light is expected, physical units.
+      count: number of brightest DOMs to draw, unless `doms` are given.
+      doms: places of the DOMs to draw.
+      titles: {place of a DOM: text behind its title}.
       notice: in the corner of the figure.
+
+    Returns:
+      The path.
     """
     chosen = brightest_doms(event, count) if doms is None else np.asarray(doms, int)
     pulses, detector = event.pulses, next(iter(models.values())).detector
@@ -112,7 +153,18 @@ def arrival_times(
 def light_yield(
     path: Path, views: Mapping[str, DomExpectation], event: Event, detector: Detector, notice: str = TOY
 ) -> Path:
-    """Expected against measured charges of DOMs, and the pulls against the distance from where the light is."""
+    """Draws expected against measured charges of DOMs, and the pulls against the distance from the middle of the light.
+
+    Args:
+      path: of the figure.
+      views: {label: what a model expects}.
+      event: what was measured.
+      detector: of D DOMs.
+      notice: in the corner of the figure.
+
+    Returns:
+      The path.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), constrained_layout=True)
     usable = np.asarray(event.usable)
     charge = np.asarray(event.charge)
@@ -139,7 +191,20 @@ def light_yield(
 
 
 def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray, notice: str = TOY) -> Path:
-    """The hit DOMs from three sides: size by charge, colour by first pulse; vertices and directions of the hypothesis."""
+    """Draws the hit DOMs from three sides, with vertices and directions of the hypothesis.
+
+    The size of a DOM tells its charge, the colour the time of its first pulse.
+
+    Args:
+      path: of the figure.
+      model: gives parameters and detector.
+      event: what was measured.
+      hypothesis: [H], physical units.
+      notice: in the corner of the figure.
+
+    Returns:
+      The path.
+    """
     position, pulses = np.asarray(model.detector.position), event.pulses
     mask = np.asarray(pulses.mask)
     dom = np.asarray(event.active)[np.asarray(pulses.slot)][mask]

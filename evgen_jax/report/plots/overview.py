@@ -23,7 +23,17 @@ def figures(
     fits: Mapping[str, Sequence[FitResult]],
     metrics: Sequence[dict],
 ) -> None:
-    """Writes loss.png, arrival_times.png, light_yield.png and errors.png."""
+    """Writes loss.png, arrival_times.png, light_yield.png and errors.png.
+
+    Args:
+      directory: of the figures, made if needed.
+      model: trained.
+      oracle: with the true likelihood.
+      events: E simulated events.
+      truth: [E, H], physical units.
+      fits: label -> fits of the events.
+      metrics: rows of `read_metrics`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     loss_curve(directory / "loss.png", metrics)
     brightest = int(np.argsort([e.charge.sum() for e in events])[len(events) // 2])
@@ -35,7 +45,14 @@ def figures(
 
 
 def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
-    """Training and validation loss per photoelectron against the step, each with its running median from nine numbers on."""
+    """Draws training and validation loss per photoelectron against the step.
+
+    Each has its running median from nine numbers on.
+
+    Args:
+      path: of the figure.
+      metrics: rows of `read_metrics`.
+    """
     figure, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
     for kind, color in (("training", "C0"), ("validation", "C1")):
         rows = [m for m in metrics if m["kind"] == kind]
@@ -54,12 +71,12 @@ def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
 def errors(
     path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarray, parameters: Sequence[Parameter]
 ) -> None:
-    """Cumulative distributions of the vertex and energy errors of the fits.
+    """Draws cumulative distributions of the vertex and energy errors of the fits.
 
     Args:
       path: of the figure.
-      fits: of the same events by every model.
-      truth: [E, H].
+      fits: label -> fits of E events.
+      truth: [E, H], physical units.
       parameters: of a hypothesis with one cascade.
     """
     place = places_by_role(parameters, CASCADE)[0]

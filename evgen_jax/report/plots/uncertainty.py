@@ -15,10 +15,21 @@ from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.report.plots.canvas import TOY, plt, save
 
 LEVELS = (0.5, 0.9)
+"""Confidence levels of contours."""
 
 
 def profile(path: Path, scan: Profile, units: Sequence[str], notice: str = TOY) -> Path:
-    """2 (best - log-likelihood) along one parameter, or its contours in two."""
+    """Draws 2 (best - log-likelihood) along one parameter, or its contours in two.
+
+    Args:
+      path: of the figure.
+      scan: of one or two parameters.
+      units: of the parameters.
+      notice: in the corner of the figure.
+
+    Returns:
+      The path.
+    """
     figure, axis = plt.subplots(figsize=(5, 4), constrained_layout=True)
     labels = [f"{name} ({unit})" if unit else name for name, unit in zip(scan.names, units, strict=True)]
     delta = scan.delta()
@@ -38,13 +49,16 @@ def profile(path: Path, scan: Profile, units: Sequence[str], notice: str = TOY) 
 
 
 def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, notice: str = TOY) -> Path:
-    """The whole sky and the part around the best pixel, with contours of 50 and 90 % (Wilks).
+    """Draws the whole sky and the part around the best pixel, with contours of 50 and 90 % (Wilks).
 
     Args:
       path: of the figure.
       sky_map: to draw.
-      truth: zenith and azimuth to mark.
+      truth: zenith and azimuth to mark, rad; None: nothing.
       notice: in the corner of the figure.
+
+    Returns:
+      The path.
     """
     figure = plt.figure(figsize=(11, 4.4), constrained_layout=True)
     whole = figure.add_subplot(1, 2, 1, projection="mollweide")
@@ -85,7 +99,17 @@ def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, n
 def corner(
     path: Path, posterior: Posterior, parameters: Sequence[Parameter], best: np.ndarray, notice: str = TOY
 ) -> Path:
-    """Samples of all parameters that vary, in pairs.
+    """Draws the samples of all parameters that vary, in pairs.
+
+    Args:
+      path: of the figure.
+      posterior: samples [S, H].
+      parameters: of the hypothesis, H of them.
+      best: [H], the best fit, physical units.
+      notice: in the corner of the figure.
+
+    Returns:
+      The path.
 
     Raises:
       ReconstructionError: the package corner is not installed.

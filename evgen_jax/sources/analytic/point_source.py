@@ -106,7 +106,7 @@ def point_of_light(
     """
     dtype = position.dtype
     dom_position = jnp.asarray(detector.position, dtype)
-    displacement = dom_position - position
+    displacement = dom_position - position[None]
     # A smooth guard: closer than about half a metre the formulas for points of light do not hold.
     distance = jnp.sqrt(safe_norm(displacement) ** 2 + 0.25)
     unit = displacement / distance[:, None]

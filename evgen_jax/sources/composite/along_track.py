@@ -40,7 +40,7 @@ def cascades_along(
     Returns:
       Parameters [N, 7 + S], physical units (m, ns, GeV, rad).
     """
-    position = start + distance[:, None] * flight_direction(zenith, azimuth)
+    position = start[None] + distance[:, None] * flight_direction(zenith, azimuth)[None]
     number = distance.shape[0]
     columns = [
         position, jnp.full((number, 1), zenith), jnp.full((number, 1), azimuth), (energy * inside(position, detector))[:, None],

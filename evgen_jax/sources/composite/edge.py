@@ -28,7 +28,7 @@ def inside(position: Array, detector: Detector) -> Array:
       Shares [N] within [0, 1].
     """
     low, high = jnp.asarray(detector.box, position.dtype)
-    outside = jnp.maximum(low - position, position - high) - SURROUNDINGS
+    outside = jnp.maximum(low[None] - position, position - high[None]) - SURROUNDINGS
     beyond = jnp.maximum(outside, 0) / WIDTH
     # The square of u is divided out first, so that no place overflows.
     return jnp.exp(-jnp.sum(beyond * (1 - 1 / (1 + beyond**2)), axis=-1))

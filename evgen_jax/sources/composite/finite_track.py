@@ -24,7 +24,7 @@ class _FiniteTrack:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the track, further ones of the base, then the losses."""
+        """Returns the parameters of the track, further ones of the base, then the losses."""
         return standard_parameters(PARAMETERS + self.extra) + loss_parameters(self.num_segments)
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:

@@ -34,7 +34,7 @@ class _Slices:
         return {base: (jnp.stack(rows), None) for base, rows in grouped.items()}
 
     def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:
-        """Of several copies of a base the first one's parameters count."""
+        """Takes the normalisation of a base from its first copy."""
         names = dict(self.base_parameters)
         trafos: dict[str, Trafo] = {}
         for base, start, stop in self.columns:

@@ -26,7 +26,7 @@ class _SphereSegments:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of a track that enters a sphere, then properties of the ice."""
+        """Returns the parameters of a track that enters a sphere, then properties of the ice."""
         return standard_parameters(track.PARAMETERS + self.extra)
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
@@ -35,7 +35,7 @@ class _SphereSegments:
         distance = (jnp.arange(number, dtype=dtype) + 0.5) * length
         energy = energy_after(jnp.maximum(hypothesis[3], 0), distance)
         entry = self.sphere_radius * sphere_point(hypothesis[0], hypothesis[1])
-        position = entry + distance[:, None] * flight_direction(hypothesis[4], hypothesis[5])
+        position = entry[None] + distance[:, None] * flight_direction(hypothesis[4], hypothesis[5])[None]
 
         def same(value: Array) -> Array:
             return jnp.broadcast_to(value, (number, *jnp.shape(value)))

@@ -42,7 +42,7 @@ class _TrackWithCascades:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the track, further ones of the bases, then the losses, or energies and distances of the cascades."""
+        """Returns the parameters of the track, further ones of the bases, then the losses, or energies and distances of the cascades."""
         number = self.num_cascades
         own = further_cascades(0, number) if self.spacing is None else loss_parameters(number)
         return standard_parameters(PARAMETERS + self.extra) + own

@@ -22,7 +22,7 @@ class _StartingCascades:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those of the first cascade, further ones of the base, then energies and distances of the other cascades."""
+        """Returns the parameters of the first cascade, further ones of the base, then those of the further cascades."""
         return standard_parameters(PARAMETERS + self.extra) + further_cascades(1, self.num_cascades)
 
     def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:

@@ -33,8 +33,9 @@ class CascadeGeometry:
     Attributes:
       shift_cascade_vertex: measure distances and times from the shower maximum.
       add_opening_angle: angle between the shower's direction and that to the DOM as an input.
-      opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the shower points
-        at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their uncertainty.
+      opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the
+        shower points at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their
+        uncertainty.
     """
 
     shift_cascade_vertex: bool = True
@@ -68,7 +69,7 @@ class CascadeGeometry:
         vertex, shift = parameters[:3], jnp.zeros((), parameters.dtype)
         if self.shift_cascade_vertex:
             vertex, shift = shift_to_shower_maximum(vertex, shift, direction, energy)
-        displacement = positions - vertex
+        displacement = positions - vertex[None]
         distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
         unit = displacement / distance[:, None]
 

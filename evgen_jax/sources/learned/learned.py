@@ -1,4 +1,4 @@
-"""What all learned sources share: from a view of the hypothesis at every DOM through the network to the light."""
+"""Learned sources: from a view of the hypothesis at every DOM through the network to the light."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -24,20 +24,29 @@ from evgen_jax.sources.linen_source import LinenSource
 
 @dataclass(frozen=True)
 class LearnedOptions:
-    """Switches of a learned source; the names are the configuration keys.
+    """Holds the switches of a learned source; the names are the configuration keys.
 
     Attributes:
-      add_anisotropy_angle, add_dom_angular_acceptance, add_dom_coordinates: more inputs.
-      add_log_distance: ln(distance / 100 m) as a further input, which resolves DOMs close by.
-      num_local_vars: trainable inputs per DOM.
-      scale_charge: expected charge proportional to energy / 1 TeV.
-      scale_charge_by_*: further factors of the expected charge. By diffusion: the light of 1 TeV in homogeneous ice,
-        so that the network learns only what differs from it, which takes far fewer steps.
-      baseline_hole_ice_p0, _p1: hole ice, unless use_constant_baseline_hole_ice is False: then the parameters
-        HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+      add_anisotropy_angle: whether the horizontal direction of the light is an input.
+      add_dom_angular_acceptance: whether the angular acceptance is an input.
+      add_dom_coordinates: whether the position of the DOM is an input.
+      add_log_distance: whether ln(distance / 100 m) is an input, which resolves DOMs close by.
+      num_local_vars: number of trainable inputs per DOM.
+      scale_charge: whether the expected charge is proportional to energy / 1 TeV.
+      scale_charge_by_relative_dom_efficiency: whether the module's efficiency is a factor of the expected charge.
+      scale_charge_by_global_dom_efficiency: whether the parameter DOMEfficiency is a factor of the expected charge.
+      scale_charge_by_angular_acceptance: whether the angular acceptance is a factor of the expected charge.
+      scale_charge_by_relative_angular_acceptance: whether the angular acceptance relative to that of the baseline is a
+        factor of the expected charge.
+      scale_charge_by_diffusion: whether the light of 1 TeV in homogeneous ice is a factor of the expected charge, so
+        that the network learns only what differs from it, which takes far fewer steps.
+      use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
+        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+      baseline_hole_ice_p0: first parameter of the hole ice of the baseline.
+      baseline_hole_ice_p1: second parameter of the hole ice of the baseline.
       angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
-      mixture_component_t_seeds: offset of each time component, ns.
-      charge_scale_tensors: charge parameters that get the scale factors; default all expected charges.
+      mixture_component_t_seeds: offset of each time component, ns; None: 0.
+      charge_scale_tensors: charge parameters that get the scale factors; None: all expected charges.
       additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
     """
 
@@ -71,15 +80,15 @@ class LearnedOptions:
 
 
 class View(NamedTuple):
-    """A hypothesis as the DOMs see it.
+    """Holds a hypothesis as the DOMs see it.
 
     Attributes:
-      shared: [S], inputs that are the same at every DOM.
+      shared: [S], inputs that are equal at every DOM.
       columns: [D, c] each, inputs of the DOMs.
       late_columns: [D, c] each, inputs that follow the angle of anisotropy.
       displacement: [D, 3], from where the light comes to the DOM, m.
-      unit: [D, 3], its direction.
-      distance: [D], its length, m.
+      unit: [D, 3], direction of the displacement.
+      distance: [D], length of the displacement, m.
       arrival: [D], when unscattered light arrives, relative to the time of the hypothesis, ns.
       time_shift: scalar, added to the time of the hypothesis, ns.
       energy: scalar, GeV, not negative.
@@ -133,7 +142,8 @@ class LearnedSource(LinenSource):
       geometry: what kind of source.
       options: see `LearnedOptions`.
       trafo: normalisation of the inputs, one entry per hypothesis parameter.
-      time_decoder, charge_decoder: distributions.
+      time_decoder: distribution of the arrival times.
+      charge_decoder: distribution of the charge.
       network: see `NetworkShape`.
       dtype: float32 or float64.
     """
@@ -184,7 +194,7 @@ class LearnedSource(LinenSource):
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, options.charge_scale_tensors)
 
         seeds = options.mixture_component_t_seeds or (0.0,) * self.time_decoder.num_components
-        offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)
+        offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)[None]
         return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
 
     def _features(self, view: View, position: Array, acceptance: Array | None) -> Array:

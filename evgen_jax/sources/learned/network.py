@@ -53,7 +53,7 @@ def _same_for_all_doms(num_doms: int):
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What a `DomNetwork` looks like; one entry per layer.
+    """Describes the layers of a `DomNetwork`; one entry per layer.
 
     Attributes:
       widths: numbers of outputs.
@@ -97,7 +97,7 @@ class DomNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, active: Array, key: Array | None = None) -> tuple[Array, Array]:
-        """Latent variables of DOMs.
+        """Computes the latent variables of DOMs.
 
         Args:
           x: [D, F], features.
@@ -105,7 +105,7 @@ class DomNetwork(nn.Module):
           key: of the dropout, which acts only where one is given, that is in training.
 
         Returns:
-          Outputs [D, num_dom_outputs] at all DOMs, and the others [M, width - num_dom_outputs] at the active ones.
+          Outputs [D, num_dom_outputs] at all DOMs, and outputs [M, width - num_dom_outputs] at the active ones.
 
         Raises:
           ConfigError: a network without a layer.
@@ -124,7 +124,7 @@ class DomNetwork(nn.Module):
         if key is not None and any(net.dropout) and net.dropout[i]:
             kept = jax.random.bernoulli(jax.random.fold_in(key, i), net.keep_prob, y.shape)
             y = jnp.where(kept, y * float(1 / net.keep_prob), 0)
-        return y if layer.residual is None else y * layer.residual + _fitted(x, net.widths[i])
+        return y if layer.residual is None else y * layer.residual[None] + _fitted(x, net.widths[i])
 
     def _split(self, i: int, x: Array, active: Array) -> tuple[Array, Array]:
         """Layer i, its first outputs at all DOMs, the others at the active ones."""
@@ -139,8 +139,8 @@ class DomNetwork(nn.Module):
         at_doms, at_active = (ACTIVATIONS[net.activations[i]](y) for y in (at_doms, at_active))
         if layer.residual is not None:
             added = _fitted(x, net.widths[i])
-            at_doms = at_doms * layer.residual[:n] + added[:, :n]
-            at_active = at_active * layer.residual[n:] + added[rows, n:]
+            at_doms = at_doms * layer.residual[None, :n] + added[:, :n]
+            at_active = at_active * layer.residual[None, n:] + added[rows, n:]
         return at_doms, at_active
 
     def _layer(self, i: int, n_in: int) -> "_Layer":
@@ -177,7 +177,7 @@ class _Layer(NamedTuple):
 def _dense(x: Array, kernel: Array, bias: Array) -> Array:
     if kernel.ndim == 3:
         return jnp.einsum("di,dio->do", x, kernel) + bias
-    return x @ kernel + bias
+    return x @ kernel + bias[None]
 
 
 def _fitted(x: Array, width: int) -> Array:

@@ -20,8 +20,8 @@ class NoiseSource(LinenSource):
     """Noise of every DOM with rate times a learned factor; no hypothesis parameters.
 
     The expected charge of a DOM is exp(clip(w, -20, 15)) * rate * livetime with one learned w per expected-charge
-    parameter of the charge decoder, shared by all DOMs and near 0 at the start. DOMs of rate 0 give no noise. A readout window
-    shorter than 1 ns, such as that of an event with one pulse, counts as 1 ns.
+    parameter of the charge decoder, shared by all DOMs and near 0 at the start. DOMs of rate 0 give no noise. A readout
+    window shorter than 1 ns, such as that of an event with one pulse, counts as 1 ns.
 
     Attributes:
       charge_decoder: distribution of the charge; its parameters are the learned variables.

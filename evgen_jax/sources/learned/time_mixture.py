@@ -1,4 +1,4 @@
-"""From the network's latent variables to a LightYield: shared by all sources with learned arrival times."""
+"""The light of all sources with learned arrival times, from the latent variables of their network."""
 
 import jax
 import jax.numpy as jnp

@@ -71,12 +71,12 @@ class SphereTrackGeometry:
         entry_unit = sphere_point(parameters[0], parameters[1])
         entry = radius * entry_unit
 
-        along = (positions - entry) @ direction
-        closest = entry + along[:, None] * direction
+        along = (positions - entry[None]) @ direction
+        closest = entry[None] + along[:, None] * direction[None]
         sideways = positions - closest
         approach = safe_norm(sideways) + constants.DISTANCE_OFFSET
         emission_along = along - approach * float(1 / TAN_CHERENKOV)
-        displacement = positions - (entry + emission_along[:, None] * direction)
+        displacement = positions - (entry[None] + emission_along[:, None] * direction[None])
         distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
         unit = displacement / distance[:, None]
 
