@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
+from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.light_yield import LightYield
-from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.source import DerivedSource, Source, Variables
 from evgen_jax.light.superposition import Expanded, MultiSource
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -133,7 +133,7 @@ def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> t
 
 
 @dataclass(frozen=True)
-class Grouped:
+class Grouped(DerivedSource):
     """Is a multi-source with some of its bases evaluated once per group of cascades.
 
     Variables: {'bases': weights of the multi-source, 'groups': {base name: group [N] of every cascade}}.
@@ -147,14 +147,9 @@ class Grouped:
     numbers: tuple[tuple[str, int], ...]
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Returns what the hypothesis parameters are, H of them."""
-        return parameters_of(self.source)
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Returns the names of the hypothesis parameters, H of them."""
-        return names_of(self.parameters)
+    def original(self) -> Source:
+        """Returns the source whose hypothesis this one has."""
+        return self.source
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Refuses to make weights: groups belong to a hypothesis.

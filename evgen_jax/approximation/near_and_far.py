@@ -8,16 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
-from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.source import DerivedSource, Source, Variables
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 
 
 @dataclass(frozen=True)
-class NearAndFar:
+class NearAndFar(DerivedSource):
     """Is the exact source at chosen DOMs, and at all others a cheaper source times fixed factors.
 
     Variables: {'near': weights of the exact source at the chosen DOMs, 'far': variables of the cheaper one, 'factor': a
@@ -32,14 +31,9 @@ class NearAndFar:
     far: Source
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Returns what the hypothesis parameters are, H of them."""
-        return parameters_of(self.near)
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Returns the names of the hypothesis parameters, H of them."""
-        return names_of(self.parameters)
+    def original(self) -> Source:
+        """Returns the source whose hypothesis this one has."""
+        return self.near
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Refuses to make weights: chosen DOMs belong to an event and a hypothesis.

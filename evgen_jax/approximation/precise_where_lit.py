@@ -12,9 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from evgen_jax.approximation.near_and_far import part_of_detector, part_of_variables
-from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield, at_active
-from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.source import DerivedSource, Source, Variables
 from evgen_jax.light.tree import with_precision
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -26,7 +25,7 @@ WORTHWHILE = 0.5
 
 
 @dataclass(frozen=True)
-class PreciseWhereLit:
+class PreciseWhereLit(DerivedSource):
     """Is one source in two precisions.
 
     Variables: {'everywhere': weights, 'lit': equal weights in float64}.
@@ -40,14 +39,9 @@ class PreciseWhereLit:
     lit: Source
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Returns what the hypothesis parameters are, H of them."""
-        return parameters_of(self.lit)
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Returns the names of the hypothesis parameters, H of them."""
-        return names_of(self.parameters)
+    def original(self) -> Source:
+        """Returns the source whose hypothesis this one has."""
+        return self.lit
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Refuses to make weights: they are made of those of a model.

@@ -159,7 +159,19 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
     Raises:
       TrafoError: missing, not a transformation, or fitted for parameters other than `parameter_names`.
     """
-    path = Path(path)
+    trafo, _ = _read(Path(path))
+    if parameter_names is not None and tuple(parameter_names) != trafo.parameter_names:
+        if same_parameters(trafo.parameter_names, parameter_names):
+            return trafo.select(range(len(parameter_names)), parameter_names)
+        raise TrafoError(
+            f"{path}: was fitted for the parameters {', '.join(trafo.parameter_names)}, but the model has "
+            f"{', '.join(parameter_names)}. Run create-trafo with this configuration."
+        )
+    return trafo
+
+
+def _read(path: Path) -> tuple[Trafo, dict[str, Any] | None]:
+    """The transformation in a file, and what it was made from."""
     if not path.is_file() and (path.parent / "data.pickle").is_file():
         raise TrafoError(
             f"{path.parent}: holds a data transformation of Event-Generator, which is a pickle and not read. Make one with: "
@@ -171,19 +183,11 @@ def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -
         raw: dict[str, Any] = json.loads(path.read_text())
         if raw.pop("format") != FORMAT:
             raise TrafoError(f"{path}: written by another version of evgen_jax. Run create-trafo again.")
-        raw.pop(ORIGIN, None)
+        origin = raw.pop(ORIGIN, None)
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
-        trafo = Trafo(**values)
+        return Trafo(**values), origin
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrafoError(f"{path}: is no data transformation ({error}). Run create-trafo again.") from None
-    if parameter_names is not None and tuple(parameter_names) != trafo.parameter_names:
-        if same_parameters(trafo.parameter_names, parameter_names):
-            return trafo.select(range(len(parameter_names)), parameter_names)
-        raise TrafoError(
-            f"{path}: was fitted for the parameters {', '.join(trafo.parameter_names)}, but the model has "
-            f"{', '.join(parameter_names)}. Run create-trafo with this configuration."
-        )
-    return trafo
 
 
 def read_origin(path: str | Path) -> dict[str, Any] | None:
@@ -198,8 +202,7 @@ def read_origin(path: str | Path) -> dict[str, Any] | None:
     Raises:
       TrafoError: missing, or not a transformation.
     """
-    load_trafo(path)  # which says what is wrong with the file
-    return json.loads(Path(path).read_text()).get(ORIGIN)
+    return _read(Path(path))[1]
 
 
 def fit_trafo(

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jax import Array
 
+from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
@@ -93,3 +94,22 @@ class Source(Protocol):
         Returns:
           Times [P], ns.
         """
+
+
+class DerivedSource:
+    """Gives a source that is made of another one the hypothesis of that one; a subclass defines `original`."""
+
+    @property
+    def original(self) -> Source:
+        """Returns the source whose hypothesis this one has."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Returns what the hypothesis parameters are, H of them."""
+        return parameters_of(self.original)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Returns the names of the hypothesis parameters, H of them."""
+        return names_of(self.parameters)

@@ -66,7 +66,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
     check_record(directory, config.unique_name, _record(config, model, ranges))
     tell_far_ranges(parameters, ranges, detector)
-    sample = EventSampler(model, settings.readout_window)
+    sample, modules = EventSampler(model, settings.readout_window), tables_of_modules(handler, detector)
     made = dark = 0
     for number, path in enumerate(progress(files)):
         if path.exists():
@@ -78,7 +78,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
         write_events(path, number + 1, events, with_labels(pulses, detector), tables,
-                     pulse_key=handler.data_settings.pulse_key, dom_tables=tables_of_modules(handler, detector),
+                     pulse_key=handler.data_settings.pulse_key, dom_tables=modules,
                      detector=detector, notice=notice)  # fmt: skip
     tell_dark_events(dark, made)
     return files

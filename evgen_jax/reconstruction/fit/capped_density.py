@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield, at_active
-from evgen_jax.light.source import Source, Variables
+from evgen_jax.light.source import DerivedSource, Source, Variables
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel, Ensemble
@@ -43,7 +42,7 @@ def capped(density: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class CappedDensity:
+class CappedDensity(DerivedSource):
     """Wraps a source so that densities of arrival times are at most `LARGEST`; its variables are those of the source.
 
     Attributes:
@@ -53,14 +52,9 @@ class CappedDensity:
     source: Source
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Returns the parameters of the wrapped source."""
-        return parameters_of(self.source)
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Returns the names of the hypothesis parameters."""
-        return names_of(self.parameters)
+    def original(self) -> Source:
+        """Returns the source whose hypothesis this one has."""
+        return self.source
 
     def init_variables(self, key: Array, detector: Detector) -> Variables:
         """Makes fresh weights of the wrapped source.
