@@ -1,10 +1,10 @@
 """Approximation of hypotheses of many cascades, with a stated error of the log-likelihood."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.tree import with_chunk
+from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
@@ -253,14 +254,18 @@ def _ratio(dtype: Any, exact: jax.Array, merged: jax.Array) -> jax.Array:
     return jnp.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR).astype(dtype)
 
 
+_Result = TypeVar("_Result")
+_Function = Callable[[Variables, jax.Array, Event, Detector], _Result]
+
+
 @lru_cache(maxsize=32)
-def _functions(source: Source, loss: Loss):
+def _functions(source: Source, loss: Loss) -> tuple[_Function[LightYield], _Function[jax.Array]]:
     """Light and losses of a source, compiled once for all hypotheses and events of a bucket."""
 
-    def light(variables, hypothesis, event, detector):
+    def light(variables: Variables, hypothesis: jax.Array, event: Event, detector: Detector) -> LightYield:
         return source.light_yield(variables, hypothesis, event, detector, loss.needs_cumulative)
 
-    def losses(variables, hypothesis, event, detector):
+    def losses(variables: Variables, hypothesis: jax.Array, event: Event, detector: Detector) -> jax.Array:
         parts = loss.parts(light(variables, hypothesis, event, detector), event)
         per_dom = parts.per_dom(event).astype(parts.total().dtype)
         return jnp.concatenate([per_dom, parts.total()[None]])

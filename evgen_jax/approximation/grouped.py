@@ -252,7 +252,7 @@ def largest_base(source: Source, hypothesis: Array, detector: Detector) -> int:
     """
     if not isinstance(source, MultiSource):
         return 1
-    expanded: Mapping = source.expand(hypothesis, detector)
+    expanded: Mapping[str, tuple[Array, Array | None]] = source.expand(hypothesis, detector)
     sizes = [1]
     for name, base in source.bases:
         parameters = expanded[name][0]

@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from evgen_jax.cli.commands import choose_verbosity
 from evgen_jax.cli.logging import DEBUG, NORMAL, VERBOSE
 from evgen_jax.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+"""Function of a command, before or after click made a command of it."""
 
 
 def limit_threads(number: int) -> None:
@@ -38,7 +42,7 @@ def _set_level(context: click.Context, parameter: click.Parameter, value: str | 
         choose_verbosity(context, {"DEBUG": DEBUG, "INFO": VERBOSE, "WARNING": NORMAL}[value.upper()])
 
 
-def log_level(function: Callable) -> Callable:
+def log_level(function: Command) -> Command:
     """Adds --log_level to a command.
 
     Args:
@@ -53,7 +57,7 @@ def log_level(function: Callable) -> Callable:
     )(function)  # fmt: skip
 
 
-def num_threads(function: Callable) -> Callable:
+def num_threads(function: Command) -> Command:
     """Adds --num_threads to a command.
 
     Args:
@@ -69,7 +73,7 @@ def num_threads(function: Callable) -> Callable:
     )(function)  # fmt: skip
 
 
-def output_dir(text: str, **more) -> Callable[[Callable], Callable]:
+def output_dir(text: str, **more: Any) -> Callable[[Command], Command]:
     """Makes the option -o, --output-dir, --output_dir.
 
     Args:
@@ -82,7 +86,7 @@ def output_dir(text: str, **more) -> Callable[[Callable], Callable]:
     return click.option("-o", "--output-dir", "--output_dir", help=text, **more)
 
 
-def reco_config_file(text: str) -> Callable[[Callable], Callable]:
+def reco_config_file(text: str) -> Callable[[Command], Command]:
     """Makes the option -r, --reco-config-file, --reco_config_file.
 
     Args:

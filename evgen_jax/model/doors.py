@@ -246,7 +246,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _shape(values: Any) -> tuple:
+def _shape(values: Any) -> tuple[int | None, ...]:
     """Of an array, a number or nested lists, which may hold traced values; (None,) if their lengths differ."""
     if isinstance(values, list | tuple):
         inner = {_shape(value) for value in values}

@@ -241,7 +241,7 @@ class LossTerm:
     options: tuple[tuple[str, Any], ...] = ()
     weight: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in TERMS:
             raise ConfigError(
                 f"loss_function_name '{self.name}' is unknown; known: {', '.join(TERMS)}."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def _degrees(width: float) -> str:
     return f"{np.degrees(width):.2f} degrees" if width < np.pi / 2 else "over 90 degrees"
 
 
-def _plain(model: AnyModel, result: FitResult) -> dict:
+def _plain(model: AnyModel, result: FitResult) -> dict[str, Any]:
     notes = result.diagnostics
     plain = {
         "hypothesis": dict(zip(model.parameter_names, map(float, result.hypothesis), strict=True)),

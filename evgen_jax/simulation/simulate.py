@@ -1,6 +1,6 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ SEGMENT_LENGTH = 15.0
 """Distance between the energy losses of a track where no source states one, m."""
 
 
-def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
+def simulate(
+    config: ExperimentConfig,
+    directory: str | Path,
+    progress: Callable[[list[Path]], Iterable[Path]] = lambda items: items,
+) -> list[Path]:
     """Draws hypotheses, simulates their events and writes them into numbered HDF5 files.
 
     Existing complete files are kept, so an interrupted simulation continues; they must have been made with these
@@ -38,7 +42,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     Args:
       config: the experiment; `simulation_settings` say how many events of which hypotheses.
       directory: of the files, made if needed.
-      progress: wraps the numbers of the files, for a progress bar.
+      progress: wraps the list of files, for a progress bar.
 
     Returns:
       All files, those that were there already among them.

@@ -133,7 +133,7 @@ class LinenSource(nn.Module):
         return times
 
 
-def full_products() -> AbstractContextManager:
+def full_products() -> AbstractContextManager[None]:
     """Keeps all digits of float32 in products of matrices, unless the caller set `jax.default_matmul_precision`.
 
     Accelerators multiply with ten bits of mantissa or fewer by default: a trained model's log-likelihood was off by 1.2

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from evgen_jax.building.experiment import TRAFO_FILE, iterator, trafo_origin
+from evgen_jax.building.experiment import iterator, trafo_origin
 from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import INSPECTED_FILES, dark_share, find_files
@@ -13,7 +13,7 @@ from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.plausibility import LabelReport
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
-from evgen_jax.hypothesis.trafo import Trafo, read_origin
+from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, read_origin
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,10 @@ OTHERWISE_IN_KERAS = {
     "Adadelta": "rho 0.95 and epsilon 1e-7",
 }
 """Optimisers under Keras' name of which optax' formula or defaults differ; what Keras has."""
+
+
+AdamState: TypeAlias = optax.ScaleByAdamState | optax.ScaleByAmsgradState
+"""Moments of Adam and of AMSGrad."""
 
 
 class OptimizerRecord(ZooRecord):
@@ -190,12 +194,12 @@ def scale_by_keras_adam(b1: float, b2: float, epsilon: float, amsgrad: bool) -> 
       Transformation of gradients, without the rate.
     """
 
-    def init(weights: Any) -> optax.ScaleByAdamState | optax.ScaleByAmsgradState:
+    def init(weights: Any) -> AdamState:
         zeros = jax.tree.map(jnp.zeros_like, weights)
         state = (jnp.zeros((), jnp.int32), zeros, zeros)
         return optax.ScaleByAmsgradState(*state, zeros) if amsgrad else optax.ScaleByAdamState(*state)
 
-    def update(gradient: Any, state: Any, weights: Any = None):
+    def update(gradient: Any, state: Any, weights: Any = None) -> tuple[Any, AdamState]:
         del weights
         count = state.count + 1
         mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradient)
@@ -236,7 +240,7 @@ class DecayState(NamedTuple):
     step: jax.Array
 
 
-def decay_weights(schedule: Callable, strength: float) -> optax.GradientTransformation:
+def decay_weights(schedule: optax.Schedule, strength: float) -> optax.GradientTransformation:
     """Makes a weight decay apart from the gradient: rate * strength * weight is taken off every weight.
 
     Args:
@@ -247,7 +251,7 @@ def decay_weights(schedule: Callable, strength: float) -> optax.GradientTransfor
       Transformation of updates.
     """
 
-    def update(updates: Any, state: DecayState, weights: Any):
+    def update(updates: Any, state: DecayState, weights: Any) -> tuple[Any, DecayState]:
         factor = schedule(state.step) * strength
         updates = jax.tree.map(lambda u, w: u - jnp.asarray(factor, w.dtype) * w, updates, weights)
         return updates, DecayState(state.step + 1)

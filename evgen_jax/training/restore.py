@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import optax
 
 from evgen_jax.building.directory import CHECKPOINTS
-from evgen_jax.building.experiment import TRAFO_FILE, build_model
+from evgen_jax.building.experiment import build_model
 from evgen_jax.config.records import ExperimentConfig, TrainingSettings
 from evgen_jax.errors import CheckpointError
+from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.measurement.detector import fingerprint
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints, OtherOptimizer

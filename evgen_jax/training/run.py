@@ -17,6 +17,7 @@ from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch, place
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
+from evgen_jax.light.source import Variables
 from evgen_jax.light.tree import walk
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
@@ -153,7 +154,7 @@ def _begin(
     return state, None if position is None else Position(**position)
 
 
-def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
+def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable[[Variables], Any] | None:
     """Flags of the weights that train; parts are named by their path, as 'cascade' or 'track/cascade'."""
     if not frozen:
         return None
@@ -164,7 +165,7 @@ def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
                               f"parts: {', '.join(known) or 'none'}.")  # fmt: skip
 
     def flags(tree: Any) -> Any:
-        def flag(path, _):
+        def flag(path: tuple[Any, ...], _: Any) -> bool:
             joined = "/".join(str(getattr(k, "key", k)) for k in path)
             return not any(joined == f or joined.startswith(f + "/") for f in frozen)
 

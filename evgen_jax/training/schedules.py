@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from evgen_jax.building.record import ZooRecord, named
 from evgen_jax.config.kinds import Kind, Misfit
@@ -91,7 +92,7 @@ class PolynomialDecay(ScheduleRecord):
           Function step -> learning rate.
         """
 
-        def schedule(step):
+        def schedule(step: ArrayLike) -> Array:
             length: Any = self.decay_steps
             if self.cycle:
                 length = self.decay_steps * jnp.maximum(jnp.ceil(step / self.decay_steps), 1)
@@ -158,11 +159,11 @@ class CosineDecay(ScheduleRecord):
         highest = initial if self.warmup_target is None else self.warmup_target
         warming = 0 if self.warmup_target is None else self.warmup_steps
 
-        def schedule(step):
+        def schedule(step: ArrayLike) -> Array:
             done = jnp.clip(step - warming, 0, steps) / steps
             decayed = highest * ((1 - alpha) * 0.5 * (1 + jnp.cos(jnp.pi * done)) + alpha)
             rising = initial + (highest - initial) * step / max(warming, 1)
-            return jnp.where(step < warming, rising, decayed)
+            return jnp.where(jnp.less(step, warming), rising, decayed)
 
         return schedule
 
@@ -184,7 +185,10 @@ class CosineDecayRestarts(ScheduleRecord):
         """
         t_mul, alpha = self.t_mul, self.alpha
 
-        def schedule(step):
+        def begins(number: Array) -> Array:
+            return (1 - t_mul**number) / (1 - t_mul)
+
+        def schedule(step: ArrayLike) -> Array:
             done = step / self.first_decay_steps
             if t_mul == 1:
                 number = jnp.floor(done)
@@ -192,7 +196,6 @@ class CosineDecayRestarts(ScheduleRecord):
             else:
                 number = jnp.floor(jnp.log(1 - done * (1 - t_mul)) / jnp.log(t_mul))
                 # At a restart the quotient of logarithms falls to either side of the whole number: the steps decide.
-                begins = lambda n: (1 - t_mul**n) / (1 - t_mul)  # noqa: E731
                 number = jnp.where(done >= begins(number + 1), number + 1, number)
                 number = jnp.where(done < begins(number), number - 1, number)
                 done = (done - begins(number)) / t_mul**number

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jax import Array
@@ -42,6 +43,18 @@ class Guarded(struct.PyTreeNode):
     sound: Array
 
 
+TrainStep = Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]
+"""(state, events [B], labels [B, H]) -> (state, metrics)."""
+GuardedStep = Callable[[Guarded, Event, Array], tuple[Guarded, dict[str, Array]]]
+"""(guarded, events [B], labels [B, H]) -> (guarded, metrics)."""
+LossTerms = Callable[[Variables, Event, Array | np.ndarray], dict[str, Array]]
+"""(variables, events [B], labels [B, H]) -> {name of a term: [B]}; the total stands under 'loss'."""
+_Sum = tuple[Array, Variables]
+"""Loss and its gradient."""
+BatchLoss = Callable[[Variables, Event, Array, Array], _Sum]
+"""(variables, events [B], labels [B, H], key) -> (loss, gradient)."""
+
+
 def guarded(state: TrainState) -> Guarded:
     """Copies a state, to be carried by a step of `make_guarded_step`, which takes its memory.
 
@@ -67,10 +80,10 @@ def copied(tree: Any) -> Any:
 
 
 def make_guarded_step(
-    step: Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]],
+    step: TrainStep,
     schedule: Callable[[Array], Array | float],
     nan_gradients: bool = False,
-) -> Callable[[Guarded, Event, Array], tuple[Guarded, dict[str, Array]]]:
+) -> GuardedStep:
     """Makes the step of a training, which changes nothing once a number of it or of an earlier step is not finite.
 
     Args:
@@ -119,7 +132,7 @@ def init_state(variables: Variables, optimizer: optax.GradientTransformation) ->
     return TrainState(variables, optimizer.init(variables), jnp.zeros((), jnp.int32))
 
 
-def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callable:
+def make_batch_loss(model: Model, events_per_step: int | None = None) -> BatchLoss:
     """Makes the sum of the loss over a batch with its gradient.
 
     Args:
@@ -152,7 +165,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
             return value_and_grad(variables, events, labels, keys)
         groups = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), (events, labels, keys))
 
-        def add(total, group):
+        def add(total: _Sum, group: tuple[Event, Array, Array]) -> tuple[_Sum, None]:
             value, gradient = value_and_grad(variables, *group)
             return (total[0] + value, jax.tree.map(jnp.add, total[1], gradient)), None
 
@@ -162,7 +175,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
     return batch_loss
 
 
-def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[str, Array]]:
+def make_loss_terms(model: Model) -> LossTerms:
     """Makes the loss of every event of a batch, without gradients.
 
     Args:
@@ -181,7 +194,7 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
             terms["prior"] = prior
         return {"loss": model.loss(light, event) + prior, **terms}
 
-    def loss_terms(variables: Variables, events: Event, labels: Array) -> dict[str, Array]:
+    def loss_terms(variables: Variables, events: Event, labels: Array | np.ndarray) -> dict[str, Array]:
         return jax.lax.map(lambda pair: one(variables, *pair), (events, labels))
 
     return loss_terms
@@ -198,7 +211,7 @@ def make_train_step(
     normalize_by_total_charge: bool = False,
     trainable: Callable[[Variables], Any] | None = None,
     seed: int = 0,
-) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
+) -> TrainStep:
     """Makes the pure step of a training.
 
     The loss is the mean over the events of the batch (the reference sums; Adam does not see the factor). The metric

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
@@ -113,11 +114,11 @@ class Coordinates:
             result = result.at[zenith].set(angles[0]).at[azimuth].set(angles[1])
         return result
 
-    def _scale(self, dtype) -> tuple[Array, Array]:
+    def _scale(self, dtype: DTypeLike) -> tuple[Array, Array]:
         places = list(self.scalars)
         return jnp.asarray(np.asarray(self.trafo.mean)[places], dtype), jnp.asarray(self.trafo.scale()[places], dtype)
 
-    def _middle_and_half(self, dtype) -> tuple[Array, Array]:
+    def _middle_and_half(self, dtype: DTypeLike) -> tuple[Array, Array]:
         bounded = self._bounded()
         low, high = np.where(bounded, self.low, -1.0), np.where(bounded, self.high, 1.0)
         return jnp.asarray((low + high) / 2, dtype), jnp.asarray((high - low) / 2, dtype)

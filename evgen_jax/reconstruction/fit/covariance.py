@@ -96,7 +96,7 @@ def root_of(matrix: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
+def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable[[Any, Array, Array, Event], Array]:
     """Makes the sum J of g g^T over the gradients g of all terms of the loss.
 
     Terms: every pulse (times), every DOM (charges), every event (total charges), as the loss has them.

@@ -286,8 +286,8 @@ class Evaluator:
 
     def run(
         self,
-        program: Callable,
-        function: Callable,
+        program: Callable[..., Any],
+        function: Callable[..., Any],
         events: Event,
         which: np.ndarray,
         lanes: Any,

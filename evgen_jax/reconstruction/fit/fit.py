@@ -1,7 +1,7 @@
 """Maximum-likelihood fits: many events at once, or one at a time with SciPy, behind one interface."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -275,7 +275,7 @@ def reconstruct(
     *,
     covariance: bool = True,
     search: Search | None = None,
-    progress: Callable = lambda items: items,
+    progress: Callable[[list[list[int]]], Iterable[Sequence[int]]] = lambda items: items,
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
 
@@ -307,5 +307,5 @@ def reconstruct(
     order = [i for places in grouped_by_shape(events).values() for i in places]
     results: dict[int, FitResult] = {}
     for block in progress([order[i : i + LANES] for i in range(0, len(order), LANES)]):
-        results |= dict(zip(block, fit([events[i] for i in block], seeds[block]), strict=True))
+        results |= dict(zip(block, fit([events[i] for i in block], seeds[list(block)]), strict=True))
     return [results[i] for i in range(len(events))]

@@ -28,7 +28,7 @@ from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.run.table import columns, fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit, make_goodness_of_fit
 
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
@@ -264,7 +264,12 @@ def make_seed_reader(
 
 
 def _rows(
-    model: AnyModel, fit: Fitter, file: EventFile, seeds: np.ndarray, settings: ReconstructionSettings, goodness
+    model: AnyModel,
+    fit: Fitter,
+    file: EventFile,
+    seeds: np.ndarray,
+    settings: ReconstructionSettings,
+    goodness: Callable[..., GoodnessOfFit] | None,
 ) -> np.ndarray:
     """Fits the events of one file."""
     seedless = settings.seed == FROM_PULSES

@@ -6,7 +6,12 @@ import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.reconstruction.fit.result import FitResult
-from evgen_jax.reconstruction.run.covariance_columns import covariance_columns, covariance_labels, put_covariance
+from evgen_jax.reconstruction.run.covariance_columns import (
+    Column,
+    covariance_columns,
+    covariance_labels,
+    put_covariance,
+)
 from evgen_jax.reconstruction.run.table_file import ENDINGS_OF_PARAMETERS, IDS, write_table
 
 __all__ = ["columns", "fill", "write_table"]
@@ -22,7 +27,7 @@ COUNTS = ("converged", "covariance_repaired", "evaluations", "best_seed")
 """Columns of whole numbers that belong to a fit."""
 
 
-def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = False) -> list[tuple]:
+def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = False) -> list[Column]:
     """Lists all columns of a table of fits.
 
     Args:
@@ -112,7 +117,7 @@ def fill(
     return table
 
 
-def _uncertainties(row, names: Sequence[str], log: Sequence[bool], result: FitResult) -> None:
+def _uncertainties(row: np.void, names: Sequence[str], log: Sequence[bool], result: FitResult) -> None:
     covariance = result.covariance
     assert covariance is not None
     for place, hessian, sandwich in zip(

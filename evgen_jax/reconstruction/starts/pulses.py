@@ -91,7 +91,9 @@ class Shape:
         self.place = (tracks if self.is_track else cascades)[0]
         self.radius = (sphere_radius or _sphere_radius(model)) if self.is_track else np.nan
 
-    def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
+    def hypotheses(
+        self, base: np.ndarray, vertex: np.ndarray, time: np.ndarray, direction: np.ndarray, energy: np.ndarray
+    ) -> np.ndarray:
         """Makes C hypotheses.
 
         Args:
@@ -195,7 +197,7 @@ def spread_directions(count: int) -> np.ndarray:
 
 
 def _scan_pulses(
-    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
+    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base: np.ndarray | None
 ) -> np.ndarray:
     names = shape.names
     if base is None:

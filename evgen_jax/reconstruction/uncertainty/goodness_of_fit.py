@@ -14,6 +14,7 @@ from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
 from evgen_jax.model.ensemble import AnyModel, check_model, members_of
 from evgen_jax.model.log_likelihood import loss_parts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
+from evgen_jax.reconstruction.fit.covariance import Terms
 from evgen_jax.reconstruction.fit.evaluator import batches
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
@@ -133,7 +134,7 @@ def make_goodness_of_fit(
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _dom_terms(parts: Callable, coordinates: Coordinates, *lanes: Any) -> jax.Array:
+def _dom_terms(parts: Terms, coordinates: Coordinates, *lanes: Any) -> jax.Array:
     """Log-likelihood of every DOM [L, D] at the anchors."""
 
     def terms(model: AnyModel, unknown: jax.Array, anchor: jax.Array, event: Event) -> jax.Array:

@@ -26,6 +26,8 @@ from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, paramet
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 
 LOGGER = logging.getLogger("evgen_jax")
+Density = Callable[[Array], Array]
+"""Log density of places [m] of a sampler, in units of the widths at the best fit."""
 METHODS = ("nuts", "ensemble")
 """Names of the samplers."""
 FOLDS = 4
@@ -180,30 +182,36 @@ def _without_priors(model: AnyModel, hypothesis: Array, event: Event) -> Array:
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _samples(
-    log_posterior: LogPosterior, method: str, numbers: tuple[int, int, int], model: AnyModel, place: Array, anchor: Array,
-    event: Event, width: Array, key: Array,
-):  # fmt: skip
+    log_posterior: LogPosterior,
+    method: str,
+    numbers: tuple[int, int, int],
+    model: AnyModel,
+    place: Array,
+    anchor: Array,
+    event: Event,
+    width: Array,
+    key: Array,
+) -> tuple[Array, Array, Array, Array]:
     """Hypotheses [C, S, H], their log densities [C, S], acceptance [C] and divergences [C, S] of all chains.
 
     Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
     """
-    chains = _nuts if method == "nuts" else _ensemble
-    places, density, info = chains(log_posterior, *numbers, model, place, anchor, event, width, key)
-    space = log_posterior.space
-    each = lambda function: jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)  # noqa: E731
-    density = density - each(space.log_length_density)
-    return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
-
-def _target(log_posterior, model, place, anchor, event, width):
-    def density(z: Array) -> Array:
+    def target(z: Array) -> Array:
         value = log_posterior(model, place + width @ z, anchor, event)
         return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 
-    return density
+    def each(function: Callable[[Array, Array], Array]) -> Array:
+        return jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)
+
+    chains = _nuts if method == "nuts" else _ensemble
+    states, info = chains(target, *numbers, place, key)
+    places, space = place + states.position @ width.T, log_posterior.space
+    density = states.logdensity - each(space.log_length_density)
+    return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
 
-def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array:
+def _start(density: Density, key: Array, place: Array) -> Array:
     """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
     drawn = jax.random.normal(key, place.shape, place.dtype)
     candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
@@ -211,45 +219,41 @@ def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array
     return candidates[jnp.argmax(inside)]
 
 
-def _nuts(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
-          width, key):  # fmt: skip
+def _nuts(density: Density, chains: int, warmup: int, samples: int, place: Array, key: Array) -> tuple[Any, Any]:
+    """States and diagnostics of all chains, [C, S] of each, in the types of blackjax."""
     import blackjax
 
-    density = _target(log_posterior, model, place, anchor, event, width)
     # Few unknowns, tightly coupled (vertex, time and direction): the whole matrix costs nothing and shortens the paths.
     adaptation = blackjax.window_adaptation(blackjax.nuts, density, is_mass_matrix_diagonal=False)
 
-    def chain(key: Array):
+    def chain(key: Array) -> tuple[Any, Any]:
         key_start, key_warmup, key_run = jax.random.split(key, 3)
         start = _start(density, key_start, place)
         (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
         step = blackjax.nuts(density, **parameters).step
         return _run(step, state, jax.random.split(key_run, samples))
 
-    states, info = jax.vmap(chain)(jax.random.split(key, chains))
-    return place + states.position @ width.T, states.logdensity, info
+    return jax.vmap(chain)(jax.random.split(key, chains))
 
 
-def _ensemble(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
-              width, key):  # fmt: skip
+def _ensemble(density: Density, chains: int, warmup: int, samples: int, place: Array, key: Array) -> tuple[Any, Any]:
+    """States and diagnostics of all chains, [C, S] of each, in the types of blackjax."""
     import blackjax
 
-    density = _target(log_posterior, model, place, anchor, event, width)
     key_start, key_warmup, key_run = jax.random.split(key, 3)
     start = jax.vmap(lambda k: _start(density, k, place))(jax.random.split(key_start, chains))
     adaptation = blackjax.meads_adaptation(density, chains)
     (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
     step = blackjax.ghmc(density, **parameters).step
 
-    def chain(state: Any, key: Array):
+    def chain(state: Any, key: Array) -> tuple[Any, Any]:
         return _run(step, state, jax.random.split(key, samples))
 
-    states, info = jax.vmap(chain)(state, jax.random.split(key_run, chains))
-    return place + states.position @ width.T, states.logdensity, info
+    return jax.vmap(chain)(state, jax.random.split(key_run, chains))
 
 
-def _run(step: Callable, state: Any, keys: Array) -> tuple[Any, Any]:
-    def one(state: Any, key: Array):
+def _run(step: Callable[[Array, Any], tuple[Any, Any]], state: Any, keys: Array) -> tuple[Any, Any]:
+    def one(state: Any, key: Array) -> tuple[Any, tuple[Any, Any]]:
         state, info = step(key, state)
         return state, (state, info)
 

@@ -16,7 +16,7 @@ from evgen_jax.model.doors import check_event, check_hypothesis, check_share, ch
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
-from evgen_jax.reconstruction.fit.refit import Refit, make_refit
+from evgen_jax.reconstruction.fit.refit import Refit, Refits, make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
 FINEST = 29
@@ -225,7 +225,7 @@ def make_sky_map(
     held = (model.parameter_names[zenith], model.parameter_names[azimuth])
     own_refit = refit or make_refit(model, held, settings, log_likelihood=log_likelihood)
 
-    def at_directions(event: Event, starts: np.ndarray, vectors: np.ndarray, top: float):
+    def at_directions(event: Event, starts: np.ndarray, vectors: np.ndarray, top: float) -> Refits:
         starts = starts.copy()
         starts[:, zenith], starts[:, azimuth] = angles(vectors)
         return own_refit(event, starts, top)

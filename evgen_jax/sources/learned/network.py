@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
@@ -41,10 +42,10 @@ def check_activation(name: str) -> None:
         )
 
 
-def _same_for_all_doms(num_doms: int):
+def _same_for_all_doms(num_doms: int) -> Callable[..., Array]:
     """Truncated normal of spread 1, the same values for every DOM."""
 
-    def init(key: Array, shape: tuple[int, ...], dtype) -> Array:
+    def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         one = nn.initializers.truncated_normal(1.0)(key, shape[1:], dtype)
         return jnp.broadcast_to(one, shape)
 
