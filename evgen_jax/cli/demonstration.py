@@ -142,19 +142,17 @@ def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[li
     events: list[Event] = []
     truth: list[np.ndarray] = []
     seeds: list[np.ndarray] = []
+    names = column_names(model.parameters)
+    read = partial(read_event_file, parameters=model.parameters, seed_names=(SEED_TABLE,), seed_columns=names)
     for path in find_files(iterator(config, "test").input_data):
-        file = read_event_file(path, config.data_handler_settings, model.detector, parameters=model.parameters,
-                               seed_names=(SEED_TABLE,), seed_columns=column_names(model.parameters))  # fmt: skip
+        file = read(path, config.data_handler_settings, model.detector)
         events += [file.event(i) for i in range(min(count - len(events), len(file)))]
         truth.append(np.asarray(file.labels))
         seeds.append(file.seeds[SEED_TABLE])
         if len(events) == count:
             break
-    return (
-        [_few_lengths(event) for event in events],
-        np.concatenate(truth)[: len(events)],
-        np.concatenate(seeds)[: len(events)],
-    )
+    hypotheses, smeared = (np.concatenate(rows)[: len(events)] for rows in (truth, seeds))
+    return [_few_lengths(event) for event in events], hypotheses, smeared
 
 
 def _few_lengths(event: Event) -> Event:
@@ -208,8 +206,10 @@ def _summary(
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
-        lines.append(f"| {name} | {row['vertex_m']:.2f} | {row['angle_deg']:.2f} | {row['log_energy']:.3f} | "
-                     f"{row['time_ns']:.2f} |")  # fmt: skip
+        lines.append(
+            f"| {name} | {row['vertex_m']:.2f} | {row['angle_deg']:.2f} | {row['log_energy']:.3f} | "
+            f"{row['time_ns']:.2f} |"
+        )
     lines += [
         "",
         f"Log-likelihood per event at the truth: the trained model is {gap[0]:.1f} below the true likelihood "

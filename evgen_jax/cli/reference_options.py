@@ -52,9 +52,13 @@ def log_level(function: Command) -> Command:
       The function with the option.
     """
     return click.option(
-        "--log_level", "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING"], case_sensitive=False),
-        expose_value=False, callback=_set_level, help="Which messages are shown (default: WARNING).",
-    )(function)  # fmt: skip
+        "--log_level",
+        "--log-level",
+        type=click.Choice(["DEBUG", "INFO", "WARNING"], case_sensitive=False),
+        expose_value=False,
+        callback=_set_level,
+        help="Which messages are shown (default: WARNING).",
+    )(function)
 
 
 def num_threads(function: Command) -> Command:
@@ -67,10 +71,14 @@ def num_threads(function: Command) -> Command:
       The function with the option.
     """
     return click.option(
-        "--num_threads", "--num-threads", type=click.IntRange(min=0), default=0, expose_value=False,
+        "--num_threads",
+        "--num-threads",
+        type=click.IntRange(min=0),
+        default=0,
+        expose_value=False,
         callback=lambda context, parameter, value: limit_threads(value),
         help="Threads of the CPU to compute on (default: 0, all).",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def output_dir(text: str, **more: Any) -> Callable[[Command], Command]:

@@ -8,9 +8,10 @@ from evgen_jax.errors import EvgenError
 from evgen_jax.hypothesis.parameters import ROLES, STANDARD_NAMES, Parameter, names_of
 
 _NUMBERED = (
-    ("energy_loss", r"energy_loss_(\d+)"), ("cascade_energy", r"cascade_(\d+)_energy"),
+    ("energy_loss", r"energy_loss_(\d+)"),
+    ("cascade_energy", r"cascade_(\d+)_energy"),
     ("cascade_distance", r"cascade_(\d+)_distance"),
-)  # fmt: skip
+)
 # The first pattern that matches the end of a name counts: longer names stand first.
 _PATTERNS = tuple(
     (role, re.compile(rf"(?:^|_){pattern}$"))

@@ -35,19 +35,28 @@ _ENERGY = _Facts("GeV", True, 1e3, 1e6, "log", 0.3, 10.0, 2.0)
 _FACTOR = _Facts("", False, 0.9, 1.1, "uniform", 0.0, 1.0, 0.1)
 _NOTHING = _Facts("", False, None, None, "uniform", 0.0, 0.0, 1.0)
 ROLES: dict[str, _Facts] = {
-    "x": _COORDINATE, "y": _COORDINATE, "z": _COORDINATE, "zenith": _ZENITH, "azimuth": _AZIMUTH, "energy": _ENERGY,
+    "x": _COORDINATE,
+    "y": _COORDINATE,
+    "z": _COORDINATE,
+    "zenith": _ZENITH,
+    "azimuth": _AZIMUTH,
+    "energy": _ENERGY,
     "time": _Facts("ns", False, 9000.0, 11000.0, "uniform", 30.0, 10000.0, 600.0),
     "length": _Facts("m", False, 100.0, 800.0, "uniform", 30.0, 400.0, 200.0),
-    "entry_zenith": _ZENITH._replace(spread=0.02), "entry_azimuth": _AZIMUTH._replace(spread=0.02),
-    "entry_time": _Facts("ns", False, 7000.0, 9000.0, "uniform", 30.0, 8000.0, 600.0), "entry_energy": _ENERGY,
+    "entry_zenith": _ZENITH._replace(spread=0.02),
+    "entry_azimuth": _AZIMUTH._replace(spread=0.02),
+    "entry_time": _Facts("ns", False, 7000.0, 9000.0, "uniform", 30.0, 8000.0, 600.0),
+    "entry_energy": _ENERGY,
     "energy_loss": _Facts("GeV", True, 1.0, 1e4, "log", 0.3, 3.0, 2.0),
     "cascade_energy": _Facts("GeV", True, 1e3, 1e5, "log", 0.3, 9.0, 2.0),
     "cascade_distance": _Facts("m", False, 5.0, 200.0, "uniform", 10.0, 100.0, 60.0),
-    "Absorption": _FACTOR, "Scattering": _FACTOR, "DOMEfficiency": _FACTOR,
+    "Absorption": _FACTOR,
+    "Scattering": _FACTOR,
+    "DOMEfficiency": _FACTOR,
     "HoleIceForward_Unified_p0": _Facts("", False, -0.1, 0.5, "uniform", 0.0, 0.2, 0.17),
     "HoleIceForward_Unified_p1": _Facts("", False, -0.1, 0.0, "uniform", 0.0, -0.05, 0.03),
     "other": _NOTHING,
-}  # fmt: skip
+}
 """Roles of parameters with what is usual for each.
 
 A vertex, direction, energy, time or length of a particle; where, when and with which energy a track enters its sphere;
@@ -75,9 +84,12 @@ ENTERING_TRACK = (*ENTRY_POINT, "entry_time", "entry_energy", *DIRECTION)
 MANY = ("energy_loss", "cascade_energy", "cascade_distance", "other", None)
 """Roles that several parameters of one group may have."""
 STANDARD_NAMES = {
-    **{role: role for role in ROLES if role not in MANY}, "t": "time", "entry_t": "entry_time",
-    "HoleIceForward_Unified_00": "HoleIceForward_Unified_p0", "HoleIceForward_Unified_01": "HoleIceForward_Unified_p1",
-}  # fmt: skip
+    **{role: role for role in ROLES if role not in MANY},
+    "t": "time",
+    "entry_t": "entry_time",
+    "HoleIceForward_Unified_00": "HoleIceForward_Unified_p0",
+    "HoleIceForward_Unified_01": "HoleIceForward_Unified_p1",
+}
 """Name -> role that it tells where nothing else is declared; names that are not here tell nothing."""
 
 

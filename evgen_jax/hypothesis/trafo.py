@@ -140,9 +140,11 @@ def typical_trafo(parameters: Sequence[Parameter]) -> Trafo:
       The transformation.
     """
     return Trafo(
-        names_of(parameters), tuple(p.mean for p in parameters), tuple(p.std for p in parameters),
+        names_of(parameters),
+        tuple(p.mean for p in parameters),
+        tuple(p.std for p in parameters),
         tuple(p.log for p in parameters),
-    )  # fmt: skip
+    )
 
 
 def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -> Trafo:

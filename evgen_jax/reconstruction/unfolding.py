@@ -149,9 +149,14 @@ def unfold_energies(
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
     return Unfolding(
-        hypothesis, names, energies, log_likelihood, bool(result.success), str(result.message),
-        time.perf_counter() - begin,
-    )  # fmt: skip
+        hypothesis=hypothesis,
+        parameter_names=names,
+        energies=energies,
+        log_likelihood=log_likelihood,
+        converged=bool(result.success),
+        message=str(result.message),
+        runtime=time.perf_counter() - begin,
+    )
 
 
 def _solve(

@@ -51,8 +51,10 @@ def parameter_ranges(parameters: Sequence[Parameter], given: Mapping[str, tuple[
     for parameter in parameters:
         low, high = _range_of(parameter, given)
         if high < low or (parameter.draw == "log" and low <= 0):
-            raise ConfigError(f"simulation_settings.ranges.{parameter.name}: expected low <= high, got [{low}, {high}]; "
-                              "energies must be above 0.")  # fmt: skip
+            raise ConfigError(
+                f"simulation_settings.ranges.{parameter.name}: expected low <= high, got [{low}, {high}]; "
+                "energies must be above 0."
+            )
         ranges.append((low, high))
     return np.array(ranges)
 

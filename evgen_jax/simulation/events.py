@@ -137,8 +137,13 @@ class EventSampler:
         """
         pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
         detector = self._model.detector
-        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
-                            usable=np.asarray(detector.usable))  # fmt: skip
+        return split_events(
+            pulses,
+            len(hypotheses),
+            num_doms=detector.num_doms,
+            readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
+            usable=np.asarray(detector.usable),
+        )
 
 
 def split_events(pulses: Mapping[str, np.ndarray], count: int, **options: Any) -> list[Event]:

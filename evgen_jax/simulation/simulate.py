@@ -81,9 +81,17 @@ def simulate(
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
-        write_events(path, number + 1, events, with_labels(pulses, detector), tables,
-                     pulse_key=handler.data_settings.pulse_key, dom_tables=modules,
-                     detector=detector, notice=notice)  # fmt: skip
+        write_events(
+            path,
+            number + 1,
+            events,
+            with_labels(pulses, detector),
+            tables,
+            pulse_key=handler.data_settings.pulse_key,
+            dom_tables=modules,
+            detector=detector,
+            notice=notice,
+        )
     tell_dark_events(dark, made)
     return files
 
@@ -97,11 +105,13 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
         "model": model_identity(model),
         "detector": fingerprint(model.detector),
         "tables": {
-            "pulse_key": handler.data_settings.pulse_key, "event_id_key": handler.data_settings.event_id_key,
-            "dom_exclusions_key": handler.data_settings.dom_exclusions_key, "label_key": handler.label_settings.label_key,
+            "pulse_key": handler.data_settings.pulse_key,
+            "event_id_key": handler.data_settings.event_id_key,
+            "dom_exclusions_key": handler.data_settings.dom_exclusions_key,
+            "label_key": handler.label_settings.label_key,
             "labels": list(label_names(handler)),
         },
-    }  # fmt: skip
+    }
 
 
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:

@@ -36,11 +36,16 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "evgen_jax.building.analytic_sources": [
-            "AnalyticCascadeModel", "AnalyticNoiseModel", "AnalyticSphereTrackModel",
+            "AnalyticCascadeModel",
+            "AnalyticNoiseModel",
+            "AnalyticSphereTrackModel",
         ],
         "evgen_jax.building.composite": [
-            "EnteringSphereInfTrackMultiCascade", "FiniteTrackMultiCascadeModel", "IndependentMultiSource",
-            "InfSphereTrackEquidistantCascadeModel", "InfSphereTrackVariableMultiCascadeModel",
+            "EnteringSphereInfTrackMultiCascade",
+            "FiniteTrackMultiCascadeModel",
+            "IndependentMultiSource",
+            "InfSphereTrackEquidistantCascadeModel",
+            "InfSphereTrackVariableMultiCascadeModel",
             "StartingVariableMultiCascadeModel",
         ],
         "evgen_jax.building.learned": ["DefaultCascadeModel", "EnteringSphereInfTrack"],
@@ -59,4 +64,4 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.sources.learned.track": ["SphereTrackGeometry"],
         "evgen_jax.sources.linen_source": ["LinenSource", "empty_event"],
     },
-)  # fmt: skip
+)

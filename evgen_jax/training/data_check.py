@@ -92,15 +92,20 @@ def _check_trafo(config: ExperimentConfig, detector: Detector) -> None:
     if changes:
         LOGGER.warning(
             "%s: was made from other data or settings than this configuration has: %s. Run create-trafo again, or go on "
-            "if that is meant.", path, "; ".join(changes),
-        )  # fmt: skip
+            "if that is meant.",
+            path,
+            "; ".join(changes),
+        )
 
 
 def _change(key: str, was: Any, now: Any) -> str:
     if key == "files":
         added, gone = [f for f in now if f not in was], [f for f in was if f not in now]
-        named = [f"{len(part)} {what} ({part[0]}{', ...' * (len(part) > 1)})"
-                 for what, part in (("more", added), ("gone", gone)) if part]  # fmt: skip
+        named = [
+            f"{len(part)} {what} ({part[0]}{', ...' * (len(part) > 1)})"
+            for what, part in (("more", added), ("gone", gone))
+            if part
+        ]
         return f"files: {len(was)} then, {len(now)} now, {', '.join(named) or 'in another order'}"
     if key == "detector":
         return "another detector"

@@ -216,8 +216,13 @@ class Loop:
             self.writer.write("evaluation", number, terms)
         if not abs(per_pe) < UNKNOWN:
             bad = self.validation.not_finite(self.loss_terms, variables)
-            LOGGER.warning("step %d: the validation loss is %s: it is not finite for %d events (%s).", number, per_pe,
-                           len(bad), "; ".join(bad[:3]))  # fmt: skip
+            LOGGER.warning(
+                "step %d: the validation loss is %s: it is not finite for %d events (%s).",
+                number,
+                per_pe,
+                len(bad),
+                "; ".join(bad[:3]),
+            )
             return UNKNOWN
         return per_pe
 

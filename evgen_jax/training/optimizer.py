@@ -22,14 +22,41 @@ WHERE = "training_settings.optimizer_settings"
 ALIASES = {"beta_1": "b1", "beta_2": "b2", "epsilon": "eps"}
 """Keras' name -> optax' name; `rho` is `decay` in RMSprop."""
 NOT_FOR_OPTAX = (
-    "learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
-    "gradient_accumulation_steps", "loss_scale_factor", "jit_compile", "name",
-)  # fmt: skip
+    "learning_rate",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "gradient_accumulation_steps",
+    "loss_scale_factor",
+    "jit_compile",
+    "name",
+)
 """Settings of Keras that no optimiser of optax takes as an argument."""
 NAMES = (
-    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
-    "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
-)  # fmt: skip
+    "adabelief",
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamaxw",
+    "adamw",
+    "adan",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "nadamw",
+    "noisy_sgd",
+    "novograd",
+    "radam",
+    "rmsprop",
+    "sgd",
+    "yogi",
+)
 """Optimisers of optax that a configuration may name."""
 KERAS_DECAY = ("adadelta", "adagrad", "adam", "rmsprop", "sgd")
 """Optimisers whose weight decay is that of Keras, the learning rate times the weights; optax' own functions have none."""
@@ -104,11 +131,14 @@ def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransform
     schedule = build_schedule(own.learning_rate)
     name = settings.optimizer_name.rsplit(".", 1)[-1]
     if name.lower() not in OPTIMIZERS:
-        raise ConfigError(f"training_settings.optimizer_name: '{settings.optimizer_name}' is unknown; known: "
-                          f"{', '.join(OPTIMIZERS)}." + suggestion(name.lower(), OPTIMIZERS))  # fmt: skip
+        raise ConfigError(
+            f"training_settings.optimizer_name: '{settings.optimizer_name}' is unknown; known: "
+            f"{', '.join(OPTIMIZERS)}." + suggestion(name.lower(), OPTIMIZERS)
+        )
     if name in OTHERWISE_IN_KERAS:
-        LOGGER.warning("training_settings.optimizer_name: %s is that of optax; Keras' has %s.", name,
-                       OTHERWISE_IN_KERAS[name])  # fmt: skip
+        LOGGER.warning(
+            "training_settings.optimizer_name: %s is that of optax; Keras' has %s.", name, OTHERWISE_IN_KERAS[name]
+        )
     if name == "AdamW" and own.weight_decay is None:
         raise ConfigError(f"{WHERE}.weight_decay: is missing; Keras' AdamW has 0.004, optax' adamw 1e-4.")
     record, options = OPTIMIZERS[name.lower()], own.model_dump(exclude=set(NOT_FOR_OPTAX), exclude_none=True)

@@ -63,9 +63,12 @@ def optimizer_identity(settings: TrainingSettings) -> dict[str, Any]:
       Plain values by their keys.
     """
     options = settings.optimizer_settings.model_dump(exclude={"learning_rate"}, exclude_none=True)
-    return {"optimizer_name": settings.optimizer_name.lower(), **options,
-            "clip_gradients_value": settings.clip_gradients_value,
-            "remove_nan_gradients": settings.remove_nan_gradients}  # fmt: skip
+    return {
+        "optimizer_name": settings.optimizer_name.lower(),
+        **options,
+        "clip_gradients_value": settings.clip_gradients_value,
+        "remove_nan_gradients": settings.remove_nan_gradients,
+    }
 
 
 def resume(
@@ -194,9 +197,9 @@ def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
     """
     directory = manager_directory(config)
     if not (directory / CHECKPOINTS).is_dir():
-        where = "" if directory.is_absolute() else (
-            f" Looked in {directory.absolute()}: relative paths start where the command runs, not at the configuration."
-        )  # fmt: skip
+        where = ""
+        if not directory.is_absolute():
+            where = f" Looked in {directory.absolute()}: relative paths start where the command runs, not at the configuration."
         raise CheckpointError(f"{directory}: holds no trained model.{where} Train it with: evgen-jax train CONFIG")
     model = build_model(config)
     checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
@@ -208,6 +211,8 @@ def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
         checkpoints.close()
     changes = changed_settings(directory, config, EXPORTED_SECTIONS)
     if changes:
-        LOGGER.warning("the settings are not those of the training: %s. The model is written with the present ones.",
-                       "; ".join(changes))  # fmt: skip
+        LOGGER.warning(
+            "the settings are not those of the training: %s. The model is written with the present ones.",
+            "; ".join(changes),
+        )
     return model.with_variables(variables)

@@ -264,10 +264,15 @@ class MultiLearningRateScheduler(ScheduleRecord):
 SCHEDULES: dict[str, type[ScheduleRecord]] = {
     record.__name__: record
     for record in (
-        MultiLearningRateScheduler, PolynomialDecay, ExponentialDecay, InverseTimeDecay, CosineDecay, CosineDecayRestarts,
+        MultiLearningRateScheduler,
+        PolynomialDecay,
+        ExponentialDecay,
+        InverseTimeDecay,
+        CosineDecay,
+        CosineDecayRestarts,
         PiecewiseConstantDecay,
     )
-}  # fmt: skip
+}
 """Class name in configurations -> record."""
 
 

@@ -144,5 +144,9 @@ def _tell_overlap(config: ExperimentConfig, files: list[Path]) -> None:
     if both:
         LOGGER.warning(
             "data_iterator_settings: %d of %d validation files train the model as well (%s%s): what was learned "
-            "by heart does not show in the validation.", len(both), len(files), both[0], ", ..." if len(both) > 1 else "",
-        )  # fmt: skip
+            "by heart does not show in the validation.",
+            len(both),
+            len(files),
+            both[0],
+            ", ..." if len(both) > 1 else "",
+        )

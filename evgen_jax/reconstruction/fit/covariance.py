@@ -164,6 +164,12 @@ def covariance_of(
         width = trafo.scale()[coordinates.directions[-1][0]]
         angular, angular_sandwich = (float(width * np.sqrt(np.sum(r[first : first + 2] ** 2) / 2)) for r in roots)
     return Covariance(
-        free, normalised, normalised_sandwich, to_physical(normalised, trafo, free),
-        to_physical(normalised_sandwich, trafo, free), angular, angular_sandwich, repaired,
-    )  # fmt: skip
+        free=free,
+        hessian=normalised,
+        sandwich=normalised_sandwich,
+        physical=to_physical(normalised, trafo, free),
+        physical_sandwich=to_physical(normalised_sandwich, trafo, free),
+        angular=angular,
+        angular_sandwich=angular_sandwich,
+        repaired=repaired,
+    )

@@ -118,9 +118,17 @@ def _values(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any)
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _searches(
-    function: ModelLogLikelihood, coordinates: Coordinates, model: AnyModel, states: State, anchors: Array, events: Event,
-    which: Array, count: Array, rules: Rules, budget: Array,
-) -> State:  # fmt: skip
+    function: ModelLogLikelihood,
+    coordinates: Coordinates,
+    model: AnyModel,
+    states: State,
+    anchors: Array,
+    events: Event,
+    which: Array,
+    count: Array,
+    rules: Rules,
+    budget: Array,
+) -> State:
     loss = jax.value_and_grad(Loss(function, coordinates), argnums=1)
 
     def block(model: AnyModel, states: State, anchors: Array, events: Event) -> State:
@@ -322,10 +330,16 @@ class Evaluator:
             # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
             with jax.enable_x64(True):
                 out = program(
-                    function, self.coordinates, self.model, jax.tree.map(lambda a: a[fill], lanes),
-                    np.asarray(anchors[fill], np.float64), events, np.asarray(which[fill], np.int32),
-                    np.asarray(count, np.int32), *shared,
-                )  # fmt: skip
+                    function,
+                    self.coordinates,
+                    self.model,
+                    jax.tree.map(lambda a: a[fill], lanes),
+                    np.asarray(anchors[fill], np.float64),
+                    events,
+                    np.asarray(which[fill], np.int32),
+                    np.asarray(count, np.int32),
+                    *shared,
+                )
                 return jax.tree.map(lambda a: np.asarray(a)[:count], out)
 
         # The first call compiles, which threads would do once each.

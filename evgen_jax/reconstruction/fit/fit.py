@@ -207,12 +207,11 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
         hypothesis[fixed] = anchors[lane][fixed]  # exactly as given
         if status == NOT_FINITE:
             status = "the log-likelihood at the seed is not finite"
-        results.append(FitResult(
-            hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane]), covariances[event],
-            Diagnostics(status == CONVERGED, status, float(np.max(np.abs(minima.gradient[lane]))),
-                        int(evaluations[event]), share, int(lane - event * num_seeds)),
-            fitter.model.parameter_names,
-        ))  # fmt: skip
+        steepest = float(np.max(np.abs(minima.gradient[lane])))
+        seed = int(lane - event * num_seeds)
+        notes = Diagnostics(status == CONVERGED, status, steepest, int(evaluations[event]), share, seed)
+        value, first = float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane])
+        results.append(FitResult(hypothesis, value, first, covariances[event], notes, fitter.model.parameter_names))
     return results
 
 

@@ -30,9 +30,17 @@ def begun(x: Array, value: Array, gradient: Array, step: Array, slope: Array) ->
     """
     one = jnp.ones_like(slope)
     return LineSearch(
-        step=step, slope=slope, length=one, low=0 * one, high=jnp.inf * one, trials=jnp.zeros((), jnp.int32),
-        found=jnp.zeros((), bool), x=x, value=value, gradient=gradient,
-    )  # fmt: skip
+        step=step,
+        slope=slope,
+        length=one,
+        low=0 * one,
+        high=jnp.inf * one,
+        trials=jnp.zeros((), jnp.int32),
+        found=jnp.zeros((), bool),
+        x=x,
+        value=value,
+        gradient=gradient,
+    )
 
 
 def trial(line: LineSearch, start: Array) -> Array:

@@ -96,9 +96,15 @@ def minimise(
             state.waiting[:] = False
         lanes = np.flatnonzero(state.status == STATUSES.index(RUNNING))
     return Minima(
-        state.x, state.value, state.first_value, state.gradient, np.array(STATUSES)[state.status], state.evaluations,
-        state.iterations, state.inverse,
-    )  # fmt: skip
+        x=state.x,
+        value=state.value,
+        first_value=state.first_value,
+        gradient=state.gradient,
+        status=np.array(STATUSES)[state.status],
+        evaluations=state.evaluations,
+        iterations=state.iterations,
+        inverse=state.inverse,
+    )
 
 
 def behind_rivals(rivals: np.ndarray, to_beat: np.ndarray | None, state: State) -> np.ndarray:

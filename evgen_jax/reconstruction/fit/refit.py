@@ -102,9 +102,11 @@ def make_refit(
         first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1])[0]
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
         rules = Rules(
-            decrement_tolerance=PRECISION, decrement_share=SHARE, far_value=FAR - compared,
+            decrement_tolerance=PRECISION,
+            decrement_share=SHARE,
+            far_value=FAR - compared,
             max_iterations=settings.max_iterations,
-        )  # fmt: skip
+        )
         minima = minimise(evaluator.searches(batch, which, anchors), unknown, rules, inverse=inverse)
         hypothesis = evaluator.hypothesis(minima.x, anchors)
         fixed = np.flatnonzero(~flags)

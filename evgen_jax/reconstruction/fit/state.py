@@ -168,14 +168,39 @@ def initial(start: np.ndarray, inverse: np.ndarray | None = None, plain: np.ndar
     zero: Any = np.zeros(count, np.int32)
     false: Any = np.zeros(count, bool)
     line = LineSearch(
-        step=vector, slope=number, length=number, low=number, high=number, trials=zero, found=false, x=vector,
-        value=number, gradient=vector,
-    )  # fmt: skip
+        step=vector,
+        slope=number,
+        length=number,
+        low=number,
+        high=number,
+        trials=zero,
+        found=false,
+        x=vector,
+        value=number,
+        gradient=vector,
+    )
     return State(
-        x=x, value=number, gradient=vector, inverse=first, phase=zero, columns=0 * first, column=zero, reach=zero,
-        line=line, status=zero, waiting=false, begin=begin, first_value=number, stall_mark=number, heat_mark=number,
-        outlook=number, age=zero, iterations=zero, evaluations=zero, rescues=zero,
-    )  # fmt: skip
+        x=x,
+        value=number,
+        gradient=vector,
+        inverse=first,
+        phase=zero,
+        columns=0 * first,
+        column=zero,
+        reach=zero,
+        line=line,
+        status=zero,
+        waiting=false,
+        begin=begin,
+        first_value=number,
+        stall_mark=number,
+        heat_mark=number,
+        outlook=number,
+        age=zero,
+        iterations=zero,
+        evaluations=zero,
+        rescues=zero,
+    )
 
 
 def is_running(state: State) -> Array:

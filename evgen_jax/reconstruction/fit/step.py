@@ -122,12 +122,17 @@ def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State
     plain, fresh = state.begin == Begin.PLAIN, state.begin == Begin.HESSIAN
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
     after = state.replace(
-        value=value, gradient=gradient, first_value=value, stall_mark=value, heat_mark=value,
+        value=value,
+        gradient=gradient,
+        first_value=value,
+        stall_mark=value,
+        heat_mark=value,
         inverse=jnp.where(plain, plain_inverse(gradient, 1.0), state.inverse),
         # A Hessian that was not made here is not trusted: where it leads nowhere, one by differences follows.
         age=jnp.where(fresh, 0, 1).astype(jnp.int32),
-        phase=jnp.where(fresh, Phase.HESSIAN, Phase.NEWTON).astype(jnp.int32), column=jnp.zeros_like(state.column),
-    )  # fmt: skip
+        phase=jnp.where(fresh, Phase.HESSIAN, Phase.NEWTON).astype(jnp.int32),
+        column=jnp.zeros_like(state.column),
+    )
     after = _ended(after, ~finite, NOT_FINITE)
     return _ended(after, _is_flat(rules, after), CONVERGED)
 
@@ -154,12 +159,17 @@ def _iterated(rules: Rules, state: State) -> State:
     update = updated(state.inverse, line.x - state.x, line.gradient - state.gradient)
     phase = jnp.where(beside_kink, Phase.KINK, jnp.where(renew, Phase.HESSIAN, Phase.NEWTON))
     after = state.replace(
-        x=line.x, value=line.value, gradient=line.gradient,
-        inverse=jnp.where(found & ~along_kink, update, state.inverse), phase=phase.astype(jnp.int32),
-        column=jnp.zeros_like(state.column), reach=jnp.where(further, state.reach + 1, 0),
-        age=jnp.where(renew & ~beside_kink, 0, age), iterations=state.iterations + jnp.where(along_kink, 0, 1),
+        x=line.x,
+        value=line.value,
+        gradient=line.gradient,
+        inverse=jnp.where(found & ~along_kink, update, state.inverse),
+        phase=phase.astype(jnp.int32),
+        column=jnp.zeros_like(state.column),
+        reach=jnp.where(further, state.reach + 1, 0),
+        age=jnp.where(renew & ~beside_kink, 0, age),
+        iterations=state.iterations + jnp.where(along_kink, 0, 1),
         rescues=state.rescues + jnp.where(rescue, 1, 0),
-    )  # fmt: skip
+    )
     after = _ended(after, lost & ~beside_kink, NO_DESCENT)
     return selected(beside_kink, after, _judged(rules, after))
 
@@ -190,9 +200,11 @@ def _departing(rules: Rules, state: State) -> State:
     near = -slope / 2 < jnp.maximum(rules.decrement_tolerance, share)
     shorten = jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(jnp.max(jnp.abs(step)), 1e-300))
     after = state.replace(
-        inverse=inverse, age=jnp.where(uphill, 1, state.age), phase=jnp.full_like(state.phase, Phase.LINE),
+        inverse=inverse,
+        age=jnp.where(uphill, 1, state.age),
+        phase=jnp.full_like(state.phase, Phase.LINE),
         line=line_search.begun(state.x, state.value, state.gradient, step * shorten, slope * shorten),
-    )  # fmt: skip
+    )
     return _ended(after, near, CONVERGED)
 
 

@@ -123,8 +123,10 @@ def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) ->
     if settings.reco_optimizer_interface.lower() == "scipy":
         method = scipy_settings.pop("method", "BFGS")
     elif settings.reco_optimizer_interface != "batched":
-        LOGGER.warning("reconstruction_settings.reco_optimizer_interface: '%s' is not there; events are fitted with "
-                       "'batched'.", settings.reco_optimizer_interface)  # fmt: skip
+        LOGGER.warning(
+            "reconstruction_settings.reco_optimizer_interface: '%s' is not there; events are fitted with 'batched'.",
+            settings.reco_optimizer_interface,
+        )
     fit = FitSettings(
         free=settings.minimize_parameter_dict,
         default_free=settings.minimize_parameter_default_value,

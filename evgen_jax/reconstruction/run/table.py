@@ -19,9 +19,15 @@ __all__ = ["columns", "fill", "write_table"]
 STATUS_LENGTH = 160
 """Largest length of a status, bytes."""
 NUMBERS = (
-    "log_likelihood", "log_likelihood_seed", "angular_unc", "angular_unc_sandwich", "gradient_norm", "runtime",
-    "goodness_of_fit", "goodness_of_fit_two_sided",
-)  # fmt: skip
+    "log_likelihood",
+    "log_likelihood_seed",
+    "angular_unc",
+    "angular_unc_sandwich",
+    "gradient_norm",
+    "runtime",
+    "goodness_of_fit",
+    "goodness_of_fit_two_sided",
+)
 """Columns of numbers that belong to a fit and not to a parameter."""
 COUNTS = ("converged", "covariance_repaired", "evaluations", "best_seed")
 """Columns of whole numbers that belong to a fit."""
@@ -45,9 +51,13 @@ def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = Fals
     own = [f"{name}{ending}" for name in names for ending in endings]
     numbers = (*NUMBERS, *(("log_likelihood_true",) if truth else ()))
     found = [
-        *((name, "<i8") for name in IDS), *((name, "<f8") for name in own), *((name, "<f8") for name in numbers),
-        *((name, "<i8") for name in COUNTS), ("status", f"S{STATUS_LENGTH}"), *covariance_columns(labels),
-    ]  # fmt: skip
+        *((name, "<i8") for name in IDS),
+        *((name, "<f8") for name in own),
+        *((name, "<f8") for name in numbers),
+        *((name, "<i8") for name in COUNTS),
+        ("status", f"S{STATUS_LENGTH}"),
+        *covariance_columns(labels),
+    ]
     if len({column[0] for column in found}) < len(found):
         twice = sorted({c[0] for c in found if sum(other[0] == c[0] for other in found) > 1})
         raise ReconstructionError(

@@ -103,8 +103,10 @@ def write_table(
     known = _FIT_UNITS | _units_of(model.parameters) | dict(units or {})
     own = {name: known.get(name, "") for name in table.dtype.names or ()}
     attributes: Attributes = {
-        "parameter_names": list(model.parameter_names), "evgen_jax_version": __version__, "model_identity": identity,
-    }  # fmt: skip
+        "parameter_names": list(model.parameter_names),
+        "evgen_jax_version": __version__,
+        "model_identity": identity,
+    }
     if labels:
         attributes |= {"covariance_parameters": list(labels), "covariance_order": ORDER}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,17 @@ def global_search(
         return np.where(np.isfinite(value), value, 1e300)
 
     result = optimize.differential_evolution(
-        loss, box, x0=start, popsize=max(population // len(box), 1), maxiter=max_generations, tol=0, atol=tolerance,
-        polish=False, vectorized=True, updating="deferred", init="sobol", rng=np.random.default_rng(random_seed),
-    )  # fmt: skip
+        loss,
+        box,
+        x0=start,
+        popsize=max(population // len(box), 1),
+        maxiter=max_generations,
+        tol=0,
+        atol=tolerance,
+        polish=False,
+        vectorized=True,
+        updating="deferred",
+        init="sobol",
+        rng=np.random.default_rng(random_seed),
+    )
     return evaluator.hypothesis(result.x[None], anchor)[0]

@@ -210,8 +210,8 @@ def _scan_pulses(
         if len(doms) == 0:
             continue
         position = np.asarray(shape.model.detector.position, np.float64)[doms]
-        for vertex in (np.average(position, axis=0, weights=charge), position[np.argmax(charge)],
-                       np.average(position, axis=0, weights=np.sqrt(charge))):  # fmt: skip
+        middle, wide = (np.average(position, axis=0, weights=own) for own in (charge, np.sqrt(charge)))
+        for vertex in (middle, position[np.argmax(charge)], wide):
             vertices.append(vertex)
             times.append(vertex_time(position, charge, first, vertex))
             event_of.append(number)
@@ -220,14 +220,14 @@ def _scan_pulses(
         return seeds
     points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
 
-    size = len(ENERGIES)
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.repeat(up, size * len(points), axis=0),
-                            np.tile(ENERGIES, len(points)))  # fmt: skip
+    size, total = len(ENERGIES), len(ENERGIES) * len(points)
+    vertex, time = np.repeat(points, size, axis=0), np.repeat(when, size)
+    rows = shape.hypotheses(base, vertex, time, np.repeat(up, total, axis=0), np.tile(ENERGIES, len(points)))
     value = values_at(evaluator, batch, np.repeat(own, size), rows)
     energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
     size = NUM_DIRECTIONS
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.tile(sky, (len(points), 1)),
-                            np.repeat(energy, size))  # fmt: skip
+    vertex, time = np.repeat(points, size, axis=0), np.repeat(when, size)
+    rows = shape.hypotheses(base, vertex, time, np.tile(sky, (len(points), 1)), np.repeat(energy, size))
     which, directions = np.repeat(own, size), np.tile(sky, (len(points), 1))
     value = values_at(evaluator, batch, which, rows)
     for number in range(len(events)):

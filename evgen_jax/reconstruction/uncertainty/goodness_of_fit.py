@@ -126,9 +126,15 @@ def make_goodness_of_fit(
         value, doms, fitted, truth = value[fine], doms[fine], fitted[fine], truth[fine[1:]]
         p_value = float(_p_value(value))
         return GoodnessOfFit(
-            p_value, 2 * min(p_value, 1 - p_value + 1 / len(value), 0.5), _p_value(doms), float(value[0]),
-            doms[0], value[1:], fitted[1:], truth,
-        )  # fmt: skip
+            p_value=p_value,
+            p_value_two_sided=2 * min(p_value, 1 - p_value + 1 / len(value), 0.5),
+            dom_p_value=_p_value(doms),
+            log_likelihood=float(value[0]),
+            dom_log_likelihood=doms[0],
+            simulated=value[1:],
+            hypothesis=fitted[1:],
+            truth=truth,
+        )
 
     return goodness_of_fit
 
@@ -171,6 +177,12 @@ def _simulated(
     limits = np.stack([np.asarray(event.windows.start), np.asarray(event.windows.stop)], axis=1)[windows]
     doms = np.asarray(event.active)[np.asarray(event.windows.slot)[windows]]
     return split_events(
-        pulses, len(truth), num_doms=len(event.charge), readout=(float(event.readout[0]), float(event.readout[1])),
-        usable=np.asarray(event.usable), windows=limits, window_dom=doms, discard_excluded=True,
-    )  # fmt: skip
+        pulses,
+        len(truth),
+        num_doms=len(event.charge),
+        readout=(float(event.readout[0]), float(event.readout[1])),
+        usable=np.asarray(event.usable),
+        windows=limits,
+        window_dom=doms,
+        discard_excluded=True,
+    )

@@ -138,8 +138,9 @@ def make_posterior_sampler(
         inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
-            out = _samples(log_posterior, method, numbers, model, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,
-                      jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse))), key)  # fmt: skip
+            place, middle = jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0])
+            width = jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse)))
+            out = _samples(log_posterior, method, numbers, model, place, middle, one, width, key)
             hypothesis, density, acceptance, divergent = jax.tree.map(np.asarray, out)
             if not np.isfinite(density).all():
                 raise ReconstructionError(
@@ -171,8 +172,10 @@ def posterior_density(
     """
     left_out = () if log_likelihood else parameters_of_loss_priors(model)
     if left_out:
-        LOGGER.warning("the loss has priors of %s, which the posterior does not: it has those that it is given.",
-                       ", ".join(left_out))  # fmt: skip
+        LOGGER.warning(
+            "the loss has priors of %s, which the posterior does not: it has those that it is given.",
+            ", ".join(left_out),
+        )
     return LogPosterior(chosen(log_likelihood, _without_priors), log_prior, space)
 
 

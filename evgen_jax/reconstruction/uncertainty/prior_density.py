@@ -159,8 +159,11 @@ def _power_law(value: Array, low: float, high: float, index: float = 0.0) -> Arr
 
 
 LOG_DENSITIES: dict[str, Callable[..., Array]] = {
-    "isotropic": _isotropic, "uniform": _power_law, "power_law": _power_law, "normal": _normal,
-}  # fmt: skip
+    "isotropic": _isotropic,
+    "uniform": _power_law,
+    "power_law": _power_law,
+    "normal": _normal,
+}
 """(value of the parameter, its numbers in the order of `KINDS`) -> log density."""
 
 

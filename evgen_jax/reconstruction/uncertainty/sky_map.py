@@ -264,8 +264,9 @@ def make_sky_map(
             divided = wanted & (delta <= limit)
             leaves.append((np.full((~divided).sum(), order), pixels[~divided], value[~divided], fits[~divided]))
             children = (pixels[divided][:, None] * 4 + np.arange(4)).ravel()
-            found = at_directions(event, np.repeat(fits[divided], 4, axis=0), pixel_vectors(order + 1, children),
-                                  max(top, best_known))  # fmt: skip
+            found = at_directions(
+                event, np.repeat(fits[divided], 4, axis=0), pixel_vectors(order + 1, children), max(top, best_known)
+            )
             evaluations += int(found.evaluations.sum())
             leaves.append((np.full(len(children), order + 1), children, found.log_likelihood, found.hypothesis))
             top = max(top, float(np.nanmax(found.log_likelihood, initial=-np.inf)))

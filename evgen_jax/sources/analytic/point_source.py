@@ -26,9 +26,7 @@ from evgen_jax.sources.linen_source import LinenSource
 
 SEGMENT_PARAMETERS = (*CASCADE, "length")
 """Names of the parameters of a piece of a track, in m, rad, GeV and ns."""
-ICE_PARAMETERS = (
-    "Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1",
-)  # fmt: skip
+ICE_PARAMETERS = ("Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
 """Properties of ice and modules that the analytic sources can take as further parameters."""
 
 
@@ -61,9 +59,7 @@ smears it.
 """
 EMISSION_NORM = 57.2 / 0.7326278516
 """Factor that makes the mean of the emission over the sphere 1 (integrated numerically)."""
-HOLE_ICE = (
-    0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435,
-)  # fmt: skip
+HOLE_ICE = (0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435)
 """Coefficients of the angular sensitivity h2-50cm, a polynomial in cos(eta), from the constant up."""
 
 TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())

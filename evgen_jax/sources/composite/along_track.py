@@ -43,9 +43,13 @@ def cascades_along(
     position = start[None] + distance[:, None] * flight_direction(zenith, azimuth)[None]
     number = distance.shape[0]
     columns = [
-        position, jnp.full((number, 1), zenith), jnp.full((number, 1), azimuth), (energy * inside(position, detector))[:, None],
-        (time + distance / constants.SPEED_OF_LIGHT)[:, None], jnp.broadcast_to(extra, (number, extra.shape[0])),
-    ]  # fmt: skip
+        position,
+        jnp.full((number, 1), zenith),
+        jnp.full((number, 1), azimuth),
+        (energy * inside(position, detector))[:, None],
+        (time + distance / constants.SPEED_OF_LIGHT)[:, None],
+        jnp.broadcast_to(extra, (number, extra.shape[0])),
+    ]
     return jnp.concatenate(columns, axis=1)
 
 
@@ -90,9 +94,12 @@ def with_extra(base: Trafo, trafo: Trafo, names: Sequence[str]) -> Trafo:
     """
     chosen = trafo.select([trafo.parameter_names.index(n) for n in names], names)
     return Trafo(
-        base.parameter_names + chosen.parameter_names, base.mean + chosen.mean, base.std + chosen.std,
-        base.log + chosen.log, base.norm_constant,
-    )  # fmt: skip
+        base.parameter_names + chosen.parameter_names,
+        base.mean + chosen.mean,
+        base.std + chosen.std,
+        base.log + chosen.log,
+        base.norm_constant,
+    )
 
 
 OWN_PARAMETERS = {"cascade": cascade.PARAMETERS, "track": track.PARAMETERS}

@@ -31,9 +31,15 @@ class _FiniteTrack:
         own = len(PARAMETERS) + len(self.extra)
         share = (jnp.arange(self.num_segments, dtype=hypothesis.dtype) + 0.5) / self.num_segments
         cascades = cascades_along(
-            hypothesis[:3], hypothesis[5], hypothesis[3], hypothesis[4], share * hypothesis[6], hypothesis[own:],
-            hypothesis[len(PARAMETERS) : own], detector,
-        )  # fmt: skip
+            start=hypothesis[:3],
+            time=hypothesis[5],
+            zenith=hypothesis[3],
+            azimuth=hypothesis[4],
+            distance=share * hypothesis[6],
+            energy=hypothesis[own:],
+            extra=hypothesis[len(PARAMETERS) : own],
+            detector=detector,
+        )
         return {"cascade": (cascades, None)}
 
     def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:

@@ -41,10 +41,13 @@ class _SphereSegments:
             return jnp.broadcast_to(value, (number, *jnp.shape(value)))
 
         columns = [
-            position, same(hypothesis[4:6]), energy[:, None],
-            (hypothesis[2] + distance / constants.SPEED_OF_LIGHT)[:, None], jnp.full((number, 1), length, dtype),
+            position,
+            same(hypothesis[4:6]),
+            energy[:, None],
+            (hypothesis[2] + distance / constants.SPEED_OF_LIGHT)[:, None],
+            jnp.full((number, 1), length, dtype),
             same(hypothesis[len(track.PARAMETERS) :]),
-        ]  # fmt: skip
+        ]
         return {"segment": (jnp.concatenate(columns, axis=1), None)}
 
     def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:

@@ -91,6 +91,14 @@ class CascadeGeometry:
             guarded = jnp.sqrt(distance**2 + 1.0)
             homogeneous = photons * diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
         return View(
-            shared, (unit, (distance / distance_scale)[:, None]), late, displacement, unit, distance,
-            distance / constants.SPEED_OF_LIGHT_IN_ICE, shift, energy, homogeneous,
-        )  # fmt: skip
+            shared=shared,
+            columns=(unit, (distance / distance_scale)[:, None]),
+            late_columns=late,
+            displacement=displacement,
+            unit=unit,
+            distance=distance,
+            arrival=distance / constants.SPEED_OF_LIGHT_IN_ICE,
+            time_shift=shift,
+            energy=energy,
+            homogeneous_charge=homogeneous,
+        )

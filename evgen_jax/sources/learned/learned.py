@@ -185,9 +185,11 @@ class LearnedSource(LinenSource):
         acceptance = angular_acceptance(view.unit[:, 2], *hole_ice) if options.needs_acceptance else None
 
         network = DomNetwork(
-            num_doms=detector.num_doms, shape=self.network, num_dom_outputs=len(self.charge_decoder.parameter_names),
+            num_doms=detector.num_doms,
+            shape=self.network,
+            num_dom_outputs=len(self.charge_decoder.parameter_names),
             dtype=self.dtype,
-        )  # fmt: skip
+        )
         key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
         raw_charge, latent_time = network(self._features(view, position, acceptance), event.active, key)
         scale = self._charge_scale(view, named, detector, acceptance)

@@ -91,9 +91,13 @@ class SphereTrackGeometry:
             * per_half_turn
         )
         columns = (
-            unit, lengths, angles, closest * float(1 / (500 + 1e-6)), (approach * per_radius)[:, None],
+            unit,
+            lengths,
+            angles,
+            closest * float(1 / (500 + 1e-6)),
+            (approach * per_radius)[:, None],
             sideways / approach[:, None],
-        )  # fmt: skip
+        )
         homogeneous = None
         if with_homogeneous_charge:
             per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE) * DOM_AREA * MEAN_ACCEPTANCE
