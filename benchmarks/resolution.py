@@ -94,8 +94,11 @@ def main() -> None:
     best = sizes(best)
     edges = np.geomspace(*arguments.energies, BINS + 1)
     rows = []
-    print("| energy (GeV) | events | with a narrow bound | "
-          + " | ".join(f"{q}: median | bound | ratio" for q in QUANTITIES) + " |")  # fmt: skip
+    print(
+        "| energy (GeV) | events | with a narrow bound | "
+        + " | ".join(f"{q}: median | bound | ratio" for q in QUANTITIES)
+        + " |"
+    )
     print("|" + "---|" * 12)
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         own = (truth[:, 5] >= low) & (truth[:, 5] < high)

@@ -84,10 +84,13 @@ def detector() -> Detector:
     string, om = np.meshgrid(np.arange(9) + 1, np.arange(12) + 1, indexing="ij")
     return Detector(
         position=np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1).astype(np.float32),
-        relative_efficiency=np.ones(108, np.float32), noise_rate=np.full(108, 5e-7, np.float32),
-        string=string.ravel().astype(np.int32), om=om.ravel().astype(np.int32), usable=np.arange(108) != 5,
+        relative_efficiency=np.ones(108, np.float32),
+        noise_rate=np.full(108, 5e-7, np.float32),
+        string=string.ravel().astype(np.int32),
+        om=om.ravel().astype(np.int32),
+        usable=np.arange(108) != 5,
         name="small",
-    )  # fmt: skip
+    )
 
 
 def write_config(directory: Path, detector: Detector, changes: tuple[tuple[str, str], ...] = ()) -> Path:

@@ -54,10 +54,13 @@ def files(tmp_path, detector):
 
 def test_it_simulates_trains_exports_and_fits(files, tmp_path):
     config, own = files
-    for arguments in (("simulate", config, "-o", tmp_path / "events"), ("create-trafo", config), ("train", config),
-                      ("export", config, "-o", tmp_path / "exported"),
-                      ("reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o",
-                       tmp_path / "fits.hdf5")):  # fmt: skip
+    for arguments in (
+        ("simulate", config, "-o", tmp_path / "events"),
+        ("create-trafo", config),
+        ("train", config),
+        ("export", config, "-o", tmp_path / "exported"),
+        ("reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o", tmp_path / "fits.hdf5"),
+    ):
         done = run("--sources", own, *arguments)
         assert done.returncode == 0, (arguments, done.stderr)
     # A model directory does not bring code along.
@@ -115,10 +118,17 @@ def test_a_decoder_of_ones_own_is_a_distribution_that_models_hold(registries, de
         read_decoder(DecoderSettings(decoder_class="ExponentialDecoder", config={"ofset": 0.5}), "d")
 
     # Beside others in a mixture of a model, which is saved and loaded.
-    own = {"decoder_class": "ExponentialDecoder", "config": {"value_range_mapping": {
-        "tau": {"value_range_class": "EluValueRange", "config": {"min_value": 0.01}}}}}  # fmt: skip
-    times = {**TIME, "base_decoders": {**TIME["base_decoders"], "E": own},
-             "config": {"decoder_mapping": {"AG": ["AG", 2, 1.0], "E": ["E", 1, 1.0]}}}  # fmt: skip
+    own = {
+        "decoder_class": "ExponentialDecoder",
+        "config": {
+            "value_range_mapping": {"tau": {"value_range_class": "EluValueRange", "config": {"min_value": 0.01}}}
+        },
+    }
+    times = {
+        **TIME,
+        "base_decoders": {**TIME["base_decoders"], "E": own},
+        "config": {"decoder_mapping": {"AG": ["AG", 2, 1.0], "E": ["E", 1, 1.0]}},
+    }
     plain = {**CASCADE, "decoder_settings": times, "config": {**CASCADE["config"], "num_filters_list": [6, 12]}}
     settings = ModelSettings.model_validate(plain)
     names = build_source(settings)[0].parameter_names
