@@ -20,7 +20,7 @@ from reconstruction import toy
 from toy_events import load, smeared
 
 from evgen_jax.reconstruction.fit import evaluator
-from evgen_jax.reconstruction.fit.evaluator import grouped_by_shape
+from evgen_jax.reconstruction.fit.batching import grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import make_fitter
 
 DRAWN = 3

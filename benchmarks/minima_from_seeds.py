@@ -21,7 +21,7 @@ from scipy import optimize
 
 import evgen_jax as eg
 from evgen_jax.model.log_likelihood import make_log_likelihood
-from evgen_jax.reconstruction.fit.evaluator import batches, shape_of, stacked
+from evgen_jax.reconstruction.fit.batching import batches, shape_of, stacked
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.starts.smear import smear
 

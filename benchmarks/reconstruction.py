@@ -17,7 +17,7 @@ from toy_events import cascades, draw, load, smeared
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.reconstruction.fit.evaluator import grouped_by_shape
+from evgen_jax.reconstruction.fit.batching import grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map

@@ -20,8 +20,8 @@ from toy_events import cascades, draw, load, plane_offsets
 import evgen_jax as eg
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.covariance import make_score_products
-from evgen_jax.reconstruction.fit.evaluator import batches
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
 from evgen_jax.reconstruction.starts.directions import refit_directions

@@ -26,7 +26,7 @@ from evgen_jax.building.directory import load_model
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.reconstruction.fit.evaluator import shape_of
+from evgen_jax.reconstruction.fit.batching import shape_of
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,5 +1,7 @@
 """Coordinates, minimiser, fits and uncertainties against functions whose answers are known."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import jax
@@ -20,9 +22,11 @@ from evgen_jax.light.tree import with_precision
 from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.fit.objective import chosen
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
@@ -183,16 +187,15 @@ def test_batched_and_scipy_find_the_same(learned, events):
         assert s.diagnostics.converged and s.diagnostics.gradient_norm <= 1e-2
         assert b.log_likelihood > s.log_likelihood - 1e-3
     assert np.median([abs(b.log_likelihood - s.log_likelihood) for b, s in zip(batched, single, strict=True)]) < 1e-3
-    np.testing.assert_allclose(
-        alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
-    )  # neighbours in a batch do not matter
+    # Neighbours in a batch do not matter.
+    np.testing.assert_allclose(alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4)
 
 
 def test_threads_share_problems_of_several_events(model, events, monkeypatch):
     evaluator = evaluator_module.Evaluator(eg.log_likelihood, make_coordinates(model), model)
     which = np.arange(11) % 3
     anchors = TRUTH[which] + np.arange(11)[:, None] * np.array([1.0, 0, 0, 0, 0, 10, 0])
-    batch = evaluator_module.stacked(events, max(map(evaluator_module.shape_of, events)), 4)
+    batch = stacked(events, max(map(shape_of, events)), 4)
     one = [
         evaluator.value(batch, which[i : i + 1], evaluator.start(anchors[i : i + 1]), anchors[i : i + 1])[0]
         for i in range(11)
@@ -203,6 +206,24 @@ def test_threads_share_problems_of_several_events(model, events, monkeypatch):
         value, gradient = evaluator.gradient(batch, which[own], evaluator.start(anchors[own]), anchors[own])
         np.testing.assert_allclose(value, one[own], rtol=1e-6)
         assert gradient.shape == (problems, 7)
+
+
+def test_an_evaluator_that_is_gone_leaves_nothing_behind(model):
+    class Data:
+        """What a log-likelihood of the user reads."""
+
+    def program(function, coordinates, model, unknown, *rest):
+        return np.zeros(len(unknown))
+
+    def run(data):
+        evaluator = evaluator_module.Evaluator(chosen(lambda *arguments: data), make_coordinates(model), model)
+        unknown, events = np.zeros((2, evaluator.coordinates.size)), stacked([empty_event(108)], (1, 1, 0), 1)
+        evaluator.run(program, evaluator.function, events, np.zeros(2, int), unknown, np.zeros((2, 7)))
+        return weakref.ref(data)
+
+    data = run(Data())
+    gc.collect()
+    assert data() is None
 
 
 def test_hessian_and_sandwich_against_finite_differences(learned, events):

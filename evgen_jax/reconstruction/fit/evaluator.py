@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +14,12 @@ import numpy as np
 from jax import Array
 
 from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.packing import bucket
-from evgen_jax.measurement.padding import repad
 from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.model.log_likelihood import log_likelihood
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.differences import Gradients
 from evgen_jax.reconstruction.fit.lanes import (
     FEWEST,
-    LANES,
     PARTS,
     each_block,
     each_lane,
@@ -32,82 +28,11 @@ from evgen_jax.reconstruction.fit.lanes import (
     threads_together,
 )
 from evgen_jax.reconstruction.fit.minimiser import Advance
+from evgen_jax.reconstruction.fit.objective import Loss, ModelLogLikelihood
 from evgen_jax.reconstruction.fit.state import Rules, State, initial
 from evgen_jax.reconstruction.fit.step import run
 
 LOGGER = logging.getLogger("evgen_jax")
-LogLikelihood = Callable[[Any, Array, Event], Array]
-"""(variables, hypothesis [H], event) -> scalar."""
-ModelLogLikelihood = Callable[[AnyModel, Array, Event], Array]
-"""(model, hypothesis [H], event) -> scalar; hashable."""
-BUCKET_FACTOR = 4
-"""Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
-MANY_PULSES = 4096
-"""Number of pulses beyond which padded lengths double: there evaluations cost more than another program."""
-
-
-@dataclass(frozen=True)
-class OfVariables:
-    """Adapts a user's log-likelihood of (variables, hypothesis [H], event) to (model, hypothesis [H], event).
-
-    Attributes:
-      function: pure and hashable; programs are compiled once for every function.
-    """
-
-    function: LogLikelihood
-
-    def __call__(self, model: AnyModel, hypothesis: Array, event: Event) -> Array:
-        """Computes the user's function for the weights of the model.
-
-        Args:
-          model: gives the weights.
-          hypothesis: [H], physical units.
-          event: one event.
-
-        Returns:
-          Log-likelihood, a scalar.
-        """
-        return self.function(model.variables, hypothesis, event)
-
-
-def chosen(function: LogLikelihood | None, default: ModelLogLikelihood = log_likelihood) -> ModelLogLikelihood:
-    """Chooses the log-likelihood of a fit.
-
-    Args:
-      function: a user's own, of (variables, hypothesis [H], event); None for the default.
-      default: of (model, hypothesis [H], event).
-
-    Returns:
-      Function (model, hypothesis [H], event) -> log-likelihood.
-    """
-    return default if function is None else OfVariables(function)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Is -log L as a function of the unknowns of a fit; pure and hashable.
-
-    Attributes:
-      function: log-likelihood of (model, hypothesis [H], event).
-      coordinates: of the fit.
-    """
-
-    function: ModelLogLikelihood
-    coordinates: Coordinates
-
-    def __call__(self, model: AnyModel, unknown: Array, anchor: Array, event: Event) -> Array:
-        """Computes -log L.
-
-        Args:
-          model: what is fitted.
-          unknown: [n].
-          anchor: [H], hypothesis around which the unknowns are counted, physical units.
-          event: one event.
-
-        Returns:
-          -log L, a scalar.
-        """
-        return -self.function(model, self.coordinates.hypothesis(unknown, anchor), event)
 
 
 # Programs of the module: two fits of equal models share them, whoever asks.
@@ -153,8 +78,8 @@ def _hypotheses(coordinates: Coordinates, unknown: Array, anchors: Array) -> Arr
     return jax.vmap(coordinates.hypothesis)(unknown, anchors)
 
 
-_RUN: set[Any] = set()
-"""Programs that have run, each with what it was compiled for."""
+_RUN: WeakKeyDictionary[Coordinates, set[Any]] = WeakKeyDictionary()
+"""Programs that have run, each with what it was compiled for; remembered as long as JAX keeps them with their coordinates."""
 
 
 class Evaluator:
@@ -344,95 +269,16 @@ class Evaluator:
 
         # The first call compiles, which threads would do once each.
         shapes = tuple(np.shape(a) for a in jax.tree.leaves((self.model, events)))
-        key = (program, function, self.coordinates, jax.tree.structure(self.model), shapes)
-        if key not in _RUN:
+        key = (program, function, jax.tree.structure(self.model), shapes)
+        known = _RUN.setdefault(self.coordinates, set())
+        if key not in known:
             begin = time.perf_counter()
             with stage("compiling"):
                 part(0, 0)
             spent = time.perf_counter() - begin
             self.compile_seconds += spent
             LOGGER.info("compiled a program for %d pulses per event in %.1f s", events.pulses.charge.shape[-1], spent)
-            _RUN.add(key)
+            known.add(key)
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(part, range(0, total, size)))  # an interruption here calls off the parts that wait
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
-
-
-def shape_of(event: Event) -> tuple[int, int, int]:
-    """Computes the padded lengths of an event within its bucket.
-
-    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a
-    shape.
-
-    Args:
-      event: one event.
-
-    Returns:
-      Padded numbers of pulses, active DOMs and windows.
-    """
-    count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
-    pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
-    num_doms = event.charge.shape[0]
-    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // 4, num_doms), 1)
-    active = bucket(count, factor=BUCKET_FACTOR)
-    windows = int(np.sum(np.asarray(event.windows.mask)))
-    return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
-
-
-def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list[int]]:
-    """Groups events by their padded lengths.
-
-    Args:
-      events: E of them.
-
-    Returns:
-      Padded lengths -> places of the events that have them.
-    """
-    groups: dict[tuple[int, int, int], list[int]] = {}
-    for i, event in enumerate(events):
-        groups.setdefault(shape_of(event), []).append(i)
-    return groups
-
-
-def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[int], Event]]:
-    """Packs events of one padded shape into batches; every event is in one of them.
-
-    Args:
-      events: E of them.
-      most: largest number of events in a batch.
-
-    Yields:
-      Places of the events, and the batch.
-    """
-    for shape, places in grouped_by_shape(events).items():
-        for first in range(0, len(places), most):
-            own = places[first : first + most]
-            yield own, stacked([events[i] for i in own], shape, LANES)
-
-
-def stacked(events: Sequence[Event], shape: tuple[int, int, int], lanes: int) -> Event:
-    """Stacks events to a batch on the device; lanes without an event repeat the first one.
-
-    Args:
-      events: of one shape.
-      shape: padded numbers of pulses, active DOMs and windows.
-      lanes: number of events in the batch.
-
-    Returns:
-      The batch, with leading axis `lanes`.
-    """
-    padded = [_fitted(event, shape) for event in events]
-    rows = padded + [padded[0]] * (lanes - len(padded))
-    with jax.enable_x64(True):
-        return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
-
-
-def _fitted(event: Event, shape: tuple[int, int, int]) -> Event:
-    """The event with exactly these padded lengths."""
-    event = jax.tree.map(np.asarray, event)
-    cut = event.replace(
-        pulses=jax.tree.map(lambda a: a[: shape[0]], event.pulses),
-        active=event.active[: shape[1]],
-        windows=jax.tree.map(lambda a: a[: shape[2]], event.windows),
-    )
-    return repad(cut, *shape)

@@ -17,6 +17,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.reconstruction.fit.batching import batches, grouped_by_shape
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (
@@ -27,9 +28,10 @@ from evgen_jax.reconstruction.fit.covariance import (
     make_to_normalised,
 )
 from evgen_jax.reconstruction.fit.differences import central_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, batches, chosen, grouped_by_shape
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.lanes import LANES, each_lane
 from evgen_jax.reconstruction.fit.limited_charge import limited_log_likelihood
+from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.fit.search import (
     NO_GAIN,

@@ -13,8 +13,9 @@ from scipy import optimize
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, Loss
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
+from evgen_jax.reconstruction.fit.objective import Loss
 from evgen_jax.reconstruction.fit.state import CONVERGED, LEFT_BEHIND, NOT_FINITE, Rules
 
 DECREMENT = 1e-4

@@ -19,8 +19,8 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import done
+from evgen_jax.reconstruction.fit.batching import batches, grouped_by_shape
 from evgen_jax.reconstruction.fit.coordinates import free_flags
-from evgen_jax.reconstruction.fit.evaluator import batches, grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import LANES
 from evgen_jax.reconstruction.fit.result import FitResult

@@ -9,7 +9,8 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_hypothesis, check_not_negative, check_whole
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, shape_of, stacked
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.starts.smear import check_spreads
 
 REACH = 3.0

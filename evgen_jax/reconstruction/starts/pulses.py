@@ -14,7 +14,8 @@ from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
 from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
+from evgen_jax.reconstruction.fit.batching import batches
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 
 NUM_DIRECTIONS = 24
 """Number of directions that are tried per vertex."""

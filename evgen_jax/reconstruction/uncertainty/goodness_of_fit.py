@@ -13,9 +13,9 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
 from evgen_jax.model.ensemble import AnyModel, check_model, members_of
 from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.covariance import Terms
-from evgen_jax.reconstruction.fit.evaluator import batches
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
 from evgen_jax.simulation.events import EventSampler, split_events

@@ -17,10 +17,12 @@ from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
 from evgen_jax.physics.sphere import unit_vectors
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
+from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace

@@ -14,7 +14,7 @@ from jax import Array
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, tangent_axes
-from evgen_jax.reconstruction.fit.evaluator import ModelLogLikelihood
+from evgen_jax.reconstruction.fit.objective import ModelLogLikelihood
 from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior
 
 SPREAD = 0.2

@@ -15,7 +15,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_share, check_whole
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
+from evgen_jax.reconstruction.fit.objective import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, Refits, make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 
