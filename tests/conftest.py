@@ -5,9 +5,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 # Workers and sub-processes compile the same small programs: they share them on disk for the time of one run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # each program from the cache writes two lines otherwise
@@ -16,6 +17,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -41,6 +43,23 @@ def forgotten_programs() -> Iterator[None]:
     mappings = Path("/proc/self/maps")
     if mappings.exists() and mappings.read_text().count("\n") > MOST_MAPPINGS:
         jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def traces_counted_anew() -> None:
+    """`chex.assert_max_traces` counts the traces of one test."""
+    chex.clear_trace_counter()
+
+
+@pytest.fixture
+def traced_once(monkeypatch) -> Callable[..., None]:
+    """Lets a program of a module fail where it is traced a second time: the test calls it with one set of shapes."""
+
+    def limit(module: ModuleType, name: str, static: tuple[int, ...] = ()) -> None:
+        function = chex.assert_max_traces(getattr(module, name).__wrapped__, n=1)
+        monkeypatch.setattr(module, name, jax.jit(function, static_argnums=static))
+
+    return limit
 
 
 @contextmanager

@@ -338,29 +338,25 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
     for i in range(3):
         write_events(experiment, files / f"{i}.hdf5", range(6), run=i + 1)
     (files / "1.hdf5").write_bytes(b"no HDF5 at all")
-    output, run = (
-        tmp_path / "fits.hdf5",
-        ("reconstruct", exported / "exported", files / "*.hdf5", "-o", tmp_path / "fits.hdf5"),
-    )
+    output = tmp_path / "fits.hdf5"
+    run = ("reconstruct", exported / "exported", files / "*.hdf5", "-o", output)
 
-    from evgen_jax.reconstruction.run import file_fit
+    from evgen_jax.reconstruction.run import seeds
 
     def stop_at_the_last(path, *arguments, **more):
         if str(path).endswith("2.hdf5"):
             raise KeyboardInterrupt
         return read(path, *arguments, **more)
 
-    read = file_fit.read_event_file
+    read = seeds.read_event_file
     with monkeypatch.context() as patch:
-        patch.setattr(file_fit, "read_event_file", stop_at_the_last)
+        patch.setattr(seeds, "read_event_file", stop_at_the_last)
         assert command(*run)[0] == 130
     assert not output.exists() and (tmp_path / "fits.hdf5.parts" / "000000.hdf5").is_file()
     code, _, err = command(*run, "--columns", "reference")
     assert code == 2 and "unfinished run with another value of 'settings'" in err
     seen = []
-    monkeypatch.setattr(
-        file_fit, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k)
-    )
+    monkeypatch.setattr(seeds, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k))
     code, out, _ = command(*run)
     assert code == 3 and "12 events fitted (12 not converged), 0 failed, 1 files could not be read" in out
     assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done

@@ -15,9 +15,10 @@ from evgen_jax.measurement.event import build_event
 from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.uncertainty.pixels import pixel_vectors
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
-from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, pixel_vectors
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.report.plots import figures
 from evgen_jax.report.plots.event import arrival_times, brightest_doms, event_display, expectation, light_yield
 from evgen_jax.report.plots.overview import errors, loss_curve

@@ -158,6 +158,35 @@ def test_a_loss_term_of_ones_own_has_its_options(registries):
         build_loss(LossSettings(config={"loss_function_name": "capped_dom_charge", "larges": 2.0}))
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (
+            {"density": np.ones((64, 1))},
+            r"source Lamp: density of its light has the shape \(64, 1\); expected \(64,\), one .* pulse",
+        ),
+        (
+            {"charge": np.float32(1)},
+            r"source Lamp: charge of its light has the shape \(\); expected \(3,\), one number per DOM",
+        ),
+        (None, "source Lamp: expected a LightYield from __call__, got a tuple"),
+    ],
+)
+def test_light_of_other_shapes_is_told(wrong, message, detector):
+    charge = np.ones(3)
+    right = eg.LightYield(charge, charge, charge, np.ones(64))
+
+    class Lamp(eg.LinenSource):
+        parameter_names = ("x", "y", "z", "time")
+
+        def __call__(self, hypothesis, event, detector, cumulative=False):
+            return (charge, charge) if wrong is None else right.replace(**wrong)
+
+    event = build_event([4.0, 1.0], [100.0, 120.0], [1, 2], num_doms=3, readout=(0.0, 1000.0))
+    with pytest.raises(ConfigError, match=message):
+        Lamp().light_yield({}, np.zeros(4), event, detector)
+
+
 def test_settings_of_a_source_of_ones_own(registries, detector, tmp_path):
     names: dict = {}
     exec(SOURCE, names)  # noqa: S102 (the example itself)

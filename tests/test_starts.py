@@ -16,7 +16,7 @@ from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.model.expectation import make_dom_expectation
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
-from evgen_jax.reconstruction.run.file_fit import _far_away
+from evgen_jax.reconstruction.run.seeds import far_away
 from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.global_search import global_search
@@ -217,7 +217,7 @@ def test_what_is_far_is_measured_from_the_detector(loaded_detector):
             [[2200.0, 0.0, -2000.0, -2000.0]],
         ]
     )
-    assert _far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
+    assert far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
 
 
 def _angles(vector):

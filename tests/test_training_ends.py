@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +65,7 @@ def make_loop(
     directory: Path, stream: Stream, rate=lambda step: 0.1, save_every: int = 1000, validation=None, log_every: int = 50
 ) -> Loop:
     """A model of one weight with the loss -log(1 - w) sum x; it is not finite from w = 1 on."""
+    chex.clear_trace_counter()
     optimizer = optax.sgd(rate)
 
     def loss(weights, events, labels):
@@ -77,7 +79,7 @@ def make_loop(
         metrics = {"loss": value, "gradient_norm": jnp.abs(gradient["w"]), "finite": all_finite(variables)}
         return state.replace(variables=variables, optimizer_state=optimizer_state, step=state.step + 1), metrics
 
-    step = jax.jit(make_guarded_step(plain, rate), donate_argnums=0)
+    step = jax.jit(chex.assert_max_traces(make_guarded_step(plain, rate), n=1), donate_argnums=0)
 
     def terms(weights, events, labels):
         return {"loss": jnp.abs(weights["w"] - 0.25) * events["x"]}

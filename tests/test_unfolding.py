@@ -10,7 +10,8 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.reconstruction.unfolding import _cholesky, energy_places, light_per_gev, unfold_energies
+from evgen_jax.reconstruction.energy_solver import _cholesky
+from evgen_jax.reconstruction.unfolding import energy_places, light_per_gev, unfold_energies
 
 SEGMENTS = 8
 START = [-90.0, -15.0, 20.0, np.pi / 2, np.pi, 10000.0, 200.0]  # along x, through the middle

@@ -36,14 +36,9 @@ KEPT_SETTINGS = (
     "data_handler_settings",
     "reconstruction_settings",
 )
-SETTINGS, WEIGHTS, TRAFO, DETECTOR, CHECKSUMS = (
-    "model.json",
-    "weights.npz",
-    "trafo.json",
-    "detector.csv",
-    "checksums.json",
-)
-
+SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
+DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
+"""Files of a model directory."""
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
 

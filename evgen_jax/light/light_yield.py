@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import reduce
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -34,6 +35,7 @@ class LightYield(struct.PyTreeNode):
 
     def __add__(self, other: "LightYield") -> "LightYield":
         """Superposes the light of two sources in one event."""
+        chex.assert_trees_all_equal_shapes(self, other)  # axes of length 1 would be added without a word
         return jax.tree.map(jnp.add, self, other)
 
     def __radd__(self, other: int) -> "LightYield":

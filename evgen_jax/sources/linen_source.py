@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, names_of, standard_parameters
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Variables
@@ -107,10 +108,15 @@ class LinenSource(nn.Module):
 
         Returns:
           Light at D DOMs and P pulses.
+
+        Raises:
+          ConfigError: what the subclass returns is no light of this event.
         """
         with full_products():
             light: Any = self.apply(variables, hypothesis, event, detector, cumulative)
-        return light
+        _check_light(type(self).__name__, light, event)
+        checked: LightYield = light
+        return checked
 
     def sample_times(
         self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
@@ -131,6 +137,20 @@ class LinenSource(nn.Module):
         with full_products():
             times: Any = self.apply(variables, key, hypothesis, event, detector, dom, method="draw_times")
         return times
+
+
+def _check_light(name: str, light: Any, event: Event) -> None:
+    """Refuses what a source of a user's own returns instead of light; arrays of other shapes would spread out silently."""
+    if not isinstance(light, LightYield):
+        raise ConfigError(f"source {name}: expected a LightYield from __call__, got a {type(light).__name__}.")
+    doms, pulses = ("DOM", event.charge.shape), ("pulse", event.pulses.charge.shape)
+    expected = {"charge": doms, "charge_full": doms, "excess": doms, "density": pulses, "cumulative": pulses}
+    for what, (each, shape) in expected.items():
+        value = getattr(light, what)
+        if value is not None and jnp.shape(value) != shape:
+            raise ConfigError(
+                f"source {name}: {what} of its light has the shape {jnp.shape(value)}; expected {shape}, one number per {each}."
+            )
 
 
 def full_products() -> AbstractContextManager[None]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,6 +99,7 @@ def make_guarded_step(
 
     def guarded_step(carry: Guarded, events: Event, labels: Array) -> tuple[Guarded, dict[str, Array]]:
         state, metrics = step(carry.state, events, labels)
+        chex.assert_trees_all_equal_shapes_and_dtypes(state, carry.state)  # another state would be another program
         sound = carry.sound & is_sound(metrics, nan_gradients)
         kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), state, carry.state)
         return Guarded(kept, sound), {"learning_rate": jnp.asarray(schedule(carry.state.step)), **metrics}

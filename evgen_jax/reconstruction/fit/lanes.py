@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -97,6 +98,8 @@ def each_block(
     Returns:
       Results with leading axis L, floats as float64, zero for blocks beyond `count`.
     """
+    chex.assert_equal_shape_prefix([*jax.tree.leaves(lanes), anchors, which], 1)
+    chex.assert_is_divisible(len(which), lanes_together())
     size = lanes_together()
 
     def one(places: Array) -> Any:

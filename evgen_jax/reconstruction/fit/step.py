@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -82,6 +83,8 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
       The states.
     """
     value, gradient = evaluate(side_by_side(wanted)(state))
+    chex.assert_shape(value, state.x.shape[:1])
+    chex.assert_equal_shape([gradient, state.x])
     after = side_by_side(partial(_told, rules))(state, value, gradient)
     # What takes decompositions is computed only where some search needs it.
     complete = after.column == state.x.shape[1]
