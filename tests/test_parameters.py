@@ -30,8 +30,6 @@ from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, ReconstructionError
 from evgen_jax.hypothesis.names import check_labels, misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import (
-    MANY,
-    ROLES,
     check_parameters,
     column_names,
     direction_pairs,
@@ -41,6 +39,7 @@ from evgen_jax.hypothesis.parameters import (
     places_by_role,
     standard_parameters,
 )
+from evgen_jax.hypothesis.roles import MANY, ROLES
 from evgen_jax.hypothesis.trafo import fit_trafo, load_trafo
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.run.covariance_columns import covariance_units

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evgen_jax.errors import EvgenError
-from evgen_jax.hypothesis.parameters import ROLES, STANDARD_NAMES, Parameter, names_of
+from evgen_jax.hypothesis.parameters import Parameter, names_of
+from evgen_jax.hypothesis.roles import ROLES, STANDARD_NAMES
 
 _NUMBERED = (
     ("energy_loss", r"energy_loss_(\d+)"),

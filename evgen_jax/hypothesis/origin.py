@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import DataError
-from evgen_jax.hypothesis.parameters import POSITIONS, TIMES, Parameter
+from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
+from evgen_jax.hypothesis.roles import TIMES
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 

@@ -18,7 +18,7 @@ import numpy as np
 from evgen_jax.approximation.grouped import is_cascade
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.origin import counted_from_readout, shifted_times
-from evgen_jax.hypothesis.parameters import ENERGIES
+from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource

@@ -8,14 +8,13 @@ import numpy as np
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.hypothesis.parameters import (
     ENTERING_TRACK,
-    ROLES,
-    STANDARD_NAMES,
     Parameter,
     check_records,
     column_names,
     names_of,
     places_by_role,
 )
+from evgen_jax.hypothesis.roles import ROLES, STANDARD_NAMES
 from evgen_jax.physics.muon import IONISATION, RADIATION
 
 LARGEST_IMPACT = 0.9
