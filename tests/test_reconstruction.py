@@ -215,14 +215,21 @@ def test_an_evaluator_that_is_gone_leaves_nothing_behind(model):
     def program(function, coordinates, model, unknown, *rest):
         return np.zeros(len(unknown))
 
-    def run(data):
-        evaluator = evaluator_module.Evaluator(chosen(lambda *arguments: data), make_coordinates(model), model)
-        unknown, events = np.zeros((2, evaluator.coordinates.size)), stacked([empty_event(108)], (1, 1, 0), 1)
+    unknown, events = np.zeros((2, make_coordinates(model).size)), stacked([empty_event(108)], (1, 1, 0), 1)
+
+    def run(function):
+        evaluator = evaluator_module.Evaluator(function, make_coordinates(model), model)
         evaluator.run(program, evaluator.function, events, np.zeros(2, int), unknown, np.zeros((2, 7)))
+        return evaluator
+
+    def of_a_user(data):
+        run(chosen(lambda *arguments: data))
         return weakref.ref(data)
 
-    data = run(Data())
+    other = run(eg.log_likelihood)  # of equal coordinates
+    data = of_a_user(Data())
     gc.collect()
+    assert other.coordinates == make_coordinates(model)
     assert data() is None
 
 

@@ -78,8 +78,8 @@ def _hypotheses(coordinates: Coordinates, unknown: Array, anchors: Array) -> Arr
     return jax.vmap(coordinates.hypothesis)(unknown, anchors)
 
 
-_RUN: WeakKeyDictionary[Coordinates, set[Any]] = WeakKeyDictionary()
-"""Programs that have run, each with what it was compiled for; remembered as long as JAX keeps them with their coordinates."""
+_RUN: WeakKeyDictionary[Callable[..., Any], WeakKeyDictionary[Coordinates, set[Any]]] = WeakKeyDictionary()
+"""Programs that have run, each with what it was compiled for; remembered as long as JAX keeps function and coordinates."""
 
 
 class Evaluator:
@@ -269,8 +269,8 @@ class Evaluator:
 
         # The first call compiles, which threads would do once each.
         shapes = tuple(np.shape(a) for a in jax.tree.leaves((self.model, events)))
-        key = (program, function, jax.tree.structure(self.model), shapes)
-        known = _RUN.setdefault(self.coordinates, set())
+        key = (program, jax.tree.structure(self.model), shapes)
+        known = _RUN.setdefault(function, WeakKeyDictionary()).setdefault(self.coordinates, set())
         if key not in known:
             begin = time.perf_counter()
             with stage("compiling"):
