@@ -239,7 +239,8 @@ class _Task:
         source, variables = previous.model.source, previous.model.variables
         doms = np.asarray(variables["chosen"]["doms"])
         doms = doms[doms < self.model.detector.num_doms]
-        return self.build(previous.num_groups, doms, (source.far, variables["far"]), reach)  # type: ignore[attr-defined]
+        assert isinstance(source, NearAndFar)
+        return self.build(previous.num_groups, doms, (source.far, variables["far"]), reach)
 
 
 def _near_size(count: int) -> int:

@@ -162,6 +162,7 @@ def full_products() -> AbstractContextManager[None]:
     Returns:
       Context within which the precision holds.
     """
+    # JAX makes the attributes of its configuration as it runs.
     chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     return jax.default_matmul_precision("highest" if chosen is None else chosen)
 

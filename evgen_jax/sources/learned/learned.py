@@ -151,7 +151,8 @@ class LearnedSource(LinenSource):
             columns.append(horizontal / (safe_norm(horizontal) + constants.DISTANCE_OFFSET)[:, None])
         columns.extend(view.late_columns)
         if options.add_dom_angular_acceptance:
-            columns.append(acceptance[:, None])  # type: ignore[index]
+            assert acceptance is not None
+            columns.append(acceptance[:, None])
         if options.add_dom_coordinates:
             columns.append(position / constants.DOM_COORDINATE_SCALE)
         if options.add_log_distance:
@@ -171,13 +172,16 @@ class LearnedSource(LinenSource):
         if options.scale_charge_by_global_dom_efficiency:
             scale = scale * named["DOMEfficiency"].astype(self.dtype)
         if options.scale_charge_by_angular_acceptance:
-            scale = scale * (acceptance + 0.01)  # type: ignore[operator]
+            assert acceptance is not None
+            scale = scale * (acceptance + 0.01)
         if options.scale_charge_by_relative_angular_acceptance:
+            assert acceptance is not None
             angular_acceptance = ACCEPTANCES[options.angular_acceptance]
             baseline = angular_acceptance(view.unit[:, 2], options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
-            scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)  # type: ignore[operator]
+            scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)
         if options.scale_charge_by_diffusion:
-            scale = scale * view.homogeneous_charge  # type: ignore[operator]
+            assert view.homogeneous_charge is not None
+            scale = scale * view.homogeneous_charge
         return scale
 
     def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
