@@ -8,10 +8,11 @@ from flax import struct
 from jax import Array
 from jax.typing import ArrayLike
 
+from evgen_jax.checks import check_whole
 from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.errors import ConfigError
 from evgen_jax.light.source import Variables
-from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables, check_whole
+from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.expectation import probe
 from evgen_jax.model.model import Model

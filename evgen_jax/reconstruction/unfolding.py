@@ -17,6 +17,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from evgen_jax.approximation.grouped import is_cascade
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.origin import counted_from_readout, shifted_times
 from evgen_jax.hypothesis.parameters import ENERGIES
@@ -27,7 +28,7 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.measurement.usable_pulses import usable_pulses
-from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import floored
 from evgen_jax.model.model import Model

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
-from evgen_jax.model.doors import check_events, check_whole
+from evgen_jax.model.doors import check_events
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, direction_pairs, places_by_role
 from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
-from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_events, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
 from evgen_jax.physics.sphere import unit_vectors

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.checks import check_mapping, is_number
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.parameters import DIRECTION, ENTRY_POINT, Parameter, check_records, direction_pairs, names_of
 from evgen_jax.hypothesis.priors import penalised
-from evgen_jax.model.doors import check_mapping, is_number
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.model.likelihood import Loss
 from evgen_jax.numerics import sum_dtype
