@@ -10,6 +10,7 @@ import pytest
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.doors import check_variables
 from evgen_jax.model.ensemble import Ensemble
@@ -27,7 +28,6 @@ from evgen_jax.reconstruction.starts.pulses import make_starts
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies

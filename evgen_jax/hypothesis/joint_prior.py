@@ -1,8 +1,7 @@
-"""Prior densities of hypothesis parameters, stated explicitly and normalised, for posteriors and penalised fits.
+"""Joint priors: weighted products of priors of single parameters, as functions of a hypothesis.
 
-A prior is a function hypothesis [H] -> log density by the physical parameters (m, ns, GeV, and per rad of zenith and of
-azimuth). What is not given is flat and improper: nothing is implied. The priors of a loss belong to training and fits;
-a posterior has those that are stated, which may be the loss's own (`prior_of_loss`).
+What has no prior is flat and improper: nothing is implied. The priors of a loss belong to training and fits; a
+posterior has those that are stated for it, which may be those of a loss (`model.loss.joint_prior(model.parameters)`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,54 +9,177 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from evgen_jax.checks import check_mapping, is_number
-from evgen_jax.errors import ReconstructionError, shown, suggestion
-from evgen_jax.hypothesis.parameters import DIRECTION, ENTRY_POINT, Parameter, check_records, direction_pairs, names_of
-from evgen_jax.hypothesis.priors import penalised
-from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.model.likelihood import Loss
+from evgen_jax.checks import check_mapping
+from evgen_jax.errors import ConfigError, ReconstructionError, suggestion
+from evgen_jax.hypothesis.parameters import DIRECTION, ENTRY_POINT, Parameter, check_records, names_of
+from evgen_jax.hypothesis.prior import IsotropicPrior, NormalPrior, PowerLawPrior, Prior, UniformPrior, numbers_of
 from evgen_jax.numerics import sum_dtype
 
 LogPrior = Callable[[Array], Array]
-KINDS = {
-    "isotropic": (),
-    "uniform": ("low", "high"),
-    "power_law": ("low", "high", "index"),
-    "normal": ("mean", "sigma"),
-}
-"""Distributions by the names of a configuration, and the numbers that each needs."""
-SMALLEST_SINE = 1e-12
-"""Least sine of a zenith in a density, which keeps its logarithm finite at the poles."""
+"""Function hypothesis [H] -> log density, such as a `JointPrior`; hashable."""
+DISTRIBUTIONS: dict[str, type[Prior]] = {
+    "isotropic": IsotropicPrior, "uniform": UniformPrior, "power_law": PowerLawPrior, "normal": NormalPrior,
+}  # fmt: skip
+"""Kinds of priors by the names of a configuration."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Is one factor of a joint prior.
+
+    Attributes:
+      prior: of a parameter.
+      places: of the parameters in the hypothesis that the prior holds for, each by itself.
+      weight: exponent of the factor.
+    """
+
+    prior: Prior
+    places: tuple[int, ...]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class JointPrior:
-    """The product of the priors of single parameters: a function hypothesis [H] -> log density.
+    """Is a product of priors of single parameters: a pure, hashable function hypothesis [H] -> log density.
+
+    Two joint priors of one hypothesis are multiplied by `*`.
 
     Attributes:
-      parts: place of the parameter, name of the distribution and its numbers in the order of `KINDS`, each.
+      parameters: of the hypothesis, H of them.
+      factors: of the product.
+
+    Example:
+      prior = make_prior(model.parameters, {"cascade_x": {"distribution": "normal", "mean": 0, "sigma": 50}})
+      both = prior * model.loss.joint_prior(model.parameters)
     """
 
-    parts: tuple[tuple[int, str, tuple[float, ...]], ...]
+    parameters: tuple[Parameter, ...]
+    factors: tuple[Factor, ...] = ()
 
     def __call__(self, hypothesis: Array) -> Array:
-        """Log density of a hypothesis [H], physical units; -inf outside of a range."""
-        total = jnp.zeros((), sum_dtype())
-        for place, kind, numbers in self.parts:
-            total = total + LOG_DENSITIES[kind](hypothesis[place], *numbers)
+        """Computes the log density of a hypothesis.
+
+        Args:
+          hypothesis: [H], physical units.
+
+        Returns:
+          Sum of the factors' log densities with their weights, scalar; -inf outside of a range.
+        """
+        hypothesis, total = jnp.asarray(hypothesis), jnp.zeros((), sum_dtype())
+        for factor in self._acting():
+            own = jnp.zeros((), sum_dtype())
+            for place in factor.places:
+                own = own + factor.prior.log_density(hypothesis[place])
+            total = total + factor.weight * own
         return total
+
+    def __mul__(self, other: "JointPrior") -> "JointPrior":
+        if not isinstance(other, JointPrior):
+            return NotImplemented
+        if other.parameters != self.parameters:
+            raise ConfigError(
+                "two joint priors are multiplied if they have the parameters of one hypothesis; these have "
+                f"{', '.join(names_of(self.parameters))} and {', '.join(names_of(other.parameters))}."
+            )
+        return JointPrior(self.parameters, self.factors + other.factors)
+
+    def without(self, other: LogPrior) -> "JointPrior":
+        """Leaves out the factors that another prior of the hypothesis has as well.
+
+        Args:
+          other: a joint prior; of any other function nothing is known.
+
+        Returns:
+          The rest of the product.
+        """
+        known = other.factors if isinstance(other, JointPrior) else ()
+        return JointPrior(self.parameters, tuple(factor for factor in self.factors if factor not in known))
+
+    @property
+    def priors(self) -> tuple[tuple[float, Prior], ...]:
+        """Returns (weight, prior) of every factor, as a loss holds them: `Loss(terms, joint.priors)`."""
+        return tuple((factor.weight, factor.prior) for factor in self.factors)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns the names of the parameters that have a prior."""
+        places = {place for factor in self.factors for place in factor.places}
+        return tuple(self.parameters[place].name for place in sorted(places))
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Finds the ends of the priors that end somewhere, as `bounds` of fits and samplers.
+
+        Angles are left out: directions are sampled on the whole sphere, where such a prior keeps its edge.
+
+        Returns:
+          {parameter: (low, high)}, physical units.
+        """
+        found: dict[str, tuple[float, float]] = {}
+        for factor in self._acting():
+            ends = factor.prior.limits
+            for parameter in (self.parameters[place] for place in factor.places):
+                if ends is None or parameter.role in (*DIRECTION, *ENTRY_POINT):
+                    continue
+                low, high = found.get(parameter.name, ends)
+                found[parameter.name] = max(low, ends[0]), min(high, ends[1])
+        return found
+
+    def _acting(self) -> tuple[Factor, ...]:
+        """Without weight a factor is 1, outside of its range as well."""
+        return tuple(factor for factor in self.factors if factor.weight)
+
+
+def product_of(priors: Sequence[tuple[float, Prior]], parameters: Sequence[Parameter]) -> JointPrior:
+    """Makes the joint prior of a hypothesis from priors that are known by name.
+
+    A name stands for every parameter that answers to it: a prior of 'Absorption' holds for the absorption of each
+    source. Priors whose parameter the hypothesis does not have are left out, see `check_priors`.
+
+    Args:
+      priors: (weight, prior) of each.
+      parameters: of the hypothesis, H of them.
+
+    Returns:
+      Log density of a hypothesis [H].
+
+    Raises:
+      ConfigError: a prior that its parameter cannot have.
+    """
+    factors = tuple(Factor(prior, _find(prior.name, parameters), weight) for weight, prior in priors)
+    for factor in factors:
+        for place in factor.places:
+            factor.prior.check_place(parameters, place)
+    return JointPrior(tuple(parameters), tuple(factor for factor in factors if factor.places))
+
+
+def check_priors(priors: Sequence[Prior], parameters: Sequence[Parameter]) -> None:
+    """Checks that every prior that was asked for has a parameter.
+
+    Args:
+      priors: of parameters, by their names.
+      parameters: of the hypothesis.
+
+    Raises:
+      ConfigError: a prior that finds none, with the nearest match.
+    """
+    names = names_of(parameters)
+    for prior in priors:
+        if prior.required and not _find(prior.name, parameters):
+            raise ConfigError(
+                f"loss_module_settings: the prior of '{prior.name}' finds no such parameter; the model has "
+                f"{', '.join(names)}." + suggestion(prior.name, names)
+            )
 
 
 def make_prior(parameters: Sequence[Parameter], settings: Mapping[str, Mapping[str, Any]]) -> JointPrior:
-    """Makes the joint prior of independent parameters.
+    """Makes the joint prior of independent parameters that a configuration states.
 
     Args:
       parameters: of the hypothesis.
-      settings: {parameter: {"distribution": one of KINDS, ...its numbers}}; 'isotropic' is given for a zenith and holds
-        for its azimuth; 'power_law' is E^-index between low and high (index 1: flat in the logarithm).
+      settings: {parameter: {"distribution": one of `DISTRIBUTIONS`, ...its numbers}}; 'isotropic' is given for a zenith
+        and holds for its azimuth; 'power_law' is E^-index between low and high (index 1: flat in the logarithm).
 
     Returns:
       Log density of a hypothesis [H].
@@ -65,148 +187,62 @@ def make_prior(parameters: Sequence[Parameter], settings: Mapping[str, Mapping[s
     Raises:
       ReconstructionError: unknown parameter or distribution, missing, further or impossible numbers.
       ConfigError: names instead of parameters.
+
+    Example:
+      make_prior(model.parameters, {"cascade_energy": {"distribution": "power_law", "low": 1e2, "high": 1e6, "index": 1}})
     """
-    parts: list[tuple[int, str, tuple[float, ...]]] = []
     check_records(parameters)
-    names = names_of(parameters)
-    _check_settings(settings)
+    names, form = names_of(parameters), "{'distribution': name, ...its numbers}"
+    check_mapping(settings, "priors", f"{{parameter: {form}}}", ReconstructionError)
+    factors = []
     for name, given in settings.items():
+        check_mapping(given, f"priors.{name}", form, ReconstructionError)
         if name not in names:
             raise ReconstructionError(
                 f"priors: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
             )
-        numbers = dict(given)
-        kind = numbers.pop("distribution", None)
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise ReconstructionError(f"priors.{name}.distribution: expected one of {', '.join(KINDS)}, got {kind!r}.")
-        if set(numbers) != set(KINDS[kind]):
-            raise ReconstructionError(
-                f"priors.{name}: '{kind}' takes {', '.join(KINDS[kind]) or 'no numbers'}, got "
-                f"{', '.join(numbers) or 'none'}."
-            )
-        for key, number in numbers.items():
-            if not is_number(number) or not np.isfinite(number):
-                raise ReconstructionError(f"priors.{name}.{key}: expected a finite number, got {shown(number)}.")
-        place = names.index(name)
-        _check_numbers(parameters, place, kind, numbers)
-        parts.append((place, kind, tuple(float(numbers[key]) for key in KINDS[kind])))
-    return JointPrior(tuple(parts))
+        try:
+            prior = _stated(name, dict(given))
+            prior.check_place(parameters, names.index(name))
+        except ConfigError as error:
+            raise ReconstructionError(str(error)) from None
+        factors.append(Factor(prior, (names.index(name),)))
+    return JointPrior(tuple(parameters), tuple(factors))
 
 
 def prior_limits(
     parameters: Sequence[Parameter], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, tuple[float, float]]:
-    """Finds the limits of the priors that end somewhere, as `bounds` of fits and samplers.
-
-    Angles are left out: directions are sampled on the whole sphere, where such a prior keeps its edge.
+    """Finds the limits of stated priors that end somewhere, as `bounds` of fits and samplers.
 
     Args:
       parameters: of the hypothesis.
-      settings: {parameter: {"distribution": one of KINDS, ...its numbers}}, see `make_prior`.
+      settings: {parameter: {"distribution": name, ...its numbers}}, see `make_prior`.
 
     Returns:
-      {parameter: (low, high)}, physical units.
+      {parameter: (low, high)}, physical units, without angles.
 
     Raises:
-      ReconstructionError: no such mapping.
+      ReconstructionError: settings that state no prior.
       ConfigError: names instead of parameters.
     """
-    _check_settings(settings)
-    check_records(parameters)
-    angles = {parameter.name for parameter in parameters if parameter.role in (*DIRECTION, *ENTRY_POINT)}
-    return {
-        name: (float(own["low"]), float(own["high"]))
-        for name, own in settings.items()
-        if {"low", "high"} <= set(own) and name not in angles
-    }
+    return make_prior(parameters, settings).limits()
 
 
-def _check_settings(settings: Any) -> None:
-    form = "{'distribution': name, ...its numbers}"
-    check_mapping(settings, "priors", f"{{parameter: {form}}}", ReconstructionError)
-    for name, given in settings.items():
-        check_mapping(given, f"priors.{name}", form, ReconstructionError)
+def _stated(name: str, numbers: dict[str, Any]) -> Prior:
+    kind = numbers.pop("distribution", None)
+    if not isinstance(kind, str) or kind not in DISTRIBUTIONS:
+        raise ReconstructionError(
+            f"priors.{name}.distribution: expected one of {', '.join(DISTRIBUTIONS)}, got {kind!r}."
+        )
+    known = numbers_of(DISTRIBUTIONS[kind])
+    if set(numbers) != set(known):
+        raise ReconstructionError(
+            f"priors.{name}: '{kind}' takes {', '.join(known) or 'no numbers'}, got {', '.join(numbers) or 'none'}."
+        )
+    return DISTRIBUTIONS[kind](name, **numbers)
 
 
-def _check_numbers(parameters: Sequence[Parameter], place: int, kind: str, numbers: Mapping[str, float]) -> None:
-    """Checks that a distribution is one, and fits its parameter."""
-    name = parameters[place].name
-    if kind == "isotropic" and place not in [zenith for zenith, _ in direction_pairs(parameters)]:
-        raise ReconstructionError(f"priors.{name}: 'isotropic' is given for the zenith of a direction.")
-    if kind == "normal" and not numbers["sigma"] > 0:
-        raise ReconstructionError(f"priors.{name}.sigma: expected a width > 0, got {numbers['sigma']}.")
-    if kind in ("uniform", "power_law"):
-        low, high = numbers["low"], numbers["high"]
-        if not low < high or (kind == "power_law" and not low > 0):
-            raise ReconstructionError(
-                f"priors.{name}: expected low < high{' and low > 0' if kind == 'power_law' else ''}, got [{low}, {high}]."
-            )
-
-
-def _isotropic(zenith: Array) -> Array:
-    return jnp.log(jnp.maximum(jnp.sin(zenith), SMALLEST_SINE) / (4 * np.pi)).astype(sum_dtype())
-
-
-def _normal(value: Array, mean: float, sigma: float) -> Array:
-    return -0.5 * ((value - mean) / sigma) ** 2 - float(np.log(sigma * np.sqrt(2 * np.pi)))
-
-
-def _power_law(value: Array, low: float, high: float, index: float = 0.0) -> Array:
-    norm = np.log(high / low) if index == 1 else (high ** (1 - index) - low ** (1 - index)) / (1 - index)
-    inside = (value >= low) & (value <= high)
-    slope = -index * jnp.log(jnp.where(inside, value, high)) if index else 0.0
-    return jnp.where(inside, slope - float(np.log(norm)), -jnp.inf)
-
-
-LOG_DENSITIES: dict[str, Callable[..., Array]] = {
-    "isotropic": _isotropic, "uniform": _power_law, "power_law": _power_law, "normal": _normal,
-}  # fmt: skip
-"""(value of the parameter, its numbers in the order of `KINDS`) -> log density."""
-
-
-@dataclass(frozen=True)
-class LossPrior:
-    """Is the logarithm of the priors of a loss with their weights, not normalised, as a function of a hypothesis.
-
-    Attributes:
-      loss: that holds the priors.
-      parameters: of the hypothesis, H of them.
-    """
-
-    loss: Loss
-    parameters: tuple[Parameter, ...]
-
-    def __call__(self, hypothesis: Array) -> Array:
-        """Computes the logarithm of the priors.
-
-        Args:
-          hypothesis: [H], physical units.
-
-        Returns:
-          Logarithm, a scalar.
-        """
-        return -self.loss.prior(self.parameters, hypothesis)
-
-
-def prior_of_loss(model: AnyModel) -> LossPrior:
-    """Makes the logarithm of the priors of a model's loss, to be added where they are wanted.
-
-    Args:
-      model: whose loss holds priors.
-
-    Returns:
-      A function hypothesis [H] -> log of the priors with their weights, not normalised.
-    """
-    return LossPrior(model.loss, model.parameters)
-
-
-def parameters_of_loss_priors(model: AnyModel) -> tuple[str, ...]:
-    """Lists the parameters for which the loss of a model has a prior.
-
-    Args:
-      model: whose loss counts.
-
-    Returns:
-      Their names.
-    """
-    return penalised([prior for _, prior in model.loss.priors], model.parameters)
+def _find(name: str, parameters: Sequence[Parameter]) -> tuple[int, ...]:
+    """Places of a parameter in a joint hypothesis, where the names of its sources stand before it."""
+    return tuple(i for i, parameter in enumerate(parameters) if parameter.answers_to(name))
