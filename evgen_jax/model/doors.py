@@ -103,13 +103,14 @@ def check_readout(readout: Any) -> None:
       ConfigError: no window.
     """
     if _shape(readout) == (2,):
+        traced = jax.core.Tracer
+        if isinstance(readout, traced) or any(isinstance(end, traced) for end in readout):
+            return
         try:
-            start, stop = (0.0 if isinstance(end, jax.core.Tracer) else float(end) for end in readout)
+            start, stop = map(float, readout)
         except (TypeError, ValueError):
             pass
         else:
-            if any(isinstance(end, jax.core.Tracer) for end in readout):
-                return
             if np.isfinite([start, stop]).all() and start <= stop:
                 return
     raise ConfigError(
