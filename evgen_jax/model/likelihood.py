@@ -194,11 +194,12 @@ def negative_binomial_event_charge_pdf(
 
 
 def normalized_dom_charge_pdf(light: LightYield, event: Event) -> LossParts:
-    """Returns how the charge is shared among the DOMs, by DOM [D]: -sum_d n_d log(q_d / sum q).
+    """Returns how the charge is shared among the DOMs, by DOM [D]: -sum_d n_d log(q_d / (sum q + 1e-7 PE)).
 
     n: measured charge, q: expected charge of DOM d.
     """
     keep = event.usable
+    # Event-Generator divides by the sum + 1e-7, too; without it the gradient is NaN where no DOM takes part.
     total = jnp.sum(jnp.where(keep, light.charge, 0)) + constants.CHARGE_FLOOR
     term = -event.charge * (jnp.log(light.charge) - jnp.log(total))
     return _nothing(light).replace(dom=jnp.where(keep, term, 0))
