@@ -178,7 +178,7 @@ class _Task:
     def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
         self.model, self.event, self.hypothesis = model, event, hypothesis
         self.trials, self.check = drawn[:-1], drawn[-1]
-        self.largest = largest_base(model.source, jnp.asarray(hypothesis), model.detector)
+        self.largest = largest_base(model.source, model.variables, jnp.asarray(hypothesis), model.detector)
         self.light = self._light(model.source, model.variables)
         self._exact: dict[bytes, np.ndarray] = {}
 
