@@ -213,17 +213,13 @@ class UniformPrior(Prior):
 
 
 @dataclass(frozen=True)
-class PowerLawPrior(Prior):
-    """Is proportional to E^-index between low and high, 0 outside; an index of 1 is flat in the logarithm.
+class PowerLawPrior(UniformPrior):
+    """Is proportional to E^-index between low > 0 and high, 0 outside; an index of 1 is flat in the logarithm.
 
     Attributes:
-      low: lower end > 0, unit of the parameter.
-      high: upper end, unit of the parameter.
       index: of the power.
     """
 
-    low: float
-    high: float
     index: float
 
     def fault(self) -> str:
@@ -252,11 +248,6 @@ class PowerLawPrior(Prior):
           Logarithm, scalar; -inf outside.
         """
         return _between(value, self.low, self.high, self.index, self._log_integral)
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Returns (low, high), unit of the parameter."""
-        return self.low, self.high
 
 
 @dataclass(frozen=True)
