@@ -105,6 +105,7 @@ EXAMPLES = {
         TOLD,
         {f"{RECONSTRUCTION}.seed": "pulses", f"{RECONSTRUCTION}.refit_directions": True},
     ),
+    ("ReconstructionSettings", "sphere_radius"): (TOLD, {f"{RECONSTRUCTION}.sphere_radius": 500.0}),
     ("ReconstructionSettings", "scipy_optimizer_settings"): (
         TOLD,
         {f"{RECONSTRUCTION}.scipy_optimizer_settings": {"method": "BFGS"}},
