@@ -215,3 +215,10 @@ def test_sources_are_a_mapping_of_names():
     ):
         with pytest.raises(ConfigError, match=message):
             independent_multi_source(sources, {"c": None})
+
+
+def test_a_list_of_one_table_of_seeds_is_that_table():
+    for given, read in ((["pulses"], "pulses"), (["A", "B"], ("A", "B")), ("A", "A")):
+        assert validate(ReconstructionSettings, {"seed": given}, "config.yaml").seed == read
+    with pytest.raises(ConfigError, match=r"config.yaml: seed.*expected the name of a table, .* an empty list"):
+        validate(ReconstructionSettings, {"seed": []}, "config.yaml")

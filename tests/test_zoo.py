@@ -90,8 +90,8 @@ def test_light_has_no_cusp_where_a_shower_points_at_a_dom(loaded_detector, x64):
         zenith, azimuth = origin_angles(jnp.asarray(detector.position[40], float) - vertex)
 
         aimed = jnp.array([*vertex, zenith, azimuth, 3000.0, 10000.0])
-        charge = jax.grad(
-            lambda h, s=source, v=variables, d=detector: s.light_yield(v, h, empty_event(108), d).charge[40]
+        charge = jax.jit(
+            jax.grad(lambda h, s=source, v=variables, d=detector: s.light_yield(v, h, empty_event(108), d).charge[40])
         )
         before, after = (float(charge(aimed.at[3].add(side * 1e-5))[3]) for side in (-1.0, 1.0))
         jumps[smooth] = abs(after - before)
