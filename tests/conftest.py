@@ -11,6 +11,8 @@ from pathlib import Path
 
 # Workers and sub-processes compile the same small programs: they share them on disk for the time of one run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # each program from the cache writes two lines otherwise
+# An axis that is missing by mistake is an error here and in sub-processes; JAX would put it in front without a word.
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     cache = tempfile.mkdtemp(prefix="evgen_jax_tests_")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)

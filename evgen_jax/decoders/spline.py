@@ -165,7 +165,7 @@ def ppf(num_bins: int, q: Array, parameters: tuple[Array, ...]) -> Array:
 
 def _moment(num_bins: int, power: int, parameters: tuple[Array, ...]) -> Array:
     """Moment about the mode, by the trapezoidal rule over logit(q)."""
-    grid = jnp.asarray(_GRID, parameters[0].dtype)
+    grid = jnp.asarray(_GRID, parameters[0].dtype).reshape((1,) * parameters[0].ndim + (-1,))
     weight = jax.nn.sigmoid(grid) * jax.nn.sigmoid(-grid) * float(_GRID[1] - _GRID[0])
     expanded = tuple(p[..., None] for p in parameters)
     value = ppf(num_bins, jax.nn.sigmoid(grid), expanded) - expanded[0]

@@ -147,7 +147,7 @@ def make_posterior_sampler(
             scalars = hypothesis[..., np.array(coordinates.scalars, int)]
             vectors = [unit_vectors(hypothesis[..., i], hypothesis[..., k]) for i, k in coordinates.directions]
             compared = jnp.asarray(np.concatenate([scalars, *vectors], axis=-1))
-            r_hat, effective = np.asarray(blackjax.rhat(compared)), np.asarray(blackjax.ess(compared))
+            r_hat, effective = (np.asarray(jax.vmap(f, in_axes=2)(compared)) for f in (blackjax.rhat, blackjax.ess))
         return Posterior(hypothesis, density, acceptance, int(divergent.sum()), r_hat, effective)
 
     return sample
@@ -206,7 +206,7 @@ def _target(log_posterior, model, place, anchor, event, width):
 def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array:
     """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
     drawn = jax.random.normal(key, place.shape, place.dtype)
-    candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
+    candidates = drawn[None] * 0.5 ** jnp.arange(HALVINGS)[:, None]
     inside = jnp.isfinite(jax.lax.map(density, candidates))
     return candidates[jnp.argmax(inside)]
 
@@ -227,7 +227,7 @@ def _nuts(log_posterior, chains: int, warmup: int, samples: int, model, place, a
         return _run(step, state, jax.random.split(key_run, samples))
 
     states, info = jax.vmap(chain)(jax.random.split(key, chains))
-    return place + states.position @ width.T, states.logdensity, info
+    return place[None, None] + states.position @ width.T, states.logdensity, info
 
 
 def _ensemble(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
@@ -245,7 +245,7 @@ def _ensemble(log_posterior, chains: int, warmup: int, samples: int, model, plac
         return _run(step, state, jax.random.split(key, samples))
 
     states, info = jax.vmap(chain)(state, jax.random.split(key_run, chains))
-    return place + states.position @ width.T, states.logdensity, info
+    return place[None, None] + states.position @ width.T, states.logdensity, info
 
 
 def _run(step: Callable, state: Any, keys: Array) -> tuple[Any, Any]:
