@@ -21,6 +21,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 import jax
 import numpy as np
 import pytest
+import shapes  # noqa: F401  (before the package, whose imports it takes over)
 
 from evgen_jax.building.experiment import create_trafo
 from evgen_jax.cli.main import main
