@@ -5,8 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
@@ -103,7 +102,7 @@ def make_dom_expectation(
     return function
 
 
-def probe(num_doms: int, times: Array, readout: ArrayLike) -> Event:
+def probe(num_doms: int, times: Float[Array, " D"], readout: Real[ArrayLike, "2"]) -> Event:
     """Makes an event with one pulse at every DOM, at which sources tell their light.
 
     Args:

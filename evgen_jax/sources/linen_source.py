@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.hypothesis.parameters import Parameter, names_of, standard_parameters
 from evgen_jax.light.light_yield import LightYield
@@ -48,7 +48,9 @@ class LinenSource(nn.Module):
             raise NotImplementedError(f"{type(self).__name__} declares neither parameters nor parameter_names.")
         return names_of(self.parameters)
 
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         """Computes the light at every DOM and pulse of an event inside the linen module; subclasses define it.
 
         Args:
@@ -62,7 +64,9 @@ class LinenSource(nn.Module):
         """
         raise NotImplementedError
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons inside the linen module; subclasses define it.
 
         Args:
@@ -77,7 +81,7 @@ class LinenSource(nn.Module):
         """
         raise NotImplementedError
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Makes fresh weights for a detector.
 
         Args:
@@ -94,7 +98,12 @@ class LinenSource(nn.Module):
         return variables
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse of an event; pure, composes with jit, vmap and grad.
 
@@ -113,8 +122,14 @@ class LinenSource(nn.Module):
         return light
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons.
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.trafo import Trafo
@@ -16,15 +16,15 @@ from evgen_jax.sources.learned import cascade, track
 
 
 def cascades_along(
-    start: Array,
-    time: Array,
-    zenith: Array,
-    azimuth: Array,
-    distance: Array,
-    energy: Array,
-    extra: Array,
+    start: Float[Array, "3"],
+    time: Float[Array, ""],
+    zenith: Float[Array, ""],
+    azimuth: Float[Array, ""],
+    distance: Float[Array, " N"],
+    energy: Float[Array, " N"],
+    extra: Float[Array, " S"],
     detector: Detector,
-) -> Array:
+) -> Float[Array, "N 7+S"]:
     """Computes the parameters of cascades on a track; the energies of those outside the detector's box fade.
 
     Args:
