@@ -189,12 +189,12 @@ class _Task:
 
     def _losses(
         self, source: Source, variables: Variables, hypothesis: Float[np.ndarray, " H"]
-    ) -> Float[np.ndarray, " losses"]:
+    ) -> Float[np.ndarray, " {self.model.detector.num_doms+1}"]:
         """Loss of every DOM, then of the whole event [D + 1]."""
         loss = _functions(source, self.model.loss)[1]
         return np.asarray(loss(variables, jnp.asarray(hypothesis), self.event, self.model.detector))
 
-    def exact(self, hypothesis: Float[np.ndarray, " H"]) -> Float[np.ndarray, " losses"]:
+    def exact(self, hypothesis: Float[np.ndarray, " H"]) -> Float[np.ndarray, " {self.model.detector.num_doms+1}"]:
         """Returns the exact loss of every DOM, then of the whole event [D + 1]."""
         key = hypothesis.tobytes()
         if key not in self._exact:

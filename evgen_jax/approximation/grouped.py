@@ -51,7 +51,7 @@ def group_cascades(parameters: Float[np.ndarray, "N H"], number: int) -> Int[np.
     The group with the largest energy-weighted inertia is cut in two across its longest axis, again and again.
 
     Args:
-      parameters: [N, 7 or more], physical units, those of a cascade first.
+      parameters: [N, H], physical units, those of a cascade first.
       number: of groups, at most N.
 
     Returns:

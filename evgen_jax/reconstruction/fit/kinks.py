@@ -11,7 +11,7 @@ STEPS_PER_VECTOR = 4
 
 
 def step_along_kink(
-    gradient: Float[Array, " n"], around: Float[Array, "k n"], reach: Float[Array, ""]
+    gradient: Float[Array, " n"], around: Float[Array, "n n"], reach: Float[Array, ""]
 ) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """A step that descends on all sides of a kink, and the slope along it.
 

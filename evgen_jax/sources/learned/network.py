@@ -98,7 +98,9 @@ class DomNetwork(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "D F"], active: Int[Array, " M"], key: PRNGKeyArray | None = None
-    ) -> tuple[Float[Array, "D {self.num_dom_outputs}"], Float[Array, "M L_active"]]:
+    ) -> tuple[
+        Float[Array, "D {self.num_dom_outputs}"], Float[Array, "M {self.shape.widths[-1]-self.num_dom_outputs}"]
+    ]:
         """Computes the latent variables of DOMs.
 
         Args:
@@ -130,7 +132,9 @@ class DomNetwork(nn.Module):
 
     def _split(
         self, i: int, x: Float[Array, "D n_in"], active: Int[Array, " M"]
-    ) -> tuple[Float[Array, "D {self.num_dom_outputs}"], Float[Array, "M L_active"]]:
+    ) -> tuple[
+        Float[Array, "D {self.num_dom_outputs}"], Float[Array, "M {self.shape.widths[-1]-self.num_dom_outputs}"]
+    ]:
         """Layer i, its first outputs at all DOMs, the others at the active ones."""
         net, layer, n = self.shape, self._layer(i, x.shape[-1]), self.num_dom_outputs
         rows = jnp.minimum(active, self.num_doms - 1)
