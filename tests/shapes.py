@@ -5,12 +5,17 @@ a check of `str` or `Sequence` would replace.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from inspect import isclass
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
+import jaxtyping
 from beartype import beartype
 from jaxtyping import AbstractArray, ArrayLike, install_import_hook
+
+checked = jaxtyping.jaxtyped
+"""The decorator of jaxtyping, which the import hook puts on every function and class."""
 
 
 def check_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,4 +39,25 @@ def shape_alone(hint: Any) -> Any:
     return Any
 
 
+def checked_where_shapes_are(*, typechecker: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates functions with shapes in their signatures when they are first called; others cost nothing."""
+
+    def decorated(target: Any) -> Any:
+        hints = () if isclass(target) else getattr(target, "__annotations__", {}).values()
+        if all(shape_alone(hint) is Any for hint in hints):
+            return target
+        made: list[Callable[..., Any]] = []
+
+        @wraps(target)
+        def call(*arguments: Any, **named: Any) -> Any:
+            if not made:
+                made.append(checked(target, typechecker=typechecker))
+            return made[0](*arguments, **named)
+
+        return call
+
+    return decorated
+
+
+jaxtyping.jaxtyped = checked_where_shapes_are
 install_import_hook("evgen_jax", f"{__name__}.{check_shapes.__name__}")

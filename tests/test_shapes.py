@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import Array, Float, TypeCheckError, jaxtyped
-from shapes import check_shapes
+from jaxtyping import Array, Float, TypeCheckError
+from shapes import check_shapes, checked
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.trafo import Trafo
@@ -43,10 +43,10 @@ def test_results_are_checked_too():
     def summed(x: Float[Array, "D 3"]) -> Float[Array, " D"]:
         return jnp.sum(x, axis=0)
 
-    checked = jaxtyped(typechecker=check_shapes)(summed)
-    assert checked(jnp.ones((3, 3))).shape == (3,)
+    strict = checked(summed, typechecker=check_shapes)
+    assert strict(jnp.ones((3, 3))).shape == (3,)
     with pytest.raises(TypeCheckError, match="return value"):
-        checked(jnp.ones((2, 3)))
+        strict(jnp.ones((2, 3)))
 
 
 def test_nothing_but_shapes_is_checked():
@@ -55,8 +55,7 @@ def test_nothing_but_shapes_is_checked():
     def chosen(names: Sequence[str], x: Float[Array, " D"] | None, both: tuple[str, Float[Array, ""]]) -> str:
         return f"{names}"
 
-    checked = check_shapes(chosen)
-    assert checked(3, None, (1, jnp.ones(()))) == "3"
+    assert check_shapes(chosen)(3, None, (1, jnp.ones(()))) == "3"
     with pytest.raises(ConfigError, match="got 3"):
         independent_multi_source(3, {})
 

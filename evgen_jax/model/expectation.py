@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, ArrayLike, Float, Real
+from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
@@ -102,7 +102,7 @@ def make_dom_expectation(
     return function
 
 
-def probe(num_doms: int, times: Float[Array, " D"], readout: Real[ArrayLike, "2"]) -> Event:
+def probe(num_doms: int, times: Float[Array, " D"], readout: ArrayLike) -> Event:
     """Makes an event with one pulse at every DOM, at which sources tell their light.
 
     Args:

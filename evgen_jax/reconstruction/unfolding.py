@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Real
 from scipy import linalg, optimize
 
 from evgen_jax.approximation.grouped import is_cascade
@@ -248,7 +249,9 @@ class _Leaf:
     parameters: jax.Array
 
 
-def _leaves(source: Source, variables: Variables, hypothesis: jax.Array, detector: Detector) -> Iterator[_Leaf]:
+def _leaves(
+    source: Source, variables: Variables, hypothesis: Float[Array, " H"], detector: Detector
+) -> Iterator[_Leaf]:
     if not isinstance(source, MultiSource):
         yield _Leaf(source, variables, hypothesis[None])
         return
@@ -264,7 +267,7 @@ def _leaves(source: Source, variables: Variables, hypothesis: jax.Array, detecto
             yield _Leaf(base, variables[name], parameters)
 
 
-def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
+def _energies(model: Model, hypothesis: Float[Array, " H"]) -> Float[Array, " N"]:
     """Energies of all cascades of the hypothesis, one after the other, those outside the detector as well."""
     endless = model.detector.replace(extent=jnp.array([[-jnp.inf] * 3, [jnp.inf] * 3]))
     found = [
@@ -275,7 +278,7 @@ def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
     return jnp.concatenate(found) if found else jnp.zeros(0)
 
 
-def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+def energy_places(model: Model, hypothesis: Real[np.ndarray, " H"]) -> Int[np.ndarray, " N"]:
     """Finds the parameters that are the energies of a hypothesis' cascades.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.approximation.precise_where_lit import precise_where_lit
 from evgen_jax.errors import ReconstructionError
@@ -222,7 +222,9 @@ def _products(terms: Terms, coordinates: Coordinates, *lanes: Any) -> Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _derivative(coordinates: Coordinates, unknown: Array, anchor: Array) -> Array:
+def _derivative(
+    coordinates: Coordinates, unknown: Float[Array, " n"], anchor: Float[Array, " H"]
+) -> Float[Array, "F n"]:
     return make_to_normalised(coordinates)(unknown, anchor)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
@@ -174,14 +174,14 @@ def posterior_density(
     return LogPosterior(chosen(log_likelihood, _without_priors), log_prior, space)
 
 
-def _without_priors(model: AnyModel, hypothesis: Array, event: Event) -> Array:
+def _without_priors(model: AnyModel, hypothesis: Float[Array, " H"], event: Event) -> Float[Array, ""]:
     return own_log_likelihood(model, hypothesis, event, priors=False)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _samples(
-    log_posterior: LogPosterior, method: str, numbers: tuple[int, int, int], model: AnyModel, place: Array, anchor: Array,
-    event: Event, width: Array, key: Array,
+    log_posterior: LogPosterior, method: str, numbers: tuple[int, int, int], model: AnyModel, place: Float[Array, " m"], anchor: Float[Array, " H"],
+    event: Event, width: Float[Array, "m m"], key: PRNGKeyArray,
 ):  # fmt: skip
     """Hypotheses [C, S, H], their log densities [C, S], acceptance [C] and divergences [C, S] of all chains.
 
@@ -203,7 +203,7 @@ def _target(log_posterior, model, place, anchor, event, width):
     return density
 
 
-def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array:
+def _start(density: Callable[[Array], Array], key: PRNGKeyArray, place: Float[Array, " m"]) -> Float[Array, " m"]:
     """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
     drawn = jax.random.normal(key, place.shape, place.dtype)
     candidates = drawn[None] * 0.5 ** jnp.arange(HALVINGS)[:, None]
