@@ -21,7 +21,7 @@ def discrete_quantile(
     Args:
       cdf: function (n, parameters) -> cumulative probability.
       q: probability in [0, 1], shape (...).
-      parameters: of the distribution.
+      parameters: of the distribution, broadcastable against q.
       mean: of the distribution, broadcastable against q.
       variance: of the distribution, broadcastable against q.
 

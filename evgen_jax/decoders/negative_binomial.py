@@ -79,8 +79,8 @@ def log_probability(
 
     Args:
       n: charge in PE, >= 0, need not be an integer; shape (...).
-      mu: expected charge > 0, PE.
-      excess: over-dispersion X >= 0, PE^2; 0 is the Poisson distribution.
+      mu: expected charge > 0, PE, broadcastable against n.
+      excess: over-dispersion X >= 0, PE^2, broadcastable against n; 0 is the Poisson distribution.
       add_normalization_term: whether to subtract lgamma(n + 1), which no parameter changes.
 
     Returns:

@@ -17,7 +17,7 @@ def log_probability(
 
     Args:
       n: charge in PE, need not be an integer; shape (...).
-      mu: expected charge > 0, PE.
+      mu: expected charge > 0, PE, broadcastable against n.
       add_normalization_term: whether to subtract lgamma(n + 1), which no parameter changes.
 
     Returns:

@@ -31,8 +31,8 @@ def diffusion_density(
 
     Args:
       distance: r > 0, m, shape (...).
-      scattering: effective scattering length lambda_e, m.
-      absorption: absorption length lambda_a, m.
+      scattering: effective scattering length lambda_e, m, broadcastable against distance.
+      absorption: absorption length lambda_a, m, broadcastable against distance.
 
     Returns:
       Photons per m^2, shape (...).
@@ -54,8 +54,8 @@ def track_diffusion_density(
 
     Args:
       distance: perpendicular distance r > 0, m, shape (...).
-      scattering: effective scattering length lambda_e, m.
-      absorption: absorption length lambda_a, m.
+      scattering: effective scattering length lambda_e, m, broadcastable against distance.
+      absorption: absorption length lambda_a, m, broadcastable against distance.
 
     Returns:
       Photons per m^2, shape (...).

@@ -86,13 +86,13 @@ def shift_to_shower_maximum(
     """Moves a vertex and its time to the shower maximum, at the speed of light in vacuum.
 
     Args:
-      position: vertex (3,), m.
-      time: of the vertex, ns.
-      direction: unit vector of flight (3,).
-      energy: GeV.
+      position: vertex [3], m.
+      time: of the vertex, scalar, ns.
+      direction: unit vector of flight [3].
+      energy: scalar, GeV.
 
     Returns:
-      Position (3,), m, and time, ns, of the shower maximum.
+      Position [3], m, and time, scalar, ns, of the shower maximum.
     """
     length = shower_maximum(energy)
     return position + length * direction, time + length / constants.SPEED_OF_LIGHT

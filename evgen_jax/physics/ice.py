@@ -31,7 +31,7 @@ def ice_along_path(
     Inverse lengths are averaged; the ice depends on depth alone (table SPICE-Mie).
 
     Args:
-      source_z: z of the source, m.
+      source_z: z of the source, scalar, m.
       dom_z: z of the DOMs [D], m.
 
     Returns:

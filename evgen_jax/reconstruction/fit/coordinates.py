@@ -129,8 +129,8 @@ def tangent_axes(
     """Computes the axes of the plane that touches the sphere at a direction.
 
     Args:
-      zenith: rad.
-      azimuth: rad.
+      zenith: scalar, rad.
+      azimuth: scalar, rad.
 
     Returns:
       Unit vectors [3]: to where the particle comes from, of growing zenith, of growing azimuth there.

@@ -21,7 +21,7 @@ def newton_step(
       gradient: [n].
 
     Returns:
-      Step [n], and the slope of the function along it.
+      Step [n], and the slope of the function along it, scalar.
     """
     step = -inverse @ gradient
     return step, gradient @ step

@@ -21,7 +21,7 @@ def step_along_kink(
     Args:
       gradient: [n], at the point.
       around: [n, n], gradients at points around it; those that are not finite do not count.
-      reach: length of the step.
+      reach: length of the step, scalar.
 
     Returns:
       [n] and a scalar.

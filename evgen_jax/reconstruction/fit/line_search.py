@@ -29,7 +29,7 @@ def begun(
       value: of the function there, scalar.
       gradient: [n], of the function there.
       step: [n].
-      slope: derivative along the step, negative.
+      slope: derivative along the step, negative, scalar.
 
     Returns:
       The search.

@@ -29,9 +29,9 @@ def cascades_along(
 
     Args:
       start: [3], m, where distances are counted from.
-      time: ns, when the particle is at `start`.
-      zenith: rad, where the particle comes from.
-      azimuth: rad, where the particle comes from.
+      time: scalar, ns, when the particle is at `start`.
+      zenith: scalar, rad, where the particle comes from.
+      azimuth: scalar, rad, where the particle comes from.
       distance: [N], m, from `start` along the direction of flight.
       energy: [N], GeV.
       extra: [S], further parameters, which all cascades get.
