@@ -76,6 +76,7 @@ EXAMPLES = {
     ("ReconstructionSettings", "seed_spreads"): (TOLD, {f"{RECONSTRUCTION}.seed_spreads": {"x": 3.0}}),
     ("ReconstructionSettings", "refit_directions"): (TOLD, {f"{RECONSTRUCTION}.seed": "pulses",
                                                             f"{RECONSTRUCTION}.refit_directions": True}),
+    ("ReconstructionSettings", "sphere_radius"): (TOLD, {f"{RECONSTRUCTION}.sphere_radius": 500.0}),
     ("ReconstructionSettings", "scipy_optimizer_settings"): (
         TOLD, {f"{RECONSTRUCTION}.scipy_optimizer_settings": {"method": "BFGS"}}),
     ("ReconstructionSettings", "tf_optimizer_settings"): (TOLD, {f"{RECONSTRUCTION}.tf_optimizer_settings": {"a": 1}}),
