@@ -12,6 +12,8 @@ from types import ModuleType
 
 # Workers and sub-processes compile the same small programs: they share them on disk for the time of one run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # each program from the cache writes two lines otherwise
+# An axis that is missing by mistake is an error here and in sub-processes; JAX would put it in front without a word.
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     cache = tempfile.mkdtemp(prefix="evgen_jax_tests_")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
@@ -21,6 +23,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+import shapes  # noqa: F401  (before the package, whose imports it takes over)
 
 from evgen_jax.building.experiment import create_trafo
 from evgen_jax.cli.main import main

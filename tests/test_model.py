@@ -79,7 +79,7 @@ def test_gradients_by_positions_and_efficiencies_of_modules_over_detectors(model
     model = replace(model, source=with_precision(model.source, jnp.float64))
     position = jnp.asarray(tables.position, jnp.float64)
     rng = np.random.default_rng(3)
-    positions = position + jnp.asarray(rng.normal(size=(3, *position.shape)))
+    positions = position[None] + jnp.asarray(rng.normal(size=(3, *position.shape)))
     efficiencies = jnp.asarray(rng.uniform(0.8, 1.2, (3, len(position))))
 
     def value(position, efficiency):

@@ -203,7 +203,7 @@ class Lantern(eg.LinenSource):
 
     def _light(self, hypothesis, detector):
         depth, when, scale, east, north, largest, power = hypothesis[:7]
-        distance = jnp.linalg.norm(detector.position - jnp.stack([east, north, depth]), axis=-1)
+        distance = jnp.linalg.norm(detector.position - jnp.stack([east, north, depth])[None], axis=-1)
         self.param("unused", lambda key: jnp.zeros(1))
         return 10 * power * scale * largest / (distance + 10.0) ** 2, when + distance / 0.22
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Real
 
 from evgen_jax.approximation.grouped import group_sources, largest_base
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
@@ -61,7 +62,7 @@ class Approximation:
     error: float
     reach: float
 
-    def holds(self, hypothesis: np.ndarray) -> bool:
+    def holds(self, hypothesis: Real[np.ndarray, " H"]) -> bool:
         """Checks whether a hypothesis lies within the distance over which the error was measured; else make a new one.
 
         Args:
@@ -76,7 +77,7 @@ class Approximation:
         return bool(np.all(step <= 2 * self.reach))
 
 
-def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+def step_sizes(model: Model, hypothesis: Real[np.ndarray, " H"]) -> Float[np.ndarray, " H"]:
     """Computes typical distances of a seed from the best fit.
 
     The size of an energy is its relative spread times the larger of the energy and the mean energy of the hypothesis.
@@ -103,7 +104,7 @@ def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
     return np.array(sizes)
 
 
-def _energies(model: Model) -> np.ndarray:
+def _energies(model: Model) -> Bool[np.ndarray, " H"]:
     """Returns flags [H]: which parameters are energies."""
     return np.array([parameter.draw == "log" for parameter in model.parameters], bool)
 
@@ -188,12 +189,14 @@ class _Task:
             variables, jnp.asarray(self.hypothesis), self.event, self.model.detector
         )
 
-    def _losses(self, source: Source, variables: Variables, hypothesis: np.ndarray) -> np.ndarray:
+    def _losses(
+        self, source: Source, variables: Variables, hypothesis: Float[np.ndarray, " H"]
+    ) -> Float[np.ndarray, " {self.model.detector.num_doms+1}"]:
         """Loss of every DOM, then of the whole event [D + 1]."""
         loss = _functions(source, self.model.loss)[1]
         return np.asarray(loss(variables, jnp.asarray(hypothesis), self.event, self.model.detector))
 
-    def exact(self, hypothesis: np.ndarray) -> np.ndarray:
+    def exact(self, hypothesis: Float[np.ndarray, " H"]) -> Float[np.ndarray, " {self.model.detector.num_doms+1}"]:
         """Returns the exact loss of every DOM, then of the whole event [D + 1]."""
         key = hypothesis.tobytes()
         if key not in self._exact:
@@ -249,7 +252,7 @@ def _near_size(count: int) -> int:
     return bucket(count, smallest=32)
 
 
-def _ratio(dtype: Any, exact: jax.Array, merged: jax.Array) -> jax.Array:
+def _ratio(dtype: Any, exact: Float[Array, "*shape"], merged: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns the exact over the merged light, cut to 1 / LARGEST_FACTOR to LARGEST_FACTOR; 1 where there is none."""
     positive = merged > 0
     ratio = jnp.where(positive, exact / jnp.where(positive, merged, 1), 1)

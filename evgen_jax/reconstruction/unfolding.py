@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Real
 
 from evgen_jax.approximation.grouped import is_cascade
 from evgen_jax.checks import check_not_negative, check_whole
@@ -152,14 +153,14 @@ def unfold_energies(
     )
 
 
-def _sources(model: Model, hypothesis: jax.Array, detector: Detector) -> Iterator[Copies]:
+def _sources(model: Model, hypothesis: Float[Array, " H"], detector: Detector) -> Iterator[Copies]:
     for own in copies_at(model.source, model.variables, hypothesis, detector):
         if own.masked:
             raise ReconstructionError(f"energies of the masked sources '{own.path[-1]}' cannot be unfolded.")
         yield own
 
 
-def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
+def _energies(model: Model, hypothesis: Float[Array, " H"]) -> Float[Array, " N"]:
     """Energies of all cascades of the hypothesis, one after the other, those outside the detector as well."""
     endless = model.detector.replace(extent=jnp.array([[-jnp.inf] * 3, [jnp.inf] * 3]))
     found = [
@@ -170,7 +171,7 @@ def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
     return jnp.concatenate(found) if found else jnp.zeros(0)
 
 
-def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+def energy_places(model: Model, hypothesis: Real[np.ndarray, " H"]) -> Int[np.ndarray, " N"]:
     """Finds the parameters that are the energies of a hypothesis' cascades.
 
     Args:

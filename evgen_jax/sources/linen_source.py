@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, names_of, standard_parameters
@@ -49,7 +49,9 @@ class LinenSource(nn.Module):
             raise NotImplementedError(f"{type(self).__name__} declares neither parameters nor parameter_names.")
         return names_of(self.parameters)
 
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         """Computes the light at every DOM and pulse of an event inside the linen module; subclasses define it.
 
         Args:
@@ -63,7 +65,9 @@ class LinenSource(nn.Module):
         """
         raise NotImplementedError
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons inside the linen module; subclasses define it.
 
         Args:
@@ -78,7 +82,7 @@ class LinenSource(nn.Module):
         """
         raise NotImplementedError
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Makes fresh weights for a detector.
 
         Args:
@@ -95,7 +99,12 @@ class LinenSource(nn.Module):
         return variables
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse of an event; pure, composes with jit, vmap and grad.
 
@@ -119,8 +128,14 @@ class LinenSource(nn.Module):
         return checked
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons.
 
         Args:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Bool, Float
 
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.source import Variables, with_dropout_keys
@@ -107,7 +107,7 @@ def make_guarded_step(
     return guarded_step
 
 
-def is_sound(metrics: Mapping[str, Any], nan_gradients: bool) -> Array:
+def is_sound(metrics: Mapping[str, Any], nan_gradients: bool) -> Bool[Array, ""]:
     """Tells whether the numbers of a step are finite: its loss, its gradient and the weights after it.
 
     Args:
@@ -272,7 +272,7 @@ def make_train_step(
     return step
 
 
-def all_finite(tree: Any) -> Array:
+def all_finite(tree: Any) -> Bool[Array, ""]:
     """Tells whether all floating-point numbers of a tree are finite.
 
     Args:
@@ -285,7 +285,7 @@ def all_finite(tree: Any) -> Array:
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.array(True)
 
 
-def _penalty(variables: Variables, l1: float, l2: float) -> Array:
+def _penalty(variables: Variables, l1: float, l2: float) -> Float[Array, ""]:
     leaves = jax.tree.leaves(variables)
     total = jnp.zeros(())
     for w in leaves:

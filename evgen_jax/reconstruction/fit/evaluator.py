@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, Real
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
@@ -47,12 +47,12 @@ def _searches(
     coordinates: Coordinates,
     model: AnyModel,
     states: State,
-    anchors: Array,
+    anchors: Float[Array, "L H"],
     events: Event,
-    which: Array,
-    count: Array,
+    which: Int[Array, " L"],
+    count: Int[Array, ""],
     rules: Rules,
-    budget: Array,
+    budget: Int[Array, ""],
 ) -> State:
     loss = jax.value_and_grad(Loss(function, coordinates), argnums=1)
 
@@ -69,12 +69,14 @@ def _hessians(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: An
 
 
 @partial(jax.jit, static_argnums=0)
-def _starts(coordinates: Coordinates, anchors: Array) -> Array:
+def _starts(coordinates: Coordinates, anchors: Float[Array, "L H"]) -> Float[Array, "L n"]:
     return jax.vmap(coordinates.start)(anchors)
 
 
 @partial(jax.jit, static_argnums=0)
-def _hypotheses(coordinates: Coordinates, unknown: Array, anchors: Array) -> Array:
+def _hypotheses(
+    coordinates: Coordinates, unknown: Float[Array, "L n"], anchors: Float[Array, "L H"]
+) -> Float[Array, "L H"]:
     return jax.vmap(coordinates.hypothesis)(unknown, anchors)
 
 
@@ -103,7 +105,7 @@ class Evaluator:
         """Returns -log L as a pure function of (model, unknown [n], anchor [H], event), a scalar."""
         return Loss(self.function, self.coordinates)
 
-    def start(self, anchors: np.ndarray) -> np.ndarray:
+    def start(self, anchors: Real[np.ndarray, "L H"]) -> Float[np.ndarray, "L n"]:
         """Computes the unknowns at hypotheses.
 
         Args:
@@ -115,7 +117,9 @@ class Evaluator:
         with jax.enable_x64(True):
             return np.array(_starts(self.coordinates, jnp.asarray(anchors, jnp.float64)))
 
-    def hypothesis(self, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    def hypothesis(
+        self, unknown: Float[np.ndarray, "L n"], anchors: Real[np.ndarray, "L H"]
+    ) -> Float[np.ndarray, "L H"]:
         """Maps unknowns to hypotheses.
 
         Args:
@@ -128,7 +132,13 @@ class Evaluator:
         with jax.enable_x64(True):
             return np.array(_hypotheses(self.coordinates, jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
 
-    def value(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    def value(
+        self,
+        events: Event,
+        which: Int[np.ndarray, " L"],
+        unknown: Float[np.ndarray, "L n"],
+        anchors: Real[np.ndarray, "L H"],
+    ) -> Float[np.ndarray, " L"]:
         """Computes -log L of L problems: a third of the time of `gradient`, and a separate program.
 
         Args:
@@ -143,8 +153,12 @@ class Evaluator:
         return self.run(_values, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
     def gradient(
-        self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        events: Event,
+        which: Int[np.ndarray, " L"],
+        unknown: Float[np.ndarray, "L n"],
+        anchors: Real[np.ndarray, "L H"],
+    ) -> tuple[Float[np.ndarray, " L"], Float[np.ndarray, "L n"]]:
         """Computes -log L of L problems and its gradient: the first evaluation of searches, whose program it shares.
 
         Args:
@@ -159,7 +173,7 @@ class Evaluator:
         found = self._advance(events, which, anchors, initial(unknown), Rules(), 1)
         return np.asarray(found.value), np.asarray(found.gradient)
 
-    def problems(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Gradients:
+    def problems(self, events: Event, which: Int[np.ndarray, " L"], anchors: Real[np.ndarray, "L H"]) -> Gradients:
         """Makes a function that computes values and gradients of some of L problems.
 
         Args:
@@ -176,7 +190,7 @@ class Evaluator:
 
         return evaluate
 
-    def searches(self, events: Event, which: np.ndarray, anchors: np.ndarray) -> Advance:
+    def searches(self, events: Event, which: Int[np.ndarray, " L"], anchors: Real[np.ndarray, "L H"]) -> Advance:
         """Makes what lets searches for the minima of L problems go on, for `minimise`.
 
         Args:
@@ -194,7 +208,13 @@ class Evaluator:
         return advance
 
     def _advance(
-        self, events: Event, which: np.ndarray, anchors: np.ndarray, state: State, rules: Rules, budget: int
+        self,
+        events: Event,
+        which: Int[np.ndarray, " L"],
+        anchors: Real[np.ndarray, "L H"],
+        state: State,
+        rules: Rules,
+        budget: int,
     ) -> State:
         parts = PARTS if budget > 1 else 1
         # Numbers of one type each, whatever the caller wrote: another type would be another program.
@@ -203,7 +223,13 @@ class Evaluator:
             _searches, self.function, events, which, state, anchors, own, np.asarray(budget, np.int32), parts=parts
         )
 
-    def hessian(self, events: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    def hessian(
+        self,
+        events: Event,
+        which: Int[np.ndarray, " L"],
+        unknown: Float[np.ndarray, "L n"],
+        anchors: Real[np.ndarray, "L H"],
+    ) -> Float[np.ndarray, "L n n"]:
         """Computes exact Hessians of -log L of L problems.
 
         Args:
@@ -222,9 +248,9 @@ class Evaluator:
         program: Callable[..., Any],
         function: Callable[..., Any],
         events: Event,
-        which: np.ndarray,
+        which: Int[np.ndarray, " L"],
         lanes: Any,
-        anchors: np.ndarray,
+        anchors: Real[np.ndarray, "L H"],
         *shared: Any,
         parts: int = 1,
     ) -> Any:

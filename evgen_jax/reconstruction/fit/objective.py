@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
@@ -27,7 +27,7 @@ class OfVariables:
 
     function: LogLikelihood
 
-    def __call__(self, model: AnyModel, hypothesis: Array, event: Event) -> Array:
+    def __call__(self, model: AnyModel, hypothesis: Float[Array, " H"], event: Event) -> Float[Array, ""]:
         """Computes the user's function for the weights of the model.
 
         Args:
@@ -66,7 +66,9 @@ class Loss:
     function: ModelLogLikelihood
     coordinates: Coordinates
 
-    def __call__(self, model: AnyModel, unknown: Array, anchor: Array, event: Event) -> Array:
+    def __call__(
+        self, model: AnyModel, unknown: Float[Array, " n"], anchor: Float[Array, " H"], event: Event
+    ) -> Float[Array, ""]:
         """Computes -log L.
 
         Args:

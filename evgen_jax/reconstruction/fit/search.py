@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Float, Int
 from scipy import optimize
 
 from evgen_jax.measurement.event import Event
@@ -80,7 +80,7 @@ class Problems:
         event = jax.tree.map(lambda a: a[self.which[lane]], self.events)
         return Problem(self.exact.model, jnp.asarray(self.anchors[lane], jnp.float64), event)
 
-    def values(self, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, unknown: Float[np.ndarray, "L n"]) -> tuple[Float[np.ndarray, " L"], Float[np.ndarray, "L n"]]:
         """Computes values and gradients of all problems with the evaluator `exact`.
 
         Args:
@@ -91,7 +91,7 @@ class Problems:
         """
         return self.exact.gradient(self.events, self.which, unknown, self.anchors)
 
-    def found(self, x: np.ndarray, status: Sequence[str], evaluations: np.ndarray) -> Minima:
+    def found(self, x: Float[np.ndarray, "L n"], status: Sequence[str], evaluations: Int[np.ndarray, " L"]) -> Minima:
         """Makes the result of a search from the ends that it found; a start that is lower than its end counts instead.
 
         Args:
@@ -129,7 +129,7 @@ class UnknownLoss:
 
     loss: Loss
 
-    def __call__(self, unknown: Array, problem: Problem) -> Array:
+    def __call__(self, unknown: Float[Array, " n"], problem: Problem) -> Float[Array, ""]:
         """Computes -log L.
 
         Args:

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Bool, Float
 
 STATUSES = (
     "",
@@ -146,7 +146,11 @@ class State(struct.PyTreeNode):
     rescues: Array
 
 
-def initial(start: np.ndarray, inverse: np.ndarray | None = None, plain: np.ndarray | None = None) -> State:
+def initial(
+    start: Float[np.ndarray, "L n"],
+    inverse: Float[np.ndarray, "... n n"] | None = None,
+    plain: Bool[np.ndarray, " L"] | None = None,
+) -> State:
     """States of L searches before their first evaluation, in memory of the host.
 
     Args:
@@ -203,7 +207,7 @@ def initial(start: np.ndarray, inverse: np.ndarray | None = None, plain: np.ndar
     )
 
 
-def is_running(state: State) -> Array:
+def is_running(state: State) -> Bool[Array, "..."]:
     """Tells whether a search goes on without being compared with its rivals first.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Bool, Float, Int
 
 from evgen_jax.reconstruction.fit import line_search
 from evgen_jax.reconstruction.fit.differences import DIFFERENCE
@@ -47,7 +47,7 @@ OUTLOOK = 6.0
 """Lead of the best rival, in gains of the last `HEAT` iterations, beyond which a search is pruned."""
 
 
-def run(evaluate: Evaluate, rules: Rules, budget: Array, state: State) -> State:
+def run(evaluate: Evaluate, rules: Rules, budget: Int[Array, ""], state: State) -> State:
     """Takes up to `budget` evaluations of each of L searches, fewer if all have ended or wait.
 
     Args:
@@ -95,7 +95,7 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
     return side_by_side(partial(_departed, rules))(after.replace(inverse=inverse, line=line, phase=phase))
 
 
-def wanted(state: State) -> Array:
+def wanted(state: State) -> Float[Array, " n"]:
     """Computes where a search wants its next value and gradient.
 
     Args:
@@ -111,7 +111,7 @@ def wanted(state: State) -> Array:
     return jnp.where(on_line, line_search.trial(state.line, state.x), state.x + jnp.where(column, shift, 0.0))
 
 
-def _told(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _told(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     """The state of one search with the value and gradient that it wanted; one that has ended or waits is as it was."""
     told = [lambda _, state, *__: state, _started, _with_column, _searched]
     by_phase = {Phase.START: 1, Phase.HESSIAN: 2, Phase.NEWTON: 0, Phase.LINE: 3, Phase.KINK: 2, Phase.KINK_LINE: 3}
@@ -121,7 +121,7 @@ def _told(rules: Rules, state: State, value: Array, gradient: Array) -> State:
     return jax.lax.switch(which, told, rules, counted, value, gradient)
 
 
-def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _started(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     plain, fresh = state.begin == Begin.PLAIN, state.begin == Begin.HESSIAN
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
     after = state.replace(
@@ -140,11 +140,11 @@ def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State
     return _ended(after, _is_flat(rules, after), CONVERGED)
 
 
-def _with_column(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _with_column(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     return state.replace(columns=state.columns.at[state.column].set(gradient), column=state.column + 1)
 
 
-def _searched(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _searched(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     line, over = line_search.tried(state.line, state.x, state.value, value, gradient)
     return jax.lax.cond(over, _iterated, lambda _, s: s, rules, state.replace(line=line))
 
@@ -177,7 +177,7 @@ def _iterated(rules: Rules, state: State) -> State:
     return selected(beside_kink, after, _judged(rules, after))
 
 
-def _inverse(state: State) -> Array:
+def _inverse(state: State) -> Float[Array, "n n"]:
     return inverse_by_differences(state.gradient, state.columns, DIFFERENCE)
 
 
@@ -227,24 +227,24 @@ def _judged(rules: Rules, state: State) -> State:
     )
 
 
-def _is_flat(rules: Rules, state: State) -> Array:
+def _is_flat(rules: Rules, state: State) -> Bool[Array, ""]:
     return jnp.max(jnp.abs(state.gradient)) <= rules.gradient_tolerance
 
 
-def _ended(state: State, condition: Array, status: str) -> State:
+def _ended(state: State, condition: Bool[Array, ""], status: str) -> State:
     """The state with this status where the condition holds and the search has not ended before."""
     ends = condition & (state.status == STATUSES.index(RUNNING))
     return state.replace(status=jnp.where(ends, STATUSES.index(status), state.status).astype(state.status.dtype))
 
 
-def _where_any(which: Array, function: Callable[[State], Any], state: State, otherwise: Any) -> Any:
+def _where_any(which: Bool[Array, " L"], function: Callable[[State], Any], state: State, otherwise: Any) -> Any:
     """What a function of one state says of those of L states that are marked [L]; it is skipped where none is marked."""
     return jax.lax.cond(
         jnp.any(which), lambda: selected(which, jax.vmap(function)(state), otherwise), lambda: otherwise
     )
 
 
-def selected(condition: Array, this: Any, other: Any) -> Any:
+def selected(condition: Bool[Array, "*shape"], this: Any, other: Any) -> Any:
     """Selects array by array from one of two trees.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.log_likelihood import loss_parts
@@ -36,7 +36,9 @@ def _products(terms: Terms, coordinates: Coordinates, *lanes: Any) -> Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _derivative(coordinates: Coordinates, unknown: Array, anchor: Array) -> Array:
+def _derivative(
+    coordinates: Coordinates, unknown: Float[Array, " n"], anchor: Float[Array, " H"]
+) -> Float[Array, "F n"]:
     return make_to_normalised(coordinates)(unknown, anchor)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError, shown
@@ -153,7 +153,7 @@ def make_posterior_sampler(
             scalars = hypothesis[..., np.array(coordinates.scalars, int)]
             vectors = [unit_vectors(hypothesis[..., i], hypothesis[..., k]) for i, k in coordinates.directions]
             compared = jnp.asarray(np.concatenate([scalars, *vectors], axis=-1))
-            r_hat, effective = np.asarray(blackjax.rhat(compared)), np.asarray(blackjax.ess(compared))
+            r_hat, effective = (np.asarray(jax.vmap(f, in_axes=2)(compared)) for f in (blackjax.rhat, blackjax.ess))
         return Posterior(hypothesis, density, acceptance, int(divergent.sum()), r_hat, effective)
 
     return sample
@@ -182,7 +182,7 @@ def posterior_density(
     return LogPosterior(chosen(log_likelihood, _without_priors), log_prior, space)
 
 
-def _without_priors(model: AnyModel, hypothesis: Array, event: Event) -> Array:
+def _without_priors(model: AnyModel, hypothesis: Float[Array, " H"], event: Event) -> Float[Array, ""]:
     return own_log_likelihood(model, hypothesis, event, priors=False)
 
 
@@ -192,11 +192,11 @@ def _samples(
     method: str,
     numbers: tuple[int, int, int],
     model: AnyModel,
-    place: Array,
-    anchor: Array,
+    place: Float[Array, " m"],
+    anchor: Float[Array, " H"],
     event: Event,
-    width: Array,
-    key: Array,
+    width: Float[Array, "m m"],
+    key: PRNGKeyArray,
 ) -> tuple[Array, Array, Array, Array]:
     """Hypotheses [C, S, H], their log densities [C, S], acceptance [C] and divergences [C, S] of all chains.
 
@@ -212,15 +212,15 @@ def _samples(
 
     chains = _nuts if method == "nuts" else _ensemble
     states, info = chains(target, *numbers, place, key)
-    places, space = place + states.position @ width.T, log_posterior.space
+    places, space = place[None, None] + states.position @ width.T, log_posterior.space
     density = states.logdensity - each(space.log_length_density)
     return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
 
-def _start(density: Density, key: Array, place: Array) -> Array:
+def _start(density: Density, key: PRNGKeyArray, place: Float[Array, " m"]) -> Float[Array, " m"]:
     """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
     drawn = jax.random.normal(key, place.shape, place.dtype)
-    candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
+    candidates = drawn[None] * 0.5 ** jnp.arange(HALVINGS)[:, None]
     inside = jnp.isfinite(jax.lax.map(density, candidates))
     return candidates[jnp.argmax(inside)]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.trafo import Trafo
@@ -16,22 +16,22 @@ from evgen_jax.sources.learned import cascade, track
 
 
 def cascades_along(
-    start: Array,
-    time: Array,
-    zenith: Array,
-    azimuth: Array,
-    distance: Array,
-    energy: Array,
-    extra: Array,
+    start: Float[Array, "3"],
+    time: Float[Array, ""],
+    zenith: Float[Array, ""],
+    azimuth: Float[Array, ""],
+    distance: Float[Array, " N"],
+    energy: Float[Array, " N"],
+    extra: Float[Array, " S"],
     detector: Detector,
-) -> Array:
+) -> Float[Array, "N 7+S"]:
     """Computes the parameters of cascades on a track; the energies of those outside the detector's box fade.
 
     Args:
       start: [3], m, where distances are counted from.
-      time: ns, when the particle is at `start`.
-      zenith: rad, where the particle comes from.
-      azimuth: rad, where the particle comes from.
+      time: scalar, ns, when the particle is at `start`.
+      zenith: scalar, rad, where the particle comes from.
+      azimuth: scalar, rad, where the particle comes from.
       distance: [N], m, from `start` along the direction of flight.
       energy: [N], GeV.
       extra: [S], further parameters, which all cascades get.

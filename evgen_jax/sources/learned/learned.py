@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.errors import ConfigError
@@ -61,7 +61,13 @@ class Geometry(Protocol):
     def time_parameter(self) -> str:
         """Returns the name of the parameter from which arrival times are counted."""
 
-    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+    def __call__(
+        self,
+        parameters: Float[Array, " H"],
+        trafo: Trafo,
+        positions: Float[Array, "D 3"],
+        with_homogeneous_charge: bool,
+    ) -> View:
         """Computes what the DOMs see of a hypothesis.
 
         Args:
@@ -105,7 +111,9 @@ class LearnedSource(LinenSource):
         return parameters_of(self.geometry) + standard_parameters(self.options.additional_parameter_names)
 
     @nn.compact
-    def outputs(self, hypothesis: Array, event: Event, detector: Detector) -> tuple[Array, Array, Array, Array]:
+    def outputs(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector
+    ) -> tuple[Float[Array, "D L_charge"], Float[Array, "M L_time"], Float[Array, "M K"], Float[Array, ""]]:
         """Computes the latent variables of the decoders.
 
         Args:
@@ -142,7 +150,9 @@ class LearnedSource(LinenSource):
         offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)[None]
         return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
 
-    def _features(self, view: View, position: Array, acceptance: Array | None) -> Array:
+    def _features(
+        self, view: View, position: Float[Array, "D 3"], acceptance: Float[Array, " D"] | None
+    ) -> Float[Array, "D F"]:
         """Network inputs [D, F]; the order is that of trained Event-Generator weights."""
         options, num_doms = self.options, position.shape[0]
         columns = [jnp.broadcast_to(view.shared, (num_doms, view.shared.shape[0])), *view.columns]
@@ -162,7 +172,9 @@ class LearnedSource(LinenSource):
             columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
         return jnp.concatenate(columns, axis=1)
 
-    def _charge_scale(self, view: View, named: dict[str, Array], detector: Detector, acceptance: Array | None) -> Array:
+    def _charge_scale(
+        self, view: View, named: dict[str, Array], detector: Detector, acceptance: Float[Array, " D"] | None
+    ) -> Float[Array, " D"]:
         options = self.options
         scale = jnp.ones(detector.num_doms, self.dtype)
         if options.scale_charge:
@@ -184,7 +196,9 @@ class LearnedSource(LinenSource):
             scale = scale * view.homogeneous_charge
         return scale
 
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         """Computes the light at every DOM and pulse of an event inside the linen module.
 
         Args:
@@ -201,7 +215,9 @@ class LearnedSource(LinenSource):
             self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
         )
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons inside the linen module.
 
         Args:
