@@ -41,6 +41,6 @@ def lazy_names(
         return value
 
     def names_of_package() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *public})
+        return sorted({*(name for name in vars(sys.modules[package]) if name.startswith("__")), *public})
 
     return load, names_of_package, public

@@ -222,3 +222,15 @@ def test_a_list_of_one_table_of_seeds_is_that_table():
         assert validate(ReconstructionSettings, {"seed": given}, "config.yaml").seed == read
     with pytest.raises(ConfigError, match=r"config.yaml: seed.*expected the name of a table, .* an empty list"):
         validate(ReconstructionSettings, {"seed": []}, "config.yaml")
+
+
+def test_what_fits_events_is_known_by_name():
+    for given, read in (("SciPy", "scipy"), ("batched", "batched"), ("tfp", "tfp")):
+        assert (
+            validate(ReconstructionSettings, {"reco_optimizer_interface": given}, "c.yaml").reco_optimizer_interface
+            == read
+        )
+    with pytest.raises(
+        ConfigError, match="reco_optimizer_interface.*'scippy'; expected one of .* Did you mean 'scipy'"
+    ):
+        validate(ReconstructionSettings, {"reco_optimizer_interface": "scippy"}, "c.yaml")

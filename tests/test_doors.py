@@ -289,8 +289,8 @@ def test_fits_tell_settings_that_cannot_be(model):
         ({"bounds": {"cascade_x": ("a", "b")}}, r"bounds.cascade_x: expected \(low, high\)"),
         ({"bounds": {"cascade_x": (0, np.inf)}}, "bounds.cascade_x: expected two finite ends"),
         ({"bounds": ["cascade_x"]}, r"bounds: expected \{parameter: \(low, high\)\}"),
-        ({"free": ["cascade_x"]}, r"minimize_parameter_dict: expected \{parameter"),
-        ({"free": {"cascade_x": "no"}}, "minimize_parameter_dict.cascade_x: expected True or False, got 'no'"),
+        ({"free": ["cascade_x"]}, r"free \(minimize_parameter_dict of a configuration\): expected \{parameter"),
+        ({"free": {"cascade_x": "no"}}, r"free \(.*\): cascade_x: expected True or False, got 'no'"),
     ):
         with pytest.raises(ReconstructionError, match=message):
             make_fitter(model, eg.FitSettings(**settings))
@@ -517,3 +517,36 @@ def test_sky_maps_tell_numbers_that_cannot_be():
         found.flat(np.zeros(3))
     with pytest.raises(ReconstructionError, match="order: expected a whole number >= 0"):
         found.flat(np.zeros(12), -1)
+
+
+def test_what_is_no_fitter_and_no_settings_is_told(model):
+    for function in (lambda f: fit_without_seeds(f, [EVENT]), lambda f: refit_directions(f, [EVENT], [])):
+        with pytest.raises(ReconstructionError, match=r"expected a Fitter, got a Model\. Make one with `make_fitter"):
+            function(model)
+    for make in (make_fitter, lambda m, s: eg.reconstruct(m, [EVENT], np.zeros((1, 7)), s)):
+        with pytest.raises(
+            ReconstructionError, match="settings: expected FitSettings, got {'bounds'.* Write FitSettings"
+        ):
+            make(model, {"bounds": {}})
+    with pytest.raises(
+        ReconstructionError, match="grid: 'cascade_enrgy' is no parameter.*Did you mean 'cascade_energy'"
+    ):
+        scan_profile(model, EVENT, np.zeros(7), {"cascade_enrgy": [1.0]})
+
+
+def test_no_events_give_no_fits(model):
+    assert eg.reconstruct(model, [], []) == []
+
+
+def test_light_of_different_events_is_not_added():
+    one, other = eg.LightYield.zeros(EVENT), eg.LightYield.zeros(empty_event(60))
+    with pytest.raises(
+        ConfigError, match=r"light of different events cannot be added: 'charge' has the shape \(108,\) and"
+    ):
+        one + other
+    with pytest.raises(ConfigError, match="'cumulative' has the shape"):
+        one + eg.LightYield.zeros(EVENT, cumulative=True)
+    with pytest.raises(ConfigError, match="the light of at least one source; darkness is"):
+        eg.LightYield.sum([])
+    with pytest.raises(TypeError):
+        one + 1

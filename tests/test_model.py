@@ -135,10 +135,13 @@ def test_hypotheses_have_names(model):
     np.testing.assert_array_equal(model.hypothesis(**NAMED), TRUTH[0])
     full = {f"cascade_{name}": value for name, value in NAMED.items()}
     np.testing.assert_array_equal(eg.Ensemble([model]).hypothesis(**full), TRUTH[0])
+    old = {"cascade_t" if name == "cascade_time" else name: value for name, value in full.items()}
+    np.testing.assert_array_equal(model.hypothesis(**old), TRUTH[0])
     for change, message in (
         ({"enrgy": 1.0}, "'enrgy' is no parameter of the model; it has cascade_x.*Did you mean 'cascade_energy'"),
         ({"energy": None}, "energy: expected a number, got None"),
-        ({"cascade_x": 1.0}, "'cascade_x' is given twice, once as 'cascade_x'"),
+        ({"cascade_x": 1.0}, "'cascade_x' is given twice, the second time as 'cascade_x'"),
+        ({"energy": "3e3"}, "energy: expected a number, got '3e3'"),
     ):
         with pytest.raises(HypothesisError, match=message):
             model.hypothesis(**{**NAMED, **change})

@@ -218,3 +218,8 @@ def test_settings_of_a_source_of_ones_own(registries, detector, tmp_path):
     assert build_source(ModelSettings(model_class="AnyLamp", config={"duration": 5.0}))[0] == Lamp(duration=5.0)
     with pytest.raises(ConfigError, match="AnyLamp refuses .'length'"):
         build_source(ModelSettings(model_class="AnyLamp", config={"length": 5.0}))
+
+
+def test_a_class_without_light_is_no_source():
+    with pytest.raises(ConfigError, match="register_source: the class object makes no source: it has no light_yield"):
+        eg.register_source("Nothing", object)

@@ -96,6 +96,10 @@ def register_source(name: str, make: Callable[..., Source]) -> type[SourceRecord
     """
     if not callable(make):
         raise ConfigError(f"register_source: expected a class or function that makes a source, got {shown(make)}.")
+    if isinstance(make, type) and not hasattr(make, "light_yield"):
+        raise ConfigError(
+            f"register_source: the class {make.__name__} makes no source: it has no light_yield. Derive it from LinenSource."
+        )
     fields: dict[str, Any] = {}
     others = False
     for option in inspect.signature(make).parameters.values():

@@ -19,10 +19,11 @@ from evgen_jax.config.record import (
     only,
 )
 from evgen_jax.config.scipy_settings import checked_scipy_settings
+from evgen_jax.errors import suggestion
 
 
 def _is_scipy(settings: "ReconstructionSettings") -> bool:
-    return settings.reco_optimizer_interface.lower() == "scipy"
+    return settings.reco_optimizer_interface == "scipy"
 
 
 def _batched_alone(settings: "ReconstructionSettings") -> str:
@@ -31,6 +32,16 @@ def _batched_alone(settings: "ReconstructionSettings") -> str:
 
 
 BATCHED = Key(wrong=_batched_alone)
+
+
+INTERFACES = ("batched", "scipy", "tfp", "shog", "spherical_opt")
+"""Values of reco_optimizer_interface; for the last three, of Event-Generator, 'batched' stands in, which is told."""
+
+
+def _known_interface(name: str) -> str:
+    if name.lower() not in INTERFACES:
+        raise ValueError(f"got {name!r}; expected one of {', '.join(INTERFACES)}." + suggestion(name, INTERFACES))
+    return name.lower()
 
 
 def _one_or_several(tables: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -63,7 +74,10 @@ class ReconstructionSettings(Record):
     seed_missing_value: Number | None = described(None, "Value of a seed's column that is not there.")
     seed_missing_value_dict: dict[StrictStr, Number] = described({}, "Value by column, in place of seed_missing_value.")
     seed_float_precision: Annotated[Precision, TOLD] = described("float32", "Without effect: seeds are float64.")
-    reco_optimizer_interface: StrictStr = described("batched", "'batched': many events at once; 'scipy': one by one.")
+    reco_optimizer_interface: Annotated[StrictStr, AfterValidator(_known_interface)] = described(
+        "batched",
+        "'batched': many events at once; 'scipy': one by one; Event-Generator's 'tfp', 'shog' and 'spherical_opt': as 'batched'.",
+    )
     gradient_tolerance: Annotated[float, Field(gt=0), BATCHED] = described(
         1e-2, "Norm of the gradient in normalised parameters at which a fit ends."
     )

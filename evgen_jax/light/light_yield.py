@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from functools import reduce
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Shaped
 
+from evgen_jax.errors import ConfigError
 from evgen_jax.measurement.event import Event
 
 
@@ -34,8 +34,19 @@ class LightYield(struct.PyTreeNode):
     cumulative: Array | None = None
 
     def __add__(self, other: "LightYield") -> "LightYield":
-        """Superposes the light of two sources in one event."""
-        chex.assert_trees_all_equal_shapes(self, other)  # axes of length 1 would be added without a word
+        """Superposes the light of two sources in one event.
+
+        Raises:
+          ConfigError: the light of two different events, or only one of them with `cumulative`.
+        """
+        if not isinstance(other, LightYield):
+            return NotImplemented
+        mine, its = (jax.tree.map(jnp.shape, vars(light)) for light in (self, other))
+        for name in mine:  # axes of length 1 would be added without a word
+            if mine[name] != its[name]:
+                raise ConfigError(
+                    f"light of different events cannot be added: '{name}' has the shape {mine[name]} and {its[name]}."
+                )
         return jax.tree.map(jnp.add, self, other)
 
     def __radd__(self, other: int) -> "LightYield":
@@ -51,8 +62,14 @@ class LightYield(struct.PyTreeNode):
 
         Returns:
           Their superposition.
+
+        Raises:
+          ConfigError: no light at all, or the light of different events.
         """
-        return reduce(LightYield.__add__, lights)
+        parts = list(lights)
+        if not parts:
+            raise ConfigError("expected the light of at least one source; darkness is `LightYield.zeros(event)`.")
+        return reduce(LightYield.__add__, parts)
 
     def scale(self, factor: Shaped[Array, ""], excess_factor: Shaped[Array, ""] | None = None) -> "LightYield":
         """Multiplies light by a factor.
@@ -68,7 +85,7 @@ class LightYield(struct.PyTreeNode):
         return scaled if excess_factor is None else scaled.replace(excess=self.excess * excess_factor)
 
     @staticmethod
-    def zeros(event: Event, dtype: DTypeLike, cumulative: bool = False) -> "LightYield":
+    def zeros(event: Event, dtype: DTypeLike = jnp.float32, cumulative: bool = False) -> "LightYield":
         """Makes darkness, the neutral element of `+`.
 
         Args:

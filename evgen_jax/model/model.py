@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
+from evgen_jax.hypothesis.names import with_time_spelled_out
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
@@ -203,7 +204,8 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
     """
     names, found = names_of(parameters), dict[str, float]()
     for given, value in values.items():
-        fitting = [given] if given in names else [own.name for own in parameters if own.answers_to(given)]
+        spelled = with_time_spelled_out(given)  # cascade_t of old label tables
+        fitting = [given] if given in names else [own.name for own in parameters if own.answers_to(spelled)]
         if not fitting:
             raise HypothesisError(
                 f"'{given}' is no parameter of the model; it has {', '.join(names)}." + suggestion(given, names)
@@ -211,7 +213,9 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
         if len(fitting) > 1:
             raise HypothesisError(f"'{given}' may be {' or '.join(fitting)}; give the whole name.")
         if fitting[0] in found:
-            raise HypothesisError(f"'{fitting[0]}' is given twice, once as '{given}'.")
+            raise HypothesisError(f"'{fitting[0]}' is given twice, the second time as '{given}'.")
+        if isinstance(value, str | bytes) or np.ndim(value):
+            raise HypothesisError(f"{given}: expected a number, got {shown(value)}.")
         try:
             found[fitting[0]] = float(value)
         except (TypeError, ValueError):

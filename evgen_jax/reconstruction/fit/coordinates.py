@@ -1,6 +1,7 @@
 """The coordinates of a fit: normalised parameters, directions on the sphere, smooth bounds."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -172,6 +173,7 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
       ReconstructionError: an unknown name (with the nearest match), bounds of wrong order or of a direction, or nothing
         left to fit.
     """
+    _check_settings(settings)
     names, trafo, bounds = model.parameter_names, model.trafo, settings.bounds or {}
     if not settings.in_trafo_space:
         count = len(names)
@@ -210,6 +212,13 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
     )
 
 
+def _check_settings(settings: Any) -> None:
+    if not isinstance(settings, FitSettings):
+        raise ReconstructionError(
+            f"settings: expected FitSettings, got {shown(settings)}. Write FitSettings(free={{...}}, bounds={{...}})."
+        )
+
+
 def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> Bool[np.ndarray, " H"]:
     """Finds the parameters that are fitted.
 
@@ -223,15 +232,18 @@ def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> Bool[np.ndar
     Raises:
       ReconstructionError: an unknown name (with the nearest match), or nothing left to fit.
     """
+    _check_settings(settings)
     names, free = model.parameter_names, settings.free or {}
     for name, flag in free.items():
         if name not in names:
             raise ReconstructionError(
-                f"minimize_parameter_dict: '{name}' is no parameter of the model; it has {', '.join(names)}."
+                f"free (minimize_parameter_dict of a configuration): '{name}' is no parameter of the model; it has {', '.join(names)}."
                 + suggestion(name, names)
             )
         if not isinstance(flag, bool | np.bool_ | int) or flag not in (0, 1):
-            raise ReconstructionError(f"minimize_parameter_dict.{name}: expected True or False, got {shown(flag)}.")
+            raise ReconstructionError(
+                f"free (minimize_parameter_dict of a configuration): {name}: expected True or False, got {shown(flag)}."
+            )
     flags = np.array([free.get(name, settings.default_free) for name in names])
     if not flags.any():
         raise ReconstructionError("no parameter is free; nothing to fit.")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -88,6 +89,20 @@ class Fitter:
         return sum(part.compile_seconds for part in parts if part is not None)
 
 
+def check_fitter(fitter: Any) -> None:
+    """Checks that something fits events.
+
+    Args:
+      fitter: what the user gave.
+
+    Raises:
+      ReconstructionError: something else than a fitter.
+    """
+    if not isinstance(fitter, Fitter):
+        kind = type(fitter).__name__
+        raise ReconstructionError(f"expected a Fitter, got a {kind}. Make one with `make_fitter(model)`.")
+
+
 def make_fitter(
     model: AnyModel,
     settings: FitSettings = DEFAULT,
@@ -135,6 +150,8 @@ def make_fitter(
 
 def _checked_seeds(model: AnyModel, events: Sequence[Event], seeds: np.ndarray) -> np.ndarray:
     check_events(events, model.detector)
+    if not events:
+        return np.zeros((0, 1, len(model.parameter_names)))
     try:
         seeds = np.asarray(seeds, np.float64)
     except (TypeError, ValueError):

@@ -50,7 +50,7 @@ class FitSettings:
         if self.method not in METHODS:
             raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {self.method!r}.")
         for what, given, form in (
-            ("minimize_parameter_dict", self.free, "{parameter: whether it is fitted}"),
+            ("free (minimize_parameter_dict of a configuration)", self.free, "{parameter: whether it is fitted}"),
             ("bounds", self.bounds, "{parameter: (low, high)}"),
             ("optimizer_settings", self.optimizer_settings, "a mapping {name: value}"),
         ):

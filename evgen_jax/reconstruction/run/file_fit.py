@@ -74,7 +74,7 @@ def make_configured_fitter(model: AnyModel, settings: ReconstructionSettings) ->
     """
     scipy_settings = dict(settings.scipy_optimizer_settings)
     method = "batched"
-    if settings.reco_optimizer_interface.lower() == "scipy":
+    if settings.reco_optimizer_interface == "scipy":
         method = scipy_settings.pop("method", "BFGS")
     elif settings.reco_optimizer_interface != "batched":
         LOGGER.warning(

@@ -16,7 +16,7 @@ from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator
-from evgen_jax.reconstruction.fit.fit import Fitter
+from evgen_jax.reconstruction.fit.fit import Fitter, check_fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, with_fewer_pulses
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.starts.pulses import Shape, best_apart, make_starts, spread_directions, values_at
@@ -107,6 +107,7 @@ def refit_directions(
         of events, or a number out of range.
       DataError: an event of another detector.
     """
+    check_fitter(fitter)
     check_events(events, fitter.model.detector)
     check_whole(num_directions, 1, "num_directions", ReconstructionError)
     check_whole(rounds, 0, "rounds", ReconstructionError)
@@ -235,6 +236,7 @@ def fit_without_seeds(
         says what sphere it enters, or a number out of range.
       DataError: an event of another detector.
     """
+    check_fitter(fitter)
     check_events(events, fitter.model.detector)
     check_whole(num_starts, 1, "num_starts", ReconstructionError)
     check_whole(num_directions, 1, "num_directions", ReconstructionError)

@@ -15,7 +15,7 @@ from evgen_jax.measurement.detector import Detector
 
 
 @dataclass(frozen=True)
-class _Slices:
+class SideBySide:
     """Columns of the joint hypothesis for each sub-source: (base name, first column, column after the last).
 
     Attributes:
@@ -30,6 +30,15 @@ class _Slices:
     def __call__(
         self, hypothesis: Float[Array, " H"], detector: Detector
     ) -> dict[str, tuple[Float[Array, "N H_base"], None]]:
+        """Cuts the joint hypothesis into those of the sources.
+
+        Args:
+          hypothesis: [H], physical units.
+          detector: of no effect.
+
+        Returns:
+          Base name -> parameters of its copies [N, H_base], in the order of the sources.
+        """
         grouped: dict[str, list[Array]] = {}
         for base, start, stop in self.columns:
             grouped.setdefault(base, []).append(hypothesis[start:stop])
@@ -82,4 +91,4 @@ def independent_multi_source(
         parameters.extend(parameter.under(source) for parameter in own)
     ordered = tuple((name, bases[name]) for name in sorted(bases))
     own_names = tuple((name, base.parameter_names) for name, base in ordered)
-    return MultiSource(ordered, _Slices(ordered_sources, tuple(columns), tuple(parameters), own_names), chunk)
+    return MultiSource(ordered, SideBySide(ordered_sources, tuple(columns), tuple(parameters), own_names), chunk)
