@@ -160,7 +160,7 @@ def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_
     log_likelihood = make_fitter(ensemble, covariance=False).evaluator
     alone = fitter.evaluator
     start = alone.start(TRUTH)
-    from evgen_jax.reconstruction.fit.evaluator import shape_of, stacked
+    from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 
     batch, which = stacked(events, max(shape_of(e) for e in events), 64), np.arange(2)
     np.testing.assert_allclose(

@@ -43,12 +43,12 @@ class Trafo:
     log: tuple[bool, ...]
     norm_constant: float = 1e-6
 
-    def _arrays(self, dtype: Any) -> tuple[Array, Array, np.ndarray]:
-        return (
-            jnp.asarray(self.mean, dtype),
-            jnp.asarray(np.asarray(self.std) + self.norm_constant, dtype),
-            np.asarray(self.log, bool),
-        )
+    def _arrays(self, like: Array) -> tuple[Array, Array, np.ndarray]:
+        """Mean, scale and which are logged, in the type and with the number of axes of an array (..., H)."""
+        dtype, axes = jnp.result_type(like), tuple(range(np.ndim(like) - 1))
+        columns = (np.asarray(self.mean), self.scale(), np.asarray(self.log, bool))
+        mean, scale, log = (np.expand_dims(column, axes) for column in columns)
+        return jnp.asarray(mean, dtype), jnp.asarray(scale, dtype), log
 
     def transform(self, parameters: Real[Array, "*shape H"]) -> Float[Array, "*shape H"]:
         """Maps physical parameters to normalised ones.
@@ -59,7 +59,7 @@ class Trafo:
         Returns:
           Normalised parameters (..., H).
         """
-        mean, scale, log = self._arrays(jnp.result_type(parameters))
+        mean, scale, log = self._arrays(parameters)
         if log.any():
             parameters = jnp.where(log, jnp.log1p(jnp.where(log, parameters, 0)), parameters)
         return (parameters - mean) / scale
@@ -73,7 +73,7 @@ class Trafo:
         Returns:
           Parameters (..., H), physical units (m, ns, GeV, rad).
         """
-        mean, scale, log = self._arrays(jnp.result_type(transformed))
+        mean, scale, log = self._arrays(transformed)
         value = transformed * scale + mean
         if log.any():
             value = jnp.where(log, jnp.expm1(jnp.clip(jnp.where(log, value, 0), -60, 60)), value)
