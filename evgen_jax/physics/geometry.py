@@ -2,9 +2,13 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
+
+ICE_DENSITY = 0.9216
+"""Density of ice relative to water, for which lengths of showers were parametrised."""
 
 
 def flight_direction(zenith: Array, azimuth: Array) -> Array:
@@ -64,23 +68,26 @@ def opening_angle(a: Array, b: Array) -> Array:
     return 2 * jnp.arctan2(safe_norm(scaled_a - scaled_b), safe_norm(scaled_a + scaled_b))
 
 
-def shower_maximum(energy: Array) -> Array:
-    """Computes the distance from the vertex to the maximum of an electromagnetic shower in ice.
+def shower_maximum(energy: Array, density: ArrayLike = ICE_DENSITY) -> Array:
+    """Computes the distance from the vertex to the maximum of an electromagnetic shower in ice or water.
 
     a = 2.01849 + 0.63176 ln E, b = X0 / 0.63207, maximum at (a - 1) X0 / b (Raedel & Wiebusch,
-    arXiv:1210.5140); 0 below about 0.2 GeV.
+    arXiv:1210.5140); 0 below about 0.2 GeV. Lengths are those in ice, times its density over that of the medium.
 
     Args:
       energy: GeV, >= 0, shape (...).
+      density: of the medium, relative to water.
 
     Returns:
       Distances >= 0, m, shape (...).
     """
     a = 2.01849 + 0.63176 * jnp.log(energy + 1e-6)
-    return jnp.maximum(0.63207 * (a - 1), 0.0)
+    return jnp.maximum(0.63207 * (a - 1), 0.0) * (ICE_DENSITY / density)
 
 
-def shift_to_shower_maximum(position: Array, time: Array, direction: Array, energy: Array) -> tuple[Array, Array]:
+def shift_to_shower_maximum(
+    position: Array, time: Array, direction: Array, energy: Array, density: ArrayLike = ICE_DENSITY
+) -> tuple[Array, Array]:
     """Moves a vertex and its time to the shower maximum, at the speed of light in vacuum.
 
     Args:
@@ -88,9 +95,10 @@ def shift_to_shower_maximum(position: Array, time: Array, direction: Array, ener
       time: of the vertex, ns.
       direction: unit vector of flight (3,).
       energy: GeV.
+      density: of the medium, relative to water.
 
     Returns:
       Position (3,), m, and time, ns, of the shower maximum.
     """
-    length = shower_maximum(energy)
+    length = shower_maximum(energy, density)
     return position + length * direction, time + length / constants.SPEED_OF_LIGHT

@@ -13,6 +13,7 @@ from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.names import with_time_spelled_out
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.physics.media import KNOWN
 
 LOGGER = logging.getLogger("evgen_jax")
 
@@ -51,8 +52,8 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
 
 
 def _as_now(was: dict[str, Any]) -> dict[str, Any]:
-    """A record of an earlier version, whose label tables had cascade_t for the time."""
-    tables = was.get("tables")
+    """A record of an earlier version, which knew one medium, and whose label tables had cascade_t for the time."""
+    was, tables = {"medium": KNOWN[0], **was}, was.get("tables")
     if not isinstance(tables, dict) or "labels" not in tables:
         return was
     return {**was, "tables": {**tables, "labels": [with_time_spelled_out(name) for name in tables["labels"]]}}

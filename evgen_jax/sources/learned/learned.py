@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.errors import ConfigError
@@ -14,9 +15,11 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.sensors import incoming_cosine, sensor_response
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
+from evgen_jax.physics.diffusion import DOM_AREA
 from evgen_jax.sources.learned.network import DomNetwork, NetworkShape
 from evgen_jax.sources.learned.time_mixture import charge_latent, mixture_light_yield, mixture_sample
 from evgen_jax.sources.linen_source import LinenSource
@@ -29,19 +32,22 @@ class LearnedOptions:
     Attributes:
       add_anisotropy_angle: whether the horizontal direction of the light is an input.
       add_dom_angular_acceptance: whether the angular acceptance is an input.
+      add_axis_cosine: whether the cosine between the axis of the sensor and the incoming light is an input.
       add_dom_coordinates: whether the position of the DOM is an input.
       add_log_distance: whether ln(distance / 100 m) is an input, which resolves DOMs close by.
       num_local_vars: number of trainable inputs per DOM.
       scale_charge: whether the expected charge is proportional to energy / 1 TeV.
-      scale_charge_by_relative_dom_efficiency: whether the module's efficiency is a factor of the expected charge.
+      scale_charge_by_relative_dom_efficiency: whether the module's efficiency, times its area relative to that of
+        IceCube's module, is a factor of the expected charge.
       scale_charge_by_global_dom_efficiency: whether the parameter DOMEfficiency is a factor of the expected charge.
       scale_charge_by_angular_acceptance: whether the angular acceptance is a factor of the expected charge.
       scale_charge_by_relative_angular_acceptance: whether the angular acceptance relative to that of the baseline is a
         factor of the expected charge.
-      scale_charge_by_diffusion: whether the light of 1 TeV in homogeneous ice is a factor of the expected charge, so
+      scale_charge_by_diffusion: whether the light of 1 TeV in a medium with the mean lengths of the detector's is a factor of the expected charge, so
         that the network learns only what differs from it, which takes far fewer steps.
       use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
-        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis. Kinds of sensors that are not in hole ice have
+        their own acceptance.
       baseline_hole_ice_p0: first parameter of the hole ice of the baseline.
       baseline_hole_ice_p1: second parameter of the hole ice of the baseline.
       angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
@@ -52,6 +58,7 @@ class LearnedOptions:
 
     add_anisotropy_angle: bool = True
     add_dom_angular_acceptance: bool = False
+    add_axis_cosine: bool = False
     add_dom_coordinates: bool = False
     add_log_distance: bool = False
     num_local_vars: int = 0
@@ -118,14 +125,14 @@ class Geometry(Protocol):
     def time_parameter(self) -> str:
         """Returns the name of the parameter from which arrival times are counted."""
 
-    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+    def __call__(self, parameters: Array, trafo: Trafo, detector: Detector, with_homogeneous_charge: bool) -> View:
         """Computes what the DOMs see of a hypothesis.
 
         Args:
           parameters: [H], physical units (m, ns, GeV, rad).
           trafo: normalisation of the H parameters.
-          positions: [D, 3], m.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+          detector: gives the positions of D DOMs, and the medium.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
 
         Returns:
           The view at D DOMs.
@@ -177,27 +184,32 @@ class LearnedSource(LinenSource):
         named = dict(zip(self.parameter_names, jnp.asarray(hypothesis), strict=True))
         parameters = jnp.asarray(hypothesis, self.dtype)
         position = jnp.asarray(detector.position, self.dtype)
-        view = self.geometry(parameters, self.trafo, position, options.scale_charge_by_diffusion)
+        view = self.geometry(parameters, self.trafo, detector, options.scale_charge_by_diffusion)
         hole_ice = (options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
         if not options.use_constant_baseline_hole_ice:
             hole_ice = tuple(named[f"HoleIceForward_Unified_{p}"].astype(self.dtype) for p in ("p0", "p1"))
-        angular_acceptance = ACCEPTANCES[options.angular_acceptance]
-        acceptance = angular_acceptance(view.unit[:, 2], *hole_ice) if options.needs_acceptance else None
+        cosine = incoming_cosine(detector, view.unit)
+        acceptance = self._acceptance(detector, cosine, *hole_ice) if options.needs_acceptance else None
 
         network = DomNetwork(
             num_doms=detector.num_doms, shape=self.network, num_dom_outputs=len(self.charge_decoder.parameter_names),
             dtype=self.dtype,
         )  # fmt: skip
         key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
-        raw_charge, latent_time = network(self._features(view, position, acceptance), event.active, key)
-        scale = self._charge_scale(view, named, detector, acceptance)
+        raw_charge, latent_time = network(self._features(view, position, cosine, acceptance), event.active, key)
+        scale = self._charge_scale(view, named, detector, cosine, acceptance)
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, options.charge_scale_tensors)
 
         seeds = options.mixture_component_t_seeds or (0.0,) * self.time_decoder.num_components
         offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)[None]
         return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
 
-    def _features(self, view: View, position: Array, acceptance: Array | None) -> Array:
+    def _acceptance(self, detector: Detector, cosine: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
+        """Relative acceptance [D] for light at cosines [D] to the axes; p0 and p1 are those of modules in hole ice."""
+        formula = ACCEPTANCES[self.options.angular_acceptance]
+        return sensor_response(detector, cosine, lambda own: formula(own, p0, p1))
+
+    def _features(self, view: View, position: Array, cosine: Array, acceptance: Array | None) -> Array:
         """Network inputs [D, F]; the order is that of trained Event-Generator weights."""
         options, num_doms = self.options, position.shape[0]
         columns = [jnp.broadcast_to(view.shared, (num_doms, view.shared.shape[0])), *view.columns]
@@ -207,6 +219,8 @@ class LearnedSource(LinenSource):
         columns.extend(view.late_columns)
         if options.add_dom_angular_acceptance:
             columns.append(acceptance[:, None])  # type: ignore[index]
+        if options.add_axis_cosine:
+            columns.append(cosine[:, None])
         if options.add_dom_coordinates:
             columns.append(position / constants.DOM_COORDINATE_SCALE)
         if options.add_log_distance:
@@ -216,20 +230,23 @@ class LearnedSource(LinenSource):
             columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
         return jnp.concatenate(columns, axis=1)
 
-    def _charge_scale(self, view: View, named: dict[str, Array], detector: Detector, acceptance: Array | None) -> Array:
+    def _charge_scale(
+        self, view: View, named: dict[str, Array], detector: Detector, cosine: Array, acceptance: Array | None
+    ) -> Array:
         options = self.options
         scale = jnp.ones(detector.num_doms, self.dtype)
         if options.scale_charge:
             scale = scale * view.energy * float(1 / constants.CHARGE_ENERGY_SCALE)
         if options.scale_charge_by_relative_dom_efficiency:
-            scale = scale * jnp.asarray(detector.relative_efficiency, self.dtype)
+            # Of a sensor of another size than IceCube's module, for which expected charges are of order 1.
+            area = jnp.asarray(detector.area, self.dtype) / jnp.asarray(DOM_AREA, jnp.float32).astype(self.dtype)
+            scale = scale * (jnp.asarray(detector.relative_efficiency, self.dtype) * area)
         if options.scale_charge_by_global_dom_efficiency:
             scale = scale * named["DOMEfficiency"].astype(self.dtype)
         if options.scale_charge_by_angular_acceptance:
             scale = scale * (acceptance + 0.01)  # type: ignore[operator]
         if options.scale_charge_by_relative_angular_acceptance:
-            angular_acceptance = ACCEPTANCES[options.angular_acceptance]
-            baseline = angular_acceptance(view.unit[:, 2], options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
+            baseline = self._acceptance(detector, cosine, options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
             scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)  # type: ignore[operator]
         if options.scale_charge_by_diffusion:
             scale = scale * view.homogeneous_charge  # type: ignore[operator]
