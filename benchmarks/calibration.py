@@ -22,11 +22,11 @@ from scipy import stats
 from toy_events import NAMES, cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.hypothesis.parameters import DIRECTION
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 
 BINS = 10

@@ -8,13 +8,14 @@ from zoo import ANALYTIC, CASCADE, NOISE, section
 
 import evgen_jax as eg
 from evgen_jax.approximation.approximate import step_sizes
-from evgen_jax.approximation.grouped import group_cascades, group_sources, merge
+from evgen_jax.approximation.grouped import Grouped, group_cascades, group_sources, largest_base, merge
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import HypothesisError, ReconstructionError
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
+from evgen_jax.light.tree import copies_at, walk
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.model.model import Model
@@ -140,6 +141,28 @@ def test_merging_keeps_what_it_can(task):
         float(model.source.light_yield(model.variables, h.at[7:].set(doubled), event, model.detector).charge.sum()),
         rel=5e-3,
     )
+
+
+def test_cascades_are_found_wherever_they_stand_in_the_tree(loaded_detector):
+    """Also below a multi-source whose own parameters begin with those of a cascade."""
+    starting = section("StartingVariableMultiCascadeModel", {"cascade": ANALYTIC}, num_cascades=NUMBER)
+    source, _ = build_source(ModelSettings.model_validate(
+        section("IndependentMultiSource", {"event": starting, "n": NOISE}, sources={"event": "event", "n": "n"})))  # fmt: skip
+    pairs = np.stack([np.geomspace(10, 1e3, NUMBER - 1), 0.5 * np.arange(1, NUMBER)], axis=1)
+    h = jnp.asarray([0.0, 0.0, 0.0, 1.2, 2.0, 1e3, 1e4, *pairs.ravel()])
+    variables = {"event": {"cascade": {}}, "n": {"w": 1}}
+    first, noise = copies_at(source, variables, h, loaded_detector)
+    assert (first.path, noise.path) == (("event", "cascade"), ("n",)) and not first.masked
+    assert first.parameters.shape == (NUMBER, 7) and noise.variables == {"w": 1} and noise.parameters.shape == (1, 0)
+    np.testing.assert_allclose(first.parameters[1:, 5], pairs[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(first.parameters[:, :3], axis=0), axis=1), 0.5, rtol=1e-3)
+    assert largest_base(source, variables, h, loaded_detector) == NUMBER
+    grouped, weights = group_sources(source, variables, h, loaded_detector, 16)
+    kinds = {path: one for path, one in walk(grouped)}
+    assert isinstance(kinds["event",], Grouped) and kinds["event",].numbers == (("cascade", 16),)
+    assert len(np.unique(weights["event"]["groups"]["cascade"])) == 16 and weights["n"] is variables["n"]
+    assert group_sources(source, variables, h, loaded_detector, NUMBER) == (source, variables)
+    assert [path for path, _ in walk(source, most=1)] == [(), ("event",), ("event", "cascade")]
 
 
 def test_near_doms_are_exact(detector):

@@ -10,12 +10,13 @@ import pytest
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.doors import check_variables
 from evgen_jax.model.ensemble import Ensemble
-from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.expectation import dom_expectation, make_dom_expectation
 from evgen_jax.model.log_likelihood import make_loss_parts
-from evgen_jax.model.sampler import make_sampler
+from evgen_jax.model.sampler import make_sampler, sample_photoelectrons
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.evaluator import Evaluator
@@ -27,7 +28,6 @@ from evgen_jax.reconstruction.starts.pulses import make_starts
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
@@ -200,9 +200,17 @@ def test_losses_readouts_and_sizes_are_told_when_a_function_is_made(model):
         for make in (make_dom_expectation, make_sampler):
             with pytest.raises(ConfigError, match=r"readout: expected \(start, stop\) in ns, .* got"):
                 make(model, readout=readout)
+        for call in (
+            lambda r: dom_expectation(model, H, [1e4], r),
+            lambda r: sample_photoelectrons(model, jax.random.key(0), H, r),
+        ):
+            with pytest.raises(ConfigError, match=r"readout: expected \(start, stop\) in ns, .* got"):
+                call(readout)
     for size in (-1, 0, 1.5, None, True):
         with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
             make_sampler(model, max_photoelectrons=size)
+        with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
+            sample_photoelectrons(model, jax.random.key(0), H, (0.0, 2e4), size)
     with pytest.raises(ConfigError, match="expected a list of models"):
         Ensemble(model)
 

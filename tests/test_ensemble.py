@@ -10,13 +10,13 @@ from synthetic import lamp_model
 
 import evgen_jax as eg
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.joint_prior import make_prior
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import posterior_density
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
 from evgen_jax.reconstruction.uncertainty.profile import scan_profile
 from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map

@@ -15,9 +15,11 @@ from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.hypothesis.joint_prior import check_priors
 from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import column_names, further_cascades, loss_parameters, standard_parameters
-from evgen_jax.hypothesis.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
+from evgen_jax.hypothesis.prior import NormalPrior, SoftUniformPrior
+from evgen_jax.hypothesis.snowstorm import snowstorm_priors
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.report.plots.event import expectation
@@ -143,7 +145,11 @@ def test_counterparts_have_the_same_parameters():
 
 
 def test_walls_of_a_uniform_prior():
-    prior = UniformPrior("Absorption", 0.9, 1.1)
+    walls = SoftUniformPrior("Absorption", 0.9, 1.1)
+
+    def prior(value):
+        return -walls.log_density(value)
+
     inside = [float(prior(jnp.array(v))) for v in (0.9, 0.95, 1.0, 1.1)]
     assert inside == [0, 0, 0, 0]
     expected = np.exp(10 * (0.05 / 0.2 + 1)) - np.exp(10)
@@ -163,14 +169,14 @@ def test_priors_of_a_loss(x64):
     h = jnp.array([5.0, 1.12, 1.0, 0.05, -0.3])
     gauss = sum(0.5 * (v / s) ** 2 + np.log(s * np.sqrt(2 * np.pi)) for v, s in ((0.05, 0.1), (-0.3, 0.2)))
     wall = np.exp(10 * (0.02 / 0.2 + 1)) - np.exp(10)
-    assert float(loss.prior(own, h)) == pytest.approx(2 * (gauss + wall))
+    assert float(loss.penalty(own, h)) == pytest.approx(2 * (gauss + wall))
     check_priors([p for _, p in loss.priors], own)
     with pytest.raises(ConfigError, match="'IceWavePlusModes_01' finds no such parameter"):
         check_priors([p for _, p in loss.priors], own[:-1])
     usual = snowstorm_priors(None, None)
-    assert sum(isinstance(p, GaussianPrior) for p in usual) == 24
+    assert sum(isinstance(p, NormalPrior) for p in usual) == 24
     check_priors(usual, own[:1])  # the usual ones concern the parameters that are there
-    with pytest.raises(ConfigError, match=r"uniform_parameters.Absorption: expected low < high, got \[1.1, 0.9\]"):
+    with pytest.raises(ConfigError, match=r"priors.Absorption: expected low < high, got \[1.1, 0.9\]"):
         snowstorm_priors([], {"Absorption": [1.1, 0.9]})
     with pytest.raises(ConfigError, match="expected a width > 0"):
         snowstorm_priors([0.0], {})

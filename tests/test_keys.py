@@ -76,6 +76,7 @@ EXAMPLES = {
     ("ReconstructionSettings", "seed_spreads"): (TOLD, {f"{RECONSTRUCTION}.seed_spreads": {"x": 3.0}}),
     ("ReconstructionSettings", "refit_directions"): (TOLD, {f"{RECONSTRUCTION}.seed": "pulses",
                                                             f"{RECONSTRUCTION}.refit_directions": True}),
+    ("ReconstructionSettings", "sphere_radius"): (TOLD, {f"{RECONSTRUCTION}.sphere_radius": 500.0}),
     ("ReconstructionSettings", "scipy_optimizer_settings"): (
         TOLD, {f"{RECONSTRUCTION}.scipy_optimizer_settings": {"method": "BFGS"}}),
     ("ReconstructionSettings", "tf_optimizer_settings"): (TOLD, {f"{RECONSTRUCTION}.tf_optimizer_settings": {"a": 1}}),
@@ -172,7 +173,8 @@ def test_all_keys_without_effect_are_one_line(caplog):
 LEARNED = {
     "num_filters_list", "method_list", "activation_list", "use_residual_list", "use_dropout_list", "keep_prob",
     "use_batch_norm_list", "filter_size_list", "float_precision", "additional_label_names", "snowstorm_parameter_names",
-    "add_anisotropy_angle", "add_dom_angular_acceptance", "add_dom_coordinates", "add_log_distance", "num_local_vars",
+    "add_anisotropy_angle", "add_dom_angular_acceptance", "add_axis_cosine", "add_dom_coordinates", "add_log_distance",
+    "num_local_vars",
     "scale_charge", "scale_charge_by_relative_dom_efficiency", "scale_charge_by_global_dom_efficiency",
     "scale_charge_by_angular_acceptance", "scale_charge_by_relative_angular_acceptance", "scale_charge_by_diffusion",
     "use_constant_baseline_hole_ice", "baseline_hole_ice_p0", "baseline_hole_ice_p1", "mixture_component_t_seeds",

@@ -147,6 +147,21 @@ def test_sorted_terms_sum_to_the_loss(model, oracle, name, windows):
     assert float(0.7 * parts[0] + 2.0 * parts[1]) == pytest.approx(float(total), rel=1e-5)
 
 
+def test_shares_of_the_charge_are_those_of_the_reference(x64):
+    """It divides by the sum of the expected charges and 1e-7 PE; without a usable module the gradient is 0."""
+    event = build_event(np.array([3.0, 2.0]), np.array([1.0, 2.0]), np.array([0, 2]), num_doms=3, readout=(0.0, 10.0),
+                        usable=np.array([True, True, False]))  # fmt: skip
+    charge = jnp.array([2e-7, 4e-7, 1.0])
+
+    def term(charge, event):
+        light = eg.LightYield(charge, charge, 0 * charge, jnp.ones(event.pulses.time.shape))
+        return TERMS["normalized_dom_charge_pdf"](light, event).dom
+
+    np.testing.assert_allclose(term(charge, event), [-3 * np.log(2 / 7), 0, 0], rtol=1e-6)
+    dark = event.replace(usable=np.zeros(3, bool))
+    np.testing.assert_array_equal(jax.grad(lambda q: term(q, dark).sum())(charge), np.zeros(3))
+
+
 @pytest.mark.parametrize("kind", ["model", "oracle"])
 def test_density_integrates_to_one_at_every_dom(kind, request):
     model = request.getfixturevalue(kind)

@@ -28,6 +28,7 @@ from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, ReconstructionError
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.hypothesis.names import check_labels, misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import (
     MANY,
@@ -50,7 +51,6 @@ from evgen_jax.reconstruction.run.table_file import _units_of
 from evgen_jax.reconstruction.starts.clusters import cluster_seed
 from evgen_jax.reconstruction.starts.pulses import Shape
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.report.plots.event import event_display
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.record import check_record

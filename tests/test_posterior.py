@@ -9,14 +9,14 @@ from synthetic import KAPPA, MEAN, WIDTH, around_a_direction, lamp_model
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.hypothesis.priors import GaussianPrior
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
+from evgen_jax.hypothesis.prior import NormalPrior
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.physics.sphere import fit_von_mises_fisher, unit_vectors
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler, posterior_density
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits, prior_of_loss
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 from evgen_jax.report.page import posterior_notes
 from evgen_jax.sources.linen_source import empty_event
@@ -161,7 +161,7 @@ def test_chains_stay_inside_a_prior_that_ends_near_the_best_fit(model):
 
 def test_a_prior_counts_once(loaded_detector, caplog):
     """The loss has a prior of the absorption, so has the posterior: its density holds the stated one alone."""
-    lamp = lamp_model(loaded_detector, ((1.0, GaussianPrior("Absorption", 0.3)),))
+    lamp = lamp_model(loaded_detector, ((1.0, NormalPrior("Absorption", 0.0, 0.3)),))
     event = build_event(np.ones(150), np.zeros(150), np.arange(150) % 50, num_doms=108, readout=(0.0, 1.0),
                         usable=np.asarray(loaded_detector.usable))  # fmt: skip
     stated = {"Absorption": {"distribution": "normal", "mean": 1.0, "sigma": 0.2},
@@ -187,7 +187,7 @@ def test_a_prior_counts_once(loaded_detector, caplog):
         h = jnp.array([1.3, 0.9, 0.3, 1.0])
         whole, bare = (make_log_likelihood(lamp, priors=p)({}, h, event) for p in (True, False))
     assert whole - bare == pytest.approx(stats.norm.logpdf(0.9, 0, 0.3))
-    assert prior_of_loss(lamp)(h) == pytest.approx(stats.norm.logpdf(0.9, 0, 0.3), rel=1e-5)
+    assert lamp.loss.joint_prior(lamp.parameters)(h) == pytest.approx(stats.norm.logpdf(0.9, 0, 0.3), rel=1e-5)
 
 
 def test_limits_of_priors_are_those_of_scalars(model):

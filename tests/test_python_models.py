@@ -15,7 +15,8 @@ from evgen_jax.cli.fit_settings import data_and_fit
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
 from evgen_jax.hypothesis.names import read_parameters
-from evgen_jax.hypothesis.priors import GaussianPrior, snowstorm_priors
+from evgen_jax.hypothesis.prior import NormalPrior
+from evgen_jax.hypothesis.snowstorm import snowstorm_priors
 from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.likelihood import Loss, LossTerm
@@ -120,7 +121,7 @@ def test_what_cannot_be_saved_is_told_and_leaves_nothing(detector, tmp_path):
     moved = Trafo(model.trafo.parameter_names, (1.0,) * 7, (2.0,) * 7, (False,) * 7)
     own = eg.Model(Unknown(), {}, trafo_of(["x"]), model.detector)
     prior = eg.Model(model.source, model.variables, model.trafo, model.detector,
-                     Loss((LossTerm("dom_charge_pdf"),), ((1.0, GaussianPrior("energy", 0.1)),)))  # fmt: skip
+                     Loss((LossTerm("dom_charge_pdf"),), ((1.0, NormalPrior("energy", 0.0, 0.1)),)))  # fmt: skip
     for wrong, message in (
         (
             own,

@@ -1,5 +1,6 @@
 """Starts without seeds, global search and goodness of fit on simulated events, by the true likelihood."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -7,16 +8,19 @@ import numpy as np
 import pytest
 
 from evgen_jax.building.analytic import analytic_model
-from evgen_jax.config.records import ModelSettings
+from evgen_jax.config.records import ModelSettings, ReconstructionSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
+from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
 from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.model import Model
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
-from evgen_jax.reconstruction.run.file_fit import _far_away
+from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.run.file_fit import _far_away, fit_as_configured
 from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.global_search import global_search
@@ -25,7 +29,7 @@ from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_o
 from evgen_jax.report.findings import ReportSettings
 from evgen_jax.report.page import report_event
 from evgen_jax.simulation.events import EventSampler
-from evgen_jax.sources.linen_source import empty_event
+from evgen_jax.sources.linen_source import LinenSource, empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2500.0, 10050.0]])
 READOUT = (0.0, 20000.0)
@@ -218,6 +222,58 @@ def test_no_sphere_is_made_up(loaded_detector):
         _sphere_radius(both)
     with pytest.raises(ReconstructionError, match="no source of the model has one"):
         _sphere_radius(analytic_model(loaded_detector))
+
+
+class Beam(LinenSource):
+    """A track that enters a sphere of which it says nothing; its light does not matter."""
+
+    parameter_names = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+
+
+class NoFit:
+    """Stands for a fitter: the best hypothesis is the one whose direction is nearest to a given one, and fits stay there."""
+
+    def __init__(self, model, direction):
+        self.model, self.limited, self.evaluator, self.direction = model, None, self, direction
+
+    def start(self, rows):
+        return rows
+
+    def value(self, batch, which, unknown, rows):
+        return angle_between(unit_vectors(rows[:, 4], rows[:, 5]), self.direction)
+
+    def __call__(self, events, seeds, to_beat=None):
+        return [FitResult(own[0], -1.0, -1.0, None, Diagnostics(True, "converged", 0.0, 1, 0.0), ()) for own in seeds]
+
+
+def test_a_radius_that_is_given_is_that_of_the_starts(loaded_detector, monkeypatch):
+    """By the function and by a configuration; other directions need none, an impossible one is told."""
+    trafo = Trafo(Beam.parameter_names, (0.0,) * 6, (1.0,) * 6, (False,) * 6, 0.0)
+    model = Model(Beam(), {}, trafo, loaded_detector)
+    event = build_event(np.array([2.0]), np.array([1e4]), np.array([30]), num_doms=108, readout=READOUT)
+    vertex, fitter = np.asarray(loaded_detector.position, float)[30], NoFit(model, unit_vectors(0.7, 1.3))
+    settings = ReconstructionSettings(seed="pulses", sphere_radius=700)
+    # No rounds from other directions: these would ask for a likelihood.
+    (given,) = fit_without_seeds(fitter, [event], sphere_radius=400.0, rounds=0)
+    searched = "evgen_jax.reconstruction.run.file_fit.fit_without_seeds"
+    monkeypatch.setattr(searched, partial(fit_without_seeds, rounds=0))
+    (configured,) = fit_as_configured(fitter, [event], np.zeros((1, 1, 6)), settings)
+    for fit, radius in ((given, 400.0), (configured, 700.0)):
+        entry = radius * unit_vectors(fit.hypothesis[0], fit.hypothesis[1])
+        flown, towards = np.linalg.norm(vertex - entry), unit_vectors(fit.hypothesis[4], fit.hypothesis[5])
+        np.testing.assert_allclose((entry - vertex) / flown, towards, atol=1e-6)
+        assert 1e4 - fit.hypothesis[2] == pytest.approx(flown / 0.299792458, abs=1e-3)
+    assert refit_directions(fitter, [event], [given], rounds=0)[0].hypothesis is given.hypothesis
+    with pytest.raises(
+        ReconstructionError, match="no source of the model has one. Give it to .* `fit_without_seeds` and a key"
+    ):
+        fit_without_seeds(fitter, [event])
+    with pytest.raises(ReconstructionError, match="sphere_radius: expected a finite number > 0, got 0"):
+        fit_without_seeds(fitter, [event], sphere_radius=0)
+    with pytest.raises(
+        ReconstructionError, match="got 500 m, but the hypothesis is one cascade, which enters no sphere"
+    ):
+        make_starts(analytic_model(loaded_detector), fitter.evaluator, 500.0)
 
 
 def test_entering_tracks_start_where_the_sphere_is_entered(loaded_detector):

@@ -12,13 +12,14 @@ import numpy as np
 
 from evgen_jax.approximation.grouped import group_sources, largest_base
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
+from evgen_jax.checks import check_whole, is_number
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.tree import with_chunk
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import Loss
 from evgen_jax.model.model import Model
@@ -177,7 +178,7 @@ class _Task:
     def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
         self.model, self.event, self.hypothesis = model, event, hypothesis
         self.trials, self.check = drawn[:-1], drawn[-1]
-        self.largest = largest_base(model.source, jnp.asarray(hypothesis), model.detector)
+        self.largest = largest_base(model.source, model.variables, jnp.asarray(hypothesis), model.detector)
         self.light = self._light(model.source, model.variables)
         self._exact: dict[bytes, np.ndarray] = {}
 

@@ -10,6 +10,7 @@ from evgen_jax.config.record import (
     Count,
     Key,
     Number,
+    Positive,
     Precision,
     Record,
     Size,
@@ -67,6 +68,9 @@ class ReconstructionSettings(Record):
     )
     refit_directions: Annotated[StrictBool, Key(idle=lambda s: s.seed == "pulses")] = described(
         False, "Whether every event is fitted again from the best directions over the sky."
+    )
+    sphere_radius: Annotated[Positive | None, Key(idle=lambda s: s.seed != "pulses")] = described(
+        None, "Radius of the sphere that a track enters, for seed: pulses; empty: that of the model's sources.", "m"
     )
     random_seed: StrictInt = described(42, "Seed of all that is drawn.")
     column_names: Literal["evgen_jax", "reference"] = described(

@@ -16,11 +16,12 @@ from jax import Array
 
 from evgen_jax.decoders.negative_binomial import log_factorial_term, log_probability, log_zero
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.hypothesis.joint_prior import JointPrior, product_of
 from evgen_jax.hypothesis.parameters import Parameter
-from evgen_jax.hypothesis.priors import Prior, penalty
+from evgen_jax.hypothesis.prior import Prior
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.event import Event
-from evgen_jax.numerics import precise_sum, safe_log, sum_dtype
+from evgen_jax.numerics import precise_sum, safe_log
 from evgen_jax.physics import constants
 
 
@@ -193,11 +194,12 @@ def negative_binomial_event_charge_pdf(
 
 
 def normalized_dom_charge_pdf(light: LightYield, event: Event) -> LossParts:
-    """Returns how the charge is shared among the DOMs, by DOM [D]: -sum_d n_d log(q_d / sum q).
+    """Returns how the charge is shared among the DOMs, by DOM [D]: -sum_d n_d log(q_d / (sum q + 1e-7 PE)).
 
     n: measured charge, q: expected charge of DOM d.
     """
     keep = event.usable
+    # Event-Generator divides by the sum + 1e-7, too; without it the gradient is NaN where no DOM takes part.
     total = jnp.sum(jnp.where(keep, light.charge, 0)) + constants.CHARGE_FLOOR
     term = -event.charge * (jnp.log(light.charge) - jnp.log(total))
     return _nothing(light).replace(dom=jnp.where(keep, term, 0))
@@ -279,12 +281,34 @@ class Loss:
         """Returns the loss of one event without the priors, a scalar."""
         return self.parts(light, event).total()
 
-    def prior(self, parameters: Sequence[Parameter], hypothesis: Array) -> Array:
-        """Returns the weighted sum of the priors' penalties for a hypothesis [H] in physical units, a scalar."""
-        total = jnp.zeros((), sum_dtype())
-        for weight, prior in self.priors:
-            total = total + weight * penalty((prior,), parameters, hypothesis)
-        return total
+    def joint_prior(self, parameters: Sequence[Parameter]) -> JointPrior:
+        """Makes the joint prior of a hypothesis from the priors of the loss, with their weights.
+
+        Args:
+          parameters: of the hypothesis, H of them.
+
+        Returns:
+          Function hypothesis [H] -> log density.
+
+        Raises:
+          ConfigError: a prior that its parameter cannot have.
+        """
+        return product_of(self.priors, parameters)
+
+    def penalty(self, parameters: Sequence[Parameter], hypothesis: Array) -> Array:
+        """Computes what the priors add to the loss of an event: minus the log density of their product.
+
+        Args:
+          parameters: of the hypothesis, H of them.
+          hypothesis: [H], physical units.
+
+        Returns:
+          Penalty, scalar.
+
+        Raises:
+          ConfigError: a prior that its parameter cannot have.
+        """
+        return 0 - self.joint_prior(parameters)(hypothesis)  # 0 where there are no priors, not -0
 
     def sorted(self, light: LightYield, event: Event) -> tuple[Array, Array, Array]:
         """Returns the loss of one event as (scalar, per event, per DOM [D]), whose sum is the whole loss.

@@ -80,7 +80,7 @@ def log_likelihood(
     value = -loss_parts(model, hypothesis, event, loss).total()
     if not priors:
         return value
-    return value - (loss or model.loss).prior(model.parameters, jnp.asarray(hypothesis))
+    return value - (loss or model.loss).penalty(model.parameters, jnp.asarray(hypothesis))
 
 
 def make_loss_parts(model: AnyModel, loss: Loss | None = None) -> Callable[[Variables, Array, Event], LossParts]:

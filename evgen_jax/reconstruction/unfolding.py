@@ -17,17 +17,18 @@ import numpy as np
 from scipy import linalg, optimize
 
 from evgen_jax.approximation.grouped import is_cascade
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.origin import counted_from_readout, shifted_times
 from evgen_jax.hypothesis.parameters import ENERGIES
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
-from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import Copies, copies_at
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.measurement.usable_pulses import usable_pulses
-from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import floored
 from evgen_jax.model.model import Model
@@ -239,38 +240,20 @@ def _second_differences(size: int) -> np.ndarray:
     return difference.T @ difference
 
 
-@dataclass(frozen=True)
-class _Leaf:
-    """Copies of one source within a model: parameters [N, H_source] at a hypothesis."""
-
-    source: Source
-    variables: Variables
-    parameters: jax.Array
-
-
-def _leaves(source: Source, variables: Variables, hypothesis: jax.Array, detector: Detector) -> Iterator[_Leaf]:
-    if not isinstance(source, MultiSource):
-        yield _Leaf(source, variables, hypothesis[None])
-        return
-    expanded = source.expand(hypothesis, detector)
-    for name, base in source.bases:
-        parameters, mask = expanded[name]
-        if mask is not None:
-            raise ReconstructionError(f"energies of the masked sources '{name}' cannot be unfolded.")
-        if isinstance(base, MultiSource):
-            for row in parameters:
-                yield from _leaves(base, variables[name], row, detector)
-        else:
-            yield _Leaf(base, variables[name], parameters)
+def _sources(model: Model, hypothesis: jax.Array, detector: Detector) -> Iterator[Copies]:
+    for own in copies_at(model.source, model.variables, hypothesis, detector):
+        if own.masked:
+            raise ReconstructionError(f"energies of the masked sources '{own.path[-1]}' cannot be unfolded.")
+        yield own
 
 
 def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
     """Energies of all cascades of the hypothesis, one after the other, those outside the detector as well."""
     endless = model.detector.replace(extent=jnp.array([[-jnp.inf] * 3, [jnp.inf] * 3]))
     found = [
-        leaf.parameters[:, CASCADE.index("energy")]
-        for leaf in _leaves(model.source, model.variables, hypothesis, endless)
-        if is_cascade(leaf.source)
+        own.parameters[:, CASCADE.index("energy")]
+        for own in _sources(model, hypothesis, endless)
+        if is_cascade(own.source)
     ]
     return jnp.concatenate(found) if found else jnp.zeros(0)
 
@@ -325,13 +308,13 @@ def light_per_gev(
     rows: list[LightYield] = []
     rest: LightYield | None = None
     first = 0
-    for leaf in _leaves(model.source, model.variables, h, model.detector):
-        if is_cascade(leaf.source):
-            count = len(leaf.parameters)
-            rows += _blocks(leaf, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)
+    for own in _sources(model, h, model.detector):
+        if is_cascade(own.source):
+            count = len(own.parameters)
+            rows += _blocks(own, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)
             first += count
         else:
-            light = _light_of_copies(leaf.source, chunk)(leaf.variables, leaf.parameters, event, model.detector)
+            light = _light_of_copies(own.source, chunk)(own.variables, own.parameters, event, model.detector)
             total = jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
             rest = total if rest is None else rest + total
     joined = jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
@@ -342,13 +325,13 @@ def light_per_gev(
     return per_gev, floored(rest)
 
 
-def _blocks(leaf: _Leaf, chosen: np.ndarray, event: Event, model: Model, chunk: int) -> list[LightYield]:
+def _blocks(copies: Copies, chosen: np.ndarray, event: Event, model: Model, chunk: int) -> list[LightYield]:
     """Light of the chosen copies, block by block; the last block is filled up with repetitions."""
-    function, blocks = _light_of_copies(leaf.source, chunk), []
-    size = min(BLOCK, len(leaf.parameters))
+    function, blocks = _light_of_copies(copies.source, chunk), []
+    size = min(BLOCK, len(copies.parameters))
     for start in range(0, len(chosen), size):
         own = chosen[start : start + size]
-        light = function(leaf.variables, leaf.parameters[np.resize(own, size)], event, model.detector)
+        light = function(copies.variables, copies.parameters[np.resize(own, size)], event, model.detector)
         filled = jax.tree.map(np.asarray, light)
         blocks.append(filled if len(own) == size else jax.tree.map(partial(_first, len(own)), filled))
     return blocks

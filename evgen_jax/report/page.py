@@ -19,7 +19,6 @@ from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
-from evgen_jax.reconstruction.uncertainty.prior_density import parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
 from evgen_jax.report.findings import Findings, ReportSettings, examine
 from evgen_jax.report.plots.event import arrival_times, event_display, light_yield
@@ -113,7 +112,7 @@ def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
             )
     if findings.posterior is not None:
         notes["prior (flat in all else)"] = json.dumps(settings.priors)
-        if left_out := parameters_of_loss_priors(findings.model):
+        if left_out := findings.model.loss.joint_prior(findings.model.parameters).names:
             notes["priors of the fit that the posterior leaves out"] = ", ".join(left_out)
         notes |= posterior_notes(findings.posterior, findings.model.parameters)
     return notes

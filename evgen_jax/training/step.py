@@ -136,7 +136,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
         def one(event: Event, hypothesis: Array, key: Array) -> Array:
             weights = with_dropout_keys(variables, key)
             light = source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative)
-            return loss(light, event) + loss.prior(parameters_of(source), hypothesis)
+            return loss(light, event) + loss.penalty(parameters_of(source), hypothesis)
 
         if labels.shape[0] == 1:
             return one(*jax.tree.map(lambda x: x[0], (events, labels, keys)))
@@ -176,7 +176,7 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
         light = source.light_yield(variables, hypothesis, event, detector, model.loss.needs_cumulative)
         terms = {term.name: Loss((term,))(light, event) for term in model.loss.terms}
-        prior = model.loss.prior(parameters_of(source), hypothesis)
+        prior = model.loss.penalty(parameters_of(source), hypothesis)
         if model.loss.priors:
             terms["prior"] = prior
         return {"loss": model.loss(light, event) + prior, **terms}

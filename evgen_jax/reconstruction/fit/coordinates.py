@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.checks import is_number
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.model.doors import is_number
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.geometry import sphere_point
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings

@@ -42,7 +42,7 @@ def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> 
     loss = loss_parts(model, hypothesis, event)
     weight = MOST / jnp.maximum(event.charge, MOST)
     total = precise_sum(loss.per_dom(event) * weight) + loss.event
-    return -total - model.loss.prior(model.parameters, hypothesis)
+    return -total - model.loss.penalty(model.parameters, hypothesis)
 
 
 def is_bright(event: Event, most: float = MOST) -> bool:

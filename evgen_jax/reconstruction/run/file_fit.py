@@ -188,7 +188,7 @@ def fit_as_configured(
       ReconstructionError: a hypothesis for which no directions or starts can be found.
     """
     if settings.seed == FROM_PULSES:
-        return fit_without_seeds(fit, events)
+        return fit_without_seeds(fit, events, sphere_radius=settings.sphere_radius)
     fits = fit(events, seeds)
     return refit_directions(fit, events, fits) if settings.refit_directions else fits
 

@@ -16,6 +16,7 @@ from evgen_jax.data.batches import files_as_given
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
+from evgen_jax.hypothesis.joint_prior import make_prior
 from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.measurement.usable_pulses import DARK
 from evgen_jax.model.ensemble import AnyModel
@@ -24,7 +25,6 @@ from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labe
 from evgen_jax.reconstruction.run.file_fit import covariance_places, make_file_fit
 from evgen_jax.reconstruction.run.reference_columns import reference_units, with_reference_names
 from evgen_jax.reconstruction.run.table_file import IDS, check_output, read_table, write_table
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
 
 LOGGER = logging.getLogger("evgen_jax")
 COUNTED = 200

@@ -14,7 +14,7 @@ from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.files import replaced, write_whole
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.reconstruction.run.covariance_columns import ORDER
+from evgen_jax.reconstruction.run.covariance_columns import ORDER, label_units
 from evgen_jax.version import __version__
 
 TABLE = "Variables"
@@ -105,7 +105,10 @@ def write_table(
         "parameter_names": list(model.parameter_names), "evgen_jax_version": __version__, "model_identity": identity,
     }  # fmt: skip
     if labels:
-        attributes |= {"covariance_parameters": list(labels), "covariance_order": ORDER}
+        attributes |= {
+            "covariance_parameters": list(labels), "covariance_order": ORDER,
+            "covariance_units": list(label_units(labels, model.parameters)),
+        }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = path.suffix.lower()
     if ending in HDF5_ENDINGS:

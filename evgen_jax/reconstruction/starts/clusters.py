@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import optimize
 
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.doors import check_hypothesis
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, shape_of, stacked
 from evgen_jax.reconstruction.starts.smear import check_spreads
 

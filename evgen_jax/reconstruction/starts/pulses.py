@@ -1,16 +1,18 @@
 """Starts of fits from the pulses alone: vertices where the light is, directions over the sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
+from evgen_jax.checks import check_positive, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, direction_pairs, places_by_role
 from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
-from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_events, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
@@ -45,10 +47,12 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
       Function (events, count, base=None) -> seeds [E, count, H], physical units, the best first.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no
-        source says what sphere it enters.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, a track of which no source
+        says what sphere it enters, or a radius that is none or is given for a cascade.
     """
     shape = Shape(model, sphere_radius)
+    if shape.is_track:
+        _ = shape.radius  # told before there are events where nothing says it
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
         check_events(events, model.detector)
@@ -71,15 +75,14 @@ class Shape:
       names: of the parameters.
       is_track: whether it is that of an entering track, else of a cascade.
       place: of every role in the hypothesis.
-      radius: m, of the sphere that a track enters; NaN for a cascade.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no
-        source says what sphere it enters.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a radius that is none or
+        is given for a cascade.
     """
 
-    def __init__(self, model: AnyModel, sphere_radius: float | None):
-        self.model, self.names = model, model.parameter_names
+    def __init__(self, model: AnyModel, sphere_radius: float | None = None):
+        self.model, self.names, self._given = model, model.parameter_names, sphere_radius
         pairs = direction_pairs(model.parameters)
         cascades, tracks = (places_by_role(model.parameters, roles) for roles in (CASCADE, ENTERING_TRACK))
         self.is_track = len(tracks) == 1 and len(pairs) == 2
@@ -89,7 +92,22 @@ class Shape:
                 f"{', '.join(self.names[:12])}. Give seeds instead."
             )
         self.place = (tracks if self.is_track else cascades)[0]
-        self.radius = (sphere_radius or _sphere_radius(model)) if self.is_track else np.nan
+        if sphere_radius is not None:
+            check_positive(sphere_radius, "sphere_radius", ReconstructionError)
+            if not self.is_track:
+                raise ReconstructionError(
+                    f"sphere_radius: got {sphere_radius:g} m, but the hypothesis is one cascade, which enters no sphere. Leave "
+                    "it out."
+                )
+
+    @cached_property
+    def radius(self) -> float:
+        """Returns the radius of the sphere that a track enters, m.
+
+        Raises:
+          ReconstructionError: none is given, and no source says it or sources say different ones.
+        """
+        return _sphere_radius(self.model) if self._given is None else float(self._given)
 
     def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
         """Makes C hypotheses.
@@ -137,7 +155,7 @@ def _sphere_radius(model: AnyModel) -> float:
         )
         raise ReconstructionError(
             f"starts without a seed need the radius of the sphere that the track enters (`sphere_radius`), but {found}. Give "
-            "it to `make_starts`, or seeds."
+            "it to `make_starts`, or seeds; it is an argument of `fit_without_seeds` and a key of reconstruction_settings, too."
         )
     return float(radii[0])
 

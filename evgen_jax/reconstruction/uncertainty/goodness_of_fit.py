@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model, members_of
 from evgen_jax.model.log_likelihood import loss_parts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates

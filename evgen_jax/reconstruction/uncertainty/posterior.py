@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.hypothesis.joint_prior import LogPrior
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
 from evgen_jax.physics.sphere import unit_vectors
@@ -22,7 +24,6 @@ from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
 from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
-from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -77,11 +78,11 @@ def make_posterior_sampler(
     inside the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
 
     The priors are those of `log_prior` and no others: those of the model's loss, which a fit holds, do not count (a
-    warning names them; add `prior_of_loss(model)` where they are wanted).
+    warning names them). Where they are wanted, multiply: `make_prior(...) * model.loss.joint_prior(model.parameters)`.
 
     Args:
       model: what to sample; parameters that are not free keep the values of the best fit.
-      log_prior: see `make_prior`.
+      log_prior: function hypothesis [H] -> log density, such as the `JointPrior` of `make_prior` or of a loss.
       settings: free parameters and bounds.
       method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
       num_chains: run side by side; default 4, of an ensemble 32.
@@ -167,7 +168,7 @@ def posterior_density(
     Returns:
       Log density by the places of the sampler.
     """
-    left_out = () if log_likelihood else parameters_of_loss_priors(model)
+    left_out = () if log_likelihood else model.loss.joint_prior(model.parameters).without(log_prior).names
     if left_out:
         LOGGER.warning("the loss has priors of %s, which the posterior does not: it has those that it is given.",
                        ", ".join(left_out))  # fmt: skip

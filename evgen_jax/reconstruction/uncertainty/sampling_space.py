@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from evgen_jax.hypothesis.joint_prior import LogPrior
+from evgen_jax.hypothesis.prior import SMALLEST_SINE
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, tangent_axes
 from evgen_jax.reconstruction.fit.evaluator import ModelLogLikelihood
-from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior
 
 SPREAD = 0.2
 """Standard deviation of the logarithm of a vector's length; with 0.3 some trajectories diverge."""
