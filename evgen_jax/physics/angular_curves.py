@@ -124,13 +124,14 @@ class Sampled(Curve):
           Relative acceptance >= 0, shape (...).
         """
         values = jnp.asarray(self.values, cosine.dtype)
-        # One more control point beyond either end, such that the spline has the values of the ends there.
-        around = jnp.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
-        last = values.shape[0] - 1
+        # One more control point beyond either end, by the parabola through the last three.
+        first, last = (3 * a - 3 * b + c for a, b, c in (values[:3], values[:-4:-1]))
+        around = jnp.concatenate([first[None], values, last[None]])
+        cells = values.shape[0] - 1
         # Not jnp.clip, which halves the gradient where light comes straight along the axis.
         inside = jnp.where(cosine < -1, -1, jnp.where(cosine > 1, 1, cosine))
-        place = (inside + 1) * (last / 2)
-        below = jnp.clip(jnp.floor(place), 0, last - 1).astype(jnp.int32)
+        place = (inside + 1) * (cells / 2)
+        below = jnp.clip(jnp.floor(place), 0, cells - 1).astype(jnp.int32)
         u = place - below
         weights = ((1 - u) ** 3, 4 - 6 * u**2 + 3 * u**3, 1 + 3 * u + 3 * u**2 - 3 * u**3, u**3)
         total = sum((weight * around[below + i] for i, weight in enumerate(weights)), jnp.zeros_like(u)) / 6

@@ -142,7 +142,7 @@ def mean_coefficients(medium: Medium, source_z: ArrayLike, z: ArrayLike) -> tupl
       `mean_coefficients(detector.medium, vertex[2], detector.position[:, 2])`
     """
     start, end = jnp.asarray(source_z), jnp.asarray(z)
-    dtype = jnp.result_type(start, end, jnp.float32)
+    dtype = jnp.result_type(start, end, float)
     start, end = jnp.broadcast_arrays(start.astype(dtype), end.astype(dtype))
     medium = medium.astype(dtype)
     values = jnp.stack([medium.scattering, medium.absorption], axis=-1)
