@@ -20,7 +20,7 @@ from reconstruction import toy
 from toy_events import load, smeared
 
 from evgen_jax.reconstruction.fit import evaluator
-from evgen_jax.reconstruction.fit.evaluator import grouped_by_shape
+from evgen_jax.reconstruction.fit.batching import grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import make_fitter
 
 DRAWN = 3
@@ -72,11 +72,14 @@ def main() -> None:
     evaluations = np.array([result.diagnostics.evaluations for result in results])
     converged = np.mean([result.diagnostics.converged for result in results])
     print(machine())
-    print(f"{len(own)} fits padded to {shape[0]} pulses, with{'' if arguments.covariance else 'out'} covariance: "
-          f"{1e3 * min(seconds) / len(own):.1f} ms per fit at best, {1e3 * np.median(seconds) / len(own):.1f} ms in the median "
-          f"of {len(seconds)} batches; first batch {first - min(seconds):.0f} s longer; {programs:.0f} programs of searches per "
-          f"batch, {evaluations.sum()} evaluations, {np.median(evaluations):.0f} per fit in the median, {evaluations.max()} at "
-          f"most; {100 * converged:.0f} % converged", flush=True)  # fmt: skip
+    print(
+        f"{len(own)} fits padded to {shape[0]} pulses, with{'' if arguments.covariance else 'out'} covariance: "
+        f"{1e3 * min(seconds) / len(own):.1f} ms per fit at best, {1e3 * np.median(seconds) / len(own):.1f} ms in the median "
+        f"of {len(seconds)} batches; first batch {first - min(seconds):.0f} s longer; {programs:.0f} programs of searches per "
+        f"batch, {evaluations.sum()} evaluations, {np.median(evaluations):.0f} per fit in the median, {evaluations.max()} at "
+        f"most; {100 * converged:.0f} % converged",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -76,8 +76,14 @@ def test_goodness_of_an_ensemble_simulates_its_members_in_turn(lamp, ensemble, e
     found = make_goodness_of_fit(ensemble, fit=fit, num_samples=15)(event, BEST, 3)
     assert asked == [8, 7] and found.simulated.shape == (15,)
     assert 1.5 / 16 < found.p_value <= 1
-    bad = build_event(np.full(108, 9.0), np.full(108, 100.0), np.arange(108), num_doms=108, readout=(0.0, 1000.0),
-                      usable=np.asarray(event.usable))  # fmt: skip
+    bad = build_event(
+        np.full(108, 9.0),
+        np.full(108, 100.0),
+        np.arange(108),
+        num_doms=108,
+        readout=(0.0, 1000.0),
+        usable=np.asarray(event.usable),
+    )
     bad = bad.replace(charge=np.where(np.arange(108) % 2, 9.0, 0.0).astype(np.float32))
     assert make_goodness_of_fit(ensemble, fit=fit, num_samples=15)(bad, BEST, 3).p_value == pytest.approx(1 / 16)
 

@@ -81,8 +81,11 @@ def test_a_table_of_any_width_comes_back(count, tmp_path):
         assert all(
             not kind.shape for name in file if file[name].dtype.names for kind, _ in file[name].dtype.fields.values()
         )
-        assert all(file[name].dtype.names[:4] == ("Run", "Event", "SubEvent", "SubEventStream")
-                   for name in file if file[name].dtype.names)  # fmt: skip
+        assert all(
+            file[name].dtype.names[:4] == ("Run", "Event", "SubEvent", "SubEventStream")
+            for name in file
+            if file[name].dtype.names
+        )
     assert {"cascade_energy_unc: GeV", "cascade_x: m"} <= set(units)
     if count > FEW:
         np.testing.assert_array_equal(unpack_covariance(back["covariance"])[0], covariance.physical)
@@ -126,8 +129,7 @@ def test_parquet_and_csv_hold_the_same_numbers(tmp_path):
     assert {"covariance: ", "covariance_sandwich: "} <= set(json.loads(wide.schema.metadata[b"units"]))
 
     own, covariance = rows_of(NAMES, LOG, (0, 3))
-    write_table(tmp_path / "few.csv", own, model_of(NAMES), "identity",
-                covariance_labels(NAMES, LOG, (0, 3)))  # fmt: skip
+    write_table(tmp_path / "few.csv", own, model_of(NAMES), "identity", covariance_labels(NAMES, LOG, (0, 3)))
     with (tmp_path / "few.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["status"] for line in lines] == ["converged", "failed: no light"]

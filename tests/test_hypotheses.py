@@ -44,10 +44,22 @@ def test_tracks_enter_their_sphere_and_fill_it_evenly():
     rng = np.random.default_rng(0)
     parameters = under("track", standard_parameters(TRACK))
     values = draw_hypotheses(rng, parameters, parameter_ranges(parameters, {}), 20000)
-    entry = np.stack([np.sin(values[:, 0]) * np.cos(values[:, 1]), np.sin(values[:, 0]) * np.sin(values[:, 1]),
-                      np.cos(values[:, 0])], axis=1)  # fmt: skip
-    flight = -np.stack([np.sin(values[:, 4]) * np.cos(values[:, 5]), np.sin(values[:, 4]) * np.sin(values[:, 5]),
-                        np.cos(values[:, 4])], axis=1)  # fmt: skip
+    entry = np.stack(
+        [
+            np.sin(values[:, 0]) * np.cos(values[:, 1]),
+            np.sin(values[:, 0]) * np.sin(values[:, 1]),
+            np.cos(values[:, 0]),
+        ],
+        axis=1,
+    )
+    flight = -np.stack(
+        [
+            np.sin(values[:, 4]) * np.cos(values[:, 5]),
+            np.sin(values[:, 4]) * np.sin(values[:, 5]),
+            np.cos(values[:, 4]),
+        ],
+        axis=1,
+    )
     inwards = np.sum(entry * flight, axis=1)
     assert np.all(inwards < 0)
     impact = np.linalg.norm(np.cross(entry, flight), axis=1) / 0.9
@@ -113,12 +125,17 @@ def test_several_cascades_are_simulated_and_trained(tmp_path, detector):
         " decoder_charge_settings: {decoder_class: PoissonDecoder}}, start: {model_class: "
         "egenerator.model.multi_source.muon.StartingVariableMultiCascadeModel, config: {num_cascades: 2},\n"
         f"multi_source_bases: {{\n{cascade}}}}}}}}}\n"
-    )  # fmt: skip
-    text = text.replace("label_settings: {label_key: LabelsMCCascade,", "label_settings: {label_key: LabelsMCCascade, "
-                        "snowstorm_parameters: [], additional_labels: [Absorption, Scattering, cascade_00001_energy, "
-                        "cascade_00001_distance],")  # fmt: skip
-    text = text.replace("[False, False, False, False, False, True, False]",
-                        "[False, False, False, False, False, True, False, False, False, True, False]")  # fmt: skip
+    )
+    text = text.replace(
+        "label_settings: {label_key: LabelsMCCascade,",
+        "label_settings: {label_key: LabelsMCCascade, "
+        "snowstorm_parameters: [], additional_labels: [Absorption, Scattering, cascade_00001_energy, "
+        "cascade_00001_distance],",
+    )
+    text = text.replace(
+        "[False, False, False, False, False, True, False]",
+        "[False, False, False, False, False, True, False, False, False, True, False]",
+    )
     text = text.replace("num_events: 60, events_per_file: 20", "num_events: 12, events_per_file: 4")
     text = text.replace("num_training_iterations: 12", "num_training_iterations: 2").replace("!!float 1e-4", "1e-4")
     path.write_text(text)
@@ -161,11 +178,18 @@ def test_walls_of_a_uniform_prior():
 
 
 def test_priors_of_a_loss(x64):
-    section = {"loss_module": "egenerator.loss.snowstorm.SnowstormPriorLossModule", "loss_module_weight": 2.0, "config": {
-        "sigmas": [0.1, 0.2], "uniform_parameters": {"Absorption": [0.9, 1.1], "Scattering": [0.913, 1.087]}}}  # fmt: skip
+    section = {
+        "loss_module": "egenerator.loss.snowstorm.SnowstormPriorLossModule",
+        "loss_module_weight": 2.0,
+        "config": {
+            "sigmas": [0.1, 0.2],
+            "uniform_parameters": {"Absorption": [0.9, 1.1], "Scattering": [0.913, 1.087]},
+        },
+    }
     loss = build_loss((LossSettings(config={"loss_function_name": "dom_charge_pdf"}), LossSettings(**section)))
-    own = under("cascade", standard_parameters(
-        ["x", "Absorption", "Scattering", "IceWavePlusModes_00", "IceWavePlusModes_01"]))  # fmt: skip
+    own = under(
+        "cascade", standard_parameters(["x", "Absorption", "Scattering", "IceWavePlusModes_00", "IceWavePlusModes_01"])
+    )
     h = jnp.array([5.0, 1.12, 1.0, 0.05, -0.3])
     gauss = sum(0.5 * (v / s) ** 2 + np.log(s * np.sqrt(2 * np.pi)) for v, s in ((0.05, 0.1), (-0.3, 0.2)))
     wall = np.exp(10 * (0.02 / 0.2 + 1)) - np.exp(10)

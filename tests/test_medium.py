@@ -134,7 +134,7 @@ def test_derivatives_of_means_are_continuous_and_finite(x64):
         ends = jnp.stack([start, start + offset], axis=1)
         assert np.isfinite(hessian(ends)).all()
         slopes.append(np.asarray(gradient(ends)))
-        step = jnp.array([1e-4, 0.0])
+        step = jnp.array([[1e-4, 0.0]])
         differences = (jax.vmap(mean)(ends + step) - jax.vmap(mean)(ends - step)) / 2e-4
         np.testing.assert_allclose(slopes[-1][:, 0], differences, atol=1e-7)
     for other in slopes[:5]:

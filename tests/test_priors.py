@@ -91,28 +91,40 @@ def test_a_whole_name_is_one_parameter_even_if_it_is_the_end_of_another():
 def test_limits_are_where_all_priors_end():
     joint = product_of(
         (
-            (1.0, UniformPrior("x", -500, 200)), (2.0, UniformPrior("x", -100, 900)), (0.0, UniformPrior("x", 0, 1)),
-            (1.0, UniformPrior("zenith", 0, 1)), (1.0, PowerLawPrior("energy", 1e2, 1e6, 2)),
+            (1.0, UniformPrior("x", -500, 200)),
+            (2.0, UniformPrior("x", -100, 900)),
+            (0.0, UniformPrior("x", 0, 1)),
+            (1.0, UniformPrior("zenith", 0, 1)),
+            (1.0, PowerLawPrior("energy", 1e2, 1e6, 2)),
             (1.0, SoftUniformPrior("Absorption", 0.9, 1.1)),
         ),
         SHOWER,
-    )  # fmt: skip
+    )
     assert joint.limits() == {"x": (-100.0, 200.0), "energy": (1e2, 1e6)}
     inside = jnp.array([50.0, 0.5, 0.0, 1e3, 1.0])
     assert np.isfinite(joint(inside)) and joint(inside.at[0].set(201.0)) == -np.inf
     assert prior_limits(SHOWER, {}) == {} and JointPrior(SHOWER)(inside) == 0
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: NormalPrior("x", np.nan, 1.0), "^priors.x.mean: expected a finite number, got nan"),
-    (lambda: NormalPrior("x", 0.0, -1), "^priors.x.sigma: expected a width > 0, got -1"),
-    (lambda: UniformPrior("x", 2, 1), r"^priors.x: expected low < high, got \[2, 1\]"),
-    (lambda: SoftUniformPrior("x", 1, 1), r"^priors.x: expected low < high, got \[1, 1\]"),
-    (lambda: PowerLawPrior("energy", -1, 1, 1), r"^priors.energy: expected low < high and low > 0, got \[-1, 1\]"),
-    (lambda: PowerLawPrior("energy", 1e2, 1e6, 400), r"^priors.energy.index: E\^-400 has no integral in float64"),
-    (lambda: Loss((), ((1.0, IsotropicPrior("x")),)).joint_prior(SHOWER), "^priors.x: 'isotropic' is given for the zenith"),
-    (lambda: JointPrior(SHOWER) * JointPrior(TWICE), "are multiplied if they have the parameters of one hypothesis"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NormalPrior("x", np.nan, 1.0), "^priors.x.mean: expected a finite number, got nan"),
+        (lambda: NormalPrior("x", 0.0, -1), "^priors.x.sigma: expected a width > 0, got -1"),
+        (lambda: UniformPrior("x", 2, 1), r"^priors.x: expected low < high, got \[2, 1\]"),
+        (lambda: SoftUniformPrior("x", 1, 1), r"^priors.x: expected low < high, got \[1, 1\]"),
+        (lambda: PowerLawPrior("energy", -1, 1, 1), r"^priors.energy: expected low < high and low > 0, got \[-1, 1\]"),
+        (lambda: PowerLawPrior("energy", 1e2, 1e6, 400), r"^priors.energy.index: E\^-400 has no integral in float64"),
+        (
+            lambda: Loss((), ((1.0, IsotropicPrior("x")),)).joint_prior(SHOWER),
+            "^priors.x: 'isotropic' is given for the zenith",
+        ),
+        (
+            lambda: JointPrior(SHOWER) * JointPrior(TWICE),
+            "are multiplied if they have the parameters of one hypothesis",
+        ),
+    ],
+)
 def test_priors_that_cannot_be_are_told(make, message):
     with pytest.raises(ConfigError, match=message):
         make()

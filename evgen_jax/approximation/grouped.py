@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.light_yield import LightYield
@@ -46,13 +46,13 @@ def is_cascade(source: Source) -> bool:
     return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
 
-def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
+def group_cascades(parameters: Float[np.ndarray, "N H"], number: int) -> Int[np.ndarray, " N"]:
     """Divides cascades into compact groups, the smaller the more energy they hold.
 
     The group with the largest energy-weighted inertia is cut in two across its longest axis, again and again.
 
     Args:
-      parameters: [N, 7 or more], physical units, those of a cascade first.
+      parameters: [N, H], physical units, those of a cascade first.
       number: of groups, at most N.
 
     Returns:
@@ -98,7 +98,9 @@ def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
     return group
 
 
-def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> tuple[Array, tuple[Array, Array]]:
+def merge(
+    parameters: Float[Array, "N H"], mask: Shaped[Array, " N"] | None, group: Int[Array, " N"], number: int
+) -> tuple[Float[Array, "{number} H"], tuple[Float[Array, " {number}"], Float[Array, " {number}"]]]:
     """Merges the cascades of every group into one cascade.
 
     Args:
@@ -152,7 +154,7 @@ class Grouped(DerivedSource):
         """Returns the source whose hypothesis this one has."""
         return self.source
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Refuses to make weights: groups belong to a hypothesis.
 
         Args:
@@ -165,7 +167,12 @@ class Grouped(DerivedSource):
         raise TypeError("groups belong to a hypothesis; make them with `evgen_jax.approximate`.")
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse, with cascades merged.
 
@@ -189,8 +196,14 @@ class Grouped(DerivedSource):
         return self.source.sum_of_bases(variables["bases"], expanded, event, detector, cumulative)
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons from the exact multi-source.
 
         Args:
@@ -208,7 +221,7 @@ class Grouped(DerivedSource):
 
 
 def group_sources(
-    source: Source, variables: Variables, hypothesis: Array, detector: Detector, number: int
+    source: Source, variables: Variables, hypothesis: Float[Array, " H"], detector: Detector, number: int
 ) -> tuple[Source, Variables]:
     """Replaces every large base of cascades in a source tree by one evaluated in groups.
 
@@ -231,7 +244,7 @@ def group_sources(
     return _grouped(source, variables, groups, number, ())
 
 
-def largest_base(source: Source, variables: Variables, hypothesis: Array, detector: Detector) -> int:
+def largest_base(source: Source, variables: Variables, hypothesis: Float[Array, " H"], detector: Detector) -> int:
     """Counts the cascades of the largest base that can be grouped in a tree of sources.
 
     Args:

@@ -29,6 +29,7 @@ from evgen_jax.physics.media import is_default, save_medium
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 from evgen_jax.version import __version__
 
+Shape = tuple[int, ...]
 FORMAT = 1
 KEPT_SETTINGS = (
     "unique_name",
@@ -37,14 +38,9 @@ KEPT_SETTINGS = (
     "data_handler_settings",
     "reconstruction_settings",
 )
-SETTINGS, WEIGHTS, TRAFO, DETECTOR, CHECKSUMS = (
-    "model.json",
-    "weights.npz",
-    "trafo.json",
-    "detector.csv",
-    "checksums.json",
-)
-
+SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
+DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
+"""Files of a model directory."""
 MEDIUM = "medium.csv"
 """File of a model's medium, where it is not the default one."""
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
@@ -229,7 +225,7 @@ def _with_empty(tree: Any, like: Any) -> Any:
     return {k: _with_empty(tree.get(k, {}), v) for k, v in like.items()}
 
 
-def architecture_difference(model: Mapping[str, tuple], stored: Mapping[str, tuple]) -> str:
+def architecture_difference(model: Mapping[str, Shape], stored: Mapping[str, Shape]) -> str:
     """Lists arrays that differ between a model and what is on disk, both sides; empty if they agree."""
     lines = [f"  in the model, not on disk:   - {k} {v}" for k, v in sorted(model.items()) if stored.get(k) != v]
     lines += [f"  on disk, not in the model:   + {k} {v}" for k, v in sorted(stored.items()) if model.get(k) != v]

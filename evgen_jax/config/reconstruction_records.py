@@ -33,6 +33,15 @@ def _batched_alone(settings: "ReconstructionSettings") -> str:
 BATCHED = Key(wrong=_batched_alone)
 
 
+def _one_or_several(tables: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """A list of one table is that table."""
+    if isinstance(tables, str):
+        return tables
+    if not tables:
+        raise ValueError("expected the name of a table, or several, got an empty list; 'pulses' means no seeds.")
+    return tables[0] if len(tables) == 1 else tables
+
+
 class ReconstructionSettings(Record):
     """How events are fitted: 'batched' (many at once, to `gradient_tolerance`) or 'scipy' (one after the other).
 
@@ -44,7 +53,7 @@ class ReconstructionSettings(Record):
     """
 
     reco_output_file: Annotated[StrictStr | None, TOLD] = described(None, "Without effect: -o names the output.")
-    seed: StrictStr | Strings = described(
+    seed: Annotated[StrictStr | Strings, AfterValidator(_one_or_several)] = described(
         "x_parameters", "Table of seeds, or several; 'x_parameters': the labels; 'pulses': no seeds at all."
     )
     seed_parameter_names: tuple[StrictStr | tuple[StrictStr, StrictInt], ...] | None = described(

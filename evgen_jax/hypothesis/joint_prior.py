@@ -20,8 +20,11 @@ from evgen_jax.numerics import sum_dtype
 LogPrior = Callable[[Array], Array]
 """Function hypothesis [H] -> log density, such as a `JointPrior`; hashable."""
 DISTRIBUTIONS: dict[str, type[Prior]] = {
-    "isotropic": IsotropicPrior, "uniform": UniformPrior, "power_law": PowerLawPrior, "normal": NormalPrior,
-}  # fmt: skip
+    "isotropic": IsotropicPrior,
+    "uniform": UniformPrior,
+    "power_law": PowerLawPrior,
+    "normal": NormalPrior,
+}
 """Kinds of priors by the names of a configuration."""
 
 

@@ -10,9 +10,13 @@ from evgen_jax.hypothesis.prior import NormalPrior, Prior, SoftUniformPrior
 FOURIER_PREFIX = "IceWavePlusModes_"
 """Begin of the names of the modes of the ice, which have normal priors around 0."""
 DEFAULT_UNIFORM: dict[str, tuple[float, ...]] = {
-    "Absorption": (0.9, 1.1), "AnisotropyScale": (0.0, 2.0), "DOMEfficiency": (0.9, 1.1), "Scattering": (0.9, 1.1),
-    "HoleIceForward_Unified_00": (-2.0, 1.0), "HoleIceForward_Unified_01": (-0.2, 0.2),
-}  # fmt: skip
+    "Absorption": (0.9, 1.1),
+    "AnisotropyScale": (0.0, 2.0),
+    "DOMEfficiency": (0.9, 1.1),
+    "Scattering": (0.9, 1.1),
+    "HoleIceForward_Unified_00": (-2.0, 1.0),
+    "HoleIceForward_Unified_01": (-0.2, 0.2),
+}
 """Usual range (low, high) of parameters with a uniform prior."""
 
 

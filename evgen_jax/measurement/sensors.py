@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.physics.angular_curves import Curve, moments
 
 
-def incoming_cosine(detector: Detector, direction: Array) -> Array:
+def incoming_cosine(detector: Detector, direction: Float[Array, "D 3"]) -> Float[Array, " D"]:
     """Computes the cosine of the angle between the axis of a sensor and where its light comes from.
 
     Args:
@@ -23,23 +23,25 @@ def incoming_cosine(detector: Detector, direction: Array) -> Array:
     return -jnp.sum(direction * axis, axis=-1)
 
 
-def sensor_response(detector: Detector, cosine: Array, hole_ice: Callable[[Array], Array] | None = None) -> Array:
+def sensor_response(
+    detector: Detector, cosine: Float[Array, " D"], hole_ice: Callable[[Array], Array] | None = None
+) -> Float[Array, " D"]:
     """Computes the relative acceptance of sensors.
 
     Args:
       detector: gives the kinds of D sensors.
-      cosine: [..., D], see `incoming_cosine`.
+      cosine: [D], see `incoming_cosine`.
       hole_ice: curve in place of those that are of modules in hole ice, for sources that know the hole ice; None: the
         curves of the detector.
 
     Returns:
-      Relative acceptance [..., D], >= 0.
+      Relative acceptance [D], >= 0.
     """
     curves = [curve if hole_ice is None or not curve.hole_ice else hole_ice for curve in detector.kinds]
     return _of_each(detector, [curve(cosine) for curve in curves])
 
 
-def sensor_moments(detector: Detector, hole_ice: Curve | None = None) -> tuple[Array, Array]:
+def sensor_moments(detector: Detector, hole_ice: Curve | None = None) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
     """Computes the straight lines S0 + S1 cosine that are nearest to the acceptances of sensors over the sphere.
 
     Args:
@@ -57,10 +59,10 @@ def sensor_moments(detector: Detector, hole_ice: Curve | None = None) -> tuple[A
     return _of_each(detector, [own[0] for own in found]), _of_each(detector, [own[1] for own in found])
 
 
-def _of_each(detector: Detector, values: list[Array]) -> Array:
-    """Of values (..., D) or scalars, one of each kind, those of every sensor's own kind (..., D)."""
+def _of_each(detector: Detector, values: list[Array]) -> Float[Array, " D"]:
+    """Of values [D] or scalars, one of each kind, those of every sensor's own kind."""
     kind = jnp.asarray(detector.kind)
-    chosen = values[0] if jnp.ndim(values[0]) else jnp.broadcast_to(values[0], kind.shape)
+    chosen = jnp.broadcast_to(values[0], kind.shape)
     for place, value in enumerate(values[1:], 1):
         chosen = jnp.where(kind == place, value, chosen)
     return chosen

@@ -155,7 +155,7 @@ def _fault(given: Any, own: Any, path: str = "") -> str:
     return ""
 
 
-def _shape(values: Any) -> tuple:
+def _shape(values: Any) -> tuple[int | None, ...]:
     """Of an array, a number or nested lists, which may hold traced values; (None,) if their lengths differ."""
     if isinstance(values, list | tuple):
         inner = {_shape(value) for value in values}

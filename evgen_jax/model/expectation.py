@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
@@ -111,7 +110,7 @@ def _check(model: Any, readout: Any) -> None:
     check_readout(readout)
 
 
-def probe(num_doms: int, times: Array, readout: Readout) -> Event:
+def probe(num_doms: int, times: Float[Array, " D"], readout: Readout) -> Event:
     """Makes an event with one pulse at every DOM, at which sources tell their light.
 
     Args:

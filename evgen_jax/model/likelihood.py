@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.decoders.negative_binomial import log_factorial_term, log_probability, log_zero
 from evgen_jax.errors import ConfigError, suggestion
@@ -38,11 +38,11 @@ class LossParts(struct.PyTreeNode):
     dom: Array
     event: Array
 
-    def total(self) -> Array:
+    def total(self) -> Float[Array, ""]:
         """Returns the sum of all parts, in float64 where JAX has it enabled."""
         return precise_sum(self.pulse) + precise_sum(self.dom) + self.event.astype(precise_sum(self.dom).dtype)
 
-    def per_dom(self, event: Event) -> Array:
+    def per_dom(self, event: Event) -> Float[Array, " D"]:
         """Returns the sums [D] of the parts of every DOM and of its pulses; `event` is the event of the parts."""
         slots = jax.ops.segment_sum(self.pulse, event.pulses.slot, num_segments=event.active.shape[0])
         return self.dom.at[event.active].add(slots.astype(self.dom.dtype), mode="drop")
@@ -55,18 +55,18 @@ def floored(light: LightYield) -> LightYield:
     )
 
 
-def pulse_pdf(light: LightYield, event: Event) -> Array:
+def pulse_pdf(light: LightYield, event: Event) -> Float[Array, " P"]:
     """Returns the time density [P] at each pulse, 1/ns."""
     return light.density / at_active(event, light.charge)[event.pulses.slot]
 
 
-def pulse_cdf(light: LightYield, event: Event) -> Array:
+def pulse_cdf(light: LightYield, event: Event) -> Float[Array, " P"]:
     """Returns the cumulative time distribution [P] at each pulse, within [0, 1], from the cumulative light."""
     assert light.cumulative is not None, "the source was not asked for the cumulative light"
     return jnp.clip(light.cumulative / at_active(event, light.charge)[event.pulses.slot], 0, 1)
 
 
-def log_charge_probability(light: LightYield, event: Event, add_normalization_term: bool = True) -> Array:
+def log_charge_probability(light: LightYield, event: Event, add_normalization_term: bool = True) -> Float[Array, " D"]:
     """Returns the log probability [D] of the measured charges: negative binomials with mean q and over-dispersion X.
 
     The full formula is evaluated at active DOMs only; at all others nothing was measured. lgamma(n + 1), n the measured
@@ -87,7 +87,7 @@ def _nothing(light: LightYield) -> LossParts:
     return LossParts(jnp.zeros_like(light.density), jnp.zeros_like(light.charge), jnp.zeros((), light.charge.dtype))
 
 
-def _pulse_time(light: LightYield, event: Event) -> Array:
+def _pulse_time(light: LightYield, event: Event) -> Float[Array, " P"]:
     """Returns -c_j log p_j of every pulse [P]."""
     log_pdf = safe_log(light.density) - jnp.log(at_active(event, light.charge)[event.pulses.slot])
     return jnp.where(event.pulses.mask, -event.pulses.charge * log_pdf, 0)
@@ -243,7 +243,7 @@ class LossTerm:
     options: tuple[tuple[str, Any], ...] = ()
     weight: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in TERMS:
             raise ConfigError(
                 f"loss_function_name '{self.name}' is unknown; known: {', '.join(TERMS)}."
@@ -277,7 +277,7 @@ class Loss:
             total = jax.tree.map(lambda a, b, w=term.weight: a + w * b, total, own)
         return total
 
-    def __call__(self, light: LightYield, event: Event) -> Array:
+    def __call__(self, light: LightYield, event: Event) -> Float[Array, ""]:
         """Returns the loss of one event without the priors, a scalar."""
         return self.parts(light, event).total()
 
@@ -295,7 +295,7 @@ class Loss:
         """
         return product_of(self.priors, parameters)
 
-    def penalty(self, parameters: Sequence[Parameter], hypothesis: Array) -> Array:
+    def penalty(self, parameters: Sequence[Parameter], hypothesis: Float[Array, " H"]) -> Float[Array, ""]:
         """Computes what the priors add to the loss of an event: minus the log density of their product.
 
         Args:
@@ -310,7 +310,7 @@ class Loss:
         """
         return 0 - self.joint_prior(parameters)(hypothesis)  # 0 where there are no priors, not -0
 
-    def sorted(self, light: LightYield, event: Event) -> tuple[Array, Array, Array]:
+    def sorted(self, light: LightYield, event: Event) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " D"]]:
         """Returns the loss of one event as (scalar, per event, per DOM [D]), whose sum is the whole loss.
 
         The scalar is zero: no term is shared between events.

@@ -5,8 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.light.source import Variables
@@ -49,7 +48,7 @@ def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss 
 
 def log_likelihood(
     model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None, *, priors: bool = True
-) -> Array:
+) -> Float[Array, ""]:
     """Computes the log-likelihood of one event for a hypothesis.
 
     It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of

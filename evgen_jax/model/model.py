@@ -137,12 +137,12 @@ class Model:
     def _structure(self) -> _Structure:
         return _Structure(self.source, self.trafo, self.loss, self.settings)
 
-    def tree_flatten_with_keys(self):
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[jax.tree_util.GetAttrKey, Any], ...], _Structure]:
         """Returns the leaves with their names, and what is static, for JAX."""
         key = jax.tree_util.GetAttrKey
         return ((key("variables"), self.variables), (key("detector"), self.detector)), self._structure
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[tuple[Variables, Detector], _Structure]:
         """Returns the leaves and what is static, for JAX."""
         return (self.variables, self.detector), self._structure
 

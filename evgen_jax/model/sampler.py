@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from evgen_jax.checks import check_whole
 from evgen_jax.decoders.negative_binomial import sample_counts
@@ -39,7 +38,7 @@ class SampledPulses(struct.PyTreeNode):
 
 
 def sample_photoelectrons(
-    model: Model, key: Array, hypothesis: ArrayLike, readout: Readout, max_photoelectrons: int = 1 << 14
+    model: Model, key: PRNGKeyArray, hypothesis: ArrayLike, readout: Readout, max_photoelectrons: int = 1 << 14
 ) -> SampledPulses:
     """Simulates one event: per DOM a number of photoelectrons from the negative binomial, for each an arrival time.
 

@@ -7,8 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.physics.acceptance import angular_acceptance
 
@@ -32,7 +31,7 @@ class Curve(struct.PyTreeNode):
     name: str = struct.field(pytree_node=False)
     hole_ice: bool = struct.field(pytree_node=False)
 
-    def __call__(self, cosine: Array) -> Array:
+    def __call__(self, cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Computes the relative acceptance.
 
         Args:
@@ -57,7 +56,7 @@ class Polynomial(Curve):
 
     coefficients: Array
 
-    def __call__(self, cosine: Array) -> Array:
+    def __call__(self, cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Computes the relative acceptance.
 
         Args:
@@ -89,7 +88,7 @@ class Unified(Curve):
     p0: Array
     p1: Array
 
-    def __call__(self, cosine: Array) -> Array:
+    def __call__(self, cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Computes the relative acceptance.
 
         Args:
@@ -114,7 +113,7 @@ class Sampled(Curve):
 
     values: Array
 
-    def __call__(self, cosine: Array) -> Array:
+    def __call__(self, cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Computes the relative acceptance.
 
         Args:
@@ -142,7 +141,7 @@ class Sampled(Curve):
         return "msu" if self.hole_ice else _words("sampled", self.values)
 
 
-def moments(curve: Curve) -> tuple[Array, Array]:
+def moments(curve: Curve) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Computes the straight line S0 + S1 cosine that is nearest to a curve over the sphere.
 
     Args:
@@ -162,7 +161,7 @@ def _nodes() -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(NODES)
 
 
-def _words(form: str, numbers: ArrayLike) -> str:
+def _words(form: str, numbers: Real[ArrayLike, "..."]) -> str:
     return " ".join([form, *(repr(float(v)) for v in np.ravel(np.asarray(numbers)))])
 
 

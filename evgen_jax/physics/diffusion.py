@@ -2,8 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 DOM_AREA = 0.085634
 """Cross section of IceCube's module, m^2 (radius 0.1651 m)."""
@@ -11,7 +10,9 @@ MEAN_ACCEPTANCE = 0.34
 """Angular sensitivity of IceCube's module averaged over all directions of light."""
 
 
-def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayLike) -> Array:
+def diffusion_density(
+    distance: Float[Array, "*#shape"], scattering: Real[ArrayLike, "*#shape"], absorption: Real[ArrayLike, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """Computes the photons per m^2 at a distance from an isotropic source of one photon.
 
     exp(-r / lambda_p) / (4 pi lambda_c r tanh(r / lambda_c)), lambda_p = sqrt(lambda_a lambda_e / 3),
@@ -20,8 +21,8 @@ def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayL
 
     Args:
       distance: r > 0, m, shape (...).
-      scattering: effective scattering length lambda_e, m.
-      absorption: absorption length lambda_a, m.
+      scattering: effective scattering length lambda_e, m, broadcastable against distance.
+      absorption: absorption length lambda_a, m, broadcastable against distance.
 
     Returns:
       Photons per m^2, shape (...).
@@ -33,8 +34,11 @@ def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayL
 
 
 def track_diffusion_density(
-    distance: Array, scattering: ArrayLike, absorption: ArrayLike, phase_index: ArrayLike
-) -> Array:
+    distance: Float[Array, "*#shape"],
+    scattering: Real[ArrayLike, "*#shape"],
+    absorption: Real[ArrayLike, "*#shape"],
+    phase_index: Real[ArrayLike, ""],
+) -> Float[Array, "*#shape"]:
     """Computes the photons per m^2 at a distance from an infinite track of one photon per m.
 
     exp(-r / lambda_p) / (2 pi sin(theta_c) sqrt(lambda_m r) tanh sqrt(r / lambda_m)), sqrt(lambda_m) =
@@ -43,9 +47,9 @@ def track_diffusion_density(
 
     Args:
       distance: perpendicular distance r > 0, m, shape (...).
-      scattering: effective scattering length lambda_e, m.
-      absorption: absorption length lambda_a, m.
-      phase_index: of the medium, which gives the Cherenkov angle theta_c.
+      scattering: effective scattering length lambda_e, m, broadcastable against distance.
+      absorption: absorption length lambda_a, m, broadcastable against distance.
+      phase_index: scalar, of the medium, which gives the Cherenkov angle theta_c.
 
     Returns:
       Photons per m^2, shape (...).

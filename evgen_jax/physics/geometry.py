@@ -1,8 +1,7 @@
 """Directions, angles and shower geometry; zenith and azimuth say where the particle comes from."""
 
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
@@ -11,7 +10,7 @@ ICE_DENSITY = 0.9216
 """Density of ice relative to water, for which lengths of showers were parametrised."""
 
 
-def flight_direction(zenith: Array, azimuth: Array) -> Array:
+def flight_direction(zenith: Float[Array, "*shape"], azimuth: Float[Array, "*shape"]) -> Float[Array, "*shape 3"]:
     """Computes the unit vector along which a particle flies: minus the direction it comes from.
 
     Args:
@@ -25,7 +24,7 @@ def flight_direction(zenith: Array, azimuth: Array) -> Array:
     return -jnp.stack([sin_zenith * jnp.cos(azimuth), sin_zenith * jnp.sin(azimuth), jnp.cos(zenith)], axis=-1)
 
 
-def sphere_point(zenith: Array, azimuth: Array) -> Array:
+def sphere_point(zenith: Float[Array, "*shape"], azimuth: Float[Array, "*shape"]) -> Float[Array, "*shape 3"]:
     """Computes the unit vector from the centre of a sphere to the point at two angles, without a change of sign.
 
     Args:
@@ -38,7 +37,7 @@ def sphere_point(zenith: Array, azimuth: Array) -> Array:
     return -flight_direction(zenith, azimuth)
 
 
-def origin_angles(direction: Array) -> tuple[Array, Array]:
+def origin_angles(direction: Float[Array, "*shape 3"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Computes the angles from which a particle comes that flies along a vector.
 
     Args:
@@ -53,7 +52,7 @@ def origin_angles(direction: Array) -> tuple[Array, Array]:
     return zenith, azimuth
 
 
-def opening_angle(a: Array, b: Array) -> Array:
+def opening_angle(a: Float[Array, "*shape 3"], b: Float[Array, "*shape 3"]) -> Float[Array, "*shape"]:
     """Computes the angle between two vectors, stable at 0 and pi: 2 atan2(|a|b| - b|a||, |a|b| + b|a||) (Kahan).
 
     Args:
@@ -68,7 +67,9 @@ def opening_angle(a: Array, b: Array) -> Array:
     return 2 * jnp.arctan2(safe_norm(scaled_a - scaled_b), safe_norm(scaled_a + scaled_b))
 
 
-def shower_maximum(energy: Array, density: ArrayLike = ICE_DENSITY) -> Array:
+def shower_maximum(
+    energy: Float[Array, "*shape"], density: Real[ArrayLike, ""] = ICE_DENSITY
+) -> Float[Array, "*shape"]:
     """Computes the distance from the vertex to the maximum of an electromagnetic shower in ice or water.
 
     a = 2.01849 + 0.63176 ln E, b = X0 / 0.63207, maximum at (a - 1) X0 / b (Raedel & Wiebusch,
@@ -76,7 +77,7 @@ def shower_maximum(energy: Array, density: ArrayLike = ICE_DENSITY) -> Array:
 
     Args:
       energy: GeV, >= 0, shape (...).
-      density: of the medium, relative to water.
+      density: scalar, of the medium, relative to water.
 
     Returns:
       Distances >= 0, m, shape (...).
@@ -86,19 +87,23 @@ def shower_maximum(energy: Array, density: ArrayLike = ICE_DENSITY) -> Array:
 
 
 def shift_to_shower_maximum(
-    position: Array, time: Array, direction: Array, energy: Array, density: ArrayLike = ICE_DENSITY
-) -> tuple[Array, Array]:
+    position: Float[Array, "3"],
+    time: Float[Array, ""],
+    direction: Float[Array, "3"],
+    energy: Float[Array, ""],
+    density: Real[ArrayLike, ""] = ICE_DENSITY,
+) -> tuple[Float[Array, "3"], Float[Array, ""]]:
     """Moves a vertex and its time to the shower maximum, at the speed of light in vacuum.
 
     Args:
-      position: vertex (3,), m.
-      time: of the vertex, ns.
-      direction: unit vector of flight (3,).
-      energy: GeV.
-      density: of the medium, relative to water.
+      position: vertex [3], m.
+      time: of the vertex, scalar, ns.
+      direction: unit vector of flight [3].
+      energy: scalar, GeV.
+      density: scalar, of the medium, relative to water.
 
     Returns:
-      Position (3,), m, and time, ns, of the shower maximum.
+      Position [3], m, and time, scalar, ns, of the shower maximum.
     """
     length = shower_maximum(energy, density)
     return position + length * direction, time + length / constants.SPEED_OF_LIGHT

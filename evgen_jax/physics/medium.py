@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Float, Int, Real
 
 from evgen_jax.physics import constants
 
@@ -58,8 +58,8 @@ class Medium(struct.PyTreeNode):
     name: str = struct.field(pytree_node=False, default="medium")
 
     @property
-    def group_velocity(self) -> Array:
-        """Returns the group velocity of light, m / ns."""
+    def group_velocity(self) -> Any:
+        """Returns the group velocity of light, m / ns, a scalar of what the group index is of."""
         return constants.SPEED_OF_LIGHT / self.group_index
 
     @property
@@ -95,7 +95,9 @@ def fingerprint(medium: Medium) -> str:
     return digest.hexdigest()
 
 
-def coefficients_at(medium: Medium, z: ArrayLike) -> tuple[Array, Array]:
+def coefficients_at(
+    medium: Medium, z: Real[ArrayLike, "*shape"]
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Computes the effective scattering and the absorption coefficient at points.
 
     Args:
@@ -109,7 +111,9 @@ def coefficients_at(medium: Medium, z: ArrayLike) -> tuple[Array, Array]:
     return mean_coefficients(medium, z, z)
 
 
-def mean_lengths(medium: Medium, source_z: ArrayLike, z: ArrayLike) -> tuple[Array, Array]:
+def mean_lengths(
+    medium: Medium, source_z: Real[ArrayLike, "*#shape"], z: Real[ArrayLike, "*#shape"]
+) -> tuple[Float[Array, "*#shape"], Float[Array, "*#shape"]]:
     """Computes mean effective scattering and absorption lengths on straight lines: coefficients are averaged.
 
     Args:
@@ -124,7 +128,9 @@ def mean_lengths(medium: Medium, source_z: ArrayLike, z: ArrayLike) -> tuple[Arr
     return 1 / scattering, 1 / absorption
 
 
-def mean_coefficients(medium: Medium, source_z: ArrayLike, z: ArrayLike) -> tuple[Array, Array]:
+def mean_coefficients(
+    medium: Medium, source_z: Real[ArrayLike, "*#shape"], z: Real[ArrayLike, "*#shape"]
+) -> tuple[Float[Array, "*#shape"], Float[Array, "*#shape"]]:
     """Computes mean effective scattering and absorption coefficients on straight lines.
 
     They are exact integrals over the spline, divided by the difference in z, evaluated such that nothing cancels: the
@@ -144,16 +150,17 @@ def mean_coefficients(medium: Medium, source_z: ArrayLike, z: ArrayLike) -> tupl
     start, end = jnp.asarray(source_z), jnp.asarray(z)
     dtype = jnp.result_type(start, end, float)
     start, end = jnp.broadcast_arrays(start.astype(dtype), end.astype(dtype))
+    shape = start.shape
     medium = medium.astype(dtype)
     values = jnp.stack([medium.scattering, medium.absorption], axis=-1)
     if medium.is_homogeneous:
-        return tuple(jnp.broadcast_to(value, start.shape) for value in values[0])  # type: ignore[return-value]
+        return jnp.broadcast_to(values[0, 0], shape), jnp.broadcast_to(values[0, 1], shape)
     # Places in cells of length 1 around the points of the grid. At equality derivatives belong to both ends, which
     # minimum and maximum would halve.
-    place = (jnp.stack([start, end]) - medium.first_z) / medium.step + 0.5
+    place = (jnp.stack([start.ravel(), end.ravel()]) - medium.first_z) / medium.step + 0.5
     ordered = place[0] <= place[1]
     mean = _mean(_Cells(values), jnp.where(ordered, place[0], place[1]), jnp.where(ordered, place[1], place[0]))
-    return mean[..., 0], mean[..., 1]
+    return mean[:, 0].reshape(shape), mean[:, 1].reshape(shape)
 
 
 class _Cells:
@@ -166,49 +173,49 @@ class _Cells:
       linear: [L + 2, C].
       square: [L + 2, C].
       last: L, number of the upper outer cell; the lower one is -1.
-      level: [C], mean value of the grid.
+      level: [1, C], mean value of the grid.
       above: [L + 1, C], integral of value - level from the begin of cell 0 to that of cell j.
     """
 
-    def __init__(self, values: Array):
+    def __init__(self, values: Float[Array, "L C"]):
         """Makes the cells of control points [L, C]."""
         self.last = values.shape[0]
         around = jnp.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
         below, own, over = around[:-2], around[1:-1], around[2:]
         self.constant, self.linear, self.square = (below + own) / 2, own - below, (below - 2 * own + over) / 2
-        self.level = jnp.mean(values, axis=0)
+        self.level = jnp.mean(values, axis=0, keepdims=True)
         whole = (self.constant - self.level + self.linear / 2 + self.square / 3)[1:-1]
         self.above = jnp.concatenate([jnp.zeros_like(whole[:1]), jnp.cumsum(whole, axis=0)])
 
-    def at(self, place: Array) -> tuple[Array, Array]:
-        """Returns numbers of cells, int (...), and places in them (...)."""
+    def at(self, place: Float[Array, " N"]) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
+        """Returns numbers of cells [N] and places in them [N]."""
         number = jnp.clip(jnp.floor(place), -1, self.last).astype(jnp.int32)
         return number, place - number
 
-    def of(self, number: Array) -> tuple[Array, Array, Array]:
-        """Returns the polynomials of cells, three times (..., C)."""
+    def of(self, number: Int[Array, " N"]) -> tuple[Float[Array, "N C"], Float[Array, "N C"], Float[Array, "N C"]]:
+        """Returns the polynomials of cells, three times [N, C]."""
         return self.constant[number + 1], self.linear[number + 1], self.square[number + 1]
 
 
-def _mean(cells: _Cells, low: Array, high: Array) -> Array:
-    """Mean values (..., C) between places low <= high."""
+def _mean(cells: _Cells, low: Float[Array, " N"], high: Float[Array, " N"]) -> Float[Array, "N C"]:
+    """Mean values [N, C] between places low <= high."""
     (first, u), (last, v) = cells.at(low), cells.at(high)
     constant, linear, square = cells.of(first)
-    u, v = u[..., None], v[..., None]
+    u, v = u[:, None], v[:, None]
     within = constant + linear * (u + v) / 2 + square * (u**2 + u * v + v**2) / 3
 
     # From `low` to the end of its cell, whole cells, and from the begin of the last cell to `high`, each relative to
     # the value at the end of the first cell: this leaves no difference of large numbers where the path is short.
-    same = (first == last)[..., None]
+    same = (first == last)[:, None]
     begin, slope, curve = cells.of(last)
     reference = cells.of(jnp.minimum(first + 1, cells.last))[0]
     rest = 1 - u
     lower = rest**2 * (square * rest / 3 - (linear + 2 * square) / 2)
     upper = v * (begin - reference + slope * v / 2 + curve * v**2 / 3)
     end = jnp.clip(first + 1, 0, cells.last)
-    count = (jnp.clip(last, 0, cells.last) - end)[..., None]
+    count = (jnp.clip(last, 0, cells.last) - end)[:, None]
     whole = cells.above[jnp.clip(last, 0, cells.last)] - cells.above[end] + (cells.level - reference) * count
-    length = jnp.where(same, 1, (high - low)[..., None])
+    length = jnp.where(same, 1, (high - low)[:, None])
     return jnp.where(same, within, reference + (lower + whole + upper) / length)
 
 

@@ -1,8 +1,7 @@
 """Light and energy loss of muons in a medium, averaged over stochastic losses (PPC; Raedel & Wiebusch)."""
 
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.physics.medium import Medium
 
@@ -14,7 +13,7 @@ SHOWER_DENSITY = 0.910
 """Density relative to water for which the light of low-energy secondaries was parametrised."""
 
 
-def bare_photons_per_metre(energy: ArrayLike, medium: Medium) -> Array:
+def bare_photons_per_metre(energy: Real[ArrayLike, "*shape"], medium: Medium) -> Float[Array, "*shape"]:
     """Computes the photons per m of a muon with its low-energy secondaries, without stochastic losses.
 
     N [1 + max(0, 0.1880 + 0.0206 ln E) 0.910 / density] with N photons per m of a bare muon.
@@ -30,7 +29,7 @@ def bare_photons_per_metre(energy: ArrayLike, medium: Medium) -> Array:
     return medium.photons_per_metre * (1 + extra * (SHOWER_DENSITY / medium.density))
 
 
-def mean_photons_per_metre(energy: ArrayLike, medium: Medium) -> Array:
+def mean_photons_per_metre(energy: Real[ArrayLike, "*shape"], medium: Medium) -> Float[Array, "*shape"]:
     """Computes the photons per m of a muon with its low-energy secondaries and its mean stochastic losses, b E per m.
 
     Args:
@@ -44,7 +43,9 @@ def mean_photons_per_metre(energy: ArrayLike, medium: Medium) -> Array:
     return bare_photons_per_metre(energy, medium) + losses * jnp.asarray(energy)
 
 
-def energy_after(energy: Array, length: Array, density: ArrayLike) -> Array:
+def energy_after(
+    energy: Float[Array, "*#shape"], length: Float[Array, "*#shape"], density: Real[ArrayLike, ""]
+) -> Float[Array, "*#shape"]:
     """Computes the mean energy of a muon behind a length of a medium: dE/dx = -(a + b E).
 
     Args:

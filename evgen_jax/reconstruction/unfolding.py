@@ -14,13 +14,13 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import linalg, optimize
+from jaxtyping import Array, Float, Int, Real
 
 from evgen_jax.approximation.grouped import is_cascade
 from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.origin import counted_from_readout, shifted_times
-from evgen_jax.hypothesis.parameters import ENERGIES
+from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.tree import Copies, copies_at
@@ -32,20 +32,13 @@ from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import floored
 from evgen_jax.model.model import Model
+from evgen_jax.reconstruction.energy_solver import SMALLEST_ENERGY, solve
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 
-SMALLEST_ENERGY = 1.0
-"""Least energy at which light per GeV is computed, GeV."""
 REFRESHED = 0.05
 """Change of ln(energy) above which light per GeV is computed anew."""
 EM_STEPS = 20
 """Steps of expectation maximisation before Newton's method."""
-MAX_NEWTON = 50
-"""Largest number of Newton steps."""
-RIDGE = 1e-4
-"""Least share by which the diagonal of the curvature is raised."""
-CONVERGED = 1e-3
-"""Newton decrement, in log-likelihood, below which the minimisation has converged."""
 BLOCK = 64
 """Largest number of cascades per call of the compiled function, so that any number needs one compilation."""
 
@@ -137,7 +130,7 @@ def unfold_energies(
         norm[changed] = np.asarray(per_gev.charge, np.float64)[:, usable].sum(axis=1)
         density[changed] = np.asarray(per_gev.density)[:, good]
         dark = np.asarray(background.density, np.float64)[good] + np.finfo(np.float64).tiny ** 0.5
-        energies, result = _solve(energies, charge, norm, density, dark, smoothness, EM_STEPS if turn == 0 else 5)
+        energies, result = solve(energies, charge, norm, density, dark, smoothness, EM_STEPS if turn == 0 else 5)
         # Segments without light keep what is known of them; only the others' showers change their shape.
         lit = energies > max(SMALLEST_ENERGY, 1e-4 * energies.sum())
         (changed,) = np.nonzero(lit & (np.abs(np.log(np.maximum(energies, SMALLEST_ENERGY) / known)) > REFRESHED))
@@ -150,104 +143,24 @@ def unfold_energies(
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
     return Unfolding(
-        hypothesis, names, energies, log_likelihood, bool(result.success), str(result.message),
-        time.perf_counter() - begin,
-    )  # fmt: skip
+        hypothesis=hypothesis,
+        parameter_names=names,
+        energies=energies,
+        log_likelihood=log_likelihood,
+        converged=bool(result.success),
+        message=str(result.message),
+        runtime=time.perf_counter() - begin,
+    )
 
 
-def _solve(
-    start: np.ndarray,
-    charge: np.ndarray,
-    norm: np.ndarray,
-    density: np.ndarray,
-    dark: np.ndarray,
-    smooth: float,
-    em_steps: int,
-) -> tuple[np.ndarray, optimize.OptimizeResult]:
-    """Expectation maximisation, which is robust, then Newton's method with the bounds, which converges.
-
-    A Newton step minimises the local parabola within the bounds, a non-negative least-squares problem, among the
-    energies that are not held at 0 by their gradient.
-    """
-    energies, seen = start.copy(), norm > 0
-    narrow = density.astype(np.float32)  # the matrix products are most of the time; EM needs no more digits
-    for _ in range(em_steps):
-        ratio = narrow @ (charge / (dark + energies.astype(np.float32) @ narrow)).astype(np.float32)
-        energies = np.where(seen, energies * ratio / np.where(seen, norm, 1), 0.0)
-    scale = max(float(energies.mean()), SMALLEST_ENERGY)
-    rough = _second_differences(len(start)) * smooth if smooth else None
-
-    def loss(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        light = dark + (x * scale) @ density
-        value = float(norm @ x) * scale - float(charge @ np.log(light))
-        gradient = scale * (norm - density @ (charge / light))
-        if rough is not None:
-            value, gradient = value + float(x @ rough @ x), gradient + 2 * rough @ x
-        return value, gradient, light
-
-    x = energies / scale
-    value, gradient, light = loss(x)
-    for iteration in range(MAX_NEWTON):  # noqa: B007
-        free = (x > 0) | (gradient < 0)
-        if not free.any():
-            break
-        # The curvature sum_j c_j s_ij s_kj / light_j^2 of the free energies, in single precision; neighbours are nearly
-        # the same, so that rounding is kept from making it negative.
-        rows = narrow[free] * (np.sqrt(charge) * scale / light).astype(np.float32)
-        curvature = (rows @ rows.T).astype(np.float64)
-        if rough is not None:
-            curvature += 2 * rough[np.ix_(free, free)]
-        factor, curvature = _cholesky(curvature)
-        target = linalg.solve_triangular(factor, curvature @ x[free] - gradient[free], trans="T")
-        step = np.zeros_like(x)
-        step[free] = optimize.nnls(factor, target, maxiter=30 * len(start))[0] - x[free]
-        slope, length = float(gradient @ step), 1.0
-        if -slope < CONVERGED:
-            break
-        while length > 1e-6:
-            tried = loss(x + length * step)
-            if tried[0] <= value + 1e-4 * length * slope:
-                break
-            length /= 2
-        else:
-            break
-        x, (value, gradient, light) = x + length * step, tried
-    converged = not free.any() or -slope < CONVERGED
-    message = "converged" if converged else f"not converged in {iteration + 1} Newton steps"
-    return x * scale, optimize.OptimizeResult(fun=value, success=converged, message=message)
-
-
-def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper factor of a Gram matrix in single precision with the smallest ridge that makes it positive, and that sum.
-
-    Rows of segments with nearly the same light leave eigenvalues of the size of rounding errors, which may be negative.
-    """
-    ridge, places = RIDGE, np.diag_indices_from(matrix)
-    while True:
-        raised = matrix.copy()
-        raised[places] = raised[places] * (1 + ridge) + np.finfo(np.float64).tiny
-        try:
-            return linalg.cholesky(raised), raised
-        except linalg.LinAlgError:
-            if not ridge < 1:  # also of NaN
-                raise
-            ridge *= 10
-
-
-def _second_differences(size: int) -> np.ndarray:
-    """The matrix M of sum_i (x_{i+1} - x_i)^2 = x M x."""
-    difference = np.diff(np.eye(size), axis=0)
-    return difference.T @ difference
-
-
-def _sources(model: Model, hypothesis: jax.Array, detector: Detector) -> Iterator[Copies]:
+def _sources(model: Model, hypothesis: Float[Array, " H"], detector: Detector) -> Iterator[Copies]:
     for own in copies_at(model.source, model.variables, hypothesis, detector):
         if own.masked:
             raise ReconstructionError(f"energies of the masked sources '{own.path[-1]}' cannot be unfolded.")
         yield own
 
 
-def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
+def _energies(model: Model, hypothesis: Float[Array, " H"]) -> Float[Array, " N"]:
     """Energies of all cascades of the hypothesis, one after the other, those outside the detector as well."""
     endless = model.detector.replace(extent=jnp.array([[-jnp.inf] * 3, [jnp.inf] * 3]))
     found = [
@@ -258,7 +171,7 @@ def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
     return jnp.concatenate(found) if found else jnp.zeros(0)
 
 
-def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+def energy_places(model: Model, hypothesis: Real[np.ndarray, " H"]) -> Int[np.ndarray, " N"]:
     """Finds the parameters that are the energies of a hypothesis' cascades.
 
     Args:

@@ -9,6 +9,8 @@ from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.reconstruction.fit.covariance import Covariance
 
+Column = tuple[str, str] | tuple[str, str, tuple[int, ...]]
+"""Name and numpy type of a column, and the shape of its elements where they are arrays."""
 FEW = 15
 """Largest number of free parameters with a column per element, `cov_<a>_<b>` and `cov_sandwich_<a>_<b>`."""
 NAMED = ("cov", "cov_sandwich")
@@ -33,7 +35,7 @@ def covariance_labels(names: Sequence[str], log: Sequence[bool], free: Sequence[
     return tuple(f"log_{names[i]}" if log[i] else names[i] for i in free)
 
 
-def covariance_columns(labels: Sequence[str]) -> list[tuple]:
+def covariance_columns(labels: Sequence[str]) -> list[Column]:
     """Lists the columns of both covariances, Hessian and sandwich.
 
     Args:

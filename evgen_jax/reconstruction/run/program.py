@@ -3,10 +3,11 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -252,7 +253,7 @@ def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | No
     return total
 
 
-def _open_parts(parts: Path, run: dict) -> None:
+def _open_parts(parts: Path, run: Mapping[str, Any]) -> None:
     """Makes the directory of finished files, or checks that it belongs to the same run."""
     record = parts / "run.json"
     if record.is_file():

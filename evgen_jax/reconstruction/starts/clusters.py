@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def find_clusters(
     return Clusters(points.reshape(-1, 3), times, total[taken], zenith, azimuth)
 
 
-def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
+def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: Any) -> np.ndarray:
     """Makes a seed for a hypothesis of several cascades: one cluster each, the brightest first.
 
     Cascades without a cluster stay at the brightest one with a tenth of its energy; directions are those of the line
@@ -142,7 +143,7 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
             raise ReconstructionError(
                 f"cluster_seed: '{name}' is no setting; settings: {', '.join(known)}." + suggestion(name, known)
             )
-    clusters = find_clusters(event, model.detector, len(cascades), **settings)  # type: ignore[arg-type]
+    clusters = find_clusters(event, model.detector, len(cascades), **settings)
     if len(clusters.charge) == 0:
         raise ReconstructionError("the event has no cluster of light; nothing can be seeded.")
     seed = np.array(model.trafo.centre() if base is None else base, np.float64)

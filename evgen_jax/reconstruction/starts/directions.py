@@ -12,9 +12,10 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.doors import check_events
 from evgen_jax.physics.sphere import angles
+from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, with_fewer_pulses
 from evgen_jax.reconstruction.fit.result import FitResult

@@ -16,7 +16,8 @@ from evgen_jax.model.doors import check_events, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
+from evgen_jax.reconstruction.fit.batching import batches
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 
 NUM_DIRECTIONS = 24
 """Number of directions that are tried per vertex."""
@@ -109,7 +110,9 @@ class Shape:
         """
         return _sphere_radius(self.model) if self._given is None else float(self._given)
 
-    def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
+    def hypotheses(
+        self, base: np.ndarray, vertex: np.ndarray, time: np.ndarray, direction: np.ndarray, energy: np.ndarray
+    ) -> np.ndarray:
         """Makes C hypotheses.
 
         Args:
@@ -216,7 +219,7 @@ def spread_directions(count: int) -> np.ndarray:
 
 
 def _scan_pulses(
-    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
+    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base: np.ndarray | None
 ) -> np.ndarray:
     names = shape.names
     if base is None:
@@ -232,8 +235,8 @@ def _scan_pulses(
         position = np.asarray(shape.model.detector.position, np.float64)[doms]
         module = np.unique(position, axis=0, return_inverse=True)[1].ravel()
         brightest = position[np.argmax(np.bincount(module, charge)[module])]
-        for vertex in (np.average(position, axis=0, weights=charge), brightest,
-                       np.average(position, axis=0, weights=np.sqrt(charge))):  # fmt: skip
+        middle, wide = (np.average(position, axis=0, weights=own) for own in (charge, np.sqrt(charge)))
+        for vertex in (middle, brightest, wide):
             vertices.append(vertex)
             times.append(vertex_time(position, charge, first, vertex, velocity))
             event_of.append(number)
@@ -242,14 +245,14 @@ def _scan_pulses(
         return seeds
     points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
 
-    size = len(ENERGIES)
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.repeat(up, size * len(points), axis=0),
-                            np.tile(ENERGIES, len(points)))  # fmt: skip
+    size, total = len(ENERGIES), len(ENERGIES) * len(points)
+    vertex, time = np.repeat(points, size, axis=0), np.repeat(when, size)
+    rows = shape.hypotheses(base, vertex, time, np.repeat(up, total, axis=0), np.tile(ENERGIES, len(points)))
     value = values_at(evaluator, batch, np.repeat(own, size), rows)
     energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
     size = NUM_DIRECTIONS
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.tile(sky, (len(points), 1)),
-                            np.repeat(energy, size))  # fmt: skip
+    vertex, time = np.repeat(points, size, axis=0), np.repeat(when, size)
+    rows = shape.hypotheses(base, vertex, time, np.tile(sky, (len(points), 1)), np.repeat(energy, size))
     which, directions = np.repeat(own, size), np.tile(sky, (len(points), 1))
     value = values_at(evaluator, batch, which, rows)
     for number in range(len(events)):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
@@ -46,7 +46,9 @@ class CascadeGeometry:
         """Returns the name of the parameter from which arrival times are counted."""
         return "time"
 
-    def __call__(self, parameters: Array, trafo: Trafo, detector: Detector, with_homogeneous_charge: bool) -> View:
+    def __call__(
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
+    ) -> View:
         """Computes what the DOMs see of a cascade.
 
         Args:
@@ -88,6 +90,14 @@ class CascadeGeometry:
                 guarded, medium.mean_scattering_length, medium.mean_absorption_length
             )
         return View(
-            shared, (unit, (distance / distance_scale)[:, None]), late, displacement, unit, distance,
-            distance / medium.group_velocity, shift, energy, homogeneous,
-        )  # fmt: skip
+            shared=shared,
+            columns=(unit, (distance / distance_scale)[:, None]),
+            late_columns=late,
+            displacement=displacement,
+            unit=unit,
+            distance=distance,
+            arrival=distance / medium.group_velocity,
+            time_shift=shift,
+            energy=energy,
+            homogeneous_charge=homogeneous,
+        )
