@@ -105,6 +105,19 @@ def test_old_tables_stay_as_they_are(detector, tmp_path):
     np.testing.assert_array_equal(incoming_cosine(detector, unit), unit[:, 2])
 
 
+def test_a_known_curve_with_other_numbers_keeps_them(detector, tmp_path):
+    curve = detector.kinds[0]
+    steeper = detector.replace(kinds=(curve.replace(coefficients=1.5 * curve.coefficients),))
+    assert fingerprint(steeper) != fingerprint(detector)
+    steeper.to_csv(tmp_path / "d.csv")
+    again = eg.load_detector(tmp_path / "d.csv")
+    assert again.kinds[0].name == "own-icecube" and again.kinds[0].coefficients[0] == 1.5 * 0.32813
+    for name in NAMED:
+        own = jax.tree.map(jnp.asarray, detector.replace(kinds=(named_curve(name),)))
+        own.to_csv(tmp_path / "d.csv")
+        assert eg.load_detector(tmp_path / "d.csv").kinds[0].name == name
+
+
 def test_kinds_of_a_configuration_count_before_those_of_the_table(table):
     detector = eg.load_detector(table, kinds={"pmt": "cosine 2"})
     assert float(eg.sensor_response(detector, jnp.array([0.5, 0.5, 0.5]))[0]) == pytest.approx(0.25, rel=1e-3)

@@ -26,7 +26,7 @@ from evgen_jax.measurement.detector_table import (
 )
 from evgen_jax.measurement.module_labels import rank, whole_labels
 from evgen_jax.measurement.sensor_kinds import curves_of
-from evgen_jax.physics.angular_curves import ICECUBE, NAMED, Curve, named_curve
+from evgen_jax.physics.angular_curves import ICECUBE, NAMED, Curve, is_named, named_curve
 from evgen_jax.physics.media import is_default, load_medium, tell_medium
 from evgen_jax.physics.medium import Medium
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
@@ -173,8 +173,9 @@ class Detector(struct.PyTreeNode):
             columns["area"] = np.asarray(self.area, np.float64)
         kind, kinds = None, {}
         if "kind" in different:
-            kind = tuple(self.kinds[i].name for i in np.asarray(self.kind).tolist())
-            kinds = {curve.name: curve.words() for curve in self.kinds if curve.name not in NAMED}
+            names = [curve.name if is_named(curve) else f"own-{curve.name}" for curve in self.kinds]
+            kind = tuple(names[i] for i in np.asarray(self.kind).tolist())
+            kinds = {name: own.words() for name, own in zip(names, self.kinds, strict=True) if name not in NAMED}
         write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds))
 
 
@@ -314,7 +315,7 @@ def _different(detector: Detector) -> tuple[str, ...]:
     """Those of axis, area and kind that are not the default, so that checksums and tables of others stay as they were."""
     plain = Detector(**{name: getattr(detector, name) for name in PER_SENSOR[:6]})
     names = [name for name in ("axis", "area") if not np.array_equal(getattr(detector, name), getattr(plain, name))]
-    if any(curve.name != ICECUBE for curve in detector.kinds):
+    if any(curve.name != ICECUBE or not is_named(curve) for curve in detector.kinds):
         names.append("kind")
     return tuple(names)
 

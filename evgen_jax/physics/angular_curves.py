@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -262,3 +263,21 @@ def named_curve(name: str) -> Curve:
     if name == "msu":
         return sampled_curve(name, _msu(), hole_ice=True)
     return polynomial_curve(name, (1.0,))
+
+
+def is_named(curve: Curve) -> bool:
+    """Whether the name of a curve is one of its own, or that of `NAMED` which it has the numbers of.
+
+    Args:
+      curve: of concrete numbers.
+
+    Returns:
+      False for a curve that is called as a known one and has other numbers.
+    """
+    if curve.name not in NAMED:
+        return True
+    known = named_curve(curve.name)
+    if type(curve) is not type(known) or curve.hole_ice != known.hole_ice:
+        return False
+    pairs = zip(jax.tree.leaves(curve), jax.tree.leaves(known), strict=True)
+    return all(np.array_equal(np.asarray(a, np.float32), np.asarray(b, np.float32)) for a, b in pairs)
