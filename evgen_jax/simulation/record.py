@@ -42,6 +42,8 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
         )
     elif there:
         was = _as_now(json.loads(path.read_text()))
+        if "medium" in now:  # earlier versions knew one alone
+            was.setdefault("medium", KNOWN[0])
         grown = now["num_events"] > was["num_events"] and was["num_events"] % was["events_per_file"] == 0
         different = [
             key for key in {**was, **now} if was.get(key) != now.get(key) and not (grown and key == "num_events")
@@ -56,8 +58,8 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
 
 
 def _as_now(was: dict[str, Any]) -> dict[str, Any]:
-    """A record of an earlier version, which knew one medium, and whose label tables had cascade_t for the time."""
-    was, tables = {"medium": KNOWN[0], **was}, was.get("tables")
+    """A record of an earlier version, whose label tables had cascade_t for the time."""
+    tables = was.get("tables")
     if not isinstance(tables, dict) or "labels" not in tables:
         return was
     return {**was, "tables": {**tables, "labels": [with_time_spelled_out(name) for name in tables["labels"]]}}
