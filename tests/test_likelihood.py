@@ -15,7 +15,8 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
+from evgen_jax.model.likelihood import Loss, LossTerm
+from evgen_jax.model.terms import TERMS, floored, pulse_cdf, pulse_pdf
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource
 from evgen_jax.sources.composite.independent import independent_multi_source
 from evgen_jax.sources.learned.noise import NoiseSource

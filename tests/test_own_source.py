@@ -26,7 +26,7 @@ from evgen_jax.config.records import DecoderSettings, LossSettings, ModelSetting
 from evgen_jax.decoders import Family
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.likelihood import TERMS
+from evgen_jax.model.terms import TERMS
 
 ROOT = Path(__file__).parent.parent
 SOURCE, DECODER, LOSS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)

@@ -19,7 +19,7 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.padding import repad
-from evgen_jax.model.likelihood import TERMS, floored, log_charge_probability, pulse_cdf, pulse_pdf
+from evgen_jax.model.terms import TERMS, floored, log_charge_probability, pulse_cdf, pulse_pdf
 from evgen_jax.physics.acceptance import ACCEPTANCES
 from evgen_jax.physics.constants import CHARGE_FLOOR
 from evgen_jax.physics.geometry import shower_maximum

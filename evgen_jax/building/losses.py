@@ -13,7 +13,8 @@ from evgen_jax.config.records import LossSettings
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.prior import NormalPrior, Prior, SoftUniformPrior
 from evgen_jax.hypothesis.snowstorm import snowstorm_priors
-from evgen_jax.model.likelihood import NEEDS_CUMULATIVE, TERMS, Loss, LossTerm, Term
+from evgen_jax.model.likelihood import Loss, LossTerm
+from evgen_jax.model.terms import NEEDS_CUMULATIVE, TERMS, Term
 
 WHERE = "loss_module_settings"
 MODULES = {"DefaultLossModule": "term", "SnowstormPriorLossModule": "prior"}

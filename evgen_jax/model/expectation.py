@@ -12,8 +12,8 @@ from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
 from evgen_jax.model.doors import check_hypothesis, check_readout, check_times, check_variables
 from evgen_jax.model.ensemble import check_no_ensemble
-from evgen_jax.model.likelihood import floored, pulse_cdf, pulse_pdf
 from evgen_jax.model.model import Model
+from evgen_jax.model.terms import floored, pulse_cdf, pulse_pdf
 
 Readout = ArrayLike | tuple[float, float]
 """Start and stop of a readout window, ns."""

@@ -12,7 +12,8 @@ from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_variables
 from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
-from evgen_jax.model.likelihood import Loss, LossParts
+from evgen_jax.model.likelihood import Loss
+from evgen_jax.model.terms import LossParts
 
 
 def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None) -> LossParts:

@@ -30,8 +30,8 @@ from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.measurement.usable_pulses import usable_pulses
 from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
-from evgen_jax.model.likelihood import floored
 from evgen_jax.model.model import Model
+from evgen_jax.model.terms import floored
 from evgen_jax.reconstruction.energy_solver import SMALLEST_ENERGY, solve
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.likelihood import LossParts
+from evgen_jax.model.terms import LossParts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 
 Terms = Callable[[Any, Array, Event], LossParts]

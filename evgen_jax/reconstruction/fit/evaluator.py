@@ -4,80 +4,31 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Float, Int, Real
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import stage
+from evgen_jax.reconstruction.fit import programs
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.differences import Gradients
 from evgen_jax.reconstruction.fit.lanes import (
     FEWEST,
     PARTS,
-    each_block,
-    each_lane,
     lanes_for,
-    side_by_side,
     threads_together,
 )
 from evgen_jax.reconstruction.fit.minimiser import Advance
 from evgen_jax.reconstruction.fit.objective import Loss, ModelLogLikelihood
 from evgen_jax.reconstruction.fit.state import Rules, State, initial
-from evgen_jax.reconstruction.fit.step import run
 
 LOGGER = logging.getLogger("evgen_jax")
-
-
-# Programs of the module: two fits of equal models share them, whoever asks.
-@partial(jax.jit, static_argnums=(0, 1))
-def _values(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
-    return each_lane(Loss(function, coordinates), *lanes)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _searches(
-    function: ModelLogLikelihood,
-    coordinates: Coordinates,
-    model: AnyModel,
-    states: State,
-    anchors: Float[Array, "L H"],
-    events: Event,
-    which: Int[Array, " L"],
-    count: Int[Array, ""],
-    rules: Rules,
-    budget: Int[Array, ""],
-) -> State:
-    loss = jax.value_and_grad(Loss(function, coordinates), argnums=1)
-
-    def block(model: AnyModel, states: State, anchors: Array, events: Event) -> State:
-        evaluate = side_by_side(partial(loss, model))
-        return run(lambda unknown: evaluate(unknown, anchors, events), rules, budget, states)
-
-    return each_block(block, model, states, anchors, events, which, count)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _hessians(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
-    return each_lane(jax.jacfwd(jax.grad(Loss(function, coordinates), argnums=1), argnums=1), *lanes)
-
-
-@partial(jax.jit, static_argnums=0)
-def _starts(coordinates: Coordinates, anchors: Float[Array, "L H"]) -> Float[Array, "L n"]:
-    return jax.vmap(coordinates.start)(anchors)
-
-
-@partial(jax.jit, static_argnums=0)
-def _hypotheses(
-    coordinates: Coordinates, unknown: Float[Array, "L n"], anchors: Float[Array, "L H"]
-) -> Float[Array, "L H"]:
-    return jax.vmap(coordinates.hypothesis)(unknown, anchors)
 
 
 _RUN: WeakKeyDictionary[Callable[..., Any], WeakKeyDictionary[Coordinates, set[Any]]] = WeakKeyDictionary()
@@ -115,7 +66,7 @@ class Evaluator:
           Unknowns [L, n].
         """
         with jax.enable_x64(True):
-            return np.array(_starts(self.coordinates, jnp.asarray(anchors, jnp.float64)))
+            return np.array(programs.starts(self.coordinates, jnp.asarray(anchors, jnp.float64)))
 
     def hypothesis(
         self, unknown: Float[np.ndarray, "L n"], anchors: Real[np.ndarray, "L H"]
@@ -130,7 +81,9 @@ class Evaluator:
           Hypotheses [L, H], physical units.
         """
         with jax.enable_x64(True):
-            return np.array(_hypotheses(self.coordinates, jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64)))
+            return np.array(
+                programs.hypotheses(self.coordinates, jnp.asarray(unknown), jnp.asarray(anchors, jnp.float64))
+            )
 
     def value(
         self,
@@ -150,7 +103,7 @@ class Evaluator:
         Returns:
           Values [L].
         """
-        return self.run(_values, self.function, events, which, np.asarray(unknown, np.float64), anchors)
+        return self.run(programs.values, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
     def gradient(
         self,
@@ -220,7 +173,15 @@ class Evaluator:
         # Numbers of one type each, whatever the caller wrote: another type would be another program.
         own = jax.tree.map(lambda default, given: np.asarray(given, np.asarray(default).dtype), Rules(), rules)
         return self.run(
-            _searches, self.function, events, which, state, anchors, own, np.asarray(budget, np.int32), parts=parts
+            programs.searches,
+            self.function,
+            events,
+            which,
+            state,
+            anchors,
+            own,
+            np.asarray(budget, np.int32),
+            parts=parts,
         )
 
     def hessian(
@@ -241,7 +202,7 @@ class Evaluator:
         Returns:
           Hessians [L, n, n].
         """
-        return self.run(_hessians, self.function, events, which, np.asarray(unknown, np.float64), anchors)
+        return self.run(programs.hessians, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
     def run(
         self,
