@@ -1,32 +1,30 @@
 """The detector: where the optical modules (DOMs) are and how they respond; any geometry, read from a CSV table."""
 
-import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
 
 from evgen_jax.errors import DetectorError, shown
+from evgen_jax.measurement.checksum import checksum
 from evgen_jax.measurement.detector_table import (
     AXIS_COLUMNS,
-    SENSOR_COLUMNS,
     DetectorTable,
     LabelRange,
     read_detector_table,
     write_detector_table,
 )
-from evgen_jax.measurement.module_labels import rank, whole_labels
-from evgen_jax.measurement.sensor_kinds import curves_of
-from evgen_jax.physics.angular_curves import ICECUBE, NAMED, Curve, is_named, named_curve
+from evgen_jax.measurement.module_labels import find_labels
+from evgen_jax.measurement.sensor_kinds import are_default, curves_of, defaults, numbers_of, written
+from evgen_jax.physics.angular_curves import Curve
 from evgen_jax.physics.media import is_default, load_medium, tell_medium
 from evgen_jax.physics.medium import Medium
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
@@ -84,16 +82,7 @@ class Detector(struct.PyTreeNode):
         # JAX makes detectors of other things than arrays, which have no shape and need no default.
         if not hasattr(self.position, "shape"):
             return
-        shape = self.position.shape[:-1]
-        down = np.array([SENSOR_COLUMNS[column] for column in AXIS_COLUMNS], np.float32)
-        defaults: dict[str, Callable[[], Any]] = {
-            "axis": lambda: np.broadcast_to(down, (*shape, 3)).copy(),
-            "area": lambda: np.full(shape, SENSOR_COLUMNS["area"], np.float32),
-            "kind": lambda: np.zeros(shape, np.int32),
-            "kinds": lambda: (named_curve(ICECUBE),),
-            "medium": load_medium,
-        }
-        for name, default in defaults.items():
+        for name, default in defaults(self.position.shape[:-1]).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default())
 
@@ -131,14 +120,7 @@ class Detector(struct.PyTreeNode):
         Returns:
           Places [P], int; -1 for labels that are not in the tables.
         """
-        strings, string_rank = np.unique(np.asarray(self.string, np.int64), return_inverse=True)
-        oms, om_rank = np.unique(np.asarray(self.om, np.int64), return_inverse=True)
-        # Two small ranks make one key, however large the labels are.
-        first, second = rank(strings, whole_labels(string)), rank(oms, whole_labels(om))
-        key = string_rank.ravel() * len(oms) + om_rank.ravel()
-        order = np.argsort(key)
-        found = rank(key[order], np.where((first >= 0) & (second >= 0), first * len(oms) + second, -1))
-        return np.where(found >= 0, order[found], -1)
+        return find_labels(np.asarray(self.string), np.asarray(self.om), string, om)
 
     def is_ignored(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
         """Finds labels that are known to belong to the experiment but not to this array.
@@ -171,11 +153,9 @@ class Detector(struct.PyTreeNode):
             columns |= dict(zip(AXIS_COLUMNS, np.asarray(self.axis, np.float64).T, strict=True))
         if "area" in different:
             columns["area"] = np.asarray(self.area, np.float64)
-        kind, kinds = None, {}
+        kind, kinds = None, dict[str, str]()
         if "kind" in different:
-            names = [curve.name if is_named(curve) else f"own-{curve.name}" for curve in self.kinds]
-            kind = tuple(names[i] for i in np.asarray(self.kind).tolist())
-            kinds = {name: own.words() for name, own in zip(names, self.kinds, strict=True) if name not in NAMED}
+            kind, kinds = written(self.kinds, np.asarray(self.kind))
         write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds))
 
 
@@ -290,11 +270,9 @@ def fingerprint(detector: Detector) -> str:
     different = _different(detector)
     more: list[Any] = [getattr(detector, name) for name in ("axis", "area") if name in different]
     if "kind" in different:
-        more += [detector.kind, *(np.float32(leaf) for curve in detector.kinds for leaf in jax.tree.leaves(curve))]
-    text = [] if is_default(detector.medium) else [medium_fingerprint(detector.medium)]
-    return _checksum(
-        [*tables, *extent, *more], detector.origin, [*(n for n in ("axis", "area", "kind") if n in different), *text]
-    )
+        more += [detector.kind, *numbers_of(detector.kinds)]
+    medium = [] if is_default(detector.medium) else [medium_fingerprint(detector.medium)]
+    return checksum([*tables, *extent, *more], detector.origin, [*different, *medium])
 
 
 def geometry_fingerprint(detector: Detector) -> str:
@@ -308,25 +286,11 @@ def geometry_fingerprint(detector: Detector) -> str:
     """
     axis = ["axis"] if "axis" in _different(detector) else []
     tables = [detector.string, detector.om, detector.position, *(detector.axis for _ in axis)]
-    return _checksum(tables, detector.origin, axis)
+    return checksum(tables, detector.origin, axis)
 
 
 def _different(detector: Detector) -> tuple[str, ...]:
     """Those of axis, area and kind that are not the default, so that checksums and tables of others stay as they were."""
     plain = Detector(**{name: getattr(detector, name) for name in PER_SENSOR[:6]})
     names = [name for name in ("axis", "area") if not np.array_equal(getattr(detector, name), getattr(plain, name))]
-    if any(curve.name != ICECUBE or not is_named(curve) for curve in detector.kinds):
-        names.append("kind")
-    return tuple(names)
-
-
-def _checksum(tables: Sequence[Any], origin: tuple[float, float, float], words: Sequence[str] = ()) -> str:
-    digest = hashlib.sha256()
-    for table in tables:
-        array = np.asarray(table)
-        digest.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
-    if any(origin):
-        digest.update(repr(origin).encode())
-    for word in words:
-        digest.update(word.encode())
-    return digest.hexdigest()
+    return tuple(names) if are_default(detector.kinds) else (*names, "kind")

@@ -6,6 +6,28 @@ SMALL_TABLE = 1 << 22
 """Range of labels up to which they are looked up in a table of all numbers; wider ranges are searched for in lists."""
 
 
+def find_labels(known_string: np.ndarray, known_om: np.ndarray, string: np.ndarray, om: np.ndarray) -> np.ndarray:
+    """Finds the places of pairs of labels in a table.
+
+    Args:
+      known_string: first labels [D] of the table.
+      known_om: second labels [D] of the table, each pair once.
+      string: first labels [P].
+      om: second labels [P].
+
+    Returns:
+      Places [P], int; -1 for labels that are not in the table.
+    """
+    strings, string_rank = np.unique(np.asarray(known_string, np.int64), return_inverse=True)
+    oms, om_rank = np.unique(np.asarray(known_om, np.int64), return_inverse=True)
+    # Two small ranks make one key, however large the labels are.
+    first, second = rank(strings, whole_labels(string)), rank(oms, whole_labels(om))
+    key = string_rank.ravel() * len(oms) + om_rank.ravel()
+    order = np.argsort(key)
+    found = rank(key[order], np.where((first >= 0) & (second >= 0), first * len(oms) + second, -1))
+    return np.where(found >= 0, order[found], -1)
+
+
 def whole_labels(labels: np.ndarray) -> np.ndarray:
     """Converts labels to int64.
 
