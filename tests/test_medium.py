@@ -46,6 +46,13 @@ def test_south_pole_ice_is_that_of_its_table():
     assert ice.name == "south_pole" and is_default(ice) and is_default(eg.load_medium("south_pole"))
     assert float(ice.group_velocity) == 0.22103046286329384
     assert 1948.07 - ice.first_z == pytest.approx(2488.4) and ice.step == pytest.approx((2488.4 - 1398.4) / 219)
+    assert float(ice.mean_cosine) == 0.9
+    water = eg.load_medium("mediterranean_water")
+    assert float(265 * (1 - water.mean_cosine)) == pytest.approx(61.8, abs=0.1)
+    # Frank-Tamm: 2 pi alpha sin^2 of the Cherenkov angle times 2.80e5 per m, and 4.657 m of track per GeV.
+    frank_tamm = 2 * np.pi / 137.036 * (1 - 1 / water.phase_index**2) * 2.80e5
+    assert float(water.photons_per_metre) == pytest.approx(frank_tamm, rel=2e-3)
+    assert float(water.photons_per_gev) == pytest.approx(frank_tamm * 5.321 * 0.910 / water.density, rel=2e-3)
     # 3 of its 110 rows: in the clearest ice, in the dust (whose peak the spline smooths by 6 %), at the top of the table.
     for depth, scattering, absorption in ((2318.0, 78.0, 264.4), (2048.5, 5.0, 17.9), (1398.4, 13.2, 45.1)):
         lengths = mean_lengths(ice, 1948.07 - depth, 1948.07 - depth)
@@ -156,6 +163,7 @@ def test_derivatives_of_means_are_continuous_and_finite(x64):
     (LAYERS, HEADER.replace("# group_index: 1.37\n", ""), "group_index is missing .*1.35634 in South Pole ice"),
     (LAYERS, HEADER.replace("1.37", "water"), "'# group_index: water': expected a number, a refractive index"),
     (LAYERS, HEADER.replace("1.37", "13.7"), "group_index is 13.7; expected a refractive index; .* from 1.01 to 3"),
+    (LAYERS, HEADER + "# molecular_fraction: 0.9\n", "liu_fraction 0.2 and molecular_fraction 0.9 are more than 1"),
     (LAYERS, HEADER + "# density: 1.1\n", "'# density: 1.1': is given twice"),
     ("", HEADER, "expected a header line and one line per layer, got 0 lines"),
 ])  # fmt: skip

@@ -120,6 +120,7 @@ def _from_table(table: MediumTable, name: str) -> Medium:
     means = dict(zip(("mean_scattering_length", "mean_absorption_length"), 1 / values.mean(axis=0), strict=True))
     numbers: dict[str, Any] = {"scattering": values[:, 0], "absorption": values[:, 1], "first_z": first_z, "step": step}
     arrays: dict[str, Any] = {
-        key: np.asarray(value, np.float64) for key, value in (numbers | means | table.scalars).items()
+        key: np.asarray(value, np.float64)
+        for key, value in (numbers | means | {"molecular_fraction": 0.0} | table.scalars).items()
     }
     return Medium(**arrays, name=name)

@@ -28,8 +28,10 @@ class Medium(struct.PyTreeNode):
       step: scalar > 0, distance of the points of the grid, m.
       phase_index: scalar, phase refractive index; the cosine of the Cherenkov angle is its inverse.
       group_index: scalar, group refractive index.
-      asymmetry: scalar, mean cosine g of the scattering angle.
-      liu_fraction: scalar, share of simplified Liu scattering; the rest is Henyey-Greenstein with an equal g.
+      asymmetry: scalar, mean cosine g of the scattering angle at particles.
+      liu_fraction: scalar, share of simplified Liu scattering with the mean cosine g.
+      molecular_fraction: scalar, share of molecular scattering, whose mean cosine is 0; the rest is Henyey-Greenstein
+        with the mean cosine g.
       density: scalar, density in units of that of water.
       photons_per_gev: scalar, Cherenkov photons of an electromagnetic shower per GeV, weighted by the wavelength
         acceptance of a sensor.
@@ -49,6 +51,7 @@ class Medium(struct.PyTreeNode):
     group_index: Array
     asymmetry: Array
     liu_fraction: Array
+    molecular_fraction: Array
     density: Array
     photons_per_gev: Array
     photons_per_metre: Array
@@ -61,6 +64,11 @@ class Medium(struct.PyTreeNode):
     def group_velocity(self) -> Any:
         """Returns the group velocity of light, m / ns, a scalar of what the group index is of."""
         return constants.SPEED_OF_LIGHT / self.group_index
+
+    @property
+    def mean_cosine(self) -> Any:
+        """Returns the mean cosine of all scattering: scattering lengths are effective ones times 1 minus it."""
+        return self.asymmetry * (1 - self.molecular_fraction)
 
     @property
     def is_homogeneous(self) -> bool:

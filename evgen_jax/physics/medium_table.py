@@ -47,8 +47,9 @@ class Scalar(NamedTuple):
 SCALARS = {
     "phase_index": Scalar(1.01, 3, "a refractive index; 1.3195 in South Pole ice"),
     "group_index": Scalar(1.01, 3, "a refractive index; 1.35634 in South Pole ice"),
-    "asymmetry": Scalar(0, 0.9999, "the mean cosine of the scattering angle; 0.9 in South Pole ice"),
+    "asymmetry": Scalar(0, 0.9999, "the mean cosine of scattering at particles; 0.9 in South Pole ice"),
     "liu_fraction": Scalar(0, 1, "the share of simplified Liu scattering; 0.45 in South Pole ice"),
+    "molecular_fraction": Scalar(0, 1, "the share of molecular scattering; 0 in South Pole ice", needed=False),
     "density": Scalar(0.1, 10, "relative to water; 0.9216 in South Pole ice"),
     "photons_per_gev": Scalar(1, 1e6, "photons of a shower; 12873 for IceCube's modules in South Pole ice"),
     "photons_per_metre": Scalar(1, 1e6, "photons of a bare muon; 2450.08 for IceCube's modules in South Pole ice"),
@@ -66,7 +67,7 @@ class MediumTable:
     Attributes:
       z: [N], of the layers, m, upwards; one or none for a homogeneous medium.
       lengths: [N, 2], effective scattering and absorption lengths, m.
-      scalars: key of `SCALARS` -> value; the mean lengths may be missing.
+      scalars: key of `SCALARS` -> value; those that are not needed may be missing.
       name: what the medium is called; None where the file does not say.
     """
 
@@ -106,6 +107,11 @@ def read_medium_table(path: Path) -> MediumTable:
             raise MediumError(
                 f"{path}: {key} is {value:g}; expected {SCALARS[key].meaning}, from {SCALARS[key].low:g} to {SCALARS[key].high:g}."
             )
+    if scalars["liu_fraction"] + scalars.get("molecular_fraction", 0) > 1:
+        raise MediumError(
+            f"{path}: liu_fraction {scalars['liu_fraction']:g} and molecular_fraction {scalars['molecular_fraction']:g} are more "
+            "than 1; expected shares of all scattering."
+        )
     return MediumTable(*_layers(path, columns, places, scalars["surface_z"]), scalars, name)
 
 
