@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.physics.angular_curves import Curve, moments
@@ -24,7 +24,7 @@ def incoming_cosine(detector: Detector, direction: Float[Array, "D 3"]) -> Float
 
 
 def sensor_response(
-    detector: Detector, cosine: Float[Array, " D"], hole_ice: Callable[[Array], Array] | None = None
+    detector: Detector, cosine: Float[ArrayLike, " D"], hole_ice: Callable[[Array], Array] | None = None
 ) -> Float[Array, " D"]:
     """Computes the relative acceptance of sensors.
 
@@ -38,7 +38,8 @@ def sensor_response(
       Relative acceptance [D], >= 0.
     """
     curves = [curve if hole_ice is None or not curve.hole_ice else hole_ice for curve in detector.kinds]
-    return _of_each(detector, [curve(cosine) for curve in curves])
+    values = jnp.asarray(cosine)
+    return _of_each(detector, [curve(values) for curve in curves])
 
 
 def sensor_moments(detector: Detector, hole_ice: Curve | None = None) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
