@@ -21,9 +21,9 @@ class Medium(struct.PyTreeNode):
     value of its end holds.
 
     Attributes:
-      scattering: [L], effective scattering coefficients, 1 / m, from the lowest point of the grid upwards; L = 1 where
+      scattering: [Z], effective scattering coefficients, 1 / m, from the lowest point of the grid upwards; Z = 1 where
         the medium is homogeneous.
-      absorption: [L], absorption coefficients, 1 / m.
+      absorption: [Z], absorption coefficients, 1 / m.
       first_z: scalar, z of the lowest point of the grid, m, in the coordinates of detector tables.
       step: scalar > 0, distance of the points of the grid, m.
       phase_index: scalar, phase refractive index; the cosine of the Cherenkov angle is its inverse.
@@ -177,16 +177,16 @@ class _Cells:
     The outer cells have constant values and no end: the lower one counts u down from its upper end, 1.
 
     Attributes:
-      constant: [L + 2, C].
-      linear: [L + 2, C].
-      square: [L + 2, C].
-      last: L, number of the upper outer cell; the lower one is -1.
+      constant: [Z + 2, C].
+      linear: [Z + 2, C].
+      square: [Z + 2, C].
+      last: Z, number of the upper outer cell; the lower one is -1.
       level: [1, C], mean value of the grid.
-      above: [L + 1, C], integral of value - level from the begin of cell 0 to that of cell j.
+      above: [Z + 1, C], integral of value - level from the begin of cell 0 to that of cell j.
     """
 
-    def __init__(self, values: Float[Array, "L C"]):
-        """Makes the cells of control points [L, C]."""
+    def __init__(self, values: Float[Array, "Z C"]):
+        """Makes the cells of control points [Z, C]."""
         self.last = values.shape[0]
         around = jnp.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
         below, own, over = around[:-2], around[1:-1], around[2:]

@@ -280,7 +280,7 @@ def grid_of(table: MediumTable) -> tuple[float, float, np.ndarray]:
       table: N layers.
 
     Returns:
-      z of the lowest point and the distance of points, m, and coefficients [L, 2], 1 / m, from the lowest point
+      z of the lowest point and the distance of points, m, and coefficients [Z, 2], 1 / m, from the lowest point
       upwards. Points are the layers where these are equally thick; else coefficients are interpolated linearly, at 2 N
       points where the layers are about equally thick.
     """
