@@ -9,6 +9,8 @@ Models:
 Data:
   Event, stack_events: what was seen.
   Detector, load_detector: where it was seen.
+  Medium, load_medium: the ice or water around it.
+  sensor_response, sensor_moments: what sensors accept.
 
 Hypotheses:
   Parameter: one parameter, its role, unit and usual range.
@@ -52,12 +54,15 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],
         "evgen_jax.measurement.event": ["Event"],
         "evgen_jax.measurement.padding": ["stack_events"],
+        "evgen_jax.measurement.sensors": ["sensor_moments", "sensor_response"],
         "evgen_jax.model.expectation": ["make_dom_expectation"],
         "evgen_jax.model.terms": ["LossParts"],
         "evgen_jax.model.log_likelihood": ["log_likelihood", "make_log_likelihood"],
         "evgen_jax.model.ensemble": ["Ensemble"],
         "evgen_jax.model.model": ["Model"],
         "evgen_jax.model.sampler": ["make_sampler"],
+        "evgen_jax.physics.media": ["load_medium"],
+        "evgen_jax.physics.medium": ["Medium"],
         "evgen_jax.reconstruction.fit.fit": ["reconstruct"],
         "evgen_jax.reconstruction.fit.result": ["FitResult"],
         "evgen_jax.reconstruction.fit.settings": ["FitSettings"],

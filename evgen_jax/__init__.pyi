@@ -22,6 +22,8 @@ from evgen_jax.measurement.detector import Detector as Detector
 from evgen_jax.measurement.detector import load_detector as load_detector
 from evgen_jax.measurement.event import Event as Event
 from evgen_jax.measurement.padding import stack_events as stack_events
+from evgen_jax.measurement.sensors import sensor_moments as sensor_moments
+from evgen_jax.measurement.sensors import sensor_response as sensor_response
 from evgen_jax.model.ensemble import Ensemble as Ensemble
 from evgen_jax.model.expectation import make_dom_expectation as make_dom_expectation
 from evgen_jax.model.log_likelihood import log_likelihood as log_likelihood
@@ -29,6 +31,8 @@ from evgen_jax.model.log_likelihood import make_log_likelihood as make_log_likel
 from evgen_jax.model.model import Model as Model
 from evgen_jax.model.sampler import make_sampler as make_sampler
 from evgen_jax.model.terms import LossParts as LossParts
+from evgen_jax.physics.media import load_medium as load_medium
+from evgen_jax.physics.medium import Medium as Medium
 from evgen_jax.reconstruction.fit.fit import reconstruct as reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult as FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings as FitSettings

@@ -21,6 +21,10 @@ class DetectorError(EvgenError):
     """Reports a detector table that cannot be read, or a DOM that the table does not have."""
 
 
+class MediumError(EvgenError):
+    """Reports a medium that is not known, or a file of one that cannot be read."""
+
+
 class TrafoError(EvgenError):
     """Reports a transformation that is missing or was fitted for other parameters."""
 

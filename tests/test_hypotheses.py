@@ -31,6 +31,9 @@ from evgen_jax.training.run import train
 
 TRACK = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
 
+ICE = 0.9216
+"""Density of South Pole ice."""
+
 
 def under(source, *parameters):
     """Parameters as part of a joint hypothesis."""
@@ -70,9 +73,9 @@ def test_energy_losses_have_the_mean_of_a_muon():
     values = draw_hypotheses(rng, parameters, parameter_ranges(parameters, {"entry_energy": (1e5, 1e5)}), 4000, 10.0)
     losses = values[:, 6:]
     assert np.all(losses >= 0) and np.all(losses.sum(axis=1) <= 1e5)
-    expected = 1e5 - float(energy_after(jnp.array(1e5), jnp.array(200.0))) - IONISATION * 200
+    expected = 1e5 - float(energy_after(jnp.array(1e5), jnp.array(200.0), ICE)) - IONISATION * ICE * 200
     assert losses.sum(axis=1).mean() == pytest.approx(expected, rel=0.05)
-    assert pytest.approx(losses[:, 0].mean(), rel=0.15) == RADIATION * 1e5 * 10
+    assert pytest.approx(losses[:, 0].mean(), rel=0.15) == RADIATION * ICE * 1e5 * 10
 
 
 def test_bright_events_are_drawn_a_few_at_a_time(loaded_detector, monkeypatch):

@@ -226,6 +226,7 @@ LEARNED = {
     "snowstorm_parameter_names",
     "add_anisotropy_angle",
     "add_dom_angular_acceptance",
+    "add_axis_cosine",
     "add_dom_coordinates",
     "add_log_distance",
     "num_local_vars",

@@ -110,7 +110,7 @@ def learned(directory: Path, dtype: str, kind: str = "cascade"):
     names = tuple(n.removeprefix(f"{name}_") for n in meta["parameter_names"])
     source, _ = build_source(ModelSettings(**settings), Trafo(names, *values))
     doms = stored["doms"] if compact else np.arange(5160)
-    detector = jax.tree.map(lambda x: x[doms], load_detector())
+    detector = load_detector().modules(doms)
     if dtype == "float64":  # the package's table is float32, a shift of up to 24 micrometres
         coordinates = stored["coordinates"] if compact else np.load(directory / "utils.npz")["detector/x_coords"]
         detector = detector.replace(position=coordinates.reshape(-1, 3))

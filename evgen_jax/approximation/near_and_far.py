@@ -124,8 +124,7 @@ def part_of_detector(detector: Detector, doms: Int[Array, " B"]) -> Detector:
     Returns:
       A detector of B modules.
     """
-    part = jax.tree.map(lambda a: _gather(a, doms), detector.replace(extent=None))
-    return part.replace(extent=detector.box)
+    return detector.modules(jnp.minimum(doms, detector.num_doms - 1))
 
 
 def part_of_event(event: Event, chosen: dict[str, Int[Array, "..."]]) -> Event:
@@ -200,7 +199,7 @@ def part_of_variables(source: Source, variables: Variables, detector: Detector, 
     """
 
     def shapes(extra: int) -> Any:
-        grown = jax.tree.map(lambda a: jnp.concatenate([jnp.asarray(a), jnp.repeat(a[-1:], extra, axis=0)]), detector)
+        grown = detector.modules(jnp.minimum(jnp.arange(detector.num_doms + extra), detector.num_doms - 1))
         return jax.eval_shape(lambda key: source.init_variables(key, grown), jax.random.key(0))
 
     def pick(values: Array, own: Any, grown: Any) -> Array:

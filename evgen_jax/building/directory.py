@@ -25,6 +25,8 @@ from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
 from evgen_jax.model.model import Model
+from evgen_jax.physics.media import is_default, save_medium
+from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 from evgen_jax.version import __version__
 
 Shape = tuple[int, ...]
@@ -39,12 +41,14 @@ KEPT_SETTINGS = (
 SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
 DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
 """Files of a model directory."""
+MEDIUM = "medium.csv"
+"""File of a model's medium, where it is not the default one."""
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
 
 
 def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]] | None = None) -> Path:
-    """Writes a model directory: settings, weights, transformation, detector, history, checksums.
+    """Writes a model directory: settings, weights, transformation, detector, medium, history, checksums.
 
     The parts of a multi-source become sub-directories, each a model of its own.
 
@@ -97,6 +101,7 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
         "format": FORMAT,
         "parameter_names": model.parameter_names,
         "versions": versions,
+        "medium": {"name": model.detector.medium.name, "fingerprint": medium_fingerprint(model.detector.medium)},
         "settings": settings,
         "training_history": history,
     }
@@ -105,6 +110,8 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
     (directory / SETTINGS).write_text(json.dumps(content, indent=1) + "\n")
     model.trafo.save(directory / TRAFO)
     model.detector.to_csv(directory / DETECTOR)
+    if not is_default(model.detector.medium):
+        save_medium(model.detector.medium, directory / MEDIUM)
     # A multi-source that is one class of the zoo, not composed in the configuration, is saved as one.
     if isinstance(model.source, MultiSource) and settings["model_settings"].get("multi_source_bases"):
         for name, base in model.source.bases:
@@ -175,7 +182,8 @@ def load_model(directory: str | Path) -> Model:
             )
         check_own_classes(content.get("own_classes", {}), str(directory))
         trafo = load_trafo(directory / TRAFO)
-        detector = jax.tree.map(jnp.asarray, load_detector(directory / DETECTOR))
+        own = directory / MEDIUM
+        detector = jax.tree.map(jnp.asarray, load_detector(directory / DETECTOR, own if own.is_file() else None))
         where = str(directory / SETTINGS)
         section = validate(ModelSettings, content["settings"]["model_settings"], where)
         losses = content["settings"]["loss_module_settings"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.building.parts import assemble, hypothesis_parameters
+from evgen_jax.building.parts import assemble, experiment_detector, hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings
 from evgen_jax.data.batches import BatchStream, Position, dark_share, find_files
 from evgen_jax.data.detector_match import compare_with_detector
@@ -18,22 +18,10 @@ from evgen_jax.errors import ConfigError, DataError, TrafoError
 from evgen_jax.files import set_aside
 from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, fit_trafo, load_trafo
-from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
+from evgen_jax.measurement.detector import Detector, fingerprint
 from evgen_jax.model.model import Model
 
 LOGGER = logging.getLogger("evgen_jax")
-
-
-def experiment_detector(config: ExperimentConfig) -> Detector:
-    """The detector of a configuration.
-
-    Args:
-      config: names its table.
-
-    Raises:
-      DetectorError: the table cannot be read.
-    """
-    return load_detector(config.detector_settings.get("geometry"))
 
 
 def iterator(config: ExperimentConfig, name: str) -> IteratorSettings:

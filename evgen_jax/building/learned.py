@@ -96,11 +96,14 @@ class LearnedRecord(NetworkRecord, SourceRecord):
         True, "Input: direction from the light to the module in the horizontal plane."
     )
     add_dom_angular_acceptance: Switch = described(False, "Input: angular acceptance of the module for direct light.")
+    add_axis_cosine: Switch = described(False, "Input: cosine between the axis of the sensor and the incoming light.")
     add_dom_coordinates: Switch = described(False, "Input: position of the module.")
     add_log_distance: Switch = described(False, "Input: ln(distance / 100 m), which resolves modules close by.")
     num_local_vars: Annotated[int, Whole(least=0)] = described(0, "Trainable inputs per module.")
     scale_charge: Switch = described(True, "Expected charge proportional to the energy over 1 TeV.")
-    scale_charge_by_relative_dom_efficiency: Switch = described(True, "Factor of the charge: efficiency of the module.")
+    scale_charge_by_relative_dom_efficiency: Switch = described(
+        True, "Factor of the charge: efficiency of the module, and its area relative to IceCube's module."
+    )
     scale_charge_by_global_dom_efficiency: Switch = described(
         False, "Factor of the charge: the parameter DOMEfficiency."
     )
@@ -109,7 +112,8 @@ class LearnedRecord(NetworkRecord, SourceRecord):
         False, "Factor of the charge: angular acceptance over that of the baseline hole ice."
     )
     scale_charge_by_diffusion: Switch = described(
-        False, "Factor of the charge: light of 1 TeV in homogeneous ice; far fewer steps of training are needed."
+        False,
+        "Factor of the charge: light of 1 TeV in the medium's mean lengths; far fewer steps of training are needed.",
     )
     use_constant_baseline_hole_ice: Switch = described(
         True, "Baseline hole ice in the acceptance; False: HoleIceForward_Unified_p0 and _p1 of the hypothesis."

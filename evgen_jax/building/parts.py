@@ -23,13 +23,16 @@ from evgen_jax.config.reader import read_yaml_file
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
-from evgen_jax.errors import CheckpointError, ConfigError
+from evgen_jax.errors import CheckpointError, ConfigError, MediumError
 from evgen_jax.hypothesis.joint_prior import check_priors
 from evgen_jax.hypothesis.names import check_labels
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
 from evgen_jax.model.model import Model
+from evgen_jax.physics.media import load_medium
+from evgen_jax.physics.medium import Medium
+from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
 LOGGER = logging.getLogger("evgen_jax")
 
@@ -71,8 +74,8 @@ def _load(directory: Path, name: str, step: int) -> Model:
         model = assemble(config, trafo)
         if meta["detector"] != fingerprint(model.detector):
             raise CheckpointError(
-                f"{directory}: was trained for another detector than {config.detector_settings.get('geometry')} holds now. "
-                "Put the earlier table back."
+                f"{directory}: was trained for another detector than {config.detector_settings.geometry} holds now, or in "
+                f"another medium than {config.detector_settings.medium}. Put the earlier tables back."
             )
         variables, _ = checkpoints.restore_weights(model.variables, step)
         checkpoints.refuse_not_finite(variables, step, "train")
@@ -80,6 +83,27 @@ def _load(directory: Path, name: str, step: int) -> Model:
         checkpoints.close()
     LOGGER.warning("loaded the weights of step %d from the training run %s", step, directory)
     return model.with_variables(variables)
+
+
+def experiment_detector(config: ExperimentConfig) -> Detector:
+    """Loads the detector of a configuration, in its medium.
+
+    Args:
+      config: names the table of modules and the medium.
+
+    Returns:
+      The detector.
+
+    Raises:
+      ConfigError: no such medium, or one that is impossible.
+      DetectorError: the table cannot be read.
+    """
+    settings = config.detector_settings
+    try:
+        medium = load_medium(settings.medium)
+    except MediumError as error:
+        raise ConfigError(f"detector_settings.medium: {error}") from None
+    return load_detector(settings.geometry, medium, settings.kinds)
 
 
 def hypothesis_parameters(config: ExperimentConfig) -> tuple[Parameter, ...]:
@@ -117,7 +141,7 @@ def assemble(config: ExperimentConfig, trafo: Trafo) -> Model:
             f"model_settings.data_trafo_settings: names {own.get('model_dir')}, but the transformation of the whole model is "
             f"that of data_trafo_settings, {config.data_trafo_settings.model_dir}. Leave it out here."
         )
-    detector = jax.tree.map(jnp.asarray, load_detector(config.detector_settings.get("geometry")))
+    detector = jax.tree.map(jnp.asarray, experiment_detector(config))
     if not config.model_manager_settings.allow_rebuild_base_models:
         _check_loaded(config.model_settings, "model_settings")
     source, loaded = build_source(config.model_settings, trafo, lambda path: _load_base(path, detector))
@@ -150,9 +174,29 @@ def load_part(path: str) -> Model:
     return load_model(path)  # which says what lies there
 
 
+def check_medium(trained: Medium, medium: Medium, where: str) -> None:
+    """Checks that a model is used in the medium in which it was trained.
+
+    Args:
+      trained: medium of the model.
+      medium: of the configuration.
+      where: key or directory of the model, for the message.
+
+    Raises:
+      ConfigError: they differ.
+    """
+    if medium_fingerprint(trained) != medium_fingerprint(medium):
+        same = " of other numbers" if trained.name == medium.name else ""
+        raise ConfigError(
+            f"{where}: was trained in the medium '{trained.name}', which is not '{medium.name}'{same} of "
+            "detector_settings.medium. Name the medium or file of the model there, or train another model."
+        )
+
+
 def _load_base(directory: str, detector: Detector) -> Model:
     """A trained model as a part of this one; it must be for the same detector."""
     base = load_part(directory)
+    check_medium(base.detector.medium, detector.medium, directory)
     if fingerprint(base.detector) != fingerprint(detector):
         raise ConfigError(
             f"{directory} was trained for the detector '{base.detector.name}' with "

@@ -16,8 +16,9 @@ LOGGER = logging.getLogger("evgen_jax")
 
 def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config: tuple[str, ...]) -> None:
     """Warns where -r names another detector than the model's: it says how to read and fit, not where modules are."""
-    from evgen_jax.building.experiment import experiment_detector
+    from evgen_jax.building.parts import experiment_detector
     from evgen_jax.measurement.detector import geometry_fingerprint
+    from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
     if "detector_settings" not in experiment.model_fields_set:
         return
@@ -29,8 +30,15 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
         LOGGER.warning(
             "%s: detector_settings.geometry: '%s' is not the detector '%s' of the model, which counts.",
             ", ".join(config),
-            experiment.detector_settings.get("geometry"),
+            experiment.detector_settings.geometry,
             own.name,
+        )
+    if medium_fingerprint(named.medium) != medium_fingerprint(own.medium):
+        LOGGER.warning(
+            "%s: detector_settings.medium: '%s' is not the medium '%s' of the model, which counts.",
+            ", ".join(config),
+            named.medium.name,
+            own.medium.name,
         )
 
 

@@ -1,6 +1,6 @@
 """The record of a whole configuration, and the sections of models, decoders and losses. Field names are the YAML keys."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import StrictStr
 
@@ -69,6 +69,16 @@ class LossSettings(Record):
     config: dict[StrictStr, Any] = needed("loss_function_name and options of the term, or settings of the priors.")
 
 
+class DetectorSettings(Record):
+    """The modules, and the ice or water around them."""
+
+    geometry: StrictStr = described("icecube86", "Table of modules (CSV), or icecube86.")
+    medium: StrictStr = described("south_pole", "south_pole, mediterranean_water, or a file of layers (CSV, YAML).")
+    kinds: dict[StrictStr, StrictStr] = described(
+        {}, "Angular curves of kinds of sensors by name, such as 'table pmt.csv' or 'cosine 1.5'."
+    )
+
+
 class ExperimentConfig(Record):
     """One experiment: the whole content of its YAML file."""
 
@@ -82,9 +92,7 @@ class ExperimentConfig(Record):
     model_settings: ModelSettings = needed("The model.")
     evaluation_module_settings: EvaluationSettings = described(EvaluationSettings(), "What is evaluated.")
     reconstruction_settings: ReconstructionSettings = described(ReconstructionSettings(), "How events are fitted.")
-    detector_settings: dict[Literal["geometry"], StrictStr] = described(
-        {"geometry": "icecube86"}, "geometry: table of modules (CSV), or icecube86."
-    )
+    detector_settings: DetectorSettings = described(DetectorSettings(), "Where light is measured, and in what.")
     simulation_settings: SimulationSettings = described(SimulationSettings(), "What is simulated.")
 
 
@@ -93,6 +101,7 @@ __all__ = [
     "DataHandlerSettings",
     "DataIteratorSettings",
     "DecoderSettings",
+    "DetectorSettings",
     "EvaluationSettings",
     "ExperimentConfig",
     "FilterSettings",

@@ -23,12 +23,17 @@ from evgen_jax.measurement.event import Event, pad_events
 from evgen_jax.measurement.measured import NO_WINDOWS, Measured, faults, without_events
 from evgen_jax.measurement.packing import PackedEvents, pack_events
 from evgen_jax.measurement.ragged import NO_ROWS, Rows
+from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
 LOGGER = logging.getLogger("evgen_jax")
 FINGERPRINT = "detector_fingerprint"
 """Attribute of a file: checksum of labels and positions of its detector."""
 DETECTOR_NAME = "detector_name"
 """Attribute of a file: name of its detector."""
+MEDIUM_FINGERPRINT = "medium_fingerprint"
+"""Attribute of a file: checksum of its medium."""
+MEDIUM_NAME = "medium"
+"""Attribute of a file: name of its medium."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ def read_event_file(
       The events.
 
     Raises:
-      DataError: a table or column is missing, events have equal ids, the file belongs to another detector, a DOM is
+      DataError: a table or column is missing, events have equal ids, the file belongs to another detector or medium, a DOM is
         unknown, or labels are outside their range in most events; names file and place.
     """
     path = Path(path)
@@ -214,7 +219,7 @@ def read_event_file(
 
 
 def _check_detector(file: TableFile, detector: Detector) -> bool:
-    """Returns whether the file says that it belongs to this detector; raises DataError if it names another one."""
+    """Returns whether the file says that it belongs to this detector; raises DataError if it names another one, or medium."""
     own = file.attribute(FINGERPRINT)
     if own is None:
         return False
@@ -223,6 +228,14 @@ def _check_detector(file: TableFile, detector: Detector) -> bool:
             f"{file.path}: holds events of the detector '{file.attribute(DETECTOR_NAME)}', whose modules or positions are not those "
             f"of '{detector.name}' with {detector.num_doms} modules. Use the model or the detector_settings.geometry that the "
             "file was made for."
+        )
+    medium = file.attribute(MEDIUM_FINGERPRINT)
+    if medium is not None and str(medium) != medium_fingerprint(detector.medium):
+        name = str(file.attribute(MEDIUM_NAME))
+        raise DataError(
+            f"{file.path}: holds events in the medium '{name}', which is not '{detector.medium.name}'"
+            f"{' of other numbers' if name == detector.medium.name else ''}. Use the model or the detector_settings.medium that "
+            "the file was made for."
         )
     return True
 

@@ -12,6 +12,8 @@ from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.hypothesis.roles import ENERGIES, FACTORS, LENGTHS, TIMES
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.physics.diffusion import DOM_AREA
+from evgen_jax.physics.media import load_medium
 
 AZIMUTHS = ("azimuth", "entry_azimuth")
 EVENTS_PER_FILE = 200
@@ -193,7 +195,11 @@ class LabelReport:
         values, charge = values[good], charge[good]
         position = np.asarray(self.detector.position, np.float64)
         volume = float(np.prod(np.ptp(position, axis=0) + MARGIN))
-        expected = LIGHT_PER_GEV * float(np.sum(self.detector.relative_efficiency)) / volume
+        seeing = (
+            float(np.sum(np.asarray(self.detector.relative_efficiency) * np.asarray(self.detector.area))) / DOM_AREA
+        )
+        photons = float(self.detector.medium.photons_per_gev / load_medium().photons_per_gev)
+        expected = LIGHT_PER_GEV * seeing * photons / volume
         measured = float(np.median(charge / values))
         if measured < TOO_BRIGHT * expected:
             return []

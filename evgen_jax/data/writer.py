@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
+from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
+from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
 TOY_NOTICE = (
     "physics-motivated toy; not IceCube simulation; homogeneous in x,y; no tilt, no birefringence, "
@@ -50,7 +51,8 @@ def write_events(
       tables: table name -> column name -> values [E], one row per event; any number of columns (see `wide_tables`).
       pulse_key: name of the pulse table.
       dom_tables: table name -> (string, om) of DOMs that are listed in every event.
-      detector: whose labels these are; its fingerprint is stored, so that the file is refused for another one.
+      detector: whose labels these are; its fingerprint and that of its medium are stored, so that the file is refused
+        for another one.
       notice: provenance, stored in the file's attributes.
 
     Raises:
@@ -97,6 +99,8 @@ def write_events(
         file.attrs["provenance"] = notice
         if detector is not None:
             file.attrs[FINGERPRINT], file.attrs[DETECTOR_NAME] = geometry_fingerprint(detector), detector.name
+            medium = detector.medium
+            file.attrs[MEDIUM_FINGERPRINT], file.attrs[MEDIUM_NAME] = medium_fingerprint(medium), medium.name
         index = file.create_group("__I3Index__")
         for name, rows in everything.items():
             edges = np.searchsorted(rows["Event"], np.arange(num_events + 1))

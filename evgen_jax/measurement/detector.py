@@ -1,22 +1,33 @@
 """The detector: where the optical modules (DOMs) are and how they respond; any geometry, read from a CSV table."""
 
-import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
 
 from evgen_jax.errors import DetectorError, shown
-from evgen_jax.measurement.detector_table import DetectorTable, LabelRange, read_detector_table, write_detector_table
+from evgen_jax.measurement.checksum import checksum
+from evgen_jax.measurement.detector_table import (
+    AXIS_COLUMNS,
+    DetectorTable,
+    LabelRange,
+    read_detector_table,
+    write_detector_table,
+)
+from evgen_jax.measurement.module_labels import find_labels
+from evgen_jax.measurement.sensor_kinds import are_default, curves_of, defaults, numbers_of, written
+from evgen_jax.physics.angular_curves import Curve
+from evgen_jax.physics.media import is_default, load_medium, tell_medium
+from evgen_jax.physics.medium import Medium
+from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
 LOGGER = logging.getLogger("evgen_jax")
 EMBEDDED = "icecube86"
@@ -25,8 +36,6 @@ EMBEDDED_FINGERPRINT = "f57f89a84b1ecc90a1f0f4fcb4ddd611d8eccbe09641dd66af015be5
 """Checksum (`fingerprint`) of the embedded detector."""
 ICETOP = LabelRange(1, 86, 61, 66)
 """Labels of IceCube's surface modules, whose pulses may stand in one table with pulses of the in-ice array."""
-SMALL_TABLE = 1 << 22
-"""Range of labels up to which they are looked up in a table of all numbers; wider ranges are searched for in lists."""
 
 
 class Detector(struct.PyTreeNode):
@@ -46,6 +55,11 @@ class Detector(struct.PyTreeNode):
       ignored: labels of modules that belong to the experiment but not to this array, such as IceTop's; their pulses are
         left out and counted. Any other label that is not in the table is an error.
       extent: [2, 3], m, box of the whole array where this is a part of one; None: the box of `position`.
+      axis: [D, 3], unit vectors into which the sensors look; default: down.
+      area: [D], m^2, cross section of a sensor; default: that of IceCube's module.
+      kind: [D], place of a sensor's angular curve in `kinds`; default: 0.
+      kinds: angular curves; default: that of IceCube's module alone.
+      medium: in which the sensors are; default: South Pole ice.
     """
 
     position: Array
@@ -58,6 +72,19 @@ class Detector(struct.PyTreeNode):
     origin: tuple[float, float, float] = struct.field(pytree_node=False, default=(0.0, 0.0, 0.0))
     ignored: tuple[LabelRange, ...] = struct.field(pytree_node=False, default=())
     extent: Array | None = None
+    axis: Array = struct.field(default=None)
+    area: Array = struct.field(default=None)
+    kind: Array = struct.field(default=None)
+    kinds: tuple[Curve, ...] = struct.field(default=None)
+    medium: Medium = struct.field(default=None)
+
+    def __post_init__(self) -> None:
+        # JAX makes detectors of other things than arrays, which have no shape and need no default.
+        if not hasattr(self.position, "shape"):
+            return
+        for name, default in defaults(self.position.shape[:-1]).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default())
 
     @property
     def num_doms(self) -> int:
@@ -71,6 +98,18 @@ class Detector(struct.PyTreeNode):
             return self.extent
         return jnp.stack([jnp.min(self.position, axis=0), jnp.max(self.position, axis=0)])
 
+    def modules(self, places: Array) -> "Detector":
+        """Makes the detector of some of the sensors, which keeps the box of the whole array.
+
+        Args:
+          places: [B], in the detector's tables.
+
+        Returns:
+          A detector of B sensors.
+        """
+        own = {name: jnp.asarray(getattr(self, name))[places] for name in PER_SENSOR}
+        return self.replace(**own, extent=self.box)
+
     def dom_index(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
         """Finds the places of modules in the detector's tables by their labels; runs on the host.
 
@@ -81,14 +120,7 @@ class Detector(struct.PyTreeNode):
         Returns:
           Places [P], int; -1 for labels that are not in the tables.
         """
-        strings, string_rank = np.unique(np.asarray(self.string, np.int64), return_inverse=True)
-        oms, om_rank = np.unique(np.asarray(self.om, np.int64), return_inverse=True)
-        # Two small ranks make one key, however large the labels are.
-        first, second = _rank(strings, whole_labels(string)), _rank(oms, whole_labels(om))
-        key = string_rank.ravel() * len(oms) + om_rank.ravel()
-        order = np.argsort(key)
-        found = _rank(key[order], np.where((first >= 0) & (second >= 0), first * len(oms) + second, -1))
-        return np.where(found >= 0, order[found], -1)
+        return find_labels(np.asarray(self.string), np.asarray(self.om), string, om)
 
     def is_ignored(self, string: np.ndarray, om: np.ndarray) -> np.ndarray:
         """Finds labels that are known to belong to the experiment but not to this array.
@@ -116,47 +148,83 @@ class Detector(struct.PyTreeNode):
             name: np.asarray(getattr(self, name), np.float64)
             for name in ("string", "om", "relative_efficiency", "noise_rate", "usable")
         }
-        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored))
+        different = _different(self)
+        if "axis" in different:
+            columns |= dict(zip(AXIS_COLUMNS, np.asarray(self.axis, np.float64).T, strict=True))
+        if "area" in different:
+            columns["area"] = np.asarray(self.area, np.float64)
+        kind, kinds = None, dict[str, str]()
+        if "kind" in different:
+            kind, kinds = written(self.kinds, np.asarray(self.kind))
+        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds))
 
 
-def load_detector(path: str | Path | None = None) -> Detector:
+PER_SENSOR = (
+    "position", "relative_efficiency", "noise_rate", "string", "om", "usable", "axis", "area", "kind",
+)  # fmt: skip
+"""Tables of a detector with one row per sensor."""
+
+
+def load_detector(
+    path: str | Path | None = None,
+    medium: str | Path | Medium | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> Detector:
     """Reads a detector from a CSV table with a header line.
 
-    Lines that begin with # are comments; three of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
-    from the coordinates; chosen by the program where these are too large for float32) and `# ignored: string 1-86, om
-    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted).
+    Lines that begin with # are comments; four of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
+    from the coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om
+    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted) and `# kind pmt:
+    table pmt.csv` (the angular curve of a kind of sensor, see `read_curve`).
+
+    A module of several photomultipliers is that many sensors at one place; `om` numbers the sensors of a string.
 
     Args:
       path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Columns string, om, x, y, z
-        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1. Other columns
-        are not read.
+        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1, the direction
+        axis_x, axis_y, axis_z to down, area (m^2) and kind (name of an angular curve) to those of IceCube's module.
+        Other columns are not read.
+      medium: name or file of the medium, or one that was loaded, see `load_medium`; None: South Pole ice.
+      kinds: kind of sensor -> form of its curve, beside those that the table declares and instead of them.
 
     Returns:
       The detector.
 
     Raises:
-      DetectorError: no such file, a missing or misspelt column, a value outside its range, or a DOM given twice.
+      DetectorError: no such file, a missing or misspelt column, a value outside its range, a kind without a curve, or a
+        DOM given twice.
+      MediumError: no such medium, or one that is impossible.
 
     Example:
-      detector = eg.load_detector("arca.csv")
+      detector = eg.load_detector("arca.csv", medium="mediterranean_water")
     """
     if path is None or str(path) == EMBEDDED:
         with resources.as_file(resources.files("evgen_jax") / "tables" / f"{EMBEDDED}.csv") as embedded:
-            return _from_table(read_detector_table(Path(embedded)), EMBEDDED)
-    if not isinstance(path, str | os.PathLike):
-        raise DetectorError(
-            f"expected the path of a detector table, got {shown(path)}. Give a CSV file or '{EMBEDDED}'."
-        )
-    path = Path(path)
-    if not path.is_file():
-        raise DetectorError(f"{path}: no such detector table. Give a CSV file or '{EMBEDDED}'.")
-    return _from_table(read_detector_table(path), path.stem)
+            detector = _from_table(read_detector_table(Path(embedded)), EMBEDDED, kinds or {}, Path(embedded))
+    else:
+        if not isinstance(path, str | os.PathLike):
+            raise DetectorError(
+                f"expected the path of a detector table, got {shown(path)}. Give a CSV file or '{EMBEDDED}'."
+            )
+        path = Path(path)
+        if not path.is_file():
+            raise DetectorError(f"{path}: no such detector table. Give a CSV file or '{EMBEDDED}'.")
+        detector = _from_table(read_detector_table(path), path.stem, kinds or {}, path)
+    detector = detector.replace(medium=load_medium(medium))
+    tell_medium(detector.medium, detector.name, np.asarray(detector.position, np.float64)[:, 2] + detector.origin[2])
+    return detector
 
 
-def _from_table(table: DetectorTable, name: str) -> Detector:
+def _from_table(table: DetectorTable, name: str, given: Mapping[str, str], path: Path) -> Detector:
     """Makes a detector from a table; `name` holds where the table does not name it."""
     values: dict[str, Any] = dict(table.columns)
     position = np.stack([values[c] for c in "xyz"], axis=1) - np.asarray(table.origin)
+    kind, kinds = curves_of(table, given, path)
+    arrays: dict[str, Any] = {
+        "axis": np.stack([values[c] for c in AXIS_COLUMNS], axis=1).astype(np.float32),
+        "area": values["area"].astype(np.float32),
+        "kind": kind,
+    }
     detector = Detector(
         position=position.astype(np.float32),
         relative_efficiency=values["relative_efficiency"].astype(np.float32),
@@ -167,6 +235,8 @@ def _from_table(table: DetectorTable, name: str) -> Detector:
         name=table.name or name,
         origin=table.origin,
         ignored=table.ignored,
+        kinds=kinds,
+        **arrays,
     )
     if any(table.origin):
         _tell_origin(detector.name, table.origin)
@@ -186,64 +256,41 @@ def _tell_origin(name: str, origin: tuple[float, float, float]) -> None:
     )
 
 
-def whole_labels(labels: np.ndarray) -> np.ndarray:
-    """Converts labels to int64.
-
-    Args:
-      labels: numbers of any type, shape (...).
-
-    Returns:
-      Labels, shape (...); -1 where a number is not whole, negative or beyond int64.
-    """
-    labels = np.asarray(labels)
-    if labels.dtype.kind in "iub":
-        return np.where((labels >= 0) & (labels <= np.iinfo(np.int64).max), labels, 0).astype(np.int64) - (labels < 0)
-    labels = labels.astype(np.float64)
-    whole = np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0) & (labels < 2.0**62)
-    return np.where(whole, labels, -1).astype(np.int64)
-
-
-def _rank(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the place of every value among the sorted `known` ones, -1 where it is not among them."""
-    low, high = int(known[0]), int(known[-1])
-    if high - low < SMALL_TABLE:
-        table = np.full(high - low + 1, -1, np.int64)
-        table[known - low] = np.arange(len(known))
-        inside = (values >= low) & (values <= high)
-        return np.where(inside, table[np.where(inside, values - low, 0)], -1)
-    place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.where(known[place] == values, place, -1)
-
-
 def fingerprint(detector: Detector) -> str:
     """Computes a checksum of all tables: equal for equal detectors, whatever they are called.
 
     Args:
-      detector: any detector.
+      detector: any detector, of concrete numbers.
 
     Returns:
       SHA-256 in hexadecimal digits.
     """
-    return _checksum(jax.tree.leaves(detector), detector.origin)
+    tables = [getattr(detector, name) for name in PER_SENSOR[:6]]
+    extent = [] if detector.extent is None else [detector.extent]
+    different = _different(detector)
+    more: list[Any] = [getattr(detector, name) for name in ("axis", "area") if name in different]
+    if "kind" in different:
+        more += [detector.kind, *numbers_of(detector.kinds)]
+    medium = [] if is_default(detector.medium) else [medium_fingerprint(detector.medium)]
+    return checksum([*tables, *extent, *more], detector.origin, [*different, *medium])
 
 
 def geometry_fingerprint(detector: Detector) -> str:
-    """Computes a checksum of labels and positions, by which a file tells that its pulses are those of this detector.
+    """Computes a checksum of labels, positions and axes, by which a file tells that its pulses are those of this detector.
 
     Args:
-      detector: any detector.
+      detector: any detector, of concrete numbers.
 
     Returns:
       SHA-256 in hexadecimal digits.
     """
-    return _checksum((detector.string, detector.om, detector.position), detector.origin)
+    axis = ["axis"] if "axis" in _different(detector) else []
+    tables = [detector.string, detector.om, detector.position, *(detector.axis for _ in axis)]
+    return checksum(tables, detector.origin, axis)
 
 
-def _checksum(tables: Sequence[Any], origin: tuple[float, float, float]) -> str:
-    digest = hashlib.sha256()
-    for table in tables:
-        array = np.asarray(table)
-        digest.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
-    if any(origin):
-        digest.update(repr(origin).encode())
-    return digest.hexdigest()
+def _different(detector: Detector) -> tuple[str, ...]:
+    """Those of axis, area and kind that are not the default, so that checksums and tables of others stay as they were."""
+    plain = Detector(**{name: getattr(detector, name) for name in PER_SENSOR[:6]})
+    names = [name for name in ("axis", "area") if not np.array_equal(getattr(detector, name), getattr(plain, name))]
+    return tuple(names) if are_default(detector.kinds) else (*names, "kind")

@@ -3,20 +3,29 @@
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from evgen_jax.errors import DetectorError, suggestion
+from evgen_jax.physics.diffusion import DOM_AREA
 
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
 """Columns that a detector table must have: labels, and coordinates in m."""
 OPTIONAL_COLUMNS = {"relative_efficiency": 1.0, "noise_rate": 0.0, "usable": 1.0}
 """Column that a detector table may have -> value where the table does not have it; noise rates are in 1/ns."""
-COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-"""All columns of a detector table that are read, in the order in which they are written."""
+AXIS_COLUMNS = ("axis_x", "axis_y", "axis_z")
+"""Columns of the direction into which a sensor looks; a table has all of them or none."""
+SENSOR_COLUMNS = {"axis_x": 0.0, "axis_y": 0.0, "axis_z": -1.0, "area": DOM_AREA}
+"""Column of what differs from IceCube's modules, which look down -> value of these; areas are in m^2."""
+KIND_COLUMN = "kind"
+"""Column with the name of the angular curve of a sensor."""
+WRITTEN_COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+"""Columns that every written table has, in this order."""
+COLUMNS = (*WRITTEN_COLUMNS, *SENSOR_COLUMNS, KIND_COLUMN)
+"""All columns of a detector table that are read."""
 LARGEST_LABEL = 2**31 - 1
 """Largest string or om number."""
 LARGEST_COORDINATE = 16384.0
@@ -25,6 +34,10 @@ LARGEST_NOISE_RATE = 1e-2
 """Largest noise rate, 1/ns (10 MHz): above every module's, below every rate that was given in Hz or kHz."""
 LARGEST_EFFICIENCY = 1000.0
 """Largest relative efficiency of a module."""
+AXIS_ROUNDING = 1e-6
+"""Difference from 1 up to which the length of an axis is 1, rounded."""
+LARGEST_AREA = 10.0
+"""Largest area of a sensor, m^2: above every sensor's, below every area that was given in cm^2."""
 
 
 class LabelRange(NamedTuple):
@@ -41,16 +54,21 @@ class DetectorTable:
     """Holds what a detector table says.
 
     Attributes:
-      columns: name -> values [D], float64, for every column of COLUMNS; coordinates as they stand in the file.
+      columns: name -> values [D], float64, for every column of numbers; coordinates as they stand in the file, axes
+        of length 1. What is written may lack the columns of `SENSOR_COLUMNS`.
       name: what the detector is called; None where the file does not say.
       origin: x, y, z, m, to be subtracted from the coordinates.
       ignored: labels whose pulses are left out.
+      kind: [D], names of the angular curves; None where the file has no such column.
+      kinds: name of a kind -> form of its curve, as the file declares them.
     """
 
     columns: dict[str, np.ndarray]
     name: str | None
     origin: tuple[float, float, float]
     ignored: tuple[LabelRange, ...]
+    kind: tuple[str, ...] | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
 
 
 def read_detector_table(path: Path) -> DetectorTable:
@@ -75,8 +93,10 @@ def read_detector_table(path: Path) -> DetectorTable:
     rows = list(csv.reader(line for _, line in kept))
     if len(rows) != len(kept):
         raise DetectorError(f"{path}: a quotation mark is opened and not closed; modules need none.")
-    values = _columns(path, [c.strip() for c in rows[0]], rows[1:], [i for i, _ in kept[1:]])
-    name, origin, ignored = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
+    header, numbers = [c.strip() for c in rows[0]], [i for i, _ in kept[1:]]
+    values = _columns(path, header, rows[1:], numbers)
+    kind = _kind(path, header, rows[1:], numbers)
+    name, origin, ignored, kinds = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
     position = np.stack([values[c] for c in "xyz"], axis=1)
     origin = _origin(position) if origin is None else origin
     if np.abs(position - origin).max() >= LARGEST_COORDINATE:
@@ -84,7 +104,7 @@ def read_detector_table(path: Path) -> DetectorTable:
             f"{path}: the modules span {np.ptp(position, axis=0).max():g} m, more than {2 * LARGEST_COORDINATE:g} m; "
             "expected coordinates in m. Are they in mm or cm?"
         )
-    return DetectorTable(values, name, origin, ignored)
+    return DetectorTable(values, name, origin, ignored, kind, kinds)
 
 
 def write_detector_table(path: str | Path, table: DetectorTable) -> None:
@@ -101,10 +121,14 @@ def write_detector_table(path: str | Path, table: DetectorTable) -> None:
             file.write("# origin: " + " ".join(map(repr, table.origin)) + "\n")
         for a, b, c, d in table.ignored:
             file.write(f"# ignored: string {a}-{b}, om {c}-{d}\n")
+        for kind, form in table.kinds.items():
+            file.write(f"# kind {kind}: {form}\n")
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        columns = [map(int if c in whole else repr, np.asarray(table.columns[c]).tolist()) for c in COLUMNS]
-        writer.writerows(zip(*columns, strict=True))
+        names = [*WRITTEN_COLUMNS, *(c for c in SENSOR_COLUMNS if c in table.columns)]
+        columns = [map(int if c in whole else repr, np.asarray(table.columns[c]).tolist()) for c in names]
+        kind_column = [] if table.kind is None else [table.kind]
+        writer.writerow([*names, *(KIND_COLUMN for _ in kind_column)])
+        writer.writerows(zip(*columns, *kind_column, strict=True))
 
 
 def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list[int]) -> dict[str, np.ndarray]:
@@ -117,13 +141,19 @@ def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list
     for column in header:
         if header.count(column) > 1:
             raise DetectorError(f"{path}: the column '{column}' is given {header.count(column)} times.")
-        meant = suggestion(column, OPTIONAL_COLUMNS)
+        meant = suggestion(column, (*OPTIONAL_COLUMNS, *SENSOR_COLUMNS, KIND_COLUMN))
         if column not in COLUMNS and meant:
             raise DetectorError(f"{path}: the column '{column}' is unknown; known: {', '.join(COLUMNS)}.{meant}")
+    lacking = [column for column in AXIS_COLUMNS if column not in header]
+    if 0 < len(lacking) < len(AXIS_COLUMNS):
+        raise DetectorError(
+            f"{path}: column '{lacking[0]}' is missing; expected {', '.join(AXIS_COLUMNS)}, or none of them for modules "
+            "that look down."
+        )
     values: dict[str, np.ndarray] = {}
-    for column in COLUMNS:
+    for column in (*WRITTEN_COLUMNS, *SENSOR_COLUMNS):
         if column not in header:
-            values[column] = np.full(len(rows), OPTIONAL_COLUMNS[column])
+            values[column] = np.full(len(rows), (OPTIONAL_COLUMNS | SENSOR_COLUMNS)[column])
             continue
         place = header.index(column)
         try:
@@ -136,6 +166,7 @@ def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list
         if not good.all():
             i = int(np.argmin(good))
             raise DetectorError(f"{path}: line {numbers[i]}: '{column}' is {rows[i][place]}; expected {expected}.")
+    _normalise_axes(path, values, numbers)
     labels = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
     unique, counts = np.unique(labels, axis=0, return_counts=True)
     if counts.max() > 1:
@@ -149,6 +180,32 @@ def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list
             f"{path}: all {len(rows)} modules are at one point ({', '.join(f'{v:g}' for v in places[0])})."
         )
     return values
+
+
+def _normalise_axes(path: Path, values: dict[str, np.ndarray], numbers: Sequence[int]) -> None:
+    """Makes axes of length 1; those that are it to float32 stay as they are, so that a written table is read back."""
+    axis = np.stack([values[column] for column in AXIS_COLUMNS], axis=1)
+    length = np.linalg.norm(axis, axis=1)
+    if not length.all():
+        i = int(np.argmin(length))
+        raise DetectorError(f"{path}: line {numbers[i]}: the axis (0, 0, 0) has no length; expected a direction.")
+    axis = np.where(np.abs(length - 1)[:, None] < AXIS_ROUNDING, axis, axis / length[:, None])
+    values.update(zip(AXIS_COLUMNS, axis.T, strict=True))
+
+
+def _kind(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]
+) -> tuple[str, ...] | None:
+    """Names of the kinds of sensors; None without such a column."""
+    if KIND_COLUMN not in header:
+        return None
+    place = header.index(KIND_COLUMN)
+    names = tuple(row[place].strip() if place < len(row) else "" for row in rows)
+    if "" in names:
+        raise DetectorError(
+            f"{path}: line {numbers[names.index('')]}: 'kind' is empty; expected the name of a kind of sensor."
+        )
+    return names
 
 
 def _is_number(row: Sequence[str], place: int) -> bool:
@@ -175,6 +232,12 @@ def _valid(column: str, values: np.ndarray) -> tuple[np.ndarray, str]:
         )
     if column == "relative_efficiency":
         return (values >= 0) & (values <= LARGEST_EFFICIENCY), f"a number from 0 to {LARGEST_EFFICIENCY:g}"
+    if column == "area":
+        return (values > 0) & (values <= LARGEST_AREA), (
+            f"an area above 0 and up to {LARGEST_AREA:g} m^2; {SENSOR_COLUMNS['area']:g} is that of IceCube's modules"
+        )
+    if column in AXIS_COLUMNS:
+        return np.abs(values) <= LARGEST_COORDINATE, "a component of a direction"
     return np.isfinite(values), "a finite number, in m"
 
 
@@ -187,9 +250,9 @@ def _origin(position: np.ndarray) -> tuple[float, float, float]:
 
 def _directives(
     path: Path, comments: list[str]
-) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...]]:
-    """Reads name, origin and ignored labels from the comment lines."""
-    name, origin, ignored = None, None, []
+) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str]]:
+    """Reads name, origin, ignored labels and kinds of sensors from the comment lines."""
+    name, origin, ignored, kinds = None, None, [], dict[str, str]()
     for line in comments:
         key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))
         if key == "name":
@@ -208,4 +271,11 @@ def _directives(
                 raise DetectorError(f"{path}: '# ignored: {text}': expected the form 'string 1-86, om 61-66'.")
             a, b, c, d = found.groups()
             ignored.append(LabelRange(int(a), int(b or a), int(c), int(d or c)))
-    return name, origin, tuple(ignored)
+        elif key.split()[:1] == ["kind"] and text:
+            words = key.split()
+            if len(words) != 2:
+                raise DetectorError(f"{path}: '{line.strip()}': expected the form '# kind NAME: CURVE'.")
+            if words[1] in kinds:
+                raise DetectorError(f"{path}: the kind '{words[1]}' is declared twice.")
+            kinds[words[1]] = text
+    return name, origin, tuple(ignored), kinds

@@ -14,6 +14,7 @@ from evgen_jax.light.source import Variables
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.likelihood import Loss
 from evgen_jax.model.model import Model, index_of, named_hypothesis
+from evgen_jax.physics.medium import fingerprint
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -49,6 +50,11 @@ class Ensemble:
                 raise ConfigError(
                     f"ensemble: model {number} has the parameters {', '.join(model.parameter_names)}, the first one "
                     f"{', '.join(first.parameter_names)}."
+                )
+            if fingerprint(model.detector.medium) != fingerprint(first.detector.medium):
+                raise ConfigError(
+                    f"ensemble: model {number} is of the medium '{model.detector.medium.name}', the first one of "
+                    f"'{first.detector.medium.name}', or of other numbers."
                 )
             if not np.array_equal(model.detector.position, first.detector.position):
                 raise ConfigError(

@@ -1,1 +1,1 @@
-"""Physics that sources share: ice, acceptance of modules, angles and directions, muons."""
+"""Physics that sources share: ice and water, angular curves of sensors, angles and directions, muons."""

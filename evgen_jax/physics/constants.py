@@ -3,12 +3,6 @@
 SPEED_OF_LIGHT = 0.299792458
 """Speed of light in vacuum, m/ns."""
 
-SPEED_OF_LIGHT_IN_ICE = 0.22103046286329384
-"""Group velocity of light in ice, m/ns (group index 1.35634)."""
-
-PHASE_INDEX = 1.3195
-"""Phase refractive index of ice; the cosine of the Cherenkov angle is its inverse."""
-
 TIME_UNIT = 1000.0
 """Unit of time decoders, ns."""
 
@@ -23,6 +17,3 @@ DOM_COORDINATE_SCALE = 284.0
 
 CHARGE_FLOOR = 1e-7
 """Expected charge, PE, that is added once per DOM after the light of all sources is summed."""
-
-DETECTOR_SURFACE = 1948.07
-"""Depth below the surface of z = 0 of IceCube's coordinates at the South Pole, m."""

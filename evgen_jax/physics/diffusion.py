@@ -1,23 +1,13 @@
-"""Light of a point source in scattering and absorbing ice: from 1 / r^2 nearby to diffusion far away."""
+"""Light of a point source in a medium that scatters and absorbs: from 1 / r^2 nearby to diffusion far away."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
 
-from evgen_jax.physics import constants
-
-PHOTONS_PER_GEV = 12873.0
-"""Cherenkov photons of an electromagnetic shower per GeV, weighted by the acceptance of a module."""
 DOM_AREA = 0.085634
-"""Cross section of a module, m^2 (radius 0.1651 m)."""
-MEAN_SCATTERING = 30.0
-"""Typical effective scattering length of South Pole ice, m."""
-MEAN_ABSORPTION = 110.0
-"""Typical absorption length of South Pole ice, m."""
+"""Cross section of IceCube's module, m^2 (radius 0.1651 m)."""
 MEAN_ACCEPTANCE = 0.34
-"""Angular sensitivity of a module averaged over all directions of light."""
-PHOTONS_PER_METRE = 2450.08
-"""Cherenkov photons of a bare muon per m, weighted by the acceptance of a module."""
+"""Angular sensitivity of IceCube's module averaged over all directions of light."""
 
 
 def diffusion_density(
@@ -44,7 +34,10 @@ def diffusion_density(
 
 
 def track_diffusion_density(
-    distance: Float[Array, "*#shape"], scattering: Real[ArrayLike, "*#shape"], absorption: Real[ArrayLike, "*#shape"]
+    distance: Float[Array, "*#shape"],
+    scattering: Real[ArrayLike, "*#shape"],
+    absorption: Real[ArrayLike, "*#shape"],
+    phase_index: Real[ArrayLike, ""],
 ) -> Float[Array, "*#shape"]:
     """Computes the photons per m^2 at a distance from an infinite track of one photon per m.
 
@@ -56,11 +49,12 @@ def track_diffusion_density(
       distance: perpendicular distance r > 0, m, shape (...).
       scattering: effective scattering length lambda_e, m, broadcastable against distance.
       absorption: absorption length lambda_a, m, broadcastable against distance.
+      phase_index: scalar, of the medium, which gives the Cherenkov angle theta_c.
 
     Returns:
       Photons per m^2, shape (...).
     """
-    sine = float(np.sqrt(1 - 1 / constants.PHASE_INDEX**2))
+    sine = jnp.sqrt(1 - 1 / jnp.asarray(phase_index) ** 2)
     propagation = jnp.sqrt(scattering * absorption / 3)
     critical = scattering / 3 * jnp.exp(scattering / absorption)
     root = critical / sine * jnp.sqrt(2 / (np.pi * propagation))

@@ -1,10 +1,13 @@
 """Directions, angles and shower geometry; zenith and azimuth say where the particle comes from."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
+
+ICE_DENSITY = 0.9216
+"""Density of ice relative to water, for which lengths of showers were parametrised."""
 
 
 def flight_direction(zenith: Float[Array, "*shape"], azimuth: Float[Array, "*shape"]) -> Float[Array, "*shape 3"]:
@@ -64,24 +67,31 @@ def opening_angle(a: Float[Array, "*shape 3"], b: Float[Array, "*shape 3"]) -> F
     return 2 * jnp.arctan2(safe_norm(scaled_a - scaled_b), safe_norm(scaled_a + scaled_b))
 
 
-def shower_maximum(energy: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Computes the distance from the vertex to the maximum of an electromagnetic shower in ice.
+def shower_maximum(
+    energy: Float[Array, "*shape"], density: Real[ArrayLike, ""] = ICE_DENSITY
+) -> Float[Array, "*shape"]:
+    """Computes the distance from the vertex to the maximum of an electromagnetic shower in ice or water.
 
     a = 2.01849 + 0.63176 ln E, b = X0 / 0.63207, maximum at (a - 1) X0 / b (Raedel & Wiebusch,
-    arXiv:1210.5140); 0 below about 0.2 GeV.
+    arXiv:1210.5140); 0 below about 0.2 GeV. Lengths are those in ice, times its density over that of the medium.
 
     Args:
       energy: GeV, >= 0, shape (...).
+      density: scalar, of the medium, relative to water.
 
     Returns:
       Distances >= 0, m, shape (...).
     """
     a = 2.01849 + 0.63176 * jnp.log(energy + 1e-6)
-    return jnp.maximum(0.63207 * (a - 1), 0.0)
+    return jnp.maximum(0.63207 * (a - 1), 0.0) * (ICE_DENSITY / density)
 
 
 def shift_to_shower_maximum(
-    position: Float[Array, "3"], time: Float[Array, ""], direction: Float[Array, "3"], energy: Float[Array, ""]
+    position: Float[Array, "3"],
+    time: Float[Array, ""],
+    direction: Float[Array, "3"],
+    energy: Float[Array, ""],
+    density: Real[ArrayLike, ""] = ICE_DENSITY,
 ) -> tuple[Float[Array, "3"], Float[Array, ""]]:
     """Moves a vertex and its time to the shower maximum, at the speed of light in vacuum.
 
@@ -90,9 +100,10 @@ def shift_to_shower_maximum(
       time: of the vertex, scalar, ns.
       direction: unit vector of flight [3].
       energy: scalar, GeV.
+      density: scalar, of the medium, relative to water.
 
     Returns:
       Position [3], m, and time, scalar, ns, of the shower maximum.
     """
-    length = shower_maximum(energy)
+    length = shower_maximum(energy, density)
     return position + length * direction, time + length / constants.SPEED_OF_LIGHT

@@ -16,6 +16,8 @@ from evgen_jax.hypothesis.parameters import (
     places_by_role,
 )
 from evgen_jax.hypothesis.roles import ROLES, STANDARD_NAMES
+from evgen_jax.physics.media import load_medium
+from evgen_jax.physics.medium import Medium
 from evgen_jax.physics.muon import IONISATION, RADIATION
 
 LARGEST_IMPACT = 0.9
@@ -78,6 +80,7 @@ def draw_hypotheses(
     ranges: Float[np.ndarray, "H 2"],
     count: int,
     segment_length: float = 15.0,
+    medium: Medium | None = None,
 ) -> Float[np.ndarray, "{count} H"]:
     """Draws hypotheses.
 
@@ -91,6 +94,7 @@ def draw_hypotheses(
       ranges: [H, 2], low and high, see `parameter_ranges`.
       count: number of hypotheses.
       segment_length: m, between energy losses where the hypothesis has no length of its own.
+      medium: in which muons lose energy; None: South Pole ice.
 
     Returns:
       Hypotheses [count, H], physical units, float64.
@@ -109,9 +113,10 @@ def draw_hypotheses(
             values[:, i] = np.arccos(np.cos(low[i]) + (np.cos(high[i]) - np.cos(low[i])) * u[:, i])
     for place in places_by_role(parameters, ENTERING_TRACK):
         _enter_the_sphere(rng, values, place)
+    density = float(load_medium(medium).density)
     losing = (own.group for own in parameters if own.role == "energy_loss")
     for group in dict.fromkeys(losing):
-        _lose_energy(rng, values, parameters, group, segment_length)
+        _lose_energy(rng, values, parameters, group, segment_length, density)
     return values
 
 
@@ -130,7 +135,12 @@ def _enter_the_sphere(rng: np.random.Generator, values: np.ndarray, place: Mappi
 
 
 def _lose_energy(
-    rng: np.random.Generator, values: np.ndarray, parameters: Sequence[Parameter], group: tuple[str, ...], step: float
+    rng: np.random.Generator,
+    values: np.ndarray,
+    parameters: Sequence[Parameter],
+    group: tuple[str, ...],
+    step: float,
+    density: float,
 ) -> None:
     """Losses of one track, one after the other along it; `step` in m, where it has no length."""
     own = [(i, parameter.role) for i, parameter in enumerate(parameters) if parameter.group == group]
@@ -142,11 +152,12 @@ def _lose_energy(
         # A hypothesis without the muon's energy starts with one that its range of losses suggests.
         energy = row[start] if start is not None else 10 * row[columns[0]]
         for i in columns:
-            row[i] = _segment_loss(rng, energy, length)
-            energy = max(energy - row[i] - IONISATION * length, 0.0)
+            row[i] = _segment_loss(rng, energy, length * density)
+            energy = max(energy - row[i] - IONISATION * density * length, 0.0)
 
 
 def _segment_loss(rng: np.random.Generator, energy: float, length: float) -> float:
+    """Loss, GeV, on a length in m of water."""
     if energy <= 2 * SMALLEST_LOSS:
         return 0.0
     smallest = SMALLEST_LOSS / energy

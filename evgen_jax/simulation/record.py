@@ -13,6 +13,7 @@ from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.names import with_time_spelled_out
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.physics.media import KNOWN
 
 LOGGER = logging.getLogger("evgen_jax")
 
@@ -41,6 +42,8 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
         )
     elif there:
         was = _as_now(json.loads(path.read_text()))
+        if "medium" in now:  # earlier versions knew one alone
+            was.setdefault("medium", KNOWN[0])
         grown = now["num_events"] > was["num_events"] and was["num_events"] % was["events_per_file"] == 0
         different = [
             key for key in {**was, **now} if was.get(key) != now.get(key) and not (grown and key == "num_events")

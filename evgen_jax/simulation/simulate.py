@@ -9,8 +9,7 @@ import numpy as np
 
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.directory import model_identity
-from evgen_jax.building.experiment import experiment_detector
-from evgen_jax.building.parts import hypothesis_parameters, load_part
+from evgen_jax.building.parts import check_medium, experiment_detector, hypothesis_parameters, load_part
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
@@ -77,7 +76,7 @@ def simulate(
             continue
         events = min(settings.events_per_file, settings.num_events - number * settings.events_per_file)
         rng = np.random.default_rng((settings.random_seed, number))
-        hypotheses = draw_hypotheses(rng, parameters, ranges, events, segment_length)
+        hypotheses = draw_hypotheses(rng, parameters, ranges, events, segment_length, detector.medium)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
@@ -104,6 +103,7 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
         "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),
         "model": model_identity(model),
         "detector": fingerprint(model.detector),
+        "medium": model.detector.medium.name,
         "tables": {
             "pulse_key": handler.data_settings.pulse_key,
             "event_id_key": handler.data_settings.event_id_key,
@@ -127,6 +127,9 @@ def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:
                 f"'{model.detector.name}' with {model.detector.num_doms} modules, which is not '{detector.name}' of "
                 f"detector_settings.geometry with {detector.num_doms} modules."
             )
+        check_medium(
+            model.detector.medium, detector.medium, f"simulation_settings.model: {config.simulation_settings.model}"
+        )
         return model
 
     def load_settings(directory: str) -> ModelSettings:

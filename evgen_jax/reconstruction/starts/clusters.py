@@ -61,7 +61,7 @@ def find_clusters(
       radius: of a cluster, m.
       min_distance: between clusters, m.
       min_charge: of a cluster, PE.
-      min_doms: hit DOMs of a cluster.
+      min_doms: hit modules of a cluster; photomultipliers at one place count once.
 
     Returns:
       The clusters.
@@ -85,15 +85,20 @@ def find_clusters(
     near = distance < radius
     total = near @ charge
     centres = (near * charge) @ position / np.maximum(total, 1e-12)[:, None]
+    # Photomultipliers of one module count once.
+    module = np.unique(position, axis=0, return_inverse=True)[1].ravel()
     taken: list[int] = []
     for i in np.argsort(-total, kind="stable"):
         if len(taken) == count or total[i] < min_charge:
             break
-        if near[i].sum() >= max(min_doms, 1) and all(
+        if len(np.unique(module[near[i]])) >= max(min_doms, 1) and all(
             np.linalg.norm(centres[i] - centres[j]) >= min_distance for j in taken
         ):
             taken.append(int(i))
-    times = np.array([vertex_time(position[near[i]], charge[near[i]], first[near[i]], centres[i]) for i in taken])
+    velocity = float(detector.medium.group_velocity)
+    times = np.array(
+        [vertex_time(position[near[i]], charge[near[i]], first[near[i]], centres[i], velocity) for i in taken]
+    )
     points = centres[taken]
     zenith = azimuth = float("nan")
     if len(taken) > 1:

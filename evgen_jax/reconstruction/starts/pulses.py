@@ -184,7 +184,9 @@ def first_pulses(event: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return dom[begins], charge, first
 
 
-def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, vertex: np.ndarray) -> float:
+def vertex_time(
+    position: np.ndarray, charge: np.ndarray, first: np.ndarray, vertex: np.ndarray, velocity: float
+) -> float:
     """Estimates when light left a vertex to reach DOMs at their first pulses.
 
     Args:
@@ -192,11 +194,12 @@ def vertex_time(position: np.ndarray, charge: np.ndarray, first: np.ndarray, ver
       charge: [M], PE.
       first: [M], times of the first pulses, ns.
       vertex: [3], m.
+      velocity: of light in the medium, m / ns.
 
     Returns:
       The time, ns; a share `EARLY` of the charge comes earlier than light from the vertex could.
     """
-    residual = first - np.linalg.norm(position - vertex, axis=1) / constants.SPEED_OF_LIGHT_IN_ICE
+    residual = first - np.linalg.norm(position - vertex, axis=1) / velocity
     order = np.argsort(residual)
     share = np.cumsum(charge[order]) / charge.sum()
     return float(residual[order][np.searchsorted(share, EARLY)])
@@ -223,16 +226,19 @@ def _scan_pulses(
         base = shape.model.trafo.centre()
     sky = spread_directions(NUM_DIRECTIONS)
     up = np.array([[0.0, 0.0, 1.0]])
+    velocity = float(shape.model.detector.medium.group_velocity)
     vertices, times, event_of = [], [], []
     for number, event in enumerate(events):
         doms, charge, first = first_pulses(event)
         if len(doms) == 0:
             continue
         position = np.asarray(shape.model.detector.position, np.float64)[doms]
+        module = np.unique(position, axis=0, return_inverse=True)[1].ravel()
+        brightest = position[np.argmax(np.bincount(module, charge)[module])]
         middle, wide = (np.average(position, axis=0, weights=own) for own in (charge, np.sqrt(charge)))
-        for vertex in (middle, position[np.argmax(charge)], wide):
+        for vertex in (middle, brightest, wide):
             vertices.append(vertex)
-            times.append(vertex_time(position, charge, first, vertex))
+            times.append(vertex_time(position, charge, first, vertex, velocity))
             event_of.append(number)
     seeds = np.full((len(events), count, len(names)), np.nan)
     if not vertices:

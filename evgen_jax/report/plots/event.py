@@ -197,9 +197,9 @@ def light_yield(
 
 
 def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray, notice: str = TOY) -> Path:
-    """Draws the hit DOMs from three sides, with vertices and directions of the hypothesis.
+    """Draws the hit modules from three sides, with vertices and directions of the hypothesis.
 
-    The size of a DOM tells its charge, the colour the time of its first pulse.
+    The size of a module tells the charge of its sensors, the colour the time of their first pulse.
 
     Args:
       path: of the figure.
@@ -214,10 +214,13 @@ def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray
     position, pulses = np.asarray(model.detector.position), event.pulses
     mask = np.asarray(pulses.mask)
     dom = np.asarray(event.active)[np.asarray(pulses.slot)][mask]
-    first = np.full(len(position), np.inf)
-    np.minimum.at(first, dom, np.asarray(pulses.time)[mask])
+    # Photomultipliers at one place are one module, drawn where the first of them stands in the tables.
+    _, begins, module = np.unique(position, axis=0, return_index=True, return_inverse=True)
+    drawn = begins[module.ravel()]
+    first, charge = np.full(len(position), np.inf), np.bincount(drawn, np.asarray(event.charge), len(position))
+    np.minimum.at(first, drawn[dom], np.asarray(pulses.time)[mask])
     hit = np.flatnonzero(np.isfinite(first))
-    size = 4 + 60 * np.sqrt(np.asarray(event.charge)[hit] / max(float(np.max(event.charge)), 1e-9))
+    size = 4 + 60 * np.sqrt(charge[hit] / max(float(charge.max()), 1e-9))
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), constrained_layout=True)
     arrows = []
     for place in places_by_role(model.parameters, (*POSITIONS, *DIRECTION)):

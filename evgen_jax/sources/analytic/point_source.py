@@ -1,6 +1,6 @@
 """The analytic sources of the toy simulator: zoo members without weights whose likelihood is exactly known.
 
-A physics-motivated toy, not IceCube simulation: homogeneous in x and y; no tilt, no birefringence, no hole-ice columns.
+A physics-motivated toy, not IceCube simulation: plane layers; no tilt, no birefringence, no hole-ice columns.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,14 @@ from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_paramet
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.sensors import incoming_cosine, sensor_moments, sensor_response
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
-from evgen_jax.physics.acceptance import angular_acceptance
-from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, PHOTONS_PER_GEV, diffusion_density
+from evgen_jax.physics.acceptance import BASELINE
+from evgen_jax.physics.angular_curves import Curve, Unified
+from evgen_jax.physics.diffusion import MEAN_ACCEPTANCE, diffusion_density
 from evgen_jax.physics.geometry import flight_direction, shift_to_shower_maximum
-from evgen_jax.physics.ice import ice_along_path
+from evgen_jax.physics.medium import mean_lengths, relative_z
 from evgen_jax.physics.muon import bare_photons_per_metre, mean_photons_per_metre
 from evgen_jax.sources.learned.time_mixture import mixture_light_yield, mixture_sample
 from evgen_jax.sources.linen_source import LinenSource
@@ -59,8 +61,6 @@ smears it.
 """
 EMISSION_NORM = 57.2 / 0.7326278516
 """Factor that makes the mean of the emission over the sphere 1 (integrated numerically)."""
-HOLE_ICE = (0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435)
-"""Coefficients of the angular sensitivity h2-50cm, a polynomial in cos(eta), from the constant up."""
 
 TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
 """Decoder of the arrival times, in units of 1000 ns."""
@@ -91,7 +91,7 @@ def point_of_light(
 ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"]]:
     """Computes what the DOMs see of a point source with the emission of a shower.
 
-    Expected charge: photons times module area times `diffusion_density`, times direction factors that fade with
+    Expected charge: photons times area of the sensor times `diffusion_density`, times direction factors that fade with
     exp(-r / lambda_e) to the isotropic limit. Arrival times: gamma distributions (Pandel).
 
     Args:
@@ -111,18 +111,22 @@ def point_of_light(
     # A smooth guard: closer than about half a metre the formulas for points of light do not hold.
     distance = jnp.sqrt(safe_norm(displacement) ** 2 + 0.25)
     unit = displacement / distance[:, None]
-    scattering, absorption = ice_along_path(position[2], dom_position[:, 2])
+    medium = detector.medium.astype(dtype)
+    scattering, absorption = mean_lengths(
+        medium, relative_z(position[2], detector.origin), relative_z(dom_position[:, 2], detector.origin)
+    )
     if "Scattering" in ice:
         scattering = scattering / ice["Scattering"]
     if "Absorption" in ice:
         absorption = absorption / ice["Absorption"]
 
-    isotropic = photons * DOM_AREA * diffusion_density(distance, scattering, absorption)
+    isotropic = photons * jnp.asarray(detector.area, dtype) * diffusion_density(distance, scattering, absorption)
     direct = jnp.exp(-distance / scattering)
+    response = sensor_response(detector, incoming_cosine(detector, unit), _hole_ice(ice))
     charge = (
         isotropic
         * (direct * emission_factor(unit @ direction) + 1 - direct)
-        * (direct * _sensitivity(unit[:, 2], ice) + (1 - direct) * MEAN_ACCEPTANCE)
+        * (direct * response + (1 - direct) * _mean_acceptance(detector, dtype))
         * jnp.asarray(detector.relative_efficiency, dtype)
         * jnp.asarray(detector.usable, dtype)
     )
@@ -130,21 +134,30 @@ def point_of_light(
         charge = charge * ice["DOMEfficiency"]
 
     alpha = distance / (pandel.stretch * scattering)
-    beta = (1 / pandel.time + constants.SPEED_OF_LIGHT_IN_ICE / absorption) * constants.TIME_UNIT
+    beta = (1 / pandel.time + medium.group_velocity / absorption) * constants.TIME_UNIT
     ones = jnp.ones_like(alpha)
     shape = [alpha, beta, ones * (RESPONSE_WIDTH / constants.TIME_UNIT)]
     latent_time = jnp.stack([*shape, ones * (1 - LATE_FRACTION), *shape, ones * LATE_FRACTION], axis=-1)
-    arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE - RESPONSE_WIDTH * PIECES / 2
+    arrival = distance / medium.group_velocity - RESPONSE_WIDTH * PIECES / 2
     return charge[:, None], latent_time, jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
 
 
-def _sensitivity(cos_eta: Float[Array, " D"], ice: dict[str, Float[Array, ""]]) -> Float[Array, " D"]:
-    """Angular sensitivity of a module: h2-50cm, or the unified model where the hypothesis has its parameters."""
+def _hole_ice(ice: dict[str, Array]) -> Curve | None:
+    """The unified model where the hypothesis has its parameters, in place of the curves of modules in hole ice."""
     names = ("HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
-    if any(n in ice for n in names):
-        p0, p1 = (ice.get(n, default) for n, default in zip(names, (0.25, -0.06), strict=True))
-        return angular_acceptance(cos_eta, p0, p1)
-    return jnp.maximum(jnp.polyval(jnp.asarray(HOLE_ICE[::-1], cos_eta.dtype), cos_eta), 0.0)
+    if not any(n in ice for n in names):
+        return None
+    p0, p1 = (ice.get(n, default) for n, default in zip(names, BASELINE, strict=True))
+    return Unified("hypothesis", True, jnp.asarray(p0), jnp.asarray(p1))
+
+
+def _mean_acceptance(detector: Detector, dtype: jnp.dtype) -> Float[Array, " D"] | float:
+    """Mean acceptance of sensors; of IceCube's modules, in hole ice, the number that stands for all their curves."""
+    if all(curve.hole_ice for curve in detector.kinds):
+        return MEAN_ACCEPTANCE
+    hole_ice = jnp.asarray([curve.hole_ice for curve in detector.kinds])
+    mean = sensor_moments(detector)[0].astype(dtype)
+    return jnp.where(hole_ice[jnp.asarray(detector.kind)], jnp.asarray(MEAN_ACCEPTANCE, dtype), mean)
 
 
 class _PointSource(LinenSource):
@@ -205,9 +218,12 @@ class AnalyticCascadeSource(_PointSource):
         parameters = jnp.asarray(hypothesis, self.dtype)
         energy = jnp.maximum(parameters[5], 0)
         direction = flight_direction(parameters[3], parameters[4])
-        vertex, shift = shift_to_shower_maximum(parameters[:3], jnp.zeros((), self.dtype), direction, energy)
+        medium = detector.medium.astype(self.dtype)
+        vertex, shift = shift_to_shower_maximum(
+            parameters[:3], jnp.zeros((), self.dtype), direction, energy, medium.density
+        )
         light = point_of_light(
-            PHOTONS_PER_GEV * energy, vertex, direction, CASCADE_TIMES, self._ice(parameters), detector
+            medium.photons_per_gev * energy, vertex, direction, CASCADE_TIMES, self._ice(parameters), detector
         )
         return *light, hypothesis[6] + shift
 
@@ -245,7 +261,7 @@ class AnalyticSegmentSource(_PointSource):
         energy, length = parameters[5], jnp.maximum(parameters[7], 0)
         per_metre = mean_photons_per_metre if self.with_mean_losses else bare_photons_per_metre
         # The light fades with the last GeV, so that the end of the range is no jump.
-        photons = per_metre(energy) * length * jnp.clip(energy, 0, 1)
+        photons = per_metre(energy, detector.medium.astype(self.dtype)) * length * jnp.clip(energy, 0, 1)
         direction = flight_direction(parameters[3], parameters[4])
         light = point_of_light(photons, parameters[:3], direction, TRACK_TIMES, self._ice(parameters), detector)
         return *light, hypothesis[6]

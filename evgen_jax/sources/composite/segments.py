@@ -50,7 +50,7 @@ class SphereSegments:
         dtype, number = hypothesis.dtype, self.num_segments
         length = 2 * self.sphere_radius / number
         distance = (jnp.arange(number, dtype=dtype) + 0.5) * length
-        energy = energy_after(jnp.maximum(hypothesis[3], 0), distance)
+        energy = energy_after(jnp.maximum(hypothesis[3], 0), distance, jnp.asarray(detector.medium.density, dtype))
         entry = self.sphere_radius * sphere_point(hypothesis[0], hypothesis[1])
         position = entry[None] + distance[:, None] * flight_direction(hypothesis[4], hypothesis[5])[None]
 

@@ -7,16 +7,10 @@ from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import Detector
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
-from evgen_jax.physics.diffusion import (
-    DOM_AREA,
-    MEAN_ABSORPTION,
-    MEAN_ACCEPTANCE,
-    MEAN_SCATTERING,
-    PHOTONS_PER_GEV,
-    diffusion_density,
-)
+from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, diffusion_density
 from evgen_jax.physics.geometry import flight_direction, opening_angle, shift_to_shower_maximum
 from evgen_jax.sources.learned.learned import View
 
@@ -53,28 +47,25 @@ class CascadeGeometry:
         return "time"
 
     def __call__(
-        self,
-        parameters: Float[Array, " H"],
-        trafo: Trafo,
-        positions: Float[Array, "D 3"],
-        with_homogeneous_charge: bool,
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
     ) -> View:
         """Computes what the DOMs see of a cascade.
 
         Args:
           parameters: [H], physical units (m, ns, GeV, rad): those of a cascade, then further inputs of the network.
           trafo: normalisation of the H parameters.
-          positions: [D, 3], m.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+          detector: gives the positions of D DOMs, and the medium.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
 
         Returns:
           The view at D DOMs.
         """
+        medium, positions = detector.medium.astype(parameters.dtype), jnp.asarray(detector.position, parameters.dtype)
         energy = jnp.maximum(parameters[ENERGY], 0)
         direction = flight_direction(parameters[3], parameters[4])
         vertex, shift = parameters[:3], jnp.zeros((), parameters.dtype)
         if self.shift_cascade_vertex:
-            vertex, shift = shift_to_shower_maximum(vertex, shift, direction, energy)
+            vertex, shift = shift_to_shower_maximum(vertex, shift, direction, energy, medium.density)
         displacement = positions - vertex[None]
         distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
         unit = displacement / distance[:, None]
@@ -92,10 +83,12 @@ class CascadeGeometry:
             late = (angle[:, None],)
         homogeneous = None
         if with_homogeneous_charge:
-            photons = float(PHOTONS_PER_GEV * constants.CHARGE_ENERGY_SCALE * DOM_AREA * MEAN_ACCEPTANCE)
+            photons = medium.photons_per_gev * constants.CHARGE_ENERGY_SCALE * float(DOM_AREA * MEAN_ACCEPTANCE)
             # The smooth guard keeps the factor finite for a vertex inside a module.
             guarded = jnp.sqrt(distance**2 + 1.0)
-            homogeneous = photons * diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
+            homogeneous = photons * diffusion_density(
+                guarded, medium.mean_scattering_length, medium.mean_absorption_length
+            )
         return View(
             shared=shared,
             columns=(unit, (distance / distance_scale)[:, None]),
@@ -103,7 +96,7 @@ class CascadeGeometry:
             displacement=displacement,
             unit=unit,
             distance=distance,
-            arrival=distance / constants.SPEED_OF_LIGHT_IN_ICE,
+            arrival=distance / medium.group_velocity,
             time_shift=shift,
             energy=energy,
             homogeneous_charge=homogeneous,

@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Real
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.errors import ConfigError
@@ -13,9 +13,11 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.sensors import incoming_cosine, sensor_response
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.acceptance import ACCEPTANCES
+from evgen_jax.physics.diffusion import DOM_AREA
 from evgen_jax.sources.learned.network import DomNetwork, NetworkShape
 from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.time_mixture import charge_latent, mixture_light_yield, mixture_sample
@@ -62,19 +64,15 @@ class Geometry(Protocol):
         """Returns the name of the parameter from which arrival times are counted."""
 
     def __call__(
-        self,
-        parameters: Float[Array, " H"],
-        trafo: Trafo,
-        positions: Float[Array, "D 3"],
-        with_homogeneous_charge: bool,
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
     ) -> View:
         """Computes what the DOMs see of a hypothesis.
 
         Args:
           parameters: [H], physical units (m, ns, GeV, rad).
           trafo: normalisation of the H parameters.
-          positions: [D, 3], m.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+          detector: gives the positions of D DOMs, and the medium.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
 
         Returns:
           The view at D DOMs.
@@ -128,12 +126,12 @@ class LearnedSource(LinenSource):
         named = dict(zip(self.parameter_names, jnp.asarray(hypothesis), strict=True))
         parameters = jnp.asarray(hypothesis, self.dtype)
         position = jnp.asarray(detector.position, self.dtype)
-        view = self.geometry(parameters, self.trafo, position, options.scale_charge_by_diffusion)
+        view = self.geometry(parameters, self.trafo, detector, options.scale_charge_by_diffusion)
         hole_ice = (options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
         if not options.use_constant_baseline_hole_ice:
             hole_ice = tuple(named[f"HoleIceForward_Unified_{p}"].astype(self.dtype) for p in ("p0", "p1"))
-        angular_acceptance = ACCEPTANCES[options.angular_acceptance]
-        acceptance = angular_acceptance(view.unit[:, 2], *hole_ice) if options.needs_acceptance else None
+        cosine = incoming_cosine(detector, view.unit)
+        acceptance = self._acceptance(detector, cosine, *hole_ice) if options.needs_acceptance else None
 
         network = DomNetwork(
             num_doms=detector.num_doms,
@@ -142,16 +140,27 @@ class LearnedSource(LinenSource):
             dtype=self.dtype,
         )
         key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
-        raw_charge, latent_time = network(self._features(view, position, acceptance), event.active, key)
-        scale = self._charge_scale(view, named, detector, acceptance)
+        raw_charge, latent_time = network(self._features(view, position, cosine, acceptance), event.active, key)
+        scale = self._charge_scale(view, named, detector, cosine, acceptance)
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, options.charge_scale_tensors)
 
         seeds = options.mixture_component_t_seeds or (0.0,) * self.time_decoder.num_components
         offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)[None]
         return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
 
+    def _acceptance(
+        self, detector: Detector, cosine: Float[Array, " D"], p0: Real[ArrayLike, ""], p1: Real[ArrayLike, ""]
+    ) -> Float[Array, " D"]:
+        """Relative acceptance [D] for light at cosines [D] to the axes; p0 and p1 are those of modules in hole ice."""
+        formula = ACCEPTANCES[self.options.angular_acceptance]
+        return sensor_response(detector, cosine, lambda own: formula(own, p0, p1))
+
     def _features(
-        self, view: View, position: Float[Array, "D 3"], acceptance: Float[Array, " D"] | None
+        self,
+        view: View,
+        position: Float[Array, "D 3"],
+        cosine: Float[Array, " D"],
+        acceptance: Float[Array, " D"] | None,
     ) -> Float[Array, "D F"]:
         """Network inputs [D, F]; the order is that of trained Event-Generator weights."""
         options, num_doms = self.options, position.shape[0]
@@ -163,6 +172,8 @@ class LearnedSource(LinenSource):
         if options.add_dom_angular_acceptance:
             assert acceptance is not None
             columns.append(acceptance[:, None])
+        if options.add_axis_cosine:
+            columns.append(cosine[:, None])
         if options.add_dom_coordinates:
             columns.append(position / constants.DOM_COORDINATE_SCALE)
         if options.add_log_distance:
@@ -173,14 +184,21 @@ class LearnedSource(LinenSource):
         return jnp.concatenate(columns, axis=1)
 
     def _charge_scale(
-        self, view: View, named: dict[str, Array], detector: Detector, acceptance: Float[Array, " D"] | None
+        self,
+        view: View,
+        named: dict[str, Array],
+        detector: Detector,
+        cosine: Float[Array, " D"],
+        acceptance: Float[Array, " D"] | None,
     ) -> Float[Array, " D"]:
         options = self.options
         scale = jnp.ones(detector.num_doms, self.dtype)
         if options.scale_charge:
             scale = scale * view.energy * float(1 / constants.CHARGE_ENERGY_SCALE)
         if options.scale_charge_by_relative_dom_efficiency:
-            scale = scale * jnp.asarray(detector.relative_efficiency, self.dtype)
+            # Of a sensor of another size than IceCube's module, for which expected charges are of order 1.
+            area = jnp.asarray(detector.area, self.dtype) / jnp.asarray(DOM_AREA, jnp.float32).astype(self.dtype)
+            scale = scale * (jnp.asarray(detector.relative_efficiency, self.dtype) * area)
         if options.scale_charge_by_global_dom_efficiency:
             scale = scale * named["DOMEfficiency"].astype(self.dtype)
         if options.scale_charge_by_angular_acceptance:
@@ -188,8 +206,7 @@ class LearnedSource(LinenSource):
             scale = scale * (acceptance + 0.01)
         if options.scale_charge_by_relative_angular_acceptance:
             assert acceptance is not None
-            angular_acceptance = ACCEPTANCES[options.angular_acceptance]
-            baseline = angular_acceptance(view.unit[:, 2], options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
+            baseline = self._acceptance(detector, cosine, options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
             scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)
         if options.scale_charge_by_diffusion:
             assert view.homogeneous_charge is not None

@@ -12,19 +12,23 @@ class LearnedOptions:
     Attributes:
       add_anisotropy_angle: whether the horizontal direction of the light is an input.
       add_dom_angular_acceptance: whether the angular acceptance is an input.
+      add_axis_cosine: whether the cosine between the axis of the sensor and the incoming light is an input.
       add_dom_coordinates: whether the position of the DOM is an input.
       add_log_distance: whether ln(distance / 100 m) is an input, which resolves DOMs close by.
       num_local_vars: number of trainable inputs per DOM.
       scale_charge: whether the expected charge is proportional to energy / 1 TeV.
-      scale_charge_by_relative_dom_efficiency: whether the module's efficiency is a factor of the expected charge.
+      scale_charge_by_relative_dom_efficiency: whether the module's efficiency, times its area relative to that of
+        IceCube's module, is a factor of the expected charge.
       scale_charge_by_global_dom_efficiency: whether the parameter DOMEfficiency is a factor of the expected charge.
       scale_charge_by_angular_acceptance: whether the angular acceptance is a factor of the expected charge.
       scale_charge_by_relative_angular_acceptance: whether the angular acceptance relative to that of the baseline is a
         factor of the expected charge.
-      scale_charge_by_diffusion: whether the light of 1 TeV in homogeneous ice is a factor of the expected charge, so
-        that the network learns only what differs from it, which takes far fewer steps.
+      scale_charge_by_diffusion: whether the light of 1 TeV in a homogeneous medium, with the mean lengths of the
+        detector's, is a factor of the expected charge, so that the network learns only what differs from it, which
+        takes far fewer steps.
       use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
-        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis. Kinds of sensors that are not in hole ice have
+        their own acceptance.
       baseline_hole_ice_p0: first parameter of the hole ice of the baseline.
       baseline_hole_ice_p1: second parameter of the hole ice of the baseline.
       angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
@@ -35,6 +39,7 @@ class LearnedOptions:
 
     add_anisotropy_angle: bool = True
     add_dom_angular_acceptance: bool = False
+    add_axis_cosine: bool = False
     add_dom_coordinates: bool = False
     add_log_distance: bool = False
     num_local_vars: int = 0

@@ -8,15 +8,10 @@ from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.measurement.detector import Detector
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
-from evgen_jax.physics.diffusion import (
-    DOM_AREA,
-    MEAN_ABSORPTION,
-    MEAN_ACCEPTANCE,
-    MEAN_SCATTERING,
-    track_diffusion_density,
-)
+from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, track_diffusion_density
 from evgen_jax.physics.geometry import flight_direction, opening_angle, sphere_point
 from evgen_jax.physics.muon import mean_photons_per_metre
 from evgen_jax.sources.learned.learned import View
@@ -25,8 +20,6 @@ PARAMETERS = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenit
 """Names of the parameters of a track that enters a sphere, in rad, ns and GeV."""
 ENERGY = PARAMETERS.index("entry_energy")
 """Place of the energy among the parameters."""
-TAN_CHERENKOV = float(np.sqrt(constants.PHASE_INDEX**2 - 1))
-"""Tangent of the Cherenkov angle in ice."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +47,20 @@ class SphereTrackGeometry:
         return "entry_t"
 
     def __call__(
-        self,
-        parameters: Float[Array, " H"],
-        trafo: Trafo,
-        positions: Float[Array, "D 3"],
-        with_homogeneous_charge: bool,
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
     ) -> View:
         """Computes what the DOMs see of a track.
 
         Args:
           parameters: [H], physical units (m, ns, GeV, rad): those of a track, then further inputs of the network.
           trafo: normalisation of the H parameters.
-          positions: [D, 3], m.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in homogeneous ice.
+          detector: gives the positions of D DOMs, and the medium.
+          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
 
         Returns:
           The view at D DOMs.
         """
+        medium, positions = detector.medium.astype(parameters.dtype), jnp.asarray(detector.position, parameters.dtype)
         radius = self.sphere_radius
         energy = jnp.maximum(parameters[ENERGY], 0)
         direction = flight_direction(parameters[4], parameters[5])
@@ -81,7 +71,8 @@ class SphereTrackGeometry:
         closest = entry[None] + along[:, None] * direction[None]
         sideways = positions - closest
         approach = safe_norm(sideways) + constants.DISTANCE_OFFSET
-        emission_along = along - approach * float(1 / TAN_CHERENKOV)
+        # Light leaves under the Cherenkov angle, whose tangent is sqrt(n^2 - 1).
+        emission_along = along - approach / jnp.sqrt(medium.phase_index**2 - 1)
         displacement = positions - (entry[None] + emission_along[:, None] * direction[None])
         distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
         unit = displacement / distance[:, None]
@@ -106,9 +97,11 @@ class SphereTrackGeometry:
         )
         homogeneous = None
         if with_homogeneous_charge:
-            per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE) * DOM_AREA * MEAN_ACCEPTANCE
+            per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE, medium) * DOM_AREA * MEAN_ACCEPTANCE
             guarded = jnp.sqrt(approach**2 + 1.0)
-            homogeneous = per_metre * track_diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
-        arrival = distance / constants.SPEED_OF_LIGHT_IN_ICE + emission_along / constants.SPEED_OF_LIGHT
+            homogeneous = per_metre * track_diffusion_density(
+                guarded, medium.mean_scattering_length, medium.mean_absorption_length, medium.phase_index
+            )
+        arrival = distance / medium.group_velocity + emission_along / constants.SPEED_OF_LIGHT
         no_shift = jnp.zeros((), parameters.dtype)
         return View(shared, columns, (), displacement, unit, distance, arrival, no_shift, energy, homogeneous)
