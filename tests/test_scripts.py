@@ -191,6 +191,13 @@ def check_unfolding(run: Runner, directory: Path) -> None:
     assert 0 < energy < 1e6 and 0.5 < ratio < 1.5 and 0 < share <= 1 and abs(off) <= 3 and pulses > 10
 
 
+def check_photon_transport(run: Runner, directory: Path) -> None:
+    rows = table(run("benchmarks/photon_transport.py", "--lanes", 64, "--repeats", 1))
+    assert [row[0] for row in rows] == ["floor: four random numbers", "scatterings in ice", "scatterings in sea water"]
+    for _, millions, nanoseconds in rows:
+        assert float(millions) > 0 and float(millions) * float(nanoseconds) == pytest.approx(1000, rel=0.02)
+
+
 def check_training_step(run: Runner, directory: Path) -> None:
     (row,) = table(run("benchmarks/training_step.py", "--one", "tiny"))
     step, first, _, floor, ratio = (numbers(cell)[0] for cell in row[1:])
@@ -264,6 +271,7 @@ ENTRIES = {
     "benchmarks/likelihood.py": check_likelihood,
     "benchmarks/many_cascades.py": check_many_cascades,
     "benchmarks/minima_from_seeds.py": check_small_network,
+    "benchmarks/photon_transport.py": check_photon_transport,
     "benchmarks/reader.py": check_reader,
     "benchmarks/reconstruction.py": check_reconstruction,
     "benchmarks/resolution.py": check_resolution,
