@@ -7,7 +7,7 @@ import pytest
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.physics.transport.cells import Cells
-from evgen_jax.physics.transport.emission import SHOWER_POWER, SHOWER_RATE, Cone, Shower, emitted
+from evgen_jax.physics.transport.emission import Cone, Shower, emitted
 from evgen_jax.physics.transport.follow import follow, follow_on_devices
 from evgen_jax.physics.transport.random_numbers import azimuth, random_words, stream, threefry, uniform
 from evgen_jax.physics.transport.scattering import (
@@ -120,20 +120,23 @@ def test_turned_vectors_have_the_angle_and_length_one():
         within(component, 0)
 
 
-def test_shower_light_has_the_profile_of_its_particles():
-    """Directions against the angles of particles, drawn otherwise; values of the fit in toy-physics 5.2."""
+def test_shower_light_has_its_profile():
+    """Directions against the integral of f(c) = exp(-5.941 |c - 0.75786|^0.2785), and its values in toy-physics 5.2."""
     x, y, z = (np.asarray(v, np.float64) for v in emitted(Shower(), WORDS, PHOTON))
     np.testing.assert_allclose(x**2 + y**2 + z**2, 1, atol=1e-6)
     within(x, 0)
-    within(z, 0.629, sigmas=6)
-    grid = np.linspace(0, 2**SHOWER_POWER, 200_001)  # of x^a, whose density is exponential
-    particles = 1 - ((grid[1:] + grid[:-1]) / 2) ** (1 / SHOWER_POWER)
-    weight = np.exp(-SHOWER_RATE * grid[:-1]) / np.sum(np.exp(-SHOWER_RATE * grid[:-1]))
-    within(z, np.sum(weight * particles) / 1.3195)
-    counts = np.histogram(z, [-1, -0.95, -0.05, 0.05, 0.7329, 0.7829, 0.95, 1])[0] / MANY
-    assert counts[0] / 0.05 * 2 == pytest.approx(0.06, abs=0.012)
-    assert counts[2] / 0.1 * 2 == pytest.approx(0.25, abs=0.015)
-    assert counts[4] / 0.05 * 2 == pytest.approx(10, abs=1)
+    within(y, 0)
+    cosine = np.linspace(-1, 1, 400_001)
+    cosine = (cosine[1:] + cosine[:-1]) / 2
+    profile = np.exp(-5.941 * np.abs(cosine - 1 / 1.3195) ** 0.2785)
+    within(z, np.average(cosine, weights=profile))
+    within(z**2, np.average(cosine**2, weights=profile))
+    edges = [-1, -0.95, -0.5, -0.05, 0.05, 0.5, 0.7329, 0.75, 0.76, 0.7829, 0.95, 1]
+    share = np.histogram(z, edges)[0] / MANY
+    expected = np.histogram(cosine, edges, weights=profile)[0] / profile.sum()
+    np.testing.assert_array_less(abs(share - expected), 4.5 * np.sqrt(expected / MANY))
+    assert share[0] / 0.05 * 2 == pytest.approx(0.06, abs=0.012)
+    assert share[3] / 0.1 * 2 == pytest.approx(0.25, abs=0.02)
     cone = emitted(Cone(1.35), WORDS, PHOTON)[2]
     np.testing.assert_allclose(cone, 1 / 1.35, rtol=1e-6)
 
