@@ -17,6 +17,7 @@ from conftest import write_config
 
 import evgen_jax as eg
 from evgen_jax.config.validate import load_config
+from evgen_jax.physics.transport.table_file import table_origin
 from evgen_jax.training.metrics import read_metrics
 
 ROOT = Path(__file__).parent.parent
@@ -264,6 +265,18 @@ def check_other_libraries(run: Runner, directory: Path) -> None:
         assert 0.1 < width < 20 and abs(mean - fitted) < 5 * width
 
 
+def check_photon_tables(run: Runner, directory: Path) -> None:
+    """The water tables need the fewest scatterings; two runs of one seed use the photons that the first one kept."""
+    arguments = ("muon_water", "--photons", 400_000, "--seed", 4, "-o", directory, "--tallies", directory / "photons")
+    out, again = (run("experiments/photon_tables.py", *arguments) for _ in range(2))
+    assert out == again and "muon_water: Cone(phase_index=1.35)" in out
+    for row in table(out):
+        error, charge, beyond, median, most, largest = map(float, row[2:])
+        assert 0 < error < 100 and charge < 2 * error and beyond < 10 and 0 < median <= most <= largest < 100
+    made = table_origin(directory / "light_muon_water.npz")
+    assert "python experiments/photon_tables.py muon_water --photons 400000 --seed 4" in made
+
+
 ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
@@ -280,6 +293,7 @@ ENTRIES = {
     "benchmarks/training_step.py": check_training_step,
     "benchmarks/training_step_of_cascades.py": check_steps_of_cascades,
     "benchmarks/unfolding.py": check_unfolding,
+    "experiments/photon_tables.py": check_photon_tables,
     "experiments/create_trafo_model.py": None,  # these four: test_steps_of_an_experiment
     "experiments/export_manager.py": None,
     "experiments/likelihood_gaps.py": check_likelihood_gaps,
@@ -291,7 +305,7 @@ ENTRIES = {
 LONG = {
     check_calibration, check_calibration_with_samples, check_likelihood_gaps, check_small_network, check_reconstruction,
     check_reconstruction_speed_and_sky, check_resolution, check_other_libraries, check_benchmarks_with_processes, check_single_script,
-    check_fits_on_device,
+    check_fits_on_device, check_photon_tables,
 }  # fmt: skip
 """Checks that take more than ten seconds on an idle core with programs from the cache."""
 
