@@ -46,9 +46,12 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=16)
     arguments = parser.parse_args()
     print(machine())
-    print("Largest differences from float64 on the CPU: of the log-likelihood, and of gradients in units of their norm\n"
-          "| model | events | log-likelihood, mean | CPU, float32 | this device, float32 | this device, float64 | gradient, CPU | "
-          "float32 | float64 |\n" + "|---" * 9 + "|", flush=True)  # fmt: skip
+    print(
+        "Largest differences from float64 on the CPU: of the log-likelihood, and of gradients in units of their norm\n"
+        "| model | events | log-likelihood, mean | CPU, float32 | this device, float32 | this device, float64 | gradient, CPU | "
+        "float32 | float64 |\n" + "|---" * 9 + "|",
+        flush=True,
+    )
     cpu, here = jax.devices("cpu")[0], jax.devices()[0]
     for name in arguments.models:
         model = build_network(name) if name in NETWORKS else load(name)

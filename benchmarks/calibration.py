@@ -22,11 +22,11 @@ from scipy import stats
 from toy_events import NAMES, cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.hypothesis.parameters import DIRECTION
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 
 BINS = 10
@@ -41,10 +41,12 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     fitted = np.stack([r.hypothesis for r in kept])
     offsets = plane_offsets(fitted, truth[fine])
     gained = 2 * np.array([r.log_likelihood - r.log_likelihood_seed for r in kept])
-    print(f"{fine.sum()} events ({len(events) - fine.sum()} left out: no positive Hessian); 2 (fit - truth) in "
-          f"log-likelihood: mean {gained.mean():.2f}, expected 7; gradient norm below 1e-2 in "
-          f"{100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results]):.0f} %. Standard deviation of pulls (half "
-          "width of the central 68 %):")  # fmt: skip
+    print(
+        f"{fine.sum()} events ({len(events) - fine.sum()} left out: no positive Hessian); 2 (fit - truth) in "
+        f"log-likelihood: mean {gained.mean():.2f}, expected 7; gradient norm below 1e-2 in "
+        f"{100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results]):.0f} %. Standard deviation of pulls (half "
+        "width of the central 68 %):"
+    )
     print("| errors | " + " | ".join(NAMES) + " |\n|" + "---|" * 8)
     for name in ("physical", "physical_sandwich"):
         width = np.sqrt(np.stack([np.diag(getattr(r.covariance, name)) for r in kept]))
@@ -62,8 +64,11 @@ def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None
     held = make_fitter(model, directions_held, covariance=False)(events, truth)
     delta = np.array([2 * (f.log_likelihood - h.log_likelihood) for f, h in zip(free, held, strict=True)])
     level = stats.chi2.cdf(np.maximum(delta, 0), 2)
-    print(f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
-          f"90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths", flush=True)  # fmt: skip
+    print(
+        f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
+        f"90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths",
+        flush=True,
+    )
 
 
 def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
@@ -75,9 +80,11 @@ def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
         pixel = found.at(true[3], true[4])
         levels.append([found.level("wilks")[pixel], found.level("posterior")[pixel]])
     for name, level in zip(("Wilks", "posterior"), np.array(levels).T, strict=True):
-        print(f"{len(events)} maps ({np.median(seconds):.1f} s each), {name}: the 50 % contour holds "
-              f"{100 * np.mean(level <= 0.5):.1f} %, the 90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths",
-              flush=True)  # fmt: skip
+        print(
+            f"{len(events)} maps ({np.median(seconds):.1f} s each), {name}: the 50 % contour holds "
+            f"{100 * np.mean(level <= 0.5):.1f} %, the 90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths",
+            flush=True,
+        )
 
 
 def sampled(name: str, array: str, count: int, energies: tuple[float, float], own: slice) -> np.ndarray:
@@ -88,13 +95,20 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], ow
     truth[:, :3] = middle + rng.normal(0, 30, (count, 3))
     truth[:, 6] = rng.normal(1e4, 50, count)
     named = {parameter.role: parameter.name for parameter in model.parameters}
-    settings = {named[n]: {"distribution": "normal", "mean": float(m), "sigma": s}
-                for n, m, s in zip(("x", "y", "z", "time"), (*middle, 1e4), (30.0, 30.0, 30.0, 50.0), strict=True)}  # fmt: skip
-    settings |= {named["zenith"]: {"distribution": "isotropic"},
-                 named["energy"]: {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0}}  # fmt: skip
-    sample = make_posterior_sampler(model, make_prior(model.parameters, settings),
-                                    eg.FitSettings(bounds=prior_limits(model.parameters, settings)),
-                                    num_samples=500)  # fmt: skip
+    settings = {
+        named[n]: {"distribution": "normal", "mean": float(m), "sigma": s}
+        for n, m, s in zip(("x", "y", "z", "time"), (*middle, 1e4), (30.0, 30.0, 30.0, 50.0), strict=True)
+    }
+    settings |= {
+        named["zenith"]: {"distribution": "isotropic"},
+        named["energy"]: {"distribution": "power_law", "low": energies[0], "high": energies[1], "index": 1.0},
+    }
+    sample = make_posterior_sampler(
+        model,
+        make_prior(model.parameters, settings),
+        eg.FitSettings(bounds=prior_limits(model.parameters, settings)),
+        num_samples=500,
+    )
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
     events, truth, rows = events[own], truth[own], []
@@ -121,9 +135,11 @@ def ranks(name: str, array: str, count: int, energies: tuple[float, float], work
     seconds = (time.perf_counter() - begin) * workers / len(rows)
     tables = [np.bincount(r.astype(int) * BINS // (RANKS + 1), minlength=BINS) for r in rows[:, :7].T]
     r_hat, effective, divergent = rows[:, 7:].T
-    print(f"{len(rows)} of {count} truths give a pulse; NUTS {seconds:.1f} s per event and process, R-hat below 1.05 in "
-          f"{100 * np.mean(r_hat < 1.05):.0f} %, effective samples median {np.median(effective):.0f}, "
-          f"{divergent.sum():.0f} divergences; chi-square p of the ranks in {BINS} bins:")  # fmt: skip
+    print(
+        f"{len(rows)} of {count} truths give a pulse; NUTS {seconds:.1f} s per event and process, R-hat below 1.05 in "
+        f"{100 * np.mean(r_hat < 1.05):.0f} %, effective samples median {np.median(effective):.0f}, "
+        f"{divergent.sum():.0f} divergences; chi-square p of the ranks in {BINS} bins:"
+    )
     print("| " + " | ".join(NAMES) + " |\n|" + "---|" * 7)
     print("| " + " | ".join(f"{stats.chisquare(t).pvalue:.2f}" for t in tables) + " |", flush=True)
     for parameter, table in zip(NAMES, tables, strict=True):

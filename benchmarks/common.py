@@ -28,12 +28,28 @@ from evgen_jax.model.model import Model
 TIME_AND_CHARGE = ("unbinned_pulse_time_llh", "dom_charge_pdf")
 NETWORKS = {
     "tiny": ((25, 50, 50, 50, 28), 1, (0, -100, 100, 4000, 800), (-20, 0), False, TIME_AND_CHARGE),
-    "default": ((50, 100, 100, 100, 100, 45), 1, (0, -100, 100, 8000, 4000, 800, 300), (-50, -20, -10, -5, 0), True,
-                TIME_AND_CHARGE),
-    "big": ((50, 50, *[200] * 7, 42), 2, (0, -100, 100, 8000, 4000, 800, 300, -50, -20, 400), (), True,
-            ("unbinned_pulse_time_llh", "normalized_dom_charge_pdf", "negative_binomial_charge_pdf",
-             "negative_binomial_event_charge_pdf")),
-}  # fmt: skip
+    "default": (
+        (50, 100, 100, 100, 100, 45),
+        1,
+        (0, -100, 100, 8000, 4000, 800, 300),
+        (-50, -20, -10, -5, 0),
+        True,
+        TIME_AND_CHARGE,
+    ),
+    "big": (
+        (50, 50, *[200] * 7, 42),
+        2,
+        (0, -100, 100, 8000, 4000, 800, 300, -50, -20, 400),
+        (),
+        True,
+        (
+            "unbinned_pulse_time_llh",
+            "normalized_dom_charge_pdf",
+            "negative_binomial_charge_pdf",
+            "negative_binomial_event_charge_pdf",
+        ),
+    ),
+}
 INPUTS = 14
 HYPOTHESIS = np.array([20.0, -30.0, 50.0, 1.1, 2.0, 10000.0, 10000.0], np.float32)
 TRAFO_MEAN, TRAFO_STD = (0, 0, 0, 1.57, 3.14, 9, 1e4), (250, 250, 250, 0.69, 1.8, 1.5, 600)
@@ -48,13 +64,16 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
     widths, num_per_dom, gauss, gamma, noise, losses = NETWORKS[name]
     mapping = {"Gauss": ["Gauss", len(gauss), 1.0]} | ({"Gamma": ["Gamma", len(gamma), 10.0]} if gamma else {})
     mean = {"value_range_class": "BaseValueRange", "config": {"scale": 0.5}}
-    negative_binomial = {"decoder_class": "NegativeBinomialDecoder", "config": {"value_range_mapping": {
-        "alpha": _elu(-5.0)}}}  # fmt: skip
+    negative_binomial = {
+        "decoder_class": "NegativeBinomialDecoder",
+        "config": {"value_range_mapping": {"alpha": _elu(-5.0)}},
+    }
     # The mixture sorts its components by name: Gamma before Gauss.
     cascade = {
         "model_class": "DefaultCascadeModel",
         "config": {
-            "num_filters_list": list(widths), "mixture_component_t_seeds": [*gamma, *gauss],
+            "num_filters_list": list(widths),
+            "mixture_component_t_seeds": [*gamma, *gauss],
             "method_list": ["locally_connected"] * num_per_dom + ["convolution"] * (len(widths) - num_per_dom),
             "scale_charge_by_angular_acceptance": noise,
         },
@@ -63,20 +82,27 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
             "decoder_class": "MixtureModel",
             "config": {"decoder_mapping": mapping, "value_range_mapping": {"weight": _elu(1.0, smallest=1e-5)}},
             "base_decoders": {
-                "Gauss": {"decoder_class": "AsymmetricGaussianDecoder", "config": {"value_range_mapping": {
-                    "mu": mean, "sigma": _elu(2.0), "r": _elu(1.0)}}},
-                "Gamma": {"decoder_class": "GammaFunctionDecoder", "config": {"value_range_mapping": {
-                    "alpha": _elu(2.5, 0.3, 0.5), "beta": _elu(10.0, 1.0, 1.0)}}},
+                "Gauss": {
+                    "decoder_class": "AsymmetricGaussianDecoder",
+                    "config": {"value_range_mapping": {"mu": mean, "sigma": _elu(2.0), "r": _elu(1.0)}},
+                },
+                "Gamma": {
+                    "decoder_class": "GammaFunctionDecoder",
+                    "config": {"value_range_mapping": {"alpha": _elu(2.5, 0.3, 0.5), "beta": _elu(10.0, 1.0, 1.0)}},
+                },
             },
         },
-    }  # fmt: skip
+    }
     settings = cascade
     if noise:
         settings = {
-            "model_class": "IndependentMultiSource", "config": {"sources": {"cascade": "cascade", "noise": "noise"}},
-            "multi_source_bases": {"cascade": cascade, "noise": {
-                "model_class": "DefaultNoiseModel", "decoder_charge_settings": negative_binomial}},
-        }  # fmt: skip
+            "model_class": "IndependentMultiSource",
+            "config": {"sources": {"cascade": "cascade", "noise": "noise"}},
+            "multi_source_bases": {
+                "cascade": cascade,
+                "noise": {"model_class": "DefaultNoiseModel", "decoder_charge_settings": negative_binomial},
+            },
+        }
     source, _ = build_source(ModelSettings(**settings))
     trafo = Trafo(
         source.parameter_names, TRAFO_MEAN, TRAFO_STD, tuple(parameter.log for parameter in parameters_of(source))
@@ -98,8 +124,13 @@ def synthetic_event(seed: int, num_pulses: int, num_doms: int = 5160) -> Event:
     rng = np.random.default_rng(seed)
     doms = rng.choice(num_doms, min(200, num_doms), replace=False)
     dom = rng.choice(doms, num_pulses)
-    return build_event(rng.uniform(0.3, 2, num_pulses), 10000 + rng.gamma(2, 500, num_pulses), dom, num_doms=num_doms,
-                       readout=(0.0, 20000.0))  # fmt: skip
+    return build_event(
+        rng.uniform(0.3, 2, num_pulses),
+        10000 + rng.gamma(2, 500, num_pulses),
+        dom,
+        num_doms=num_doms,
+        readout=(0.0, 20000.0),
+    )
 
 
 def batch_of(events: list[Event]) -> tuple[Event, jax.Array]:

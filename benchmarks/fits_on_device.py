@@ -19,8 +19,8 @@ from common import machine
 from reconstruction import toy
 from toy_events import load, smeared
 
-from evgen_jax.reconstruction.fit import evaluator
-from evgen_jax.reconstruction.fit.evaluator import grouped_by_shape
+from evgen_jax.reconstruction.fit import programs
+from evgen_jax.reconstruction.fit.batching import grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import make_fitter
 
 DRAWN = 3
@@ -58,25 +58,28 @@ def main() -> None:
     begin = time.perf_counter()
     fit(batch, seeds)
     first, seconds = time.perf_counter() - begin, []
-    with mock.patch.object(evaluator, "_searches", Counted(evaluator._searches)) as searches:
+    with mock.patch.object(programs, "searches", Counted(programs.searches)) as searches:
         fit(batch, seeds)  # the counter is a program of its own to the evaluator
         searches.calls = 0
         for _ in range(arguments.repeats):
             begin = time.perf_counter()
             results = fit(batch, seeds)
             seconds.append(time.perf_counter() - begin)
-        programs = searches.calls / arguments.repeats
+        started = searches.calls / arguments.repeats
     with jax.profiler.trace(arguments.trace) if arguments.trace else nullcontext():
         if arguments.trace:
             fit(batch, seeds)
     evaluations = np.array([result.diagnostics.evaluations for result in results])
     converged = np.mean([result.diagnostics.converged for result in results])
     print(machine())
-    print(f"{len(own)} fits padded to {shape[0]} pulses, with{'' if arguments.covariance else 'out'} covariance: "
-          f"{1e3 * min(seconds) / len(own):.1f} ms per fit at best, {1e3 * np.median(seconds) / len(own):.1f} ms in the median "
-          f"of {len(seconds)} batches; first batch {first - min(seconds):.0f} s longer; {programs:.0f} programs of searches per "
-          f"batch, {evaluations.sum()} evaluations, {np.median(evaluations):.0f} per fit in the median, {evaluations.max()} at "
-          f"most; {100 * converged:.0f} % converged", flush=True)  # fmt: skip
+    print(
+        f"{len(own)} fits padded to {shape[0]} pulses, with{'' if arguments.covariance else 'out'} covariance: "
+        f"{1e3 * min(seconds) / len(own):.1f} ms per fit at best, {1e3 * np.median(seconds) / len(own):.1f} ms in the median "
+        f"of {len(seconds)} batches; first batch {first - min(seconds):.0f} s longer; {started:.0f} programs of searches per "
+        f"batch, {evaluations.sum()} evaluations, {np.median(evaluations):.0f} per fit in the median, {evaluations.max()} at "
+        f"most; {100 * converged:.0f} % converged",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

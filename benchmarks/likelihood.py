@@ -40,8 +40,11 @@ def one(name: str) -> None:
             first, later = measure(lambda e=events, h=hypotheses: many(model.variables, h, e), repeats=5)
         # Forward, and once more for the gradient by the inputs.
         floor = floor_seconds(2 * count * network_flops(name))
-        print(f"| {name} | {count} | {1e3 * later:.3g} | {first:.1f} | {peak_memory():.2f} | {1e3 * floor:.2g} | "
-              f"{later / floor:.1f} |", flush=True)  # fmt: skip
+        print(
+            f"| {name} | {count} | {1e3 * later:.3g} | {first:.1f} | {peak_memory():.2f} | {1e3 * floor:.2g} | "
+            f"{later / floor:.1f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -104,8 +104,11 @@ def main() -> None:
             rows.append((network, number, "", seconds))
             # Forward, forward again in the backward pass, and the pass itself: four times the network's operations.
             floor = floor_seconds(4 * number * network_flops(network))
-            print(f"| {network} | {number} | {seconds:.3g} | {1e3 * seconds / number:.3g} | {floor:.3g} | "
-                  f"{compile_seconds:.1f} | {memory:.3f} |", flush=True)  # fmt: skip
+            print(
+                f"| {network} | {number} | {seconds:.3g} | {1e3 * seconds / number:.3g} | {floor:.3g} | "
+                f"{compile_seconds:.1f} | {memory:.3f} |",
+                flush=True,
+            )
             if arguments.accuracy and number >= 100:
                 begin = time.perf_counter()
                 near = approximate(model, event, hypothesis, arguments.accuracy)
@@ -115,11 +118,17 @@ def main() -> None:
                 again = time.perf_counter() - begin
                 compile_seconds, seconds, memory = measure_model(near.model, hypothesis, event, 4)
                 rows.append((network, number, f"to {arguments.accuracy:g}", seconds))
-                print(f"| {network}, to {arguments.accuracy:g} | {number} | {seconds:.3g} | {1e3 * seconds / number:.3g} | | "
-                      f"{compile_seconds:.1f} | {memory:.3f} |", flush=True)  # fmt: skip
+                print(
+                    f"| {network}, to {arguments.accuracy:g} | {number} | {seconds:.3g} | {1e3 * seconds / number:.3g} | | "
+                    f"{compile_seconds:.1f} | {memory:.3f} |",
+                    flush=True,
+                )
                 pulses = int(np.sum(np.asarray(event.pulses.mask)))
-                print(f"<!-- {near.num_groups} groups, {near.num_near} exact DOMs, error {near.error:.3f} ({pulses} pulses); "
-                      f"made in {first:.0f} s, made again in {again:.0f} s -->", flush=True)  # fmt: skip
+                print(
+                    f"<!-- {near.num_groups} groups, {near.num_near} exact DOMs, error {near.error:.3f} ({pulses} pulses); "
+                    f"made in {first:.0f} s, made again in {again:.0f} s -->",
+                    flush=True,
+                )
     if arguments.figure:
         figure(arguments.figure, rows)
     print(f"peak memory of the process: {peak_memory():.2f} GB")

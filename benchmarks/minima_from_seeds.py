@@ -21,14 +21,14 @@ from scipy import optimize
 
 import evgen_jax as eg
 from evgen_jax.model.log_likelihood import make_log_likelihood
-from evgen_jax.reconstruction.fit.evaluator import batches, shape_of, stacked
+from evgen_jax.reconstruction.fit.batching import batches, shape_of, stacked
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.starts.smear import smear
 
 SMEARED = {
     "15 m, 12 deg": {"x": 15.0, "y": 15.0, "z": 15.0, "zenith": np.radians(12), "energy": 0.3, "time": 30.0},
     "30 m, 30 deg": {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0},
-}  # fmt: skip
+}
 TIGHTER = 1e-5
 GTOLS = (10.0, TIGHTER)
 EQUAL = 0.1
@@ -49,8 +49,10 @@ def reference_fits(
 
     ends, evaluations = np.empty_like(seeds), np.zeros(len(seeds), int)
     for i, event in enumerate(events):
-        batch = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32 if a.dtype.kind == "f" else a.dtype),
-                             stacked([event], shape_of(event), 1))  # fmt: skip
+        batch = jax.tree.map(
+            lambda a: jnp.asarray(a, jnp.float32 if a.dtype.kind == "f" else a.dtype),
+            stacked([event], shape_of(event), 1),
+        )
 
         def function(t, batch=batch):
             value, gradient = value_and_gradient(jnp.asarray(t, jnp.float32), batch)
@@ -77,8 +79,11 @@ def compare(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
     fit = make_fitter(model, covariance=False)
     events, truth = toy(model, count, energies, seed=21)
     fit(events, truth)  # compiles
-    print("| seeds | gtol | events | ours below it: events, most, sum | above it: events, sum | evaluations, median: ours | its | "
-          "seconds per event: ours | its |\n|---|---|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
+    print(
+        "| seeds | gtol | events | ours below it: events, most, sum | above it: events, sum | evaluations, median: ours | its | "
+        "seconds per event: ours | its |\n|---|---|---|---|---|---|---|---|---|",
+        flush=True,
+    )
     for name, widths in SMEARED.items():
         spreads = {p.name: widths[p.role] for p in model.parameters if p.role in widths}
         seeds = smear(truth[:, None], model.parameters, 1, np.random.default_rng(3), spreads)[:, 1]
@@ -89,9 +94,12 @@ def compare(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
             (ends, evaluations), their_seconds = timed(reference_fits, model, events, seeds, gtol)
             gain = ours - exact_values(fit, events, ends)
             below, above = gain < -EQUAL, gain > EQUAL
-            print(f"| {name} | {gtol:g} | {len(events)} | {below.sum()}, {max(-gain.min(), 0):.1f}, {-gain[below].sum():.0f} | "
-                  f"{above.sum()}, {gain[above].sum():.0f} | {cost:.0f} | {np.median(evaluations):.0f} | "
-                  f"{seconds / len(events):.2f} | {their_seconds / len(events):.2f} |", flush=True)  # fmt: skip
+            print(
+                f"| {name} | {gtol:g} | {len(events)} | {below.sum()}, {max(-gain.min(), 0):.1f}, {-gain[below].sum():.0f} | "
+                f"{above.sum()}, {gain[above].sum():.0f} | {cost:.0f} | {np.median(evaluations):.0f} | "
+                f"{seconds / len(events):.2f} | {their_seconds / len(events):.2f} |",
+                flush=True,
+            )
             if below.any():
                 worst = np.argsort(gain)[: min(below.sum(), 8)]
                 print(

@@ -34,13 +34,24 @@ def write(directory: Path, detector, files: int, events: int) -> None:
         # Every event lights its own 200 modules.
         doms = np.argsort(rng.random((events, 5160)), axis=1)[:, :200]
         dom = doms[event, rng.integers(200, size=len(event))]
-        pulses = {"event": event, "string": np.asarray(detector.string)[dom], "om": np.asarray(detector.om)[dom],
-                  "time": 10000 + rng.gamma(2, 500, len(event)), "charge": rng.uniform(0.3, 2, len(event))}  # fmt: skip
+        pulses = {
+            "event": event,
+            "string": np.asarray(detector.string)[dom],
+            "om": np.asarray(detector.om)[dom],
+            "time": 10000 + rng.gamma(2, 500, len(event)),
+            "charge": rng.uniform(0.3, 2, len(event)),
+        }
         values = np.tile(HYPOTHESIS, (events, 1)).T
-        write_events(directory / f"events_{number}.hdf5", number, events, pulses,
-                     {"LabelsMCCascade": dict(zip(CASCADE, values, strict=True))}, pulse_key="MCPulses",
-                     dom_tables={"BadDomsList": (np.asarray(detector.string)[bad], np.asarray(detector.om)[bad])},
-                     notice="random pulses of a benchmark")  # fmt: skip
+        write_events(
+            directory / f"events_{number}.hdf5",
+            number,
+            events,
+            pulses,
+            {"LabelsMCCascade": dict(zip(CASCADE, values, strict=True))},
+            pulse_key="MCPulses",
+            dom_tables={"BadDomsList": (np.asarray(detector.string)[bad], np.asarray(detector.om)[bad])},
+            notice="random pulses of a benchmark",
+        )
 
 
 def handler() -> DataHandlerSettings:
@@ -52,14 +63,17 @@ def handler() -> DataHandlerSettings:
 
 def reading(directory: Path, detector) -> None:
     """One process, no prefetching: files to batches."""
-    settings = IteratorSettings(input_data=f"{directory}/*.hdf5", batch_size=BATCH, num_jobs=0, num_add_files=0,
-                                pick_random_files_forever=False)  # fmt: skip
+    settings = IteratorSettings(
+        input_data=f"{directory}/*.hdf5", batch_size=BATCH, num_jobs=0, num_add_files=0, pick_random_files_forever=False
+    )
     start = time.perf_counter()
     events = sum(len(batch.labels) for batch in BatchStream(settings, handler(), detector, seed=1))
     seconds = time.perf_counter() - start
     size = sum(f.stat().st_size for f in directory.iterdir()) / 1e6
-    print(f"reading: {events} events of {PULSES} pulses in {seconds:.2f} s = {events / seconds:.0f} events/s, "
-          f"{events * PULSES / seconds / 1e6:.2f} M pulses/s, {size / seconds:.0f} MB/s of file")  # fmt: skip
+    print(
+        f"reading: {events} events of {PULSES} pulses in {seconds:.2f} s = {events / seconds:.0f} events/s, "
+        f"{events * PULSES / seconds / 1e6:.2f} M pulses/s, {size / seconds:.0f} MB/s of file"
+    )
 
 
 def waiting(directory: Path, detector, steps: int) -> None:

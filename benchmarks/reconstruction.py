@@ -17,7 +17,7 @@ from toy_events import cascades, draw, load, smeared
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.reconstruction.fit.evaluator import grouped_by_shape
+from evgen_jax.reconstruction.fit.batching import grouped_by_shape
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
@@ -40,11 +40,17 @@ def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, flo
     # A PeV means some hundred thousand pulses; merged ones have as many minima for a fraction of the time.
     events = [merge_pulses(e, PULSE_WIDTH, PULSE_GROWTH) for e in events]
     merged = [int(e.pulses.mask.sum()) for e in events]
-    print(f"pulses per event, median and most: {np.median(pulses):.0f}, {max(pulses)}; merged within {PULSE_WIDTH:g} ns and "
-          f"{100 * PULSE_GROWTH:g} % of the delay: {np.median(merged):.0f}, {max(merged)}", flush=True)  # fmt: skip
-    print(f"share of fits within 0.1 of the best known, which is the best of {starts} smeared seeds, the truth and all others\n"
-          "| events | one smeared seed | and other directions | from the truth | without seed | seconds per event of each |\n"
-          "|---|---|---|---|---|---|", flush=True)  # fmt: skip
+    print(
+        f"pulses per event, median and most: {np.median(pulses):.0f}, {max(pulses)}; merged within {PULSE_WIDTH:g} ns and "
+        f"{100 * PULSE_GROWTH:g} % of the delay: {np.median(merged):.0f}, {max(merged)}",
+        flush=True,
+    )
+    print(
+        f"share of fits within 0.1 of the best known, which is the best of {starts} smeared seeds, the truth and all others\n"
+        "| events | one smeared seed | and other directions | from the truth | without seed | seconds per event of each |\n"
+        "|---|---|---|---|---|---|",
+        flush=True,
+    )
     many = smeared(model, truth, starts)
     missed, seconds = np.zeros((0, 4)), np.zeros(4)
     for first in range(0, len(events), BLOCK):
@@ -59,8 +65,14 @@ def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, flo
         known = np.fmax(known, [f.log_likelihood for f in rest])
         missed = np.vstack([missed, known[:, None] - np.nan_to_num(found, nan=-np.inf)])
         seconds += [spent_one, spent_other, spent_true, spent_seedless]
-        print(f"| {len(missed)} | " + " | ".join(f"{100 * share:.1f} %" for share in np.mean(missed < 0.1, axis=0)) + " | "
-              + ", ".join(f"{s / len(missed):.2f}" for s in seconds) + " |", flush=True)  # fmt: skip
+        print(
+            f"| {len(missed)} | "
+            + " | ".join(f"{100 * share:.1f} %" for share in np.mean(missed < 0.1, axis=0))
+            + " | "
+            + ", ".join(f"{s / len(missed):.2f}" for s in seconds)
+            + " |",
+            flush=True,
+        )
     for name, own_missed in zip(("one seed", "other directions", "truth", "no seed"), missed.T, strict=True):
         worst = np.sort(own_missed)[::-1][: max(len(missed) // 10, 5)]
         print(f"{name} misses at most: " + ", ".join(f"{w:.3g}" for w in worst), flush=True)
@@ -87,9 +99,12 @@ def speed(model: eg.Model, energies: tuple[float, float]) -> None:
     warm = time.perf_counter() - begin
     evaluations = np.array([r.diagnostics.evaluations for r in results])
     norm = np.array([r.diagnostics.gradient_norm for r in results])
-    print(f"{len(own)} events padded to {shape[0]} pulses, with covariance: {warm / len(own):.2f} s per event warm, first "
-          f"call {first - warm:.0f} s longer; evaluations median {np.median(evaluations):.0f}, at most {evaluations.max()};"
-          f" gradient norm below 1e-2 in {100 * np.mean(norm < 1e-2):.0f} %", flush=True)  # fmt: skip
+    print(
+        f"{len(own)} events padded to {shape[0]} pulses, with covariance: {warm / len(own):.2f} s per event warm, first "
+        f"call {first - warm:.0f} s longer; evaluations median {np.median(evaluations):.0f}, at most {evaluations.max()};"
+        f" gradient norm below 1e-2 in {100 * np.mean(norm < 1e-2):.0f} %",
+        flush=True,
+    )
 
 
 def sky(model: eg.Model, energies: tuple[float, float]) -> None:
@@ -103,10 +118,13 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     found = make(events[0], best.hypothesis)
     seconds = time.perf_counter() - begin
     fitted = 192 + 4 * (len(found.order) - 192) // 3
-    print(f"{int(events[0].pulses.mask.sum())} pulses, adaptive map: {len(found.order)} pixels, {fitted} fits, nside 4 to "
-          f"{2 ** found.order.max()}, {found.evaluations / fitted:.1f} evaluations each, {seconds:.1f} s (first "
-          f"{first - seconds:.0f} s longer), {1e3 * seconds / fitted:.1f} ms per fit; 90 % contour "
-          f"{found.contour_area(0.9):.0f} (Wilks), {found.contour_area(0.9, 'posterior'):.0f} square degrees", flush=True)  # fmt: skip
+    print(
+        f"{int(events[0].pulses.mask.sum())} pulses, adaptive map: {len(found.order)} pixels, {fitted} fits, nside 4 to "
+        f"{2 ** found.order.max()}, {found.evaluations / fitted:.1f} evaluations each, {seconds:.1f} s (first "
+        f"{first - seconds:.0f} s longer), {1e3 * seconds / fitted:.1f} ms per fit; 90 % contour "
+        f"{found.contour_area(0.9):.0f} (Wilks), {found.contour_area(0.9, 'posterior'):.0f} square degrees",
+        flush=True,
+    )
     # The same pixels one by one with SciPy, each from the best fit.
     held = {p.name: False for p in model.parameters if p.role in ("zenith", "azimuth")}
     scipy_fit = make_fitter(
@@ -123,8 +141,11 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     each = (time.perf_counter() - begin) / 12
     worse = np.max(np.array([f.log_likelihood for f in single]) - found.log_likelihood[chosen])
     evaluations = np.mean([f.diagnostics.evaluations for f in single])
-    print(f"SciPy pixel by pixel: {evaluations:.0f} evaluations and {1e3 * each:.1f} ms per fit, ratio "
-          f"{each * fitted / seconds:.1f}; the map is at most {worse:.3f} below it", flush=True)  # fmt: skip
+    print(
+        f"SciPy pixel by pixel: {evaluations:.0f} evaluations and {1e3 * each:.1f} ms per fit, ratio "
+        f"{each * fitted / seconds:.1f}; the map is at most {worse:.3f} below it",
+        flush=True,
+    )
 
 
 def main() -> None:

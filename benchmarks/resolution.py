@@ -20,8 +20,8 @@ from toy_events import cascades, draw, load, plane_offsets
 import evgen_jax as eg
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.covariance import make_score_products
-from evgen_jax.reconstruction.fit.evaluator import batches
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
 from evgen_jax.reconstruction.starts.directions import refit_directions
@@ -94,8 +94,11 @@ def main() -> None:
     best = sizes(best)
     edges = np.geomspace(*arguments.energies, BINS + 1)
     rows = []
-    print("| energy (GeV) | events | with a narrow bound | "
-          + " | ".join(f"{q}: median | bound | ratio" for q in QUANTITIES) + " |")  # fmt: skip
+    print(
+        "| energy (GeV) | events | with a narrow bound | "
+        + " | ".join(f"{q}: median | bound | ratio" for q in QUANTITIES)
+        + " |"
+    )
     print("|" + "---|" * 12)
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         own = (truth[:, 5] >= low) & (truth[:, 5] < high)

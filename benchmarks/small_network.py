@@ -37,17 +37,22 @@ def use_network(cascade: dict, name: str) -> None:
     """Gives the demo's cascade the layers and the time decoder of a configuration of Event-Generator."""
     widths, gauss, gamma, times = NETWORKS[name]
     cascade["config"] |= {
-        "num_filters_list": widths, "mixture_component_t_seeds": times, "opening_angle_as_cosine": False,
+        "num_filters_list": widths,
+        "mixture_component_t_seeds": times,
+        "opening_angle_as_cosine": False,
         "method_list": ["locally_connected", *["convolution"] * (len(widths) - 1)],
-    }  # fmt: skip
+    }
     decoder = cascade["decoder_settings"]
     kinds = {"AsymmetricGaussian": ["AsymmetricGaussian", gauss, 1.0], "Gamma": ["Gamma", gamma, 10.0]}
     decoder["config"]["decoder_mapping"] = {kind: entry for kind, entry in kinds.items() if entry[1]}
     ranges = {
         "AsymmetricGaussian": {
-            "mu": {"value_range_class": "BaseValueRange", "config": {"scale": 0.5}}, "sigma": _elu(2, 1e-4), "r": _elu(1, 1e-4)},
+            "mu": {"value_range_class": "BaseValueRange", "config": {"scale": 0.5}},
+            "sigma": _elu(2, 1e-4),
+            "r": _elu(1, 1e-4),
+        },
         "Gamma": {"alpha": _elu(2.5, 0.5, 0.3), "beta": _elu(10, 1)},
-    }  # fmt: skip
+    }
     for kind in list(decoder["base_decoders"]):
         if kind not in decoder["config"]["decoder_mapping"]:
             del decoder["base_decoders"][kind]
@@ -82,8 +87,9 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted(NETWORKS))
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
-    config = load_config(configuration(arguments.directory, arguments.steps, arguments.angle, arguments.network,
-                                       arguments.events))  # fmt: skip
+    config = load_config(
+        configuration(arguments.directory, arguments.steps, arguments.angle, arguments.network, arguments.events)
+    )
     train_on_simulation(config, arguments.directory / "events", arguments.directory / f"model_{arguments.steps}")
 
 

@@ -23,9 +23,13 @@ def small_array() -> eg.Detector:
     count = x.size
     return eg.Detector(
         position=np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1).astype(np.float32),
-        relative_efficiency=np.ones(count, np.float32), noise_rate=np.full(count, 5e-7, np.float32),
-        string=string.ravel().astype(np.int32), om=om.ravel().astype(np.int32), usable=np.ones(count, bool), name="small",
-    )  # fmt: skip
+        relative_efficiency=np.ones(count, np.float32),
+        noise_rate=np.full(count, 5e-7, np.float32),
+        string=string.ravel().astype(np.int32),
+        om=om.ravel().astype(np.int32),
+        usable=np.ones(count, bool),
+        name="small",
+    )
 
 
 def load(name: str, array: str = "icecube86") -> eg.Model:

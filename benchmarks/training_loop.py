@@ -98,8 +98,21 @@ def rate(step, state: TrainState, batch: Batch, log_every: int, steps: int) -> f
             times.append(time.perf_counter())
             return step(*arguments)
 
-        loop = Loop(timed, lambda *_: {}, Repeated(batch), None, writer, checkpoints, 10**9, None, 10**9, {}, divergence,
-                    interruption, log_every)  # fmt: skip
+        loop = Loop(
+            timed,
+            lambda *_: {},
+            Repeated(batch),
+            None,
+            writer,
+            checkpoints,
+            10**9,
+            None,
+            10**9,
+            {},
+            divergence,
+            interruption,
+            log_every,
+        )
         loop.run(state, steps, progress=False)
         checkpoints.close()
         writer.close()

@@ -43,8 +43,11 @@ def one(name: str) -> None:
     first, later = measure(run, repeats=5)
     # Forward, and twice as much backward.
     floor = floor_seconds(3 * BATCH * network_flops(name))
-    print(f"| {name} | {later:.3g} | {first:.1f} | {peak_memory():.2f} ({before:.2f} before) | {floor:.2g} | "
-          f"{later / floor:.1f} |", flush=True)  # fmt: skip
+    print(
+        f"| {name} | {later:.3g} | {first:.1f} | {peak_memory():.2f} ({before:.2f} before) | {floor:.2g} | "
+        f"{later / floor:.1f} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

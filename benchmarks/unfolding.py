@@ -26,12 +26,18 @@ LENGTH = 1000.0
 
 def track_model(segments: int):
     track = ModelSettings(
-        model_class="FiniteTrackMultiCascadeModel", config={"num_segments": segments},
+        model_class="FiniteTrackMultiCascadeModel",
+        config={"num_segments": segments},
         multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")},
-    )  # fmt: skip
-    return analytic_model(load_detector(), ModelSettings(
-        model_class="IndependentMultiSource", config={"sources": {"track": "track", "noise": "noise"}},
-        multi_source_bases={"track": track, "noise": ModelSettings(model_class="AnalyticNoiseModel")}))  # fmt: skip
+    )
+    return analytic_model(
+        load_detector(),
+        ModelSettings(
+            model_class="IndependentMultiSource",
+            config={"sources": {"track": "track", "noise": "noise"}},
+            multi_source_bases={"track": track, "noise": ModelSettings(model_class="AnalyticNoiseModel")},
+        ),
+    )
 
 
 def simulate(rng: np.random.Generator, seed: int):
@@ -65,9 +71,11 @@ def main() -> None:
         # The unfolded segments that make one simulated segment together.
         coarse = result.energies.reshape(len(losses), -1).sum(axis=1)
         off = int(np.argmax(coarse)) - int(np.argmax(losses))
-        print(f"| {losses.sum():.3g} | {result.energies.sum() / losses.sum():.3f} | "
-              f"{losses.max() / losses.sum():.2f} | {off} | {int(event.pulses.mask.sum())} | {result.runtime:.1f} |",
-              flush=True)  # fmt: skip
+        print(
+            f"| {losses.sum():.3g} | {result.energies.sum() / losses.sum():.3f} | "
+            f"{losses.max() / losses.sum():.2f} | {off} | {int(event.pulses.mask.sum())} | {result.runtime:.1f} |",
+            flush=True,
+        )
     print(f"peak memory of the process: {peak_memory():.2f} GB")
 
 

@@ -53,7 +53,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.measurement.event": ["Event"],
         "evgen_jax.measurement.padding": ["stack_events"],
         "evgen_jax.model.expectation": ["make_dom_expectation"],
-        "evgen_jax.model.likelihood": ["LossParts"],
+        "evgen_jax.model.terms": ["LossParts"],
         "evgen_jax.model.log_likelihood": ["log_likelihood", "make_log_likelihood"],
         "evgen_jax.model.ensemble": ["Ensemble"],
         "evgen_jax.model.model": ["Model"],

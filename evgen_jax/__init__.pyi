@@ -24,11 +24,11 @@ from evgen_jax.measurement.event import Event as Event
 from evgen_jax.measurement.padding import stack_events as stack_events
 from evgen_jax.model.ensemble import Ensemble as Ensemble
 from evgen_jax.model.expectation import make_dom_expectation as make_dom_expectation
-from evgen_jax.model.likelihood import LossParts as LossParts
 from evgen_jax.model.log_likelihood import log_likelihood as log_likelihood
 from evgen_jax.model.log_likelihood import make_log_likelihood as make_log_likelihood
 from evgen_jax.model.model import Model as Model
 from evgen_jax.model.sampler import make_sampler as make_sampler
+from evgen_jax.model.terms import LossParts as LossParts
 from evgen_jax.reconstruction.fit.fit import reconstruct as reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult as FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings as FitSettings

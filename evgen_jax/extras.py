@@ -5,9 +5,15 @@ from importlib.util import find_spec
 from evgen_jax.errors import ConfigError
 
 EXTRAS = {
-    "pyarrow": "parquet", "astropy": "sky", "astropy_healpix": "sky", "blackjax": "posterior", "corner": "posterior",
-    "distributed": "cluster", "wandb": "wandb", "mlflow": "mlflow",
-}  # fmt: skip
+    "pyarrow": "parquet",
+    "astropy": "sky",
+    "astropy_healpix": "sky",
+    "blackjax": "posterior",
+    "corner": "posterior",
+    "distributed": "cluster",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+}
 """Name of an optional package, as it is imported -> the extra of evgen_jax that installs it."""
 
 

@@ -7,6 +7,7 @@ import ast
 import multiprocessing
 import sys
 from pathlib import Path
+from types import FrameType
 
 from evgen_jax.errors import ConfigError
 
@@ -25,9 +26,9 @@ def check_guarded(what: str, instead: str) -> None:
     path = getattr(main, "__file__", None)
     if path is None or multiprocessing.current_process().name != "MainProcess":
         return  # nothing that would be imported again, such as a notebook
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and not (frame.f_globals is vars(main) and frame.f_code.co_name == "<module>"):
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     if frame is None or _is_guarded(Path(path), frame.f_lineno):
         return
     raise ConfigError(

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Float, Real, Shaped
 
 
 @jax.custom_jvp
-def elu(x: Array) -> Array:
+def elu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Computes the exponential linear unit: x above 0, exp(x) - 1 below.
 
     The derivative is taken from the output y, min(y, 0) + 1, so that no second exponential is evaluated.
@@ -42,7 +42,7 @@ def tiny(dtype: DTypeLike) -> float:
     return 1e-307 if jnp.dtype(dtype) == jnp.float64 else 1e-37
 
 
-def safe_log(x: Array) -> Array:
+def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Computes log(max(x, tiny)), which is finite and has the gradient 0 where x underflows.
 
     Args:
@@ -57,7 +57,7 @@ def safe_log(x: Array) -> Array:
     return jnp.where(inside, jnp.log(jnp.where(inside, x, 1.0)), float(np.log(smallest)))
 
 
-def safe_norm(x: Array, axis: int = -1) -> Array:
+def safe_norm(x: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
     """Computes a Euclidean norm with a finite gradient at zero: sqrt(x.x + delta^2) with delta = 1e-6.
 
     Args:
@@ -75,7 +75,7 @@ def sum_dtype() -> np.dtype:
     return jax.dtypes.canonicalize_dtype(jnp.float64)
 
 
-def precise_sum(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+def precise_sum(x: Shaped[Array, "..."], axis: int | tuple[int, ...] | None = None) -> Float[Array, "..."]:
     """Sums in float64 where JAX has it enabled, else in float32.
 
     Args:
@@ -88,7 +88,7 @@ def precise_sum(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     return jnp.sum(x.astype(sum_dtype()), axis=axis)
 
 
-def stirling_tail(x: Array) -> Array:
+def stirling_tail(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Computes lgamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2] by Stirling's series.
 
     Abramowitz & Stegun, Handbook of Mathematical Functions, 6.1.41.
@@ -107,7 +107,7 @@ def stirling_tail(x: Array) -> Array:
     return inverse * (1 / 12 - square * series)
 
 
-def log_gamma(x: Array) -> Array:
+def log_gamma(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Computes lgamma(x): small x are raised by the recurrence of the gamma function, then Stirling's series is used.
 
     It takes fewer operations than `jax.scipy.special.gammaln` and its derivative, which networks with gamma
@@ -131,7 +131,9 @@ def log_gamma(x: Array) -> Array:
     return series - jnp.where(small, jnp.log(product), 0.0)
 
 
-def bisected(below: Callable[[Array], Array], low: Array, high: Array, steps: int = 60) -> Array:
+def bisected(
+    below: Callable[[Array], Array], low: Float[Array, "*shape"], high: Float[Array, "*shape"], steps: int = 60
+) -> Float[Array, "*shape"]:
     """Finds where a function changes from True to False, by bisection.
 
     Args:
@@ -154,7 +156,7 @@ def bisected(below: Callable[[Array], Array], low: Array, high: Array, steps: in
     return (low + high) / 2
 
 
-def gamma_quantile(shape: Array, probability: ArrayLike) -> Array:
+def gamma_quantile(shape: Float[Array, "*#shape"], probability: Real[ArrayLike, "*#shape"]) -> Float[Array, "*#shape"]:
     """Computes the quantile of the gamma distribution of rate 1: the x with P(shape, x) = probability.
 
     It bisects in log x, since JAX has no inverse of the incomplete gamma function.

@@ -50,7 +50,9 @@ def with_mixture(gauss: int, gamma: int) -> dict:
     """The demo's cascade with another number of components: 4 latent variables per Gaussian, 3 per gamma."""
     base = copy.deepcopy(CASCADE)
     base["decoder_settings"]["config"]["decoder_mapping"] = {
-        "AsymmetricGaussian": ["AsymmetricGaussian", gauss, 1.0], "Gamma": ["Gamma", gamma, 10.0]}  # fmt: skip
+        "AsymmetricGaussian": ["AsymmetricGaussian", gauss, 1.0],
+        "Gamma": ["Gamma", gamma, 10.0],
+    }
     starts = [0, 50, 150, 400, 1000, 20, 100][:gauss] + [0] * gamma
     widths = [*CASCADE["config"]["num_filters_list"][:-1], CHARGE_PARAMETERS + 4 * gauss + 3 * gamma]
     base["config"] |= {"mixture_component_t_seeds": starts, "num_filters_list": widths}
@@ -70,15 +72,18 @@ def with_spline(num_bins: int) -> dict:
     base = copy.deepcopy(CASCADE)
     ranges = {
         "mu": {"value_range_class": "BaseValueRange", "config": {"scale": 0.5}},
-        "sigma": elu(-3.0, 0.002), "r": elu(3.0, 0.01),
-    }  # fmt: skip
+        "sigma": elu(-3.0, 0.002),
+        "r": elu(3.0, 0.01),
+    }
     base["decoder_settings"] = {
         "decoder_class": "RationalQuadraticSplineDecoder",
         "config": {"num_bins": num_bins, "value_range_mapping": ranges},
     }
     latent = len(rational_quadratic_spline(num_bins).parameter_names)
-    base["config"] |= {"mixture_component_t_seeds": [0],
-                       "num_filters_list": [*CASCADE["config"]["num_filters_list"][:-1], CHARGE_PARAMETERS + latent]}  # fmt: skip
+    base["config"] |= {
+        "mixture_component_t_seeds": [0],
+        "num_filters_list": [*CASCADE["config"]["num_filters_list"][:-1], CHARGE_PARAMETERS + latent],
+    }
     return base
 
 
@@ -87,13 +92,17 @@ def with_splines(count: int, num_bins: int) -> dict:
     spline = base["decoder_settings"]
     base["decoder_settings"] = {
         "decoder_class": "MixtureModel",
-        "config": {"decoder_mapping": {"Spline": ["Spline", count, 1.0]},
-                   "value_range_mapping": {"weight": elu(1.0, 1e-5)}},
+        "config": {
+            "decoder_mapping": {"Spline": ["Spline", count, 1.0]},
+            "value_range_mapping": {"weight": elu(1.0, 1e-5)},
+        },
         "base_decoders": {"Spline": spline},
-    }  # fmt: skip
+    }
     latent = count * (len(rational_quadratic_spline(num_bins).parameter_names) + 1)
-    base["config"] |= {"mixture_component_t_seeds": [0, 150, 50, 400][:count],
-                       "num_filters_list": [*CASCADE["config"]["num_filters_list"][:-1], CHARGE_PARAMETERS + latent]}  # fmt: skip
+    base["config"] |= {
+        "mixture_component_t_seeds": [0, 150, 50, 400][:count],
+        "num_filters_list": [*CASCADE["config"]["num_filters_list"][:-1], CHARGE_PARAMETERS + latent],
+    }
     return base
 
 
@@ -101,8 +110,12 @@ def track() -> dict:
     base = copy.deepcopy(CASCADE) | {"model_class": "EnteringSphereInfTrack"}
     del base["config"]["opening_angle_as_cosine"]
     # A track's light grows slowly with its energy; the network learns how.
-    base["config"] |= {"sphere_radius": RADIUS, "scale_charge": False, "add_dom_angular_acceptance": True,
-                       "scale_charge_by_angular_acceptance": True}  # fmt: skip
+    base["config"] |= {
+        "sphere_radius": RADIUS,
+        "scale_charge": False,
+        "add_dom_angular_acceptance": True,
+        "scale_charge_by_angular_acceptance": True,
+    }
     return base
 
 
@@ -113,10 +126,14 @@ HYPOTHESES = {
     "cascade_spline": (lambda: with_splines(4, 8), RANGES),
     "track": (track, {"entry_energy": [1e3, 1e5]}),
     "starting": (
-        lambda: {"model_class": "StartingVariableMultiCascadeModel", "config": {"num_cascades": 3},
-                 "multi_source_bases": {"cascade": CASCADE}},
-        RANGES | {"cascade_energy": [1e3, 3e4], "cascade_distance": [20.0, 150.0]}),
-}  # fmt: skip
+        lambda: {
+            "model_class": "StartingVariableMultiCascadeModel",
+            "config": {"num_cascades": 3},
+            "multi_source_bases": {"cascade": CASCADE},
+        },
+        RANGES | {"cascade_energy": [1e3, 3e4], "cascade_distance": [20.0, 150.0]},
+    ),
+}
 
 
 def configuration(name: str, directory: Path, steps: int, num_events: int) -> Path:
@@ -132,9 +149,12 @@ def configuration(name: str, directory: Path, steps: int, num_events: int) -> Pa
     parameters = parameters_of(build_source(event)[0])
     config["data_handler_settings"] |= {
         "label_module": "GeneralLabelModule",
-        "label_settings": {"label_key": "Labels", "parameter_names": list(names_of(parameters)),
-                           "trafo_log": [parameter.log for parameter in parameters]},
-    }  # fmt: skip
+        "label_settings": {
+            "label_key": "Labels",
+            "parameter_names": list(names_of(parameters)),
+            "trafo_log": [parameter.log for parameter in parameters],
+        },
+    }
     config["data_handler_settings"]["data_settings"]["event_id_key"] = "Labels"
     config["simulation_settings"] |= {"num_events": num_events, "events_per_file": per_file, "ranges": ranges}
     files = [f"{directory}/{events}_events/{events}_{i:06d}.hdf5" for i in range(-(-num_events // per_file))]
@@ -188,10 +208,14 @@ def main() -> None:
         truth = analytic_model(model.detector, analytic_counterpart(config.model_settings, lambda _: ModelSettings()))
         gap, pulses = likelihood_gap(config, model, truth)
         held_out = [line["loss"] for line in read_metrics(manager_directory(config)) if line["kind"] == "validation"]
-        rows.append(f"| {name} | {len(model.parameter_names)} | {arguments.steps} | {held_out[0]:.0f} | "
-                    f"{np.mean(held_out[-5:]):.0f} | {gap:.1f} | {pulses:.0f} | {step_seconds(config):.3f} |")  # fmt: skip
-    print("| hypothesis | parameters | steps | held-out loss, first | last five | gap per event | pulses per event | "
-          "step (s) |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
+        rows.append(
+            f"| {name} | {len(model.parameter_names)} | {arguments.steps} | {held_out[0]:.0f} | "
+            f"{np.mean(held_out[-5:]):.0f} | {gap:.1f} | {pulses:.0f} | {step_seconds(config):.3f} |"
+        )
+    print(
+        "| hypothesis | parameters | steps | held-out loss, first | last five | gap per event | pulses per event | "
+        "step (s) |\n|---|---|---|---|---|---|---|---|"
+    )
     print("\n".join(rows))
 
 

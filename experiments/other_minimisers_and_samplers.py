@@ -23,16 +23,25 @@ samples = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 warmup = min(100, samples)
 x, y, z = (a.ravel() for a in np.meshgrid([-60.0, 60.0], [-60.0, 60.0], np.arange(-100.0, 101.0, 25.0)))
 detector = eg.Detector(
-    position=np.stack([x, y, z], axis=1).astype(np.float32), relative_efficiency=np.ones(36, np.float32),
-    noise_rate=np.zeros(36, np.float32), string=np.repeat(np.arange(4), 9), om=np.tile(np.arange(9), 4),
-    usable=np.ones(36, bool), name="small",
-)  # fmt: skip
+    position=np.stack([x, y, z], axis=1).astype(np.float32),
+    relative_efficiency=np.ones(36, np.float32),
+    noise_rate=np.zeros(36, np.float32),
+    string=np.repeat(np.arange(4), 9),
+    om=np.tile(np.arange(9), 4),
+    usable=np.ones(36, bool),
+    name="small",
+)
 model = eg.simulation.analytic_model(detector, eg.training.ModelSettings(model_class="AnalyticCascadeModel"))
 truth = np.array([10.0, -5.0, 20.0, 1.2, 2.0, 1000.0, 10000.0], np.float32)
 drawn = jax.jit(eg.make_sampler(model))(model.variables, jax.random.key(2), truth)
 seen = np.asarray(drawn.mask)
-event = eg.data.build_event(np.ones(seen.sum()), np.asarray(drawn.time, float)[seen], np.asarray(drawn.dom)[seen], num_doms=36,
-                    readout=(0.0, 20000.0))  # fmt: skip
+event = eg.data.build_event(
+    np.ones(seen.sum()),
+    np.asarray(drawn.time, float)[seen],
+    np.asarray(drawn.dom)[seen],
+    num_doms=36,
+    readout=(0.0, 20000.0),
+)
 
 # All that the libraries need: one pure function of seven normalised parameters.
 log_likelihood = eg.make_log_likelihood(model)

@@ -37,9 +37,15 @@ copies = {"gauss": ("gauss", 3, 1.0), "gamma": ("gamma", 2, 1.0)}
 times = decoders.MixtureModel(decoder_mapping=copies, base_decoders={"gauss": gauss, "gamma": gamma})
 charges = decoders.NegativeBinomialDecoder(value_range_mapping={"alpha": elu(offset=-5.0, min_value=1e-4)})
 cascade = sources.DefaultCascadeModel(
-    num_filters_list=(30, 50, 50, 20), method_list="convolution", add_dom_coordinates=True, add_log_distance=True,
-    scale_charge_by_diffusion=True, opening_angle_as_cosine=True, decoder_settings=times, decoder_charge_settings=charges,
-)  # fmt: skip
+    num_filters_list=(30, 50, 50, 20),
+    method_list="convolution",
+    add_dom_coordinates=True,
+    add_log_distance=True,
+    scale_charge_by_diffusion=True,
+    opening_angle_as_cosine=True,
+    decoder_settings=times,
+    decoder_charge_settings=charges,
+)
 noise = sources.DefaultNoiseModel(decoder_charge_settings=decoders.PoissonDecoder())
 bases = {"cascade": cascade, "noise": noise}
 source = sources.IndependentMultiSource(sources={k: k for k in bases}, multi_source_bases=bases).build(trafo)

@@ -5,20 +5,25 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 # Workers and sub-processes compile the same small programs: they share them on disk for the time of one run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # each program from the cache writes two lines otherwise
+# An axis that is missing by mistake is an error here and in sub-processes; JAX would put it in front without a word.
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     cache = tempfile.mkdtemp(prefix="evgen_jax_tests_")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
 
+import chex
 import jax
 import numpy as np
 import pytest
+import shapes  # noqa: F401  (before the package, whose imports it takes over)
 
 from evgen_jax.building.experiment import create_trafo
 from evgen_jax.cli.main import main
@@ -41,6 +46,23 @@ def forgotten_programs() -> Iterator[None]:
     mappings = Path("/proc/self/maps")
     if mappings.exists() and mappings.read_text().count("\n") > MOST_MAPPINGS:
         jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def traces_counted_anew() -> None:
+    """`chex.assert_max_traces` counts the traces of one test."""
+    chex.clear_trace_counter()
+
+
+@pytest.fixture
+def traced_once(monkeypatch) -> Callable[..., None]:
+    """Lets a program of a module fail where it is traced a second time: the test calls it with one set of shapes."""
+
+    def limit(module: ModuleType, name: str, static: tuple[int, ...] = ()) -> None:
+        function = chex.assert_max_traces(getattr(module, name).__wrapped__, n=1)
+        monkeypatch.setattr(module, name, jax.jit(function, static_argnums=static))
+
+    return limit
 
 
 @contextmanager
@@ -84,10 +106,13 @@ def detector() -> Detector:
     string, om = np.meshgrid(np.arange(9) + 1, np.arange(12) + 1, indexing="ij")
     return Detector(
         position=np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1).astype(np.float32),
-        relative_efficiency=np.ones(108, np.float32), noise_rate=np.full(108, 5e-7, np.float32),
-        string=string.ravel().astype(np.int32), om=om.ravel().astype(np.int32), usable=np.arange(108) != 5,
+        relative_efficiency=np.ones(108, np.float32),
+        noise_rate=np.full(108, 5e-7, np.float32),
+        string=string.ravel().astype(np.int32),
+        om=om.ravel().astype(np.int32),
+        usable=np.arange(108) != 5,
         name="small",
-    )  # fmt: skip
+    )
 
 
 def write_config(directory: Path, detector: Detector, changes: tuple[tuple[str, str], ...] = ()) -> Path:

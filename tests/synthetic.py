@@ -24,8 +24,14 @@ def around_a_direction(variables, h, event):
     mean = jnp.asarray(MEAN)
     cosine = sphere_point(h[3], h[4]) @ sphere_point(mean[3], mean[4])
     pulled = (h[0] - mean[0] - PULL * (cosine - 1)) / WIDTH[0]
-    rest = jnp.stack([(h[1] - mean[1]) / WIDTH[1], (h[2] - mean[2]) / WIDTH[2],
-                      (jnp.log1p(h[5]) - np.log1p(MEAN[5])) / WIDTH[5], (h[6] - mean[6]) / WIDTH[6]])  # fmt: skip
+    rest = jnp.stack(
+        [
+            (h[1] - mean[1]) / WIDTH[1],
+            (h[2] - mean[2]) / WIDTH[2],
+            (jnp.log1p(h[5]) - np.log1p(MEAN[5])) / WIDTH[5],
+            (h[6] - mean[6]) / WIDTH[6],
+        ]
+    )
     return KAPPA * (cosine - 1) - 0.5 * (pulled**2 + jnp.sum(rest**2))
 
 

@@ -8,13 +8,14 @@ from zoo import ANALYTIC, CASCADE, NOISE, section
 
 import evgen_jax as eg
 from evgen_jax.approximation.approximate import step_sizes
-from evgen_jax.approximation.grouped import group_cascades, group_sources, merge
+from evgen_jax.approximation.grouped import Grouped, group_cascades, group_sources, largest_base, merge
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
 from evgen_jax.building.model import build_source
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import HypothesisError, ReconstructionError
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
+from evgen_jax.light.tree import copies_at, walk
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.log_likelihood import make_log_likelihood
 from evgen_jax.model.model import Model
@@ -24,9 +25,16 @@ NUMBER = 200
 
 def a_track(detector, cascade=ANALYTIC) -> tuple[Model, np.ndarray]:
     """200 cascades on 300 m within a sum of sources, and losses over four decades."""
-    settings = ModelSettings.model_validate(section("IndependentMultiSource", {
-        "track": section("FiniteTrackMultiCascadeModel", {"cascade": cascade}, num_segments=NUMBER), "noise": NOISE},
-        sources={"track": "track", "noise": "noise"}))  # fmt: skip
+    settings = ModelSettings.model_validate(
+        section(
+            "IndependentMultiSource",
+            {
+                "track": section("FiniteTrackMultiCascadeModel", {"cascade": cascade}, num_segments=NUMBER),
+                "noise": NOISE,
+            },
+            sources={"track": "track", "noise": "noise"},
+        )
+    )
     trafo = typical_trafo(parameters_of(build_source(settings)[0]))
     source, _ = build_source(settings, trafo)
     detector = jax.tree.map(jnp.asarray, detector)
@@ -40,8 +48,15 @@ def an_event(model, hypothesis, windows=False):
     keep = np.asarray(sampled.mask) & (np.asarray(sampled.time) > 0) & (np.asarray(sampled.time) < 20000)
     time, dom = np.asarray(sampled.time, float)[keep], np.asarray(sampled.dom)[keep]
     more = {"windows": np.array([[10100.0, 10200.0], [10050.0, 10300.0]]), "window_dom": dom[:2]} if windows else {}
-    event = build_event(np.ones(len(time)), time, dom, num_doms=model.detector.num_doms, readout=(0.0, 20000.0),
-                        drop_in_windows=True, **more)  # fmt: skip
+    event = build_event(
+        np.ones(len(time)),
+        time,
+        dom,
+        num_doms=model.detector.num_doms,
+        readout=(0.0, 20000.0),
+        drop_in_windows=True,
+        **more,
+    )
     return jax.tree.map(jnp.asarray, event)
 
 
@@ -106,8 +121,15 @@ def test_wrong_arguments_are_refused(task):
 def test_merging_keeps_what_it_can(task):
     model, hypothesis, event = task
     rng = np.random.default_rng(3)
-    parameters = np.column_stack([rng.normal(size=(40, 3)) * 50, rng.uniform(0.2, 2.9, 40), rng.uniform(0, 6, 40),
-                                  np.exp(rng.normal(size=40) + 5), 1e4 + rng.normal(size=40)])  # fmt: skip
+    parameters = np.column_stack(
+        [
+            rng.normal(size=(40, 3)) * 50,
+            rng.uniform(0.2, 2.9, 40),
+            rng.uniform(0, 6, 40),
+            np.exp(rng.normal(size=40) + 5),
+            1e4 + rng.normal(size=40),
+        ]
+    )
     parameters[3, 5] = 0.0
     alone = group_cascades(parameters, 40)
     assert sorted(alone) == list(range(40))
@@ -142,6 +164,31 @@ def test_merging_keeps_what_it_can(task):
     )
 
 
+def test_cascades_are_found_wherever_they_stand_in_the_tree(loaded_detector):
+    """Also below a multi-source whose own parameters begin with those of a cascade."""
+    starting = section("StartingVariableMultiCascadeModel", {"cascade": ANALYTIC}, num_cascades=NUMBER)
+    source, _ = build_source(
+        ModelSettings.model_validate(
+            section("IndependentMultiSource", {"event": starting, "n": NOISE}, sources={"event": "event", "n": "n"})
+        )
+    )
+    pairs = np.stack([np.geomspace(10, 1e3, NUMBER - 1), 0.5 * np.arange(1, NUMBER)], axis=1)
+    h = jnp.asarray([0.0, 0.0, 0.0, 1.2, 2.0, 1e3, 1e4, *pairs.ravel()])
+    variables = {"event": {"cascade": {}}, "n": {"w": 1}}
+    first, noise = copies_at(source, variables, h, loaded_detector)
+    assert (first.path, noise.path) == (("event", "cascade"), ("n",)) and not first.masked
+    assert first.parameters.shape == (NUMBER, 7) and noise.variables == {"w": 1} and noise.parameters.shape == (1, 0)
+    np.testing.assert_allclose(first.parameters[1:, 5], pairs[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(first.parameters[:, :3], axis=0), axis=1), 0.5, rtol=1e-3)
+    assert largest_base(source, variables, h, loaded_detector) == NUMBER
+    grouped, weights = group_sources(source, variables, h, loaded_detector, 16)
+    kinds = {path: one for path, one in walk(grouped)}
+    assert isinstance(kinds["event",], Grouped) and kinds["event",].numbers == (("cascade", 16),)
+    assert len(np.unique(weights["event"]["groups"]["cascade"])) == 16 and weights["n"] is variables["n"]
+    assert group_sources(source, variables, h, loaded_detector, NUMBER) == (source, variables)
+    assert [path for path, _ in walk(source, most=1)] == [(), ("event",), ("event", "cascade")]
+
+
 def test_near_doms_are_exact(detector):
     """With weights of single DOMs and excluded windows: nothing of `far` is left where DOMs are chosen."""
     local = CASCADE | {"config": CASCADE["config"] | {"num_local_vars": 2, "method_list": ["locally_connected"] * 3}}
@@ -153,8 +200,12 @@ def test_near_doms_are_exact(detector):
     exact = model.source.light_yield(model.variables, h, event, model.detector, True)
     for doms in (np.arange(0, 108, 3), np.arange(108)):
         chosen = choose_doms(event, doms, 128)
-        variables = {"near": part_of_variables(model.source, model.variables, model.detector, chosen["doms"]),
-                     "far": far_variables, "factor": jax.tree.map(jnp.ones_like, exact), "chosen": chosen}  # fmt: skip
+        variables = {
+            "near": part_of_variables(model.source, model.variables, model.detector, chosen["doms"]),
+            "far": far_variables,
+            "factor": jax.tree.map(jnp.ones_like, exact),
+            "chosen": chosen,
+        }
         light = NearAndFar(model.source, far).light_yield(variables, h, event, model.detector, True)
         at = np.isin(np.minimum(np.asarray(event.active), 107)[np.asarray(event.pulses.slot)], doms)
         for name in ("charge", "charge_full", "excess"):

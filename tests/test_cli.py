@@ -26,7 +26,7 @@ from evgen_jax.building.directory import load_model
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.reconstruction.fit.evaluator import shape_of
+from evgen_jax.reconstruction.fit.batching import shape_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,8 +44,11 @@ def exported(experiment, tmp_path_factory) -> Path:
         ("train_model.py",),
         ("export_manager.py", "-o", directory / "exported"),
     ):
-        done = subprocess.run([sys.executable, ROOT / "experiments" / script, directory / "config.yaml", *more],
-                              capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, ROOT / "experiments" / script, directory / "config.yaml", *more],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
     return directory
 
@@ -88,29 +91,59 @@ def test_events_with_a_missing_seed_are_marked_and_the_run_goes_on(exported, exp
 
 
 WRONG = {
-    "unknown key": (("num_training_iterations: 12", "num_training_iteration: 12"), "train",
-                    "training_settings.num_training_iteration: unknown key", "num_training_iterations"),
-    "missing key": (("num_training_iterations: 12,", ""), "train",
-                    "training_settings.num_training_iterations: is missing"),
-    "mistyped value": (("batch_size: 4, num_jobs: 0, num_add_files", "batch_size: four, num_jobs: 0, num_add_files"),
-                       "train", "data_iterator_settings.training.batch_size: got 'four'"),
-    "unknown class": (("cascade.default.DefaultCascadeModel", "cascade.default.DefaultCascadModel"), "train",
-                      "model_class: 'egenerator.model.source.cascade.default.DefaultCascadModel' is unknown",
-                      "DefaultCascadeModel"),
+    "unknown key": (
+        ("num_training_iterations: 12", "num_training_iteration: 12"),
+        "train",
+        "training_settings.num_training_iteration: unknown key",
+        "num_training_iterations",
+    ),
+    "missing key": (
+        ("num_training_iterations: 12,", ""),
+        "train",
+        "training_settings.num_training_iterations: is missing",
+    ),
+    "mistyped value": (
+        ("batch_size: 4, num_jobs: 0, num_add_files", "batch_size: four, num_jobs: 0, num_add_files"),
+        "train",
+        "data_iterator_settings.training.batch_size: got 'four'",
+    ),
+    "unknown class": (
+        ("cascade.default.DefaultCascadeModel", "cascade.default.DefaultCascadModel"),
+        "train",
+        "model_class: 'egenerator.model.source.cascade.default.DefaultCascadModel' is unknown",
+        "DefaultCascadeModel",
+    ),
     "outputs": (("[8, 8, 10]", "[8, 8, 11]"), "train", "num_filters_list ends with 11 outputs", "need 2 (charge) + 8"),
-    "schedule": (("'boundaries': [5, 10]", "'boundaries': [5]"), "train", "1 boundaries need 2 scheduler_settings, got 3"),
-    "text for a switch": (("[8, 8, 10]", "[8, 8, 10], opening_angle_as_cosine: 'False'"), "train",
-                          "opening_angle_as_cosine: expected True or False, got 'False'"),
-    "text for a layer's switch": (("[8, 8, 10]", "[8, 8, 10], use_residual_list: ['no', True, False]"), "train",
-                                  "use_residual_list: expected True or False, got 'no'"),
-    "text for an option": (("[8, 8, 10]", "[8, 8, 10], num_local_vars: four"), "train",
-                           "num_local_vars: expected a whole number >= 0, got 'four'"),
+    "schedule": (
+        ("'boundaries': [5, 10]", "'boundaries': [5]"),
+        "train",
+        "1 boundaries need 2 scheduler_settings, got 3",
+    ),
+    "text for a switch": (
+        ("[8, 8, 10]", "[8, 8, 10], opening_angle_as_cosine: 'False'"),
+        "train",
+        "opening_angle_as_cosine: expected True or False, got 'False'",
+    ),
+    "text for a layer's switch": (
+        ("[8, 8, 10]", "[8, 8, 10], use_residual_list: ['no', True, False]"),
+        "train",
+        "use_residual_list: expected True or False, got 'no'",
+    ),
+    "text for an option": (
+        ("[8, 8, 10]", "[8, 8, 10], num_local_vars: four"),
+        "train",
+        "num_local_vars: expected a whole number >= 0, got 'four'",
+    ),
     "no file": (("{unique_name}_00000[01].hdf5", "nothing_*.hdf5"), "train", "no file matches"),
     "no trafo": (("/trafo}", "/elsewhere}"), "train", "no data transformation there", "create-trafo"),
-    "other labels": (("label_key: LabelsMCCascade, trafo_log", "label_key: LabelsMcCascade, trafo_log"), "create-trafo",
-                     "table 'LabelsMcCascade' is missing", "LabelsMCCascade"),
+    "other labels": (
+        ("label_key: LabelsMCCascade, trafo_log", "label_key: LabelsMcCascade, trafo_log"),
+        "create-trafo",
+        "table 'LabelsMcCascade' is missing",
+        "LabelsMCCascade",
+    ),
     "no yaml": (("unique_name: small", "unique_name: [small"), "train", "no valid YAML"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -149,8 +182,17 @@ def test_wrong_arguments(command, exported, tmp_path):
             "settings: {seed: SmearedSeed, minimize_parameter_dict: {cascade_w: false},",
         )
     )
-    code, _, err = command("reconstruct", exported / "exported", "x", "-o", tmp_path / "o.hdf5", "--workers", "2",
-                           "--scheduler", "tcp://h:1")  # fmt: skip
+    code, _, err = command(
+        "reconstruct",
+        exported / "exported",
+        "x",
+        "-o",
+        tmp_path / "o.hdf5",
+        "--workers",
+        "2",
+        "--scheduler",
+        "tcp://h:1",
+    )
     assert code == 2 and "--workers and --scheduler" in err
     code, _, err = command(
         "-q", "reconstruct", exported / "exported", exported / "config.yaml", "-o", tmp_path / "o.hdf5"
@@ -296,29 +338,25 @@ def test_a_stopped_run_over_many_files_continues(exported, experiment, command, 
     for i in range(3):
         write_events(experiment, files / f"{i}.hdf5", range(6), run=i + 1)
     (files / "1.hdf5").write_bytes(b"no HDF5 at all")
-    output, run = (
-        tmp_path / "fits.hdf5",
-        ("reconstruct", exported / "exported", files / "*.hdf5", "-o", tmp_path / "fits.hdf5"),
-    )
+    output = tmp_path / "fits.hdf5"
+    run = ("reconstruct", exported / "exported", files / "*.hdf5", "-o", output)
 
-    from evgen_jax.reconstruction.run import file_fit
+    from evgen_jax.reconstruction.run import seeds
 
     def stop_at_the_last(path, *arguments, **more):
         if str(path).endswith("2.hdf5"):
             raise KeyboardInterrupt
         return read(path, *arguments, **more)
 
-    read = file_fit.read_event_file
+    read = seeds.read_event_file
     with monkeypatch.context() as patch:
-        patch.setattr(file_fit, "read_event_file", stop_at_the_last)
+        patch.setattr(seeds, "read_event_file", stop_at_the_last)
         assert command(*run)[0] == 130
     assert not output.exists() and (tmp_path / "fits.hdf5.parts" / "000000.hdf5").is_file()
     code, _, err = command(*run, "--columns", "reference")
     assert code == 2 and "unfinished run with another value of 'settings'" in err
     seen = []
-    monkeypatch.setattr(
-        file_fit, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k)
-    )
+    monkeypatch.setattr(seeds, "read_event_file", lambda path, *a, **k: seen.append(str(path)) or read(path, *a, **k))
     code, out, _ = command(*run)
     assert code == 3 and "12 events fitted (12 not converged), 0 failed, 1 files could not be read" in out
     assert [Path(p).name for p in seen] == ["1.hdf5", "2.hdf5"]  # the first was done
@@ -399,8 +437,9 @@ def test_files_are_shared_by_processes_and_by_a_cluster(how, exported, three_fil
     else:
         from distributed import LocalCluster
 
-        with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None,
-                          protocol="tcp") as cluster:  # fmt: skip
+        with LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+        ) as cluster:
             code, out, err = command(*run, "--scheduler", cluster.scheduler_address)
     assert code == 3 and "1 files could not be read" in out and "3.hdf5" in caplog.text, err
     assert "12/12" in err  # events, of the files that can be read
@@ -423,8 +462,9 @@ def test_sigterm_ends_a_run_and_its_workers(exported, three_files, command, tmp_
 
     thread = threading.Thread(target=disturb)
     thread.start()
-    code, _, err = command("-q", "reconstruct", exported / "exported", three_files / "*.hdf5", "-o", tmp_path / "f.csv",
-                           "--workers", "2")  # fmt: skip
+    code, _, err = command(
+        "-q", "reconstruct", exported / "exported", three_files / "*.hdf5", "-o", tmp_path / "f.csv", "--workers", "2"
+    )
     thread.join()
     assert code == 143, err
     assert err == (
@@ -493,8 +533,15 @@ def test_nobody_answers_at_the_scheduler(exported, three_files, command, tmp_pat
         raise OSError("timed out")
 
     monkeypatch.setattr(distributed, "Client", refuse)
-    code, _, err = command("reconstruct", exported / "exported", three_files / "0.hdf5", "-o", tmp_path / "f.hdf5",
-                           "--scheduler", "tcp://127.0.0.1:1")  # fmt: skip
+    code, _, err = command(
+        "reconstruct",
+        exported / "exported",
+        three_files / "0.hdf5",
+        "-o",
+        tmp_path / "f.hdf5",
+        "--scheduler",
+        "tcp://127.0.0.1:1",
+    )
     assert code == 2 and "no Dask scheduler answers at tcp://127.0.0.1:1" in err
     assert list(tmp_path.iterdir()) == []  # a run that never began
 
@@ -548,8 +595,9 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, experiment, command, tm
 
 def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, command, tmp_path):
     model, file = exported / "exported", three_files / "0.hdf5"
-    code, out, err = command("show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map",
-                             "--notice", "toy")  # fmt: skip
+    code, out, err = command(
+        "show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map", "--notice", "toy"
+    )
     assert code == 0, err
     assert "show (fit" in err and "show (sky map" in err and "1/1" in err
     (folder,) = tmp_path.iterdir()

@@ -18,10 +18,15 @@ from evgen_jax.report.file import report_file
 from evgen_jax.report.findings import ReportSettings
 
 ARGUMENTS = {
-    "create-trafo": ["x.yaml"], "train": ["x.yaml"], "export": ["x.yaml", "-o", "d"], "simulate": ["x.yaml", "-o", "d"],
-    "reconstruct": ["m", "f", "-o", "o.hdf5"], "show": ["m", "f", "-o", "d"], "demo": ["-o", "d"],
+    "create-trafo": ["x.yaml"],
+    "train": ["x.yaml"],
+    "export": ["x.yaml", "-o", "d"],
+    "simulate": ["x.yaml", "-o", "d"],
+    "reconstruct": ["m", "f", "-o", "o.hdf5"],
+    "show": ["m", "f", "-o", "d"],
+    "demo": ["-o", "d"],
     "schema": [],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +40,13 @@ def test_every_command_says_more_and_less():
     for own in (cli, *cli.commands.values()):
         assert {"-v", "--verbose", "-q", "--quiet"} <= {name for p in own.params for name in p.opts}
     logger = logging.getLogger("evgen_jax")
-    for level, expected in ((QUIET, logging.ERROR), (NORMAL, logging.WARNING), (VERBOSE, logging.INFO),
-                            (DEBUG, logging.DEBUG), (7, logging.DEBUG)):  # fmt: skip
+    for level, expected in (
+        (QUIET, logging.ERROR),
+        (NORMAL, logging.WARNING),
+        (VERBOSE, logging.INFO),
+        (DEBUG, logging.DEBUG),
+        (7, logging.DEBUG),
+    ):
         set_verbosity(level)
         assert logger.level == expected and is_quiet() == (level == QUIET)
 
@@ -93,10 +103,15 @@ def test_directories_that_take_no_files(tmp_path, monkeypatch):
         check_writable(tmp_path / "new", "-o x")
 
 
-@pytest.mark.parametrize(("wanted", "package"), [
-    ({"sky_map": True}, "astropy_healpix"), ({"sky_map": True}, "astropy"), ({"posterior": True}, "blackjax"),
-    ({"posterior": True}, "corner"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("wanted", "package"),
+    [
+        ({"sky_map": True}, "astropy_healpix"),
+        ({"sky_map": True}, "astropy"),
+        ({"posterior": True}, "blackjax"),
+        ({"posterior": True}, "corner"),
+    ],
+)
 def test_packages_are_asked_for_before_the_first_fit(wanted, package, monkeypatch, tmp_path):
     """The model and the file are not even looked at."""
     found = extras.find_spec
@@ -134,8 +149,15 @@ def test_a_bar_counts_events_and_says_what_takes_long(capsys):
 GUARDED = "import sys\nif __name__ == '__main__' and len(sys.argv) > -1:\n    call()\n"
 
 
-@pytest.mark.parametrize(("text", "line"), [("call()\n", 1), (GUARDED, None), ("x = 1\nfor i in range(1):\n    call()\n", 3),
-                                            (GUARDED.replace("__name__", "sys.executable").replace("==", "!="), 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("call()\n", 1),
+        (GUARDED, None),
+        ("x = 1\nfor i in range(1):\n    call()\n", 3),
+        (GUARDED.replace("__name__", "sys.executable").replace("==", "!="), 3),
+    ],
+)
 def test_scripts_that_new_processes_would_run_again(text, line, tmp_path, monkeypatch):
     path = tmp_path / "script.py"
     path.write_text(text)

@@ -88,19 +88,30 @@ def test_placeholders_that_stand_for_nothing_are_refused(text, message, tmp_path
 
 
 def test_settings_of_scipy():
-    assert checked_scipy_settings({"jac": True, "method": "bfgs", "options": {"gtol": 10, "disp": False}, "tol": None}) == {
-        "method": "BFGS", "options": {"gtol": 10}}  # fmt: skip
+    assert checked_scipy_settings(
+        {"jac": True, "method": "bfgs", "options": {"gtol": 10, "disp": False}, "tol": None}
+    ) == {"method": "BFGS", "options": {"gtol": 10}}
     assert checked_scipy_settings({}) == {"method": "BFGS"}
     for settings, message in (
-        ({"jac": False}, ".jac: got False"), ({"fun": 1}, ".fun: is already given"), ({"x0": []}, ".x0: is already given"),
-        ({"hess": "x"}, ".hess: is already"), ({"callback": None}, ".callback: is already"), ({"bounds": []}, ".bounds: is"),
-        ({"method": "BFSG"}, "Did you mean 'BFGS'?"), ({"method": ["BFGS"]}, ".method: ['BFGS'] is unknown"),
-        ({"option": {}}, "Did you mean 'options'?"), ({"options": [1]}, ".options: got [1]"),
-        ({"options": {"gtoll": 1}}, "Did you mean 'gtol'?"), ({"options": {"eps": 1}}, ".options.eps: BFGS does not"),
-        ({"options": {"gtol": "10"}}, ".options.gtol: got '10'"), ({"options": {"maxiter": 0}}, ".options.maxiter: got 0"),
-        ({"options": {"maxiter": 10.0}}, "expected a whole number"), ({"options": {"c1": 0.95}}, "expected 0 < c1 < c2 < 1"),
-        ({"method": "L-BFGS-B", "options": {"norm": 2}}, "L-BFGS-B does not"), ({"tol": -1}, ".tol: got -1"),
-    ):  # fmt: skip
+        ({"jac": False}, ".jac: got False"),
+        ({"fun": 1}, ".fun: is already given"),
+        ({"x0": []}, ".x0: is already given"),
+        ({"hess": "x"}, ".hess: is already"),
+        ({"callback": None}, ".callback: is already"),
+        ({"bounds": []}, ".bounds: is"),
+        ({"method": "BFSG"}, "Did you mean 'BFGS'?"),
+        ({"method": ["BFGS"]}, ".method: ['BFGS'] is unknown"),
+        ({"option": {}}, "Did you mean 'options'?"),
+        ({"options": [1]}, ".options: got [1]"),
+        ({"options": {"gtoll": 1}}, "Did you mean 'gtol'?"),
+        ({"options": {"eps": 1}}, ".options.eps: BFGS does not"),
+        ({"options": {"gtol": "10"}}, ".options.gtol: got '10'"),
+        ({"options": {"maxiter": 0}}, ".options.maxiter: got 0"),
+        ({"options": {"maxiter": 10.0}}, "expected a whole number"),
+        ({"options": {"c1": 0.95}}, "expected 0 < c1 < c2 < 1"),
+        ({"method": "L-BFGS-B", "options": {"norm": 2}}, "L-BFGS-B does not"),
+        ({"tol": -1}, ".tol: got -1"),
+    ):
         with pytest.raises(ConfigError) as caught:
             validate(ReconstructionSettings, {"scipy_optimizer_settings": settings}, "config.yaml")
         assert str(caught.value).startswith("config.yaml: scipy_optimizer_settings.") and message in str(caught.value)
@@ -170,16 +181,27 @@ def test_values_of_another_kind_are_one_line(path, value, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"decoder_mapping": {"AG": ["AG", 2.0, 1.0]}}, "decoder_mapping.AG: expected a whole number of copies >= 1, got 2.0"),
+        (
+            {"decoder_mapping": {"AG": ["AG", 2.0, 1.0]}},
+            "decoder_mapping.AG: expected a whole number of copies >= 1, got 2.0",
+        ),
         ({"decoder_mapping": {"AG": [["AG"], 2, 1.0]}}, "decoder_mapping.AG: base '['AG']' is not in base_decoders"),
         ({"decoder_mapping": {"AG": ["AG", 2, "1"]}}, "decoder_mapping.AG: weight factor: expected a number, got '1'"),
         ({"value_range_mapping": [1]}, "value_range_mapping: expected {parameter: value range}, got [1]"),
-        ({"value_range_mapping": {"weight": {"value_range_class": 2}}}, "value_range_class: expected the name of a class"),
-        ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": 3}}}, "config: expected a mapping"),
-        ({"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": {"scale": "1"}}}},
-         "weight.config.scale: expected a number, got '1'"),
+        (
+            {"value_range_mapping": {"weight": {"value_range_class": 2}}},
+            "value_range_class: expected the name of a class",
+        ),
+        (
+            {"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": 3}}},
+            "config: expected a mapping",
+        ),
+        (
+            {"value_range_mapping": {"weight": {"value_range_class": "EluValueRange", "config": {"scale": "1"}}}},
+            "weight.config.scale: expected a number, got '1'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_decoders_of_another_kind_are_one_line(change, message):
     with pytest.raises(ConfigError) as caught:
         build_decoder(DecoderSettings.model_validate({**TIME, "config": {**TIME["config"], **change}}))
@@ -193,3 +215,10 @@ def test_sources_are_a_mapping_of_names():
     ):
         with pytest.raises(ConfigError, match=message):
             independent_multi_source(sources, {"c": None})
+
+
+def test_a_list_of_one_table_of_seeds_is_that_table():
+    for given, read in ((["pulses"], "pulses"), (["A", "B"], ("A", "B")), ("A", "A")):
+        assert validate(ReconstructionSettings, {"seed": given}, "config.yaml").seed == read
+    with pytest.raises(ConfigError, match=r"config.yaml: seed.*expected the name of a table, .* an empty list"):
+        validate(ReconstructionSettings, {"seed": []}, "config.yaml")

@@ -31,8 +31,11 @@ def four_steps(experiment, tmp_path_factory):
 
 def changed(experiment: Path, directory: Path, *changes: tuple[str, str]) -> Path:
     text = (experiment / "config.yaml").read_text()
-    usual = ((f"{experiment}/training", f"{directory}/training"), ("iterations: 12", "iterations: 4"),
-             ("save_frequency: 4", "save_frequency: 2"))  # fmt: skip
+    usual = (
+        (f"{experiment}/training", f"{directory}/training"),
+        ("iterations: 12", "iterations: 4"),
+        ("save_frequency: 4", "save_frequency: 2"),
+    )
     for old, new in (*usual, *changes):
         assert old in text, old
         text = text.replace(old, new)

@@ -37,8 +37,13 @@ def test_written_files_are_read_back(experiment, config, loaded_detector):
 
 def test_a_full_disk_leaves_no_half_written_events(tmp_path):
     rng, count = np.random.default_rng(1), 5000
-    pulses = {"event": np.zeros(count, int), "string": np.ones(count, int), "om": np.ones(count, int),
-              "time": rng.random(count), "charge": rng.random(count)}  # fmt: skip
+    pulses = {
+        "event": np.zeros(count, int),
+        "string": np.ones(count, int),
+        "om": np.ones(count, int),
+        "time": rng.random(count),
+        "charge": rng.random(count),
+    }
     with pytest.raises(OSError, match=r"File too large: .*events.hdf5'"), full_disk():
         write_events(tmp_path / "events.hdf5", 1, 1, pulses, {}, pulse_key="pulses")
     assert list(tmp_path.iterdir()) == []
@@ -91,12 +96,18 @@ def set_value(table, column, value, rows=0):
     return change
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda f: f.__delitem__("MCPulses"), "table 'MCPulses' is missing"),
-    (set_value("MCPulses", "string", 77), "string 77"),
-    (set_value("LabelsMCCascade", "cascade_energy", -5.0, rows=slice(0, 12)), "expected an energy >= 0 GeV .so in 12 of 20"),
-    (set_value("LabelsMCCascade", "cascade_zenith", 54.0, rows=slice(0, 12)), r"expected an angle in \[0, pi\]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.__delitem__("MCPulses"), "table 'MCPulses' is missing"),
+        (set_value("MCPulses", "string", 77), "string 77"),
+        (
+            set_value("LabelsMCCascade", "cascade_energy", -5.0, rows=slice(0, 12)),
+            "expected an energy >= 0 GeV .so in 12 of 20",
+        ),
+        (set_value("LabelsMCCascade", "cascade_zenith", 54.0, rows=slice(0, 12)), r"expected an angle in \[0, pi\]"),
+    ],
+)
 def test_bad_files_are_named(experiment, config, loaded_detector, tmp_path, change, message):
     path = damaged(experiment / "events" / "small_000000.hdf5", tmp_path, change)
     with pytest.raises(DataError, match=message) as error:
@@ -104,16 +115,19 @@ def test_bad_files_are_named(experiment, config, loaded_detector, tmp_path, chan
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize(("table", "column", "value", "message"), [
-    ("MCPulses", "charge", -1.0, "charges must be finite and not negative"),
-    ("MCPulses", "charge", np.nan, "charges must be finite and not negative"),
-    ("MCPulses", "time", np.inf, "times finite"),
-    ("LabelsMCCascade", "cascade_energy", -5.0, "expected an energy >= 0"),
-    ("LabelsMCCascade", "cascade_zenith", 4.0, r"expected an angle in \[0, pi\]"),
-    ("LabelsMCCascade", "cascade_x", np.nan, "expected a finite number"),
-    ("ReadoutWindow", "exists", 0, "has no readout window"),
-    ("ReadoutWindow", "stop", -500.0, "must not stop before it starts"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("table", "column", "value", "message"),
+    [
+        ("MCPulses", "charge", -1.0, "charges must be finite and not negative"),
+        ("MCPulses", "charge", np.nan, "charges must be finite and not negative"),
+        ("MCPulses", "time", np.inf, "times finite"),
+        ("LabelsMCCascade", "cascade_energy", -5.0, "expected an energy >= 0"),
+        ("LabelsMCCascade", "cascade_zenith", 4.0, r"expected an angle in \[0, pi\]"),
+        ("LabelsMCCascade", "cascade_x", np.nan, "expected a finite number"),
+        ("ReadoutWindow", "exists", 0, "has no readout window"),
+        ("ReadoutWindow", "stop", -500.0, "must not stop before it starts"),
+    ],
+)
 def test_one_odd_event_is_marked_and_the_others_are_read(
     experiment, config, loaded_detector, tmp_path, table, column, value, message
 ):
@@ -193,12 +207,15 @@ def test_trafo(tmp_path):
         load_trafo(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("validation_frequency", "validation_frequenzy", "Did you mean 'validation_frequency'"),
-    ("num_training_iterations: 12,", "", "num_training_iterations: is missing"),
-    ("num_training_iterations: 12,", "num_training_iterations: many,", "got 'many'"),
-    ("save_frequency: 4,", "save_frequency: 4, save_frequency: 5,", "given twice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("validation_frequency", "validation_frequenzy", "Did you mean 'validation_frequency'"),
+        ("num_training_iterations: 12,", "", "num_training_iterations: is missing"),
+        ("num_training_iterations: 12,", "num_training_iterations: many,", "got 'many'"),
+        ("save_frequency: 4,", "save_frequency: 4, save_frequency: 5,", "given twice"),
+    ],
+)
 def test_bad_configurations(experiment, tmp_path, old, new, message):
     path = tmp_path / "c.yaml"
     path.write_text((experiment / "config.yaml").read_text().replace(old, new, 1))
@@ -207,12 +224,15 @@ def test_bad_configurations(experiment, tmp_path, old, new, message):
     assert "c.yaml" in str(error.value)
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("DefaultCascadeModel", "DefaultCascadeModle", "Did you mean 'DefaultCascadeModel'"),
-    ("[8, 8, 10]", "[8, 8, 11]", r"ends with 11 outputs, but the decoders need 2 \(charge\) \+ 8 \(time\)"),
-    ("noise: noise", "noise: nois", "Did you mean 'noise'"),
-    ("mixture_component_t_seeds: [0, 100]", "mixture_component_t_seeds: [0]", "1 entries, the time decoder 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("DefaultCascadeModel", "DefaultCascadeModle", "Did you mean 'DefaultCascadeModel'"),
+        ("[8, 8, 10]", "[8, 8, 11]", r"ends with 11 outputs, but the decoders need 2 \(charge\) \+ 8 \(time\)"),
+        ("noise: noise", "noise: nois", "Did you mean 'noise'"),
+        ("mixture_component_t_seeds: [0, 100]", "mixture_component_t_seeds: [0]", "1 entries, the time decoder 2"),
+    ],
+)
 def test_models_that_do_not_fit(experiment, tmp_path, old, new, message):
     from evgen_jax.building.model import build_source
 

@@ -156,8 +156,10 @@ def test_negative_binomial_accumulates_at_every_over_dispersion(dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gradients_are_finite(dtype):
-    n, mu, excess = (a.ravel() for a in np.meshgrid([0.0, 0.3, 1, 7.5, 1e4], np.geomspace(1e-7, 1e4, 12),
-                                                    [0.0, 1e-14, 1e-8, 1e-3, 1.0, 1e5]))  # fmt: skip
+    n, mu, excess = (
+        a.ravel()
+        for a in np.meshgrid([0.0, 0.3, 1, 7.5, 1e4], np.geomspace(1e-7, 1e4, 12), [0.0, 1e-14, 1e-8, 1e-3, 1.0, 1e5])
+    )
     gradient = jax.vmap(jax.grad(log_probability, argnums=(1, 2)))(*(jnp.asarray(a, dtype) for a in (n, mu, excess)))
     assert all(np.isfinite(g).all() for g in gradient)
     mixture, latent = cases.time_mixture(), jnp.asarray(cases.MIXTURE_LATENT, dtype)
@@ -191,10 +193,15 @@ def test_smeared_gamma_is_the_convolution():
         edges = [e for e in (0.0, 0.125, 0.25, 0.375) if e < x] + [min(x, 0.375)]
         # The substitution x - u = s^3 takes the peak of the gamma density at 0 away.
         expected = sum(
-            quad(lambda s, x=x: response(x - s**3) * scipy.stats.gamma.pdf(s**3, 0.6, scale=0.25) * 3 * s**2,
-                 np.cbrt(x - b), np.cbrt(x - a), epsabs=1e-12)[0]
-            for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
-        )  # fmt: skip
+            quad(
+                lambda s, x=x: response(x - s**3) * scipy.stats.gamma.pdf(s**3, 0.6, scale=0.25) * 3 * s**2,
+                np.cbrt(x - b),
+                np.cbrt(x - a),
+                epsabs=1e-12,
+            )[0]
+            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            if b > a
+        )
         assert float(decoder.pdf(jnp.array(x), latent)) == pytest.approx(expected, rel=1e-6)
 
 

@@ -78,8 +78,12 @@ def test_likelihood_gap_is_the_mean_difference_per_event(experiment):
     config = load_config(experiment / "config.yaml", ["data_iterator_settings.test.batch_size=20"])
     detector = load_detector(experiment / "detector.csv")
     truth = analytic_model(detector)
-    halved = replace(truth, detector=detector.replace(
-        relative_efficiency=0.5 * detector.relative_efficiency, noise_rate=0.5 * detector.noise_rate))  # fmt: skip
+    halved = replace(
+        truth,
+        detector=detector.replace(
+            relative_efficiency=0.5 * detector.relative_efficiency, noise_rate=0.5 * detector.noise_rate
+        ),
+    )
     (path,) = experiment.glob("events/*_000002.hdf5")
     file = read_event_file(path, config.data_handler_settings, truth.detector, parameters=truth.parameters)
     events = [file.event(i) for i in range(len(file))]

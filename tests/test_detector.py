@@ -29,30 +29,33 @@ def test_a_copy_of_the_embedded_table_knows_its_surface_modules(tmp_path):
         jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(copy), jax.tree.leaves(ice))
 
 
-@pytest.mark.parametrize(("rows", "message"), [
-    ("string,om,x,y\n1,1,0,0", "column 'z' is missing"),
-    ("string,om,x,y,z\n1,1,0,0,0\n1,1,0,0,5", "given 2 times"),
-    ("string,om,x,y,z\n1,1.5,0,0,0", "line 2: 'om' is 1.5; expected a whole number"),
-    ("string,om,x,y,z\n# a comment\n\n1,-2,0,0,0", "line 4: 'om' is -2; expected a whole number"),
-    ("string,om,x,y,z\n1,4294967301,0,0,0", "'om' is 4294967301; expected a whole number from 0 to 2147483647"),
-    ("string,om,x,y,z\n1,1,0,nan,0", "line 2: 'y' is nan; expected a finite number"),
-    ("string,om,x,y,z\n1,1,0,north,0", "line 2: 'y' must be a number, got 'north'"),
-    ("string,om,x,y,z\n1,1,0,0", "line 2: 'z' must be a number, got 4 columns instead of 5"),
-    ("string,om,x,y,z,usable\n1,1,0,0,0,0\n1,2,0,0,9,0", "'usable' is 0 for all 2 modules"),
-    ("string,om,x,y,z\n1,1,0,5,0\n1,2,0,5,0", r"all 2 modules are at one point \(0, 5, 0\)"),
-    ("string,om,x,y,z,usable\n1,1,0,0,0,2", "'usable' is 2; expected 0 or 1"),
-    ("string,om,x,y,z,noise_rate\n1,1,0,0,0,500", "'noise_rate' is 500; expected a rate .* 500 Hz are 5e-7 per ns"),
-    ("string,om,x,y,z,noise_rate\n1,1,0,0,0,-1e-7", "'noise_rate' is -1e-7"),
-    ("string,om,x,y,z,relative_efficiency\n1,1,0,0,0,-1", "'relative_efficiency' is -1"),
-    ("string,om,x,y,z,noise_rates\n1,1,0,0,0,0", "column 'noise_rates' is unknown.*Did you mean 'noise_rate'"),
-    ("string,om,x,y,z,z\n1,1,0,0,0,0", "column 'z' is given 2 times"),
-    ("string,om,x,y,z\n1,1,-500000,0,0\n2,1,500000,0,0", "span 1e.06 m.* in mm or cm"),
-    ("# ignored: om 61 to 66\nstring,om,x,y,z\n1,1,0,0,0", "expected the form 'string 1-86, om 61-66'"),
-    ('string,om,x,y,z,"\n1,1,0,0,0,0', "a quotation mark is opened and not closed"),
-    ("# origin: nan 0 0\nstring,om,x,y,z\n1,1,0,0,0", "expected three numbers"),
-    ("# origin: here\nstring,om,x,y,z\n1,1,0,0,0", "expected three numbers"),
-    ("string,om,x,y,z", "expected a header line and one line per DOM"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("string,om,x,y\n1,1,0,0", "column 'z' is missing"),
+        ("string,om,x,y,z\n1,1,0,0,0\n1,1,0,0,5", "given 2 times"),
+        ("string,om,x,y,z\n1,1.5,0,0,0", "line 2: 'om' is 1.5; expected a whole number"),
+        ("string,om,x,y,z\n# a comment\n\n1,-2,0,0,0", "line 4: 'om' is -2; expected a whole number"),
+        ("string,om,x,y,z\n1,4294967301,0,0,0", "'om' is 4294967301; expected a whole number from 0 to 2147483647"),
+        ("string,om,x,y,z\n1,1,0,nan,0", "line 2: 'y' is nan; expected a finite number"),
+        ("string,om,x,y,z\n1,1,0,north,0", "line 2: 'y' must be a number, got 'north'"),
+        ("string,om,x,y,z\n1,1,0,0", "line 2: 'z' must be a number, got 4 columns instead of 5"),
+        ("string,om,x,y,z,usable\n1,1,0,0,0,0\n1,2,0,0,9,0", "'usable' is 0 for all 2 modules"),
+        ("string,om,x,y,z\n1,1,0,5,0\n1,2,0,5,0", r"all 2 modules are at one point \(0, 5, 0\)"),
+        ("string,om,x,y,z,usable\n1,1,0,0,0,2", "'usable' is 2; expected 0 or 1"),
+        ("string,om,x,y,z,noise_rate\n1,1,0,0,0,500", "'noise_rate' is 500; expected a rate .* 500 Hz are 5e-7 per ns"),
+        ("string,om,x,y,z,noise_rate\n1,1,0,0,0,-1e-7", "'noise_rate' is -1e-7"),
+        ("string,om,x,y,z,relative_efficiency\n1,1,0,0,0,-1", "'relative_efficiency' is -1"),
+        ("string,om,x,y,z,noise_rates\n1,1,0,0,0,0", "column 'noise_rates' is unknown.*Did you mean 'noise_rate'"),
+        ("string,om,x,y,z,z\n1,1,0,0,0,0", "column 'z' is given 2 times"),
+        ("string,om,x,y,z\n1,1,-500000,0,0\n2,1,500000,0,0", "span 1e.06 m.* in mm or cm"),
+        ("# ignored: om 61 to 66\nstring,om,x,y,z\n1,1,0,0,0", "expected the form 'string 1-86, om 61-66'"),
+        ('string,om,x,y,z,"\n1,1,0,0,0,0', "a quotation mark is opened and not closed"),
+        ("# origin: nan 0 0\nstring,om,x,y,z\n1,1,0,0,0", "expected three numbers"),
+        ("# origin: here\nstring,om,x,y,z\n1,1,0,0,0", "expected three numbers"),
+        ("string,om,x,y,z", "expected a header line and one line per DOM"),
+    ],
+)
 def test_every_column_is_checked(tmp_path, rows, message):
     (tmp_path / "d.csv").write_text(rows + "\n")
     with pytest.raises(DetectorError, match=message) as error:

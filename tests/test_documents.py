@@ -24,12 +24,18 @@ def test_python_example_runs(experiment, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     hypothesis = jnp.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0])
     names = {
-        "charge": [1.0, 0.7, 2.1], "time": [10050.0, 10110.0, 10300.0], "string": [5, 5, 2], "om": [6, 7, 6],
-        "hypothesis": hypothesis, "times": jnp.linspace(9900, 11000, 20), "key": jax.random.key(0),
-        "events": [eg.Event.from_pulses([1.0] * 3, [10050.0, 10110.0, 10300.0], [5, 5, 2], [6, 7, 6],
-                                        detector=model.detector)],
+        "charge": [1.0, 0.7, 2.1],
+        "time": [10050.0, 10110.0, 10300.0],
+        "string": [5, 5, 2],
+        "om": [6, 7, 6],
+        "hypothesis": hypothesis,
+        "times": jnp.linspace(9900, 11000, 20),
+        "key": jax.random.key(0),
+        "events": [
+            eg.Event.from_pulses([1.0] * 3, [10050.0, 10110.0, 10300.0], [5, 5, 2], [6, 7, 6], detector=model.detector)
+        ],
         "seeds": np.array([hypothesis]),
-    }  # fmt: skip
+    }
     exec(code.replace('"DIR', f'"{tmp_path}/DIR'), names)  # noqa: S102 (the example itself)
     assert np.isfinite(names["value"]) and names["gradient"].shape == (7,)
     assert names["view"].pdf.shape == (108, 20)

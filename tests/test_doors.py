@@ -10,12 +10,13 @@ import pytest
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, ReconstructionError
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.doors import check_variables
 from evgen_jax.model.ensemble import Ensemble
-from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.expectation import dom_expectation, make_dom_expectation
 from evgen_jax.model.log_likelihood import make_loss_parts
-from evgen_jax.model.sampler import make_sampler
+from evgen_jax.model.sampler import make_sampler, sample_photoelectrons
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.evaluator import Evaluator
@@ -27,7 +28,6 @@ from evgen_jax.reconstruction.starts.pulses import make_starts
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
@@ -117,8 +117,12 @@ def test_extras_have_the_same_doors(model):
 
 def test_fits_take_lists_of_events_and_their_seeds(model):
     fitter = make_fitter(model, covariance=False)
-    for wrong, message in ((EVENT, r"got one Event. Of one event it is \[event\]"), (MANY, "got a batch"),
-                           ([empty_event(60)], "the event has 60 DOMs"), (3, "expected a list of events, got a int")):  # fmt: skip
+    for wrong, message in (
+        (EVENT, r"got one Event. Of one event it is \[event\]"),
+        (MANY, "got a batch"),
+        ([empty_event(60)], "the event has 60 DOMs"),
+        (3, "expected a list of events, got a int"),
+    ):
         for call in (
             lambda e=wrong: eg.reconstruct(model, e, H[None]),
             lambda e=wrong: fitter(e, H[None]),
@@ -147,12 +151,15 @@ def test_a_list_of_numbers_is_a_hypothesis(model):
     assert as_list.shape == ()
 
 
-@pytest.mark.parametrize("wrong, message", [
-    (None, "variables: expected .* got a NoneType.*model.variables"),
-    ({}, "variables: expected weights named cascade, noise, 'cascade' is missing"),
-    ({"cascade": {}}, "'noise' is missing"),
-    (5, "variables: expected a dictionary of weights, got a"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (None, "variables: expected .* got a NoneType.*model.variables"),
+        ({}, "variables: expected weights named cascade, noise, 'cascade' is missing"),
+        ({"cascade": {}}, "'noise' is missing"),
+        (5, "variables: expected a dictionary of weights, got a"),
+    ],
+)
 def test_variables_of_another_model_are_told(wrong, message, model):
     both, times = Ensemble([model, model]), jnp.linspace(9e3, 1e4, 3)
     for call in (
@@ -200,9 +207,17 @@ def test_losses_readouts_and_sizes_are_told_when_a_function_is_made(model):
         for make in (make_dom_expectation, make_sampler):
             with pytest.raises(ConfigError, match=r"readout: expected \(start, stop\) in ns, .* got"):
                 make(model, readout=readout)
+        for call in (
+            lambda r: dom_expectation(model, H, [1e4], r),
+            lambda r: sample_photoelectrons(model, jax.random.key(0), H, r),
+        ):
+            with pytest.raises(ConfigError, match=r"readout: expected \(start, stop\) in ns, .* got"):
+                call(readout)
     for size in (-1, 0, 1.5, None, True):
         with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
             make_sampler(model, max_photoelectrons=size)
+        with pytest.raises(ConfigError, match="max_photoelectrons: expected a whole number >= 1, got"):
+            sample_photoelectrons(model, jax.random.key(0), H, (0.0, 2e4), size)
     with pytest.raises(ConfigError, match="expected a list of models"):
         Ensemble(model)
 
@@ -215,33 +230,39 @@ def test_a_readout_may_be_traced(model):
     assert ends.pdf.shape == (108, 3)
 
 
-@pytest.mark.parametrize("wrong, message", [
-    ([], "expected at least one event, got none"),
-    (EVENT, r"expected a list of events, got one Event \(of it: \[event\]\)"),
-    (None, "expected a list of events, got None"),
-    ([EVENT, 3], "expected single events, got 3"),
-    ([MANY], r"expected single events, got a batch of shape \(2,\)"),
-    ([EVENT, empty_event(60)], "the events have 60 and 108 DOMs; expected events of one detector"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ([], "expected at least one event, got none"),
+        (EVENT, r"expected a list of events, got one Event \(of it: \[event\]\)"),
+        (None, "expected a list of events, got None"),
+        ([EVENT, 3], "expected single events, got 3"),
+        ([MANY], r"expected single events, got a batch of shape \(2,\)"),
+        ([EVENT, empty_event(60)], "the events have 60 and 108 DOMs; expected events of one detector"),
+    ],
+)
 def test_events_that_cannot_be_stacked_are_told(wrong, message):
     with pytest.raises(DataError, match=message):
         stack_events(wrong)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"detector": None}, "detector must be a Detector, got None"),
-    ({"detector": "detector.csv"}, "detector must be a Detector, got 'detector.csv'.*load_detector"),
-    ({"charge": [1 + 2j]}, "charge must be real numbers"),
-    ({"time": np.array([1 + 0j])}, "time must be real numbers"),
-    ({"string": [1j]}, "string must be real numbers"),
-    ({"readout": ("a", "b")}, "readout must be real numbers"),
-    ({"readout": 5}, r"readout must be \(start, stop\) in ns, got 5"),
-    ({"window_buffer": "wide"}, "window_buffer must be real numbers, got 'wide'"),
-    ({"window_buffer": np.inf}, "window_buffer must be a number >= 0, ns, got inf"),
-    ({"window_buffer": [1, 2]}, "window_buffer must be a number >= 0"),
-    ({"excluded_doms": 5}, r"excluded_doms must be rows \(string, om\), got 5"),
-    ({"excluded_windows": None}, r"excluded_windows must be rows .*, got None"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"detector": None}, "detector must be a Detector, got None"),
+        ({"detector": "detector.csv"}, "detector must be a Detector, got 'detector.csv'.*load_detector"),
+        ({"charge": [1 + 2j]}, "charge must be real numbers"),
+        ({"time": np.array([1 + 0j])}, "time must be real numbers"),
+        ({"string": [1j]}, "string must be real numbers"),
+        ({"readout": ("a", "b")}, "readout must be real numbers"),
+        ({"readout": 5}, r"readout must be \(start, stop\) in ns, got 5"),
+        ({"window_buffer": "wide"}, "window_buffer must be real numbers, got 'wide'"),
+        ({"window_buffer": np.inf}, "window_buffer must be a number >= 0, ns, got inf"),
+        ({"window_buffer": [1, 2]}, "window_buffer must be a number >= 0"),
+        ({"excluded_doms": 5}, r"excluded_doms must be rows \(string, om\), got 5"),
+        ({"excluded_windows": None}, r"excluded_windows must be rows .*, got None"),
+    ],
+)
 def test_wrong_pulses_are_told(change, message, model):
     pulses = {"charge": [1.0], "time": [1.0], "string": [1], "om": [1], "detector": model.detector}
     with pytest.raises(DataError, match=f"Event.from_pulses: {message}"):
@@ -289,47 +310,65 @@ def test_settings_of_batched_fits_act(model):
     assert fit.diagnostics.evaluations == same.diagnostics.evaluations
 
 
-@pytest.mark.parametrize("grid, message", [
-    (5, r"grid: expected \{parameter: values\}, got 5"),
-    ([1.0, 2.0], "grid: expected"),
-    ([], "grid: expected"),
-    ({"cascade_x": 5}, "grid.cascade_x: expected a list of finite values, at least one, got 5"),
-    ({"cascade_x": []}, "grid.cascade_x: expected a list of finite values"),
-    ({"cascade_x": [0.0, np.nan]}, "grid.cascade_x: expected a list of finite values"),
-    ({"cascade_x": [[0.0], [1.0, 2.0]]}, "grid.cascade_x: expected a list of finite values"),
-    ({"cascade_x": ["a"]}, "grid.cascade_x: expected a list of finite values"),
-    ({"cascade_x": [1j]}, "grid.cascade_x: expected a list of finite values"),
-    ({}, "takes one or two parameters, got 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "grid, message",
+    [
+        (5, r"grid: expected \{parameter: values\}, got 5"),
+        ([1.0, 2.0], "grid: expected"),
+        ([], "grid: expected"),
+        ({"cascade_x": 5}, "grid.cascade_x: expected a list of finite values, at least one, got 5"),
+        ({"cascade_x": []}, "grid.cascade_x: expected a list of finite values"),
+        ({"cascade_x": [0.0, np.nan]}, "grid.cascade_x: expected a list of finite values"),
+        ({"cascade_x": [[0.0], [1.0, 2.0]]}, "grid.cascade_x: expected a list of finite values"),
+        ({"cascade_x": ["a"]}, "grid.cascade_x: expected a list of finite values"),
+        ({"cascade_x": [1j]}, "grid.cascade_x: expected a list of finite values"),
+        ({}, "takes one or two parameters, got 0"),
+    ],
+)
 def test_grids_that_are_none_are_told(grid, message, model):
     with pytest.raises(ReconstructionError, match=message):
         scan_profile(model, EVENT, H, grid)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"count": -2}, "count: expected a whole number >= 0, got -2"),
-    ({"count": 1.5}, "count: expected a whole number >= 0, got 1.5"),
-    ({"rng": 3}, r"rng: expected np.random.default_rng\(number\), got 3"),
-    ({"spreads": 5}, r"seed_spreads: expected \{parameter: width\}, got 5"),
-    ({"spreads": {"cascade_x": "wide"}}, "seed_spreads.cascade_x: expected a finite width >= 0, got 'wide'"),
-    ({"spreads": {"cascade_x": np.inf}}, "seed_spreads.cascade_x: expected a finite width >= 0, got inf"),
-    ({"seeds": "text"}, r"expected seeds \[E, S, 7\] of numbers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"count": -2}, "count: expected a whole number >= 0, got -2"),
+        ({"count": 1.5}, "count: expected a whole number >= 0, got 1.5"),
+        ({"rng": 3}, r"rng: expected np.random.default_rng\(number\), got 3"),
+        ({"spreads": 5}, r"seed_spreads: expected \{parameter: width\}, got 5"),
+        ({"spreads": {"cascade_x": "wide"}}, "seed_spreads.cascade_x: expected a finite width >= 0, got 'wide'"),
+        ({"spreads": {"cascade_x": np.inf}}, "seed_spreads.cascade_x: expected a finite width >= 0, got inf"),
+        ({"seeds": "text"}, r"expected seeds \[E, S, 7\] of numbers"),
+    ],
+)
 def test_smearing_that_cannot_be_is_told(change, message, model):
     arguments = {"seeds": H[None, None], "parameters": model.parameters, "count": 1, "rng": np.random.default_rng(0)}
     with pytest.raises(ReconstructionError, match=message):
         smear(**(arguments | change))
 
 
-@pytest.mark.parametrize("settings, message", [
-    ("abc", r"priors: expected \{parameter: .*, got 'abc'"),
-    (None, "priors: expected"),
-    ({"cascade_x": 5}, "priors.cascade_x: expected .*'distribution'.*, got 5"),
-    ({"cascade_x": {"distribution": ["normal"]}}, "priors.cascade_x.distribution: expected one of"),
-    ({"cascade_x": {"distribution": "normal", "mean": np.nan, "sigma": 1}}, "priors.cascade_x.mean: expected a finite number, got nan"),
-    ({"cascade_x": {"distribution": "uniform", "low": 0, "high": "b"}}, "priors.cascade_x.high: expected a finite number, got 'b'"),
-    ({"cascade_x": {"distribution": "uniform", "low": 0, "high": np.inf}}, "priors.cascade_x.high: expected a finite number, got inf"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ("abc", r"priors: expected \{parameter: .*, got 'abc'"),
+        (None, "priors: expected"),
+        ({"cascade_x": 5}, "priors.cascade_x: expected .*'distribution'.*, got 5"),
+        ({"cascade_x": {"distribution": ["normal"]}}, "priors.cascade_x.distribution: expected one of"),
+        (
+            {"cascade_x": {"distribution": "normal", "mean": np.nan, "sigma": 1}},
+            "priors.cascade_x.mean: expected a finite number, got nan",
+        ),
+        (
+            {"cascade_x": {"distribution": "uniform", "low": 0, "high": "b"}},
+            "priors.cascade_x.high: expected a finite number, got 'b'",
+        ),
+        (
+            {"cascade_x": {"distribution": "uniform", "low": 0, "high": np.inf}},
+            "priors.cascade_x.high: expected a finite number, got inf",
+        ),
+    ],
+)
 def test_priors_that_are_none_are_told(settings, message, model):
     with pytest.raises(ReconstructionError, match=message):
         make_prior(model.parameters, settings)
@@ -339,15 +378,18 @@ def test_priors_that_are_none_are_told(settings, message, model):
 
 
 @pytest.mark.parametrize("fit", [fit_kent, fit_von_mises_fisher])
-@pytest.mark.parametrize("zenith, azimuth, message", [
-    ([1.0, np.nan, 1.2], [0.1, 0.2, 0.3], "expected finite zeniths and azimuths, got 1 of 3 that are not"),
-    ([1.0, 1.1, 1.2], [0.1, np.inf, np.nan], "got 2 of 3 that are not"),
-    ([1.0, 1.1, 1.2], [0.1], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(1,\)"),
-    ([1.0, 1.1, 1.2], [0.1, 0.2], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(2,\)"),
-    ([1.0, "a"], [0.1, 0.2], "got something else than real numbers"),
-    ([1.0, 1j], [0.1, 0.2], "got something else than real numbers"),
-    ([], [], "at least two different directions"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "zenith, azimuth, message",
+    [
+        ([1.0, np.nan, 1.2], [0.1, 0.2, 0.3], "expected finite zeniths and azimuths, got 1 of 3 that are not"),
+        ([1.0, 1.1, 1.2], [0.1, np.inf, np.nan], "got 2 of 3 that are not"),
+        ([1.0, 1.1, 1.2], [0.1], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(1,\)"),
+        ([1.0, 1.1, 1.2], [0.1, 0.2], r"expected as many zeniths as azimuths, got shapes \(3,\) and \(2,\)"),
+        ([1.0, "a"], [0.1, 0.2], "got something else than real numbers"),
+        ([1.0, 1j], [0.1, 0.2], "got something else than real numbers"),
+        ([], [], "at least two different directions"),
+    ],
+)
 def test_directions_that_cannot_be_fitted_are_told(fit, zenith, azimuth, message):
     with pytest.raises(ReconstructionError, match=message):
         fit(zenith, azimuth)
@@ -389,22 +431,40 @@ def test_numbers_that_cannot_be_are_told(model):
     fitter = make_fitter(model, covariance=False)
     starts, evaluator = make_starts(model, fitter.evaluator), fitter.evaluator
     for call, message in (
-        (lambda: unfold_energies(model, H, EVENT, smoothness=-1.0), "smoothness: expected a finite number >= 0, got -1.0"),
+        (
+            lambda: unfold_energies(model, H, EVENT, smoothness=-1.0),
+            "smoothness: expected a finite number >= 0, got -1.0",
+        ),
         (lambda: unfold_energies(model, H, EVENT, pulse_width=np.nan), "pulse_width: expected a finite number >= 0"),
         (lambda: unfold_energies(model, H, EVENT, refreshes=-1), "refreshes: expected a whole number >= 0, got -1"),
         (lambda: unfold_energies(model, H, EVENT, chunk=0), "chunk: expected a whole number >= 1, got 0"),
-        (lambda: eg.approximate(model, EVENT, H, "fine"), "accuracy and reach are numbers that must be above 0, got 'fine'"),
+        (
+            lambda: eg.approximate(model, EVENT, H, "fine"),
+            "accuracy and reach are numbers that must be above 0, got 'fine'",
+        ),
         (lambda: eg.approximate(model, EVENT, H, 0.5, seed=-1), "seed: expected a whole number >= 0"),
         (lambda: find_clusters(EVENT, model.detector, -1), "count: expected a whole number >= 0, got -1"),
-        (lambda: find_clusters(EVENT, model.detector, 1, radius=np.nan), "radius: expected a finite number >= 0, got nan"),
+        (
+            lambda: find_clusters(EVENT, model.detector, 1, radius=np.nan),
+            "radius: expected a finite number >= 0, got nan",
+        ),
         (lambda: starts([EVENT], 0), "count: expected a whole number >= 1, got 0"),
         (lambda: fit_without_seeds(fitter, [EVENT], num_starts=0), "num_starts: expected a whole number >= 1, got 0"),
-        (lambda: refit_directions(fitter, [EVENT], [], rounds=1), "expected one fit per event, got 0 fits for 1 events"),
+        (
+            lambda: refit_directions(fitter, [EVENT], [], rounds=1),
+            "expected one fit per event, got 0 fits for 1 events",
+        ),
         (lambda: refit_directions(fitter, [], [], num_directions=0), "num_directions: expected a whole number >= 1"),
         (lambda: global_search(evaluator, EVENT, H, population=0), "population: expected a whole number >= 1, got 0"),
-        (lambda: global_search(evaluator, EVENT, H, tolerance=np.nan), "tolerance: expected a finite number >= 0, got nan"),
-        (lambda: global_search(evaluator, EVENT, H, spreads={"cascade_q": 1}), "seed_spreads: 'cascade_q' is no parameter"),
-    ):  # fmt: skip
+        (
+            lambda: global_search(evaluator, EVENT, H, tolerance=np.nan),
+            "tolerance: expected a finite number >= 0, got nan",
+        ),
+        (
+            lambda: global_search(evaluator, EVENT, H, spreads={"cascade_q": 1}),
+            "seed_spreads: 'cascade_q' is no parameter",
+        ),
+    ):
         with pytest.raises(ReconstructionError, match=message):
             call()
 

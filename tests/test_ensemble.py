@@ -10,13 +10,13 @@ from synthetic import lamp_model
 
 import evgen_jax as eg
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.joint_prior import make_prior
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import posterior_density
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
 from evgen_jax.reconstruction.uncertainty.profile import scan_profile
 from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
@@ -76,8 +76,14 @@ def test_goodness_of_an_ensemble_simulates_its_members_in_turn(lamp, ensemble, e
     found = make_goodness_of_fit(ensemble, fit=fit, num_samples=15)(event, BEST, 3)
     assert asked == [8, 7] and found.simulated.shape == (15,)
     assert 1.5 / 16 < found.p_value <= 1
-    bad = build_event(np.full(108, 9.0), np.full(108, 100.0), np.arange(108), num_doms=108, readout=(0.0, 1000.0),
-                      usable=np.asarray(event.usable))  # fmt: skip
+    bad = build_event(
+        np.full(108, 9.0),
+        np.full(108, 100.0),
+        np.arange(108),
+        num_doms=108,
+        readout=(0.0, 1000.0),
+        usable=np.asarray(event.usable),
+    )
     bad = bad.replace(charge=np.where(np.arange(108) % 2, 9.0, 0.0).astype(np.float32))
     assert make_goodness_of_fit(ensemble, fit=fit, num_samples=15)(bad, BEST, 3).p_value == pytest.approx(1 / 16)
 

@@ -44,8 +44,16 @@ def test_selections_by_column_and_by_place_in_a_vector(read, path):
     energy = read().labels[:, 5]
     chosen = read({"filter_settings": {"constraints": [["LabelsMCCascade", "cascade_energy", ">", 1500.0]]}})
     np.testing.assert_array_equal(chosen.labels[:, 5], energy[energy > 1500])
-    both = read({"filter_settings": {"constraints": [["LabelsMCCascade", "cascade_energy", ">", 1500.0],
-                                                     ["LabelsMCCascade", "cascade_z", "<=", 0.0]]}})  # fmt: skip
+    both = read(
+        {
+            "filter_settings": {
+                "constraints": [
+                    ["LabelsMCCascade", "cascade_energy", ">", 1500.0],
+                    ["LabelsMCCascade", "cascade_z", "<=", 0.0],
+                ]
+            }
+        }
+    )
     assert 0 < len(both) < len(chosen) and np.all(both.labels[:, 2] <= 0)
     for i in range(len(both)):  # pulses stay with their event
         original = next(k for k in range(20) if np.array_equal(read().labels[k], both.labels[i]))
@@ -66,8 +74,12 @@ def test_excluded_time_windows(read, path, stop_column):
         pulses = file["MCPulses"][:]
         own = pulses[pulses["Event"] == 3]
         string, om = own[0]["string"], own[0]["om"]
-        file["TimeExclusions"] = rows_of([3, 3], string=[string, string], om=[om, om], **{
-            start_column: [30000.0, 40000.0], stop_column: [30500.0, 40500.0]})  # fmt: skip
+        file["TimeExclusions"] = rows_of(
+            [3, 3],
+            string=[string, string],
+            om=[om, om],
+            **{start_column: [30000.0, 40000.0], stop_column: [30500.0, 40500.0]},
+        )
     file = read({"data_settings": {"time_exclusions_key": "TimeExclusions"}})
     event = file.event(3)
     assert event.windows.mask.sum() == 2 and file.event(2).windows.mask.sum() == 0
@@ -92,8 +104,9 @@ def test_pulses_at_excluded_doms(read, path):
         file["BrightDOMs"] = rows_of([3], vector_index=[0], string=[own["string"]], om=[own["om"]])
     kept = read({"data_settings": {"dom_exclusions_key": "BrightDOMs"}}).event(3)
     dead = {5}  # unusable in the detector's own table
-    dropped = read({"data_settings": {"dom_exclusions_key": "BrightDOMs",
-                                      "discard_pulses_from_excluded_doms": True}}).event(3)  # fmt: skip
+    dropped = read(
+        {"data_settings": {"dom_exclusions_key": "BrightDOMs", "discard_pulses_from_excluded_doms": True}}
+    ).event(3)
     (dom,) = set(np.flatnonzero(~kept.usable)) - dead
     at_dom = np.asarray(kept.active)[kept.pulses.slot] == dom
     assert kept.pulses.mask[at_dom].any() and not dropped.pulses.mask[at_dom].any()

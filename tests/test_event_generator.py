@@ -32,9 +32,10 @@ from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.run import manager_directory, train
 
 BASES = {  # what the load_dir entries name
-    "big": "cascade_7param_noise_ftpv3m__big", "tiny": "cascade_7param_noise_ftpv3m__tiny",
+    "big": "cascade_7param_noise_ftpv3m__big",
+    "tiny": "cascade_7param_noise_ftpv3m__tiny",
     "track": "track_sphere_6param_ftpv3m",
-}  # fmt: skip
+}
 
 
 def config_of(name: str, directory: Path):
@@ -45,9 +46,12 @@ def config_of(name: str, directory: Path):
 
 STEPS = int(os.environ.get("EVGEN_JAX_STEPS", "2"))
 FEW = (
-    "cascade_7param_noise_ftpv3m__tiny", "cascade_11param_noise_ftpv3m", "track_sphere_6param_ftpv3m",
-    "starting_multi_cascade_7param_noise_ftpv3m__big_n002", "track_sphere_dist_10_ftpv3m__test",
-)  # fmt: skip
+    "cascade_7param_noise_ftpv3m__tiny",
+    "cascade_11param_noise_ftpv3m",
+    "track_sphere_6param_ftpv3m",
+    "starting_multi_cascade_7param_noise_ftpv3m__big_n002",
+    "track_sphere_dist_10_ftpv3m__test",
+)
 TRAINED = event_generator.CONFIGURATIONS if "EVGEN_JAX_STEPS" in os.environ else FEW
 
 
@@ -120,9 +124,13 @@ def models(tmp_path_factory, loaded_detector) -> Path:
         names = build_source(config.model_settings)[0].parameter_names
         source, _ = build_source(config.model_settings, trafo_for(names))
         model = Model(
-            source, init_variables(source, None, jax.random.key(0), detector), trafo_for(names), detector,
-            build_loss(config.loss_module_settings), config.model_dump(mode="json"),
-        )  # fmt: skip
+            source,
+            init_variables(source, None, jax.random.key(0), detector),
+            trafo_for(names),
+            detector,
+            build_loss(config.loss_module_settings),
+            config.model_dump(mode="json"),
+        )
         save_model(model, directory / "models" / short)
     return directory
 
@@ -132,9 +140,12 @@ def test_it_trains(name, tmp_path, models, small_detector_csv):
     """On a small detector, with few events per batch."""
     (tmp_path / "models").symlink_to(models / "models")
     text = event_generator.text(name).replace("DATA", str(tmp_path))
-    for old, new in (("'batch_size': 32", "'batch_size': 2"), ("'num_jobs': 8", "'num_jobs': 0"),
-                     ("'num_jobs': 3", "'num_jobs': 0"), ("'num_training_iterations': 1500000",
-                                                         f"'num_training_iterations': {STEPS}")):  # fmt: skip
+    for old, new in (
+        ("'batch_size': 32", "'batch_size': 2"),
+        ("'num_jobs': 8", "'num_jobs': 0"),
+        ("'num_jobs': 3", "'num_jobs': 0"),
+        ("'num_training_iterations': 1500000", f"'num_training_iterations': {STEPS}"),
+    ):
         assert old in text
         text = text.replace(old, new)
     more = f"""

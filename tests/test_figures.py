@@ -15,9 +15,10 @@ from evgen_jax.measurement.event import build_event
 from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.uncertainty.pixels import pixel_vectors
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
-from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, pixel_vectors
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.report.plots import figures
 from evgen_jax.report.plots.event import arrival_times, brightest_doms, event_display, expectation, light_yield
 from evgen_jax.report.plots.overview import errors, loss_curve
@@ -55,8 +56,16 @@ def event() -> eg.Event:
     dom = np.array([BRIGHT] * 10 + [DIM, UNUSABLE])
     time = 10000.0 + np.array([*np.arange(10) * 50.0, 300.0, 100.0])
     charge = np.array([2.0] * 10 + [1.0, 50.0])
-    return build_event(charge, time, dom, num_doms=108, readout=(0.0, 20000.0), usable=np.arange(108) != UNUSABLE,
-                       windows=np.array([[10700.0, 10800.0]]), window_dom=np.array([BRIGHT]))  # fmt: skip
+    return build_event(
+        charge,
+        time,
+        dom,
+        num_doms=108,
+        readout=(0.0, 20000.0),
+        usable=np.arange(108) != UNUSABLE,
+        windows=np.array([[10700.0, 10800.0]]),
+        window_dom=np.array([BRIGHT]),
+    )
 
 
 def empty_event(num_doms: int) -> eg.Event:
@@ -68,10 +77,14 @@ def empty_event(num_doms: int) -> eg.Event:
 def single() -> eg.Model:
     """A detector of one module, 30 m from the cascade."""
     detector = eg.Detector(
-        position=np.float32([[20.0, 0.0, 40.0]]), relative_efficiency=np.ones(1, np.float32),
-        noise_rate=np.full(1, 5e-7, np.float32), string=np.ones(1, np.int32), om=np.ones(1, np.int32),
-        usable=np.ones(1, bool), name="single",
-    )  # fmt: skip
+        position=np.float32([[20.0, 0.0, 40.0]]),
+        relative_efficiency=np.ones(1, np.float32),
+        noise_rate=np.full(1, 5e-7, np.float32),
+        string=np.ones(1, np.int32),
+        om=np.ones(1, np.int32),
+        usable=np.ones(1, bool),
+        name="single",
+    )
     return analytic_model(detector)
 
 
@@ -258,8 +271,14 @@ def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
     figure = drawn(corner(tmp_path / "corner.png", posterior, model.parameters, best))
     axes = np.array(figure.axes).reshape(6, 6)  # time does not vary
     names = [axis.get_xlabel() for axis in axes[-1]]
-    assert names == ["cascade_x (m)", "cascade_y (m)", "cascade_z (m)", "cascade_zenith (rad)", "cascade_azimuth (rad)",
-                     "cascade_energy (GeV)"]  # fmt: skip
+    assert names == [
+        "cascade_x (m)",
+        "cascade_y (m)",
+        "cascade_z (m)",
+        "cascade_zenith (rad)",
+        "cascade_azimuth (rad)",
+        "cascade_energy (GeV)",
+    ]
     for i in range(6):
         lines = sorted(float(line.get_xdata()[0]) for line in axes[i, i].lines)
         assert best[i] in lines, "the best fit is marked"
@@ -272,8 +291,11 @@ def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
 
 
 def metric_rows(count: int) -> list[dict]:
-    return [{"kind": kind, "step": 10 * i, "loss_per_pe": level - 0.01 * i}
-            for kind, level in (("training", 8.0), ("validation", 9.0)) for i in range(count)]  # fmt: skip
+    return [
+        {"kind": kind, "step": 10 * i, "loss_per_pe": level - 0.01 * i}
+        for kind, level in (("training", 8.0), ("validation", 9.0))
+        for i in range(count)
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 2, 30])

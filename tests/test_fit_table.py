@@ -17,7 +17,13 @@ from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.reconstruction.fit.covariance import Covariance
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
-from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labels, covariance_units, unpack_covariance
+from evgen_jax.reconstruction.run.covariance_columns import (
+    FEW,
+    covariance_element,
+    covariance_labels,
+    covariance_units,
+    unpack_covariance,
+)
 from evgen_jax.reconstruction.run.file_fit import covariance_places
 from evgen_jax.reconstruction.run.reference_columns import reference_units, with_reference_names
 from evgen_jax.reconstruction.run.table import fill
@@ -69,13 +75,17 @@ def test_a_table_of_any_width_comes_back(count, tmp_path):
     with h5py.File(path) as file:
         assert list(file["Variables"].attrs["parameter_names"]) == list(names)
         assert list(file["Variables"].attrs["covariance_parameters"])[3] == "log_cascade_energy"
+        assert list(file["Variables"].attrs["covariance_units"])[:4] == ["m", "rad", "rad", ""]
         units = [u for name in file if file[name].dtype.names for u in file[name].attrs["units"]]
         # Scalar columns alone: this is what pandas takes.
         assert all(
             not kind.shape for name in file if file[name].dtype.names for kind, _ in file[name].dtype.fields.values()
         )
-        assert all(file[name].dtype.names[:4] == ("Run", "Event", "SubEvent", "SubEventStream")
-                   for name in file if file[name].dtype.names)  # fmt: skip
+        assert all(
+            file[name].dtype.names[:4] == ("Run", "Event", "SubEvent", "SubEventStream")
+            for name in file
+            if file[name].dtype.names
+        )
     assert {"cascade_energy_unc: GeV", "cascade_x: m"} <= set(units)
     if count > FEW:
         np.testing.assert_array_equal(unpack_covariance(back["covariance"])[0], covariance.physical)
@@ -107,15 +117,19 @@ def test_parquet_and_csv_hold_the_same_numbers(tmp_path):
     table, covariance = rows_of(names, log, tuple(range(len(names))))
     labels = covariance_labels(names, log, range(len(names)))
     for ending in ("parquet", "csv"):
-        write_table(tmp_path / f"fits.{ending}", table, model, "identity", labels)
+        write_table(
+            tmp_path / f"fits.{ending}", table, model, "identity", labels, covariance_units(labels, model.parameters)
+        )
     wide = pyarrow.parquet.read_table(tmp_path / "fits.parquet")
     packed = np.array(wide["covariance"].to_pylist()[0])
     np.testing.assert_array_equal(unpack_covariance(packed), covariance.physical)
     assert json.loads(wide.schema.metadata[b"covariance_parameters"]) == list(names)
+    # A unit is a unit: a packed column has those of its rows and columns.
+    assert json.loads(wide.schema.metadata[b"covariance_units"]) == ["m", "rad", "rad", *("GeV",) * (len(names) - 3)]
+    assert {"covariance: ", "covariance_sandwich: "} <= set(json.loads(wide.schema.metadata[b"units"]))
 
     own, covariance = rows_of(NAMES, LOG, (0, 3))
-    write_table(tmp_path / "few.csv", own, model_of(NAMES), "identity",
-                covariance_labels(NAMES, LOG, (0, 3)))  # fmt: skip
+    write_table(tmp_path / "few.csv", own, model_of(NAMES), "identity", covariance_labels(NAMES, LOG, (0, 3)))
     with (tmp_path / "few.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["status"] for line in lines] == ["converged", "failed: no light"]
@@ -126,6 +140,27 @@ def test_parquet_and_csv_hold_the_same_numbers(tmp_path):
     assert float(lines[0]["cov_cascade_x_log_cascade_energy"]) == covariance.physical[0, 1]
     notes = json.loads(notes_beside(tmp_path / "few.csv").read_text())
     assert notes["model_identity"] == "identity" and notes["units"]["cascade_energy"] == "GeV"
+
+
+@pytest.mark.parametrize("count", [4, FEW + 5])
+def test_an_element_of_a_covariance_is_found_in_any_order(count):
+    names = (*NAMES, *(f"energy_loss_{i:04d}" for i in range(count - len(NAMES))))
+    log, free = (False, False, False, True) + (False,) * (count - 4), tuple(range(1, count))
+    table, covariance = rows_of(names, log, free)
+    labels = covariance_labels(names, log, free)
+    for i, first in enumerate(labels):
+        for j, second in enumerate(labels):
+            assert covariance_element(table, labels, first, second)[0] == covariance.physical[i, j]
+    for first, second in (("cascade_azimuht", labels[0]), (labels[0], "cascade_azimuht")):
+        with pytest.raises(ReconstructionError, match="'cascade_azimuht' is no row .*Did you mean 'cascade_azimuth'"):
+            covariance_element(table, labels, first, second)
+    with pytest.raises(ReconstructionError, match="their rows are none"):
+        covariance_element(table, (), *labels[:2])
+    bare = fill(names, log, np.zeros((1, 4), int), np.ones((1, 1, count)), ["failed: no light"], ())
+    with pytest.raises(ReconstructionError, match="the table has no column 'cov.*fitted without covariances"):
+        covariance_element(bare, labels, *labels[:2])
+    with pytest.raises(ReconstructionError, match=r"n \(n \+ 1\) / 2\] of n parameters, got shape \(2, 7\)"):
+        unpack_covariance(np.zeros((2, 7)))
 
 
 def test_names_that_cannot_be_written_are_refused(tmp_path):

@@ -15,9 +15,11 @@ from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.hypothesis.joint_prior import check_priors
 from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import column_names, further_cascades, loss_parameters, standard_parameters
-from evgen_jax.hypothesis.priors import GaussianPrior, UniformPrior, check_priors, snowstorm_priors
+from evgen_jax.hypothesis.prior import NormalPrior, SoftUniformPrior
+from evgen_jax.hypothesis.snowstorm import snowstorm_priors
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.report.plots.event import expectation
@@ -39,10 +41,22 @@ def test_tracks_enter_their_sphere_and_fill_it_evenly():
     rng = np.random.default_rng(0)
     parameters = under("track", standard_parameters(TRACK))
     values = draw_hypotheses(rng, parameters, parameter_ranges(parameters, {}), 20000)
-    entry = np.stack([np.sin(values[:, 0]) * np.cos(values[:, 1]), np.sin(values[:, 0]) * np.sin(values[:, 1]),
-                      np.cos(values[:, 0])], axis=1)  # fmt: skip
-    flight = -np.stack([np.sin(values[:, 4]) * np.cos(values[:, 5]), np.sin(values[:, 4]) * np.sin(values[:, 5]),
-                        np.cos(values[:, 4])], axis=1)  # fmt: skip
+    entry = np.stack(
+        [
+            np.sin(values[:, 0]) * np.cos(values[:, 1]),
+            np.sin(values[:, 0]) * np.sin(values[:, 1]),
+            np.cos(values[:, 0]),
+        ],
+        axis=1,
+    )
+    flight = -np.stack(
+        [
+            np.sin(values[:, 4]) * np.cos(values[:, 5]),
+            np.sin(values[:, 4]) * np.sin(values[:, 5]),
+            np.cos(values[:, 4]),
+        ],
+        axis=1,
+    )
     inwards = np.sum(entry * flight, axis=1)
     assert np.all(inwards < 0)
     impact = np.linalg.norm(np.cross(entry, flight), axis=1) / 0.9
@@ -108,12 +122,17 @@ def test_several_cascades_are_simulated_and_trained(tmp_path, detector):
         " decoder_charge_settings: {decoder_class: PoissonDecoder}}, start: {model_class: "
         "egenerator.model.multi_source.muon.StartingVariableMultiCascadeModel, config: {num_cascades: 2},\n"
         f"multi_source_bases: {{\n{cascade}}}}}}}}}\n"
-    )  # fmt: skip
-    text = text.replace("label_settings: {label_key: LabelsMCCascade,", "label_settings: {label_key: LabelsMCCascade, "
-                        "snowstorm_parameters: [], additional_labels: [Absorption, Scattering, cascade_00001_energy, "
-                        "cascade_00001_distance],")  # fmt: skip
-    text = text.replace("[False, False, False, False, False, True, False]",
-                        "[False, False, False, False, False, True, False, False, False, True, False]")  # fmt: skip
+    )
+    text = text.replace(
+        "label_settings: {label_key: LabelsMCCascade,",
+        "label_settings: {label_key: LabelsMCCascade, "
+        "snowstorm_parameters: [], additional_labels: [Absorption, Scattering, cascade_00001_energy, "
+        "cascade_00001_distance],",
+    )
+    text = text.replace(
+        "[False, False, False, False, False, True, False]",
+        "[False, False, False, False, False, True, False, False, False, True, False]",
+    )
     text = text.replace("num_events: 60, events_per_file: 20", "num_events: 12, events_per_file: 4")
     text = text.replace("num_training_iterations: 12", "num_training_iterations: 2").replace("!!float 1e-4", "1e-4")
     path.write_text(text)
@@ -140,7 +159,11 @@ def test_counterparts_have_the_same_parameters():
 
 
 def test_walls_of_a_uniform_prior():
-    prior = UniformPrior("Absorption", 0.9, 1.1)
+    walls = SoftUniformPrior("Absorption", 0.9, 1.1)
+
+    def prior(value):
+        return -walls.log_density(value)
+
     inside = [float(prior(jnp.array(v))) for v in (0.9, 0.95, 1.0, 1.1)]
     assert inside == [0, 0, 0, 0]
     expected = np.exp(10 * (0.05 / 0.2 + 1)) - np.exp(10)
@@ -152,22 +175,29 @@ def test_walls_of_a_uniform_prior():
 
 
 def test_priors_of_a_loss(x64):
-    section = {"loss_module": "egenerator.loss.snowstorm.SnowstormPriorLossModule", "loss_module_weight": 2.0, "config": {
-        "sigmas": [0.1, 0.2], "uniform_parameters": {"Absorption": [0.9, 1.1], "Scattering": [0.913, 1.087]}}}  # fmt: skip
+    section = {
+        "loss_module": "egenerator.loss.snowstorm.SnowstormPriorLossModule",
+        "loss_module_weight": 2.0,
+        "config": {
+            "sigmas": [0.1, 0.2],
+            "uniform_parameters": {"Absorption": [0.9, 1.1], "Scattering": [0.913, 1.087]},
+        },
+    }
     loss = build_loss((LossSettings(config={"loss_function_name": "dom_charge_pdf"}), LossSettings(**section)))
-    own = under("cascade", standard_parameters(
-        ["x", "Absorption", "Scattering", "IceWavePlusModes_00", "IceWavePlusModes_01"]))  # fmt: skip
+    own = under(
+        "cascade", standard_parameters(["x", "Absorption", "Scattering", "IceWavePlusModes_00", "IceWavePlusModes_01"])
+    )
     h = jnp.array([5.0, 1.12, 1.0, 0.05, -0.3])
     gauss = sum(0.5 * (v / s) ** 2 + np.log(s * np.sqrt(2 * np.pi)) for v, s in ((0.05, 0.1), (-0.3, 0.2)))
     wall = np.exp(10 * (0.02 / 0.2 + 1)) - np.exp(10)
-    assert float(loss.prior(own, h)) == pytest.approx(2 * (gauss + wall))
+    assert float(loss.penalty(own, h)) == pytest.approx(2 * (gauss + wall))
     check_priors([p for _, p in loss.priors], own)
     with pytest.raises(ConfigError, match="'IceWavePlusModes_01' finds no such parameter"):
         check_priors([p for _, p in loss.priors], own[:-1])
     usual = snowstorm_priors(None, None)
-    assert sum(isinstance(p, GaussianPrior) for p in usual) == 24
+    assert sum(isinstance(p, NormalPrior) for p in usual) == 24
     check_priors(usual, own[:1])  # the usual ones concern the parameters that are there
-    with pytest.raises(ConfigError, match=r"uniform_parameters.Absorption: expected low < high, got \[1.1, 0.9\]"):
+    with pytest.raises(ConfigError, match=r"priors.Absorption: expected low < high, got \[1.1, 0.9\]"):
         snowstorm_priors([], {"Absorption": [1.1, 0.9]})
     with pytest.raises(ConfigError, match="expected a width > 0"):
         snowstorm_priors([0.0], {})

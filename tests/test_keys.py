@@ -52,36 +52,71 @@ EXAMPLES = {
     ("DataHandlerSettings", "weight_module"): (REFUSED, {f"{HANDLER}.weight_module": "x.SnowstormWeightModule"}),
     ("DataHandlerSettings", "weight_settings"): (REFUSED, {f"{HANDLER}.weight_settings": {"key": "weights"}}),
     ("DataHandlerSettings", "misc_module"): (REFUSED, {f"{HANDLER}.misc_module": "x.OtherMiscModule"}),
-    ("DataHandlerSettings", "misc_settings"): (REFUSED, {f"{HANDLER}.misc_module": "dummy.DummyMiscModule",
-                                                         f"{HANDLER}.misc_settings.seed_parameter_names": ["x"]}),
+    ("DataHandlerSettings", "misc_settings"): (
+        REFUSED,
+        {f"{HANDLER}.misc_module": "dummy.DummyMiscModule", f"{HANDLER}.misc_settings.seed_parameter_names": ["x"]},
+    ),
     ("DataHandlerSettings", "filter_module"): (REFUSED, {f"{HANDLER}.filter_module": "x.OtherFilterModule"}),
-    ("DataHandlerSettings", "filter_settings"): (REFUSED, {f"{HANDLER}.filter_module": "dummy.DummyFilterModule",
-                                                           f"{HANDLER}.filter_settings.constraints": [["t", "c", ">", 1]]}),
+    ("DataHandlerSettings", "filter_settings"): (
+        REFUSED,
+        {
+            f"{HANDLER}.filter_module": "dummy.DummyFilterModule",
+            f"{HANDLER}.filter_settings.constraints": [["t", "c", ">", 1]],
+        },
+    ),
     ("TrafoSettings", "float_precision"): (REFUSED, {"data_trafo_settings.float_precision": "float32"}),
-    **{("ModelSettings", key): (TOLD, {"model_settings.load_dir": "m", f"model_settings.{key}": value}) for key, value in (
-        ("model_class", "DefaultCascadeModel"), ("config", {"sources": {}}), ("multi_source_bases", {"c": {}}),
-        ("decoder_settings", TIME), ("decoder_charge_settings", CHARGE))},
-    **{("OptimizerSettings", key): (TOLD, {f"training_settings.optimizer_settings.{key}": value})
-       for key, value in (("ema_momentum", 0.99), ("ema_overwrite_frequency", 5), ("name", "Adam"), ("jit_compile", True))},
+    **{
+        ("ModelSettings", key): (TOLD, {"model_settings.load_dir": "m", f"model_settings.{key}": value})
+        for key, value in (
+            ("model_class", "DefaultCascadeModel"),
+            ("config", {"sources": {}}),
+            ("multi_source_bases", {"c": {}}),
+            ("decoder_settings", TIME),
+            ("decoder_charge_settings", CHARGE),
+        )
+    },
+    **{
+        ("OptimizerSettings", key): (TOLD, {f"training_settings.optimizer_settings.{key}": value})
+        for key, value in (
+            ("ema_momentum", 0.99),
+            ("ema_overwrite_frequency", 5),
+            ("name", "Adam"),
+            ("jit_compile", True),
+        )
+    },
     ("ManagerConfig", "I3ParticleMapping"): (TOLD, {"model_manager_settings.config.I3ParticleMapping": {"x": "x"}}),
     ("ManagerSettings", "model_manager_class"): (REFUSED, {"model_manager_settings.model_manager_class": "x.Other"}),
     ("ManagerSettings", "allow_rebuild_base_decoders"): (
-        REFUSED, {"model_manager_settings.allow_rebuild_base_decoders": False}),
+        REFUSED,
+        {"model_manager_settings.allow_rebuild_base_decoders": False},
+    ),
     ("ReconstructionSettings", "reco_output_file"): (TOLD, {f"{RECONSTRUCTION}.reco_output_file": "x.hdf5"}),
     ("ReconstructionSettings", "seed_float_precision"): (TOLD, {f"{RECONSTRUCTION}.seed_float_precision": "float32"}),
-    ("ReconstructionSettings", "gradient_tolerance"): (REFUSED, {f"{RECONSTRUCTION}.reco_optimizer_interface": "scipy",
-                                                                 f"{RECONSTRUCTION}.gradient_tolerance": 0.1}),
-    ("ReconstructionSettings", "max_iterations"): (REFUSED, {f"{RECONSTRUCTION}.reco_optimizer_interface": "scipy",
-                                                             f"{RECONSTRUCTION}.max_iterations": 10}),
+    ("ReconstructionSettings", "gradient_tolerance"): (
+        REFUSED,
+        {f"{RECONSTRUCTION}.reco_optimizer_interface": "scipy", f"{RECONSTRUCTION}.gradient_tolerance": 0.1},
+    ),
+    ("ReconstructionSettings", "max_iterations"): (
+        REFUSED,
+        {f"{RECONSTRUCTION}.reco_optimizer_interface": "scipy", f"{RECONSTRUCTION}.max_iterations": 10},
+    ),
     ("ReconstructionSettings", "seed_spreads"): (TOLD, {f"{RECONSTRUCTION}.seed_spreads": {"x": 3.0}}),
-    ("ReconstructionSettings", "refit_directions"): (TOLD, {f"{RECONSTRUCTION}.seed": "pulses",
-                                                            f"{RECONSTRUCTION}.refit_directions": True}),
+    ("ReconstructionSettings", "refit_directions"): (
+        TOLD,
+        {f"{RECONSTRUCTION}.seed": "pulses", f"{RECONSTRUCTION}.refit_directions": True},
+    ),
+    ("ReconstructionSettings", "sphere_radius"): (TOLD, {f"{RECONSTRUCTION}.sphere_radius": 500.0}),
     ("ReconstructionSettings", "scipy_optimizer_settings"): (
-        TOLD, {f"{RECONSTRUCTION}.scipy_optimizer_settings": {"method": "BFGS"}}),
+        TOLD,
+        {f"{RECONSTRUCTION}.scipy_optimizer_settings": {"method": "BFGS"}},
+    ),
     ("ReconstructionSettings", "tf_optimizer_settings"): (TOLD, {f"{RECONSTRUCTION}.tf_optimizer_settings": {"a": 1}}),
-    ("ReconstructionSettings", "parameter_tensor_name"): (REFUSED, {f"{RECONSTRUCTION}.parameter_tensor_name": "x_other"}),
+    ("ReconstructionSettings", "parameter_tensor_name"): (
+        REFUSED,
+        {f"{RECONSTRUCTION}.parameter_tensor_name": "x_other"},
+    ),
     ("EvaluationSettings", "config"): (REFUSED, {"evaluation_module_settings.config": {"key": 1}}),
-}  # fmt: skip
+}
 
 
 def with_values(changes: dict) -> dict:
@@ -125,10 +160,13 @@ def test_a_key_that_does_not_act_is_told_or_refused(record, key, caplog):
     assert path.replace("_settings.training", "_settings.*") in line
 
 
-@pytest.mark.parametrize("entry", [
-    {"config": {"loss_function_name": "dom_charge_pdf", "float_precision": "float64"}},
-    {"loss_module": "SnowstormPriorLossModule", "config": {"float_precision": "float64"}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"config": {"loss_function_name": "dom_charge_pdf", "float_precision": "float64"}},
+        {"loss_module": "SnowstormPriorLossModule", "config": {"float_precision": "float64"}},
+    ],
+)
 def test_losses_have_one_precision(entry):
     with pytest.raises(ConfigError, match=r"^loss_module_settings\.config\.float_precision: expected 'float32', got"):
         checked({"loss_module_settings": [entry]})
@@ -146,8 +184,13 @@ def test_frequencies_of_what_is_not_done_are_told(caplog):
     checked(often)
     assert "here: training_settings.evaluation_frequency, training_settings.validation_frequency." in caplog.text
     caplog.clear()
-    checked(often | {"data_iterator_settings.validation": {"input_data": "x"},
-                     "evaluation_module_settings.evaluation_module": "LossTerms"})  # fmt: skip
+    checked(
+        often
+        | {
+            "data_iterator_settings.validation": {"input_data": "x"},
+            "evaluation_module_settings.evaluation_module": "LossTerms",
+        }
+    )
     assert not caplog.records
 
 
@@ -170,14 +213,35 @@ def test_all_keys_without_effect_are_one_line(caplog):
 # Sections whose keys depend on a class: what is known is what the message of an unknown key lists. Keys that do not act have
 # an example that is refused.
 LEARNED = {
-    "num_filters_list", "method_list", "activation_list", "use_residual_list", "use_dropout_list", "keep_prob",
-    "use_batch_norm_list", "filter_size_list", "float_precision", "additional_label_names", "snowstorm_parameter_names",
-    "add_anisotropy_angle", "add_dom_angular_acceptance", "add_dom_coordinates", "add_log_distance", "num_local_vars",
-    "scale_charge", "scale_charge_by_relative_dom_efficiency", "scale_charge_by_global_dom_efficiency",
-    "scale_charge_by_angular_acceptance", "scale_charge_by_relative_angular_acceptance", "scale_charge_by_diffusion",
-    "use_constant_baseline_hole_ice", "baseline_hole_ice_p0", "baseline_hole_ice_p1", "mixture_component_t_seeds",
-    "charge_scale_tensors", "angular_acceptance",
-}  # fmt: skip
+    "num_filters_list",
+    "method_list",
+    "activation_list",
+    "use_residual_list",
+    "use_dropout_list",
+    "keep_prob",
+    "use_batch_norm_list",
+    "filter_size_list",
+    "float_precision",
+    "additional_label_names",
+    "snowstorm_parameter_names",
+    "add_anisotropy_angle",
+    "add_dom_angular_acceptance",
+    "add_dom_coordinates",
+    "add_log_distance",
+    "num_local_vars",
+    "scale_charge",
+    "scale_charge_by_relative_dom_efficiency",
+    "scale_charge_by_global_dom_efficiency",
+    "scale_charge_by_angular_acceptance",
+    "scale_charge_by_relative_angular_acceptance",
+    "scale_charge_by_diffusion",
+    "use_constant_baseline_hole_ice",
+    "baseline_hole_ice_p0",
+    "baseline_hole_ice_p1",
+    "mixture_component_t_seeds",
+    "charge_scale_tensors",
+    "angular_acceptance",
+}
 ONE, BOTH = {"cascade": CASCADE}, {"track": TRACK, "cascade": CASCADE}
 ON_TRACK = {"sphere_radius": 300.0}
 SECTIONS = {
@@ -186,26 +250,46 @@ SECTIONS = {
     "track": (TRACK, LEARNED | {"sphere_radius", "charge_distribution_type"}),
     "noise": (NOISE, {"float_precision", "num_local_vars", "charge_scale_tensors"}),
     "analytic cascade": (section("AnalyticCascadeModel"), {"float_precision", "ice_parameters"}),
-    "analytic track": (section("AnalyticSphereTrackModel", **ON_TRACK), {
-        "float_precision", "ice_parameters", "sphere_radius", "segment_length", "with_mean_losses"}),
+    "analytic track": (
+        section("AnalyticSphereTrackModel", **ON_TRACK),
+        {"float_precision", "ice_parameters", "sphere_radius", "segment_length", "with_mean_losses"},
+    ),
     "analytic noise": (section("AnalyticNoiseModel"), {"float_precision"}),
     "independent": (section("IndependentMultiSource", ONE, sources={"a": "cascade"}), {"sources", "float_precision"}),
-    "starting": (section("StartingVariableMultiCascadeModel", ONE, num_cascades=2), {"num_cascades", "float_precision"}),
-    "variable track": (section("InfSphereTrackVariableMultiCascadeModel", BOTH, num_cascades=2, **ON_TRACK),
-                       {"num_cascades", "sphere_radius", "float_precision"}),
-    "equidistant track": (section("InfSphereTrackEquidistantCascadeModel", BOTH, cascade_spacing=50.0, **ON_TRACK),
-                          {"cascade_spacing", "sphere_radius", "float_precision"}),
+    "starting": (
+        section("StartingVariableMultiCascadeModel", ONE, num_cascades=2),
+        {"num_cascades", "float_precision"},
+    ),
+    "variable track": (
+        section("InfSphereTrackVariableMultiCascadeModel", BOTH, num_cascades=2, **ON_TRACK),
+        {"num_cascades", "sphere_radius", "float_precision"},
+    ),
+    "equidistant track": (
+        section("InfSphereTrackEquidistantCascadeModel", BOTH, cascade_spacing=50.0, **ON_TRACK),
+        {"cascade_spacing", "sphere_radius", "float_precision"},
+    ),
     "finite track": (section("FiniteTrackMultiCascadeModel", ONE, num_segments=2), {"num_segments", "float_precision"}),
-    "track with cascades": (TRACK | {"model_class": "EnteringSphereInfTrackMultiCascade", "config": TRACK["config"] | {
-        "cascade_spacing": 50.0, "config_cascade": {k: v for k, v in CASCADE.items() if k.startswith(("config", "decoder"))}}},
-        LEARNED | {"sphere_radius", "charge_distribution_type", "cascade_spacing", "num_cascades", "config_cascade"}),
-}  # fmt: skip
+    "track with cascades": (
+        TRACK
+        | {
+            "model_class": "EnteringSphereInfTrackMultiCascade",
+            "config": TRACK["config"]
+            | {
+                "cascade_spacing": 50.0,
+                "config_cascade": {k: v for k, v in CASCADE.items() if k.startswith(("config", "decoder"))},
+            },
+        },
+        LEARNED | {"sphere_radius", "charge_distribution_type", "cascade_spacing", "num_cascades", "config_cascade"},
+    ),
+}
 DECODERS = {
     "charge": (CHARGE, {"float_precision", "value_range_mapping", "offset", "add_normalization_term"}),
-    "spline": ({"decoder_class": "RationalQuadraticSplineDecoder"},
-               {"float_precision", "value_range_mapping", "offset", "add_normalization_term", "num_bins"}),
+    "spline": (
+        {"decoder_class": "RationalQuadraticSplineDecoder"},
+        {"float_precision", "value_range_mapping", "offset", "add_normalization_term", "num_bins"},
+    ),
     "mixture": (TIME, {"decoder_mapping", "value_range_mapping", "float_precision"}),
-}  # fmt: skip
+}
 
 
 def known(build) -> set[str]:
@@ -235,25 +319,39 @@ def test_keys_of_decoders_are_those_of_the_table(name):
 BASE_DECODER = {"a": CHARGE}
 REFUSED_SECTIONS = {
     "dropout nowhere": (with_config(CASCADE, keep_prob=0.5), "keep_prob: has no effect"),
-    "normalised over batches": (with_config(CASCADE, use_batch_norm_list=True), "use_batch_norm_list: is not supported"),
+    "normalised over batches": (
+        with_config(CASCADE, use_batch_norm_list=True),
+        "use_batch_norm_list: is not supported",
+    ),
     "wide filters": (with_config(CASCADE, filter_size_list=[[3, 3]] * 3), r"filter_size_list: only \[1, 1\]"),
-    "another charge distribution": (with_config(TRACK, charge_distribution_type="asymmetric_gaussian"),
-                                    "charge_distribution_type: got 'asymmetric_gaussian', but"),
+    "another charge distribution": (
+        with_config(TRACK, charge_distribution_type="asymmetric_gaussian"),
+        "charge_distribution_type: got 'asymmetric_gaussian', but",
+    ),
     "times of noise": (NOISE | {"decoder_settings": TIME}, "decoder_settings: noise has no time decoder"),
     "bases of a source": (CASCADE | {"multi_source_bases": {"c": CASCADE}}, "is no multi-source"),
-    "precision of a sum": (section("IndependentMultiSource", ONE, sources={"a": "cascade"}, float_precision="float64"),
-                           "float_precision: got 'float64', but it computes in the precision of its source, float32"),
-    "precision of a decoder": (CASCADE | {"decoder_charge_settings": with_config(CHARGE, float_precision="float64")},
-                               "decoder_charge_settings.config.float_precision: got 'float64'"),
+    "precision of a sum": (
+        section("IndependentMultiSource", ONE, sources={"a": "cascade"}, float_precision="float64"),
+        "float_precision: got 'float64', but it computes in the precision of its source, float32",
+    ),
+    "precision of a decoder": (
+        CASCADE | {"decoder_charge_settings": with_config(CHARGE, float_precision="float64")},
+        "decoder_charge_settings.config.float_precision: got 'float64'",
+    ),
     "decoder without normalisation": (
         CASCADE | {"decoder_charge_settings": with_config(CHARGE, add_normalization_term=False)},
-        "add_normalization_term: distributions are always normalised"),
-    "bases of a decoder": (CASCADE | {"decoder_charge_settings": CHARGE | {"base_decoders": BASE_DECODER}},
-                           "base_decoders: NegativeBinomialDecoder has none"),
-    "a base that nobody uses": (CASCADE | {"decoder_settings": TIME | {
-        "base_decoders": TIME["base_decoders"] | BASE_DECODER}}, r"base_decoders\.a: is not used"),
+        "add_normalization_term: distributions are always normalised",
+    ),
+    "bases of a decoder": (
+        CASCADE | {"decoder_charge_settings": CHARGE | {"base_decoders": BASE_DECODER}},
+        "base_decoders: NegativeBinomialDecoder has none",
+    ),
+    "a base that nobody uses": (
+        CASCADE | {"decoder_settings": TIME | {"base_decoders": TIME["base_decoders"] | BASE_DECODER}},
+        r"base_decoders\.a: is not used",
+    ),
     "weights of a decoder": (CASCADE | {"decoder_settings": {"load_dir": "x"}}, "load_dir: decoders have no weights"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED_SECTIONS)
@@ -270,11 +368,16 @@ def test_a_missing_model_names_its_key():
         build_source(ModelSettings.model_validate(plain), None, load_model)
 
 
-@pytest.mark.parametrize(("term", "option"), [
-    ("dom_charge_pdf", {"mpe_quantile": 0.2}), ("unbinned_pulse_time_llh", {"mpe_quantile": 0.2}),
-    ("unbinned_pulse_time_mpe_llh", {"min_charge_quantile": 0.2}), ("dom_charge_pdf", {"max_charge_quantile": 0.5}),
-    ("dom_charge_pdf", {"add_normalization_term": False}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("term", "option"),
+    [
+        ("dom_charge_pdf", {"mpe_quantile": 0.2}),
+        ("unbinned_pulse_time_llh", {"mpe_quantile": 0.2}),
+        ("unbinned_pulse_time_mpe_llh", {"min_charge_quantile": 0.2}),
+        ("dom_charge_pdf", {"max_charge_quantile": 0.5}),
+        ("dom_charge_pdf", {"add_normalization_term": False}),
+    ],
+)
 def test_options_of_other_terms_are_refused(term, option):
     (key,) = option
     settings = LossSettings.model_validate({"config": {"loss_function_name": term, **option}})
@@ -283,8 +386,10 @@ def test_options_of_other_terms_are_refused(term, option):
 
 
 def test_options_are_taken_by_their_own_terms():
-    for term, option in (("unbinned_pulse_time_mpe_llh", {"mpe_quantile": 0.2}),
-                         ("unbinned_charge_quantile_pdf", {"min_charge_quantile": 0.2, "max_charge_quantile": 0.5}),
-                         ("negative_binomial_charge_pdf", {"add_normalization_term": False})):  # fmt: skip
+    for term, option in (
+        ("unbinned_pulse_time_mpe_llh", {"mpe_quantile": 0.2}),
+        ("unbinned_charge_quantile_pdf", {"min_charge_quantile": 0.2, "max_charge_quantile": 0.5}),
+        ("negative_binomial_charge_pdf", {"add_normalization_term": False}),
+    ):
         (own,) = build_loss(LossSettings.model_validate({"config": {"loss_function_name": term, **option}})).terms
         assert dict(own.options) == option

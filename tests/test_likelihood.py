@@ -15,7 +15,8 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.likelihood import TERMS, Loss, LossTerm, floored, pulse_cdf, pulse_pdf
+from evgen_jax.model.likelihood import Loss, LossTerm
+from evgen_jax.model.terms import TERMS, floored, pulse_cdf, pulse_pdf
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource
 from evgen_jax.sources.composite.independent import independent_multi_source
 from evgen_jax.sources.learned.noise import NoiseSource
@@ -45,8 +46,16 @@ def simulated(oracle, seed=0, windows=0):
     rng = np.random.default_rng(seed)
     window_dom = np.unique(dom)[:windows]
     start = 10000 + rng.uniform(0, 300, len(window_dom))
-    return build_event(np.ones(len(dom)), time, dom, num_doms=108, readout=(0.0, 20000.0), drop_in_windows=True,
-                       windows=np.stack([start, start + 400], axis=1), window_dom=window_dom)  # fmt: skip
+    return build_event(
+        np.ones(len(dom)),
+        time,
+        dom,
+        num_doms=108,
+        readout=(0.0, 20000.0),
+        drop_in_windows=True,
+        windows=np.stack([start, start + 400], axis=1),
+        window_dom=window_dom,
+    )
 
 
 @pytest.mark.parametrize("kind", ["model", "oracle"])
@@ -123,8 +132,11 @@ def test_more_padding_and_another_order_of_pulses_change_nothing(model, oracle):
     dom = np.asarray(event.active)[event.pulses.slot][event.pulses.mask]
     time, charge = event.pulses.time[event.pulses.mask], event.pulses.charge[event.pulses.mask]
     order = rng.permutation(len(dom))
-    make = lambda o: eg.Event.from_pulses(charge[o], time[o], np.asarray(d.string)[dom[o]], np.asarray(d.om)[dom[o]],  # noqa: E731
-                                          detector=d, readout=(0.0, 20000.0))  # fmt: skip
+
+    def make(o):
+        string, om = np.asarray(d.string)[dom[o]], np.asarray(d.om)[dom[o]]
+        return eg.Event.from_pulses(charge[o], time[o], string, om, detector=d, readout=(0.0, 20000.0))
+
     for a, b in zip(jax.tree.leaves(make(order)), jax.tree.leaves(make(np.arange(len(dom)))), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -145,6 +157,27 @@ def test_sorted_terms_sum_to_the_loss(model, oracle, name, windows):
     assert per_dom.shape == (108,)
     assert float(scalar + per_event + jnp.sum(per_dom)) == pytest.approx(float(total), rel=1e-5)
     assert float(0.7 * parts[0] + 2.0 * parts[1]) == pytest.approx(float(total), rel=1e-5)
+
+
+def test_shares_of_the_charge_are_those_of_the_reference(x64):
+    """It divides by the sum of the expected charges and 1e-7 PE; without a usable module the gradient is 0."""
+    event = build_event(
+        np.array([3.0, 2.0]),
+        np.array([1.0, 2.0]),
+        np.array([0, 2]),
+        num_doms=3,
+        readout=(0.0, 10.0),
+        usable=np.array([True, True, False]),
+    )
+    charge = jnp.array([2e-7, 4e-7, 1.0])
+
+    def term(charge, event):
+        light = eg.LightYield(charge, charge, 0 * charge, jnp.ones(event.pulses.time.shape))
+        return TERMS["normalized_dom_charge_pdf"](light, event).dom
+
+    np.testing.assert_allclose(term(charge, event), [-3 * np.log(2 / 7), 0, 0], rtol=1e-6)
+    dark = event.replace(usable=np.zeros(3, bool))
+    np.testing.assert_array_equal(jax.grad(lambda q: term(q, dark).sum())(charge), np.zeros(3))
 
 
 @pytest.mark.parametrize("kind", ["model", "oracle"])
@@ -209,8 +242,9 @@ def test_sums_of_sources(oracle, x64):
     total = expected[0] + expected[1] + expected[2] + expected[3] + expected[4]
     chex.assert_trees_all_close(value, total, rtol=1e-9, atol=1e-12)
     chex.assert_trees_all_close(light(joint, parts[::-1]), value, rtol=1e-9, atol=1e-12)
-    chex.assert_trees_all_close(light(independent_multi_source(sources, {"c": cascade}, chunk=5), parts), value,
-                                rtol=1e-9, atol=1e-12)  # fmt: skip
+    chex.assert_trees_all_close(
+        light(independent_multi_source(sources, {"c": cascade}, chunk=5), parts), value, rtol=1e-9, atol=1e-12
+    )
 
     def scalar(h, chunk):
         source = independent_multi_source(sources, {"c": cascade}, chunk=chunk)
@@ -224,9 +258,10 @@ def test_nested_sources_of_one_base_share_weights(experiment):
     config = load_config(experiment / "config.yaml")
     inner = config.model_settings
     outer = ModelSettings(
-        model_class="IndependentMultiSource", config={"sources": {"a": "pair", "b": "pair"}},
+        model_class="IndependentMultiSource",
+        config={"sources": {"a": "pair", "b": "pair"}},
         multi_source_bases={"pair": inner},
-    )  # fmt: skip
+    )
     source, _ = build_source(outer)
     assert len(source.parameter_names) == 14
     assert source.parameter_names[0] == "a_cascade_x"
@@ -241,9 +276,18 @@ COUNT = 10000
 def test_robust_at_awkward_hypotheses(model, oracle, detector):
     """No NaN or infinity in value or gradient."""
     rng = np.random.default_rng(5)
-    h = np.stack([rng.uniform(-200, 200, COUNT), rng.uniform(-200, 200, COUNT), rng.uniform(-200, 200, COUNT),
-                  rng.uniform(0, np.pi, COUNT), rng.uniform(0, 2 * np.pi, COUNT), 10 ** rng.uniform(0, 7, COUNT),
-                  rng.uniform(-1e5, 1e5, COUNT)], axis=1).astype(np.float32)  # fmt: skip
+    h = np.stack(
+        [
+            rng.uniform(-200, 200, COUNT),
+            rng.uniform(-200, 200, COUNT),
+            rng.uniform(-200, 200, COUNT),
+            rng.uniform(0, np.pi, COUNT),
+            rng.uniform(0, 2 * np.pi, COUNT),
+            10 ** rng.uniform(0, 7, COUNT),
+            rng.uniform(-1e5, 1e5, COUNT),
+        ],
+        axis=1,
+    ).astype(np.float32)
     h[:108, :3] = detector.position  # on a DOM
     h[:54, 5] = 0.1  # too little energy for a shift: the shifted vertex stays on the DOM
     h[108:140, :2] = detector.position[::12][0, :2]  # on a string

@@ -30,7 +30,7 @@ def events(model):
 def test_only_doms_of_large_charge_weigh_less(model, events):
     bright, dim = events
     assert is_bright(bright) and not is_bright(dim) and not is_bright(bright, float(np.max(bright.charge)))
-    limited, full, parts = limited_log_likelihood, log_likelihood, loss_parts
+    limited, full, parts = (jax.jit(function) for function in (limited_log_likelihood, log_likelihood, loss_parts))
     arguments = model, BRIGHT[0].astype(np.float32)
     assert float(limited(*arguments, dim)) == pytest.approx(float(full(*arguments, dim)), rel=1e-6)
     weight = np.where(bright.charge > 100, 100 / np.maximum(bright.charge, 1), 1)

@@ -34,8 +34,14 @@ def trafo_of(names, offset=0.0) -> Trafo:
 
 def test_names_that_differ_by_a_prefix_are_the_same_parameters():
     further = (*ALONE, "cascade_00001_energy", "cascade_00001_distance")
-    for one, other in ((ALONE, AS_PART), (LABELS, ALONE), (TRACK, [f"track_{n}" for n in TRACK]), (["x"], ["a_x"]),
-                       (further, [f"cascade_{n}" for n in further]), (["shower_" + n for n in ALONE], AS_PART)):  # fmt: skip
+    for one, other in (
+        (ALONE, AS_PART),
+        (LABELS, ALONE),
+        (TRACK, [f"track_{n}" for n in TRACK]),
+        (["x"], ["a_x"]),
+        (further, [f"cascade_{n}" for n in further]),
+        (["shower_" + n for n in ALONE], AS_PART),
+    ):
         assert same_parameters(one, other) and same_parameters(other, one)
     swapped = (AS_PART[1], AS_PART[0], *AS_PART[2:])
     mixed = ("a_x", "b_y", *AS_PART[2:])
@@ -92,8 +98,11 @@ def test_a_base_may_have_a_transformation_of_its_own(tmp_path, detector):
     own, joint = trafo_of(ALONE, 100.0), trafo_of(AS_PART)
     own.save(tmp_path / "own" / "trafo.json")
     with_own = {**CASCADE, "data_trafo_settings": {"model_dir": str(tmp_path / "own")}}
-    plain = section("IndependentMultiSource", {"cascade": with_own, "noise": NOISE},
-                    sources={"cascade": "cascade", "noise": "noise"})  # fmt: skip
+    plain = section(
+        "IndependentMultiSource",
+        {"cascade": with_own, "noise": NOISE},
+        sources={"cascade": "cascade", "noise": "noise"},
+    )
     source, _ = build_source(ModelSettings.model_validate(plain), joint)
     assert dict(source.bases)["cascade"].trafo == own
     detector = jax.tree.map(np.asarray, detector)
@@ -107,8 +116,11 @@ def test_a_base_may_have_a_transformation_of_its_own(tmp_path, detector):
     for wrong, message in (
         ({**CASCADE, "data_trafo_settings": {"model_dir": str(tmp_path)}}, "no data transformation there"),
         ({**CASCADE, "data_trafo_settings": {"model_dirs": "x"}}, "model_dirs: unknown key"),
-        (section("AnalyticCascadeModel") | {"data_trafo_settings": {"model_dir": "x"}}, "takes the transformation of the"),
-    ):  # fmt: skip
+        (
+            section("AnalyticCascadeModel") | {"data_trafo_settings": {"model_dir": "x"}},
+            "takes the transformation of the",
+        ),
+    ):
         bases = {"cascade": wrong, "noise": NOISE}
         with pytest.raises(ConfigError, match=r"multi_source_bases.cascade.data_trafo_settings: ") as caught:
             build_source(ModelSettings.model_validate({**plain, "multi_source_bases": bases}), joint)
@@ -129,9 +141,13 @@ def test_directories_that_are_no_models_are_told_as_what_they_are(tmp_path):
     theirs.mkdir()
     (theirs / "configuration.yaml").write_text("class_string: x")
     (theirs / "data.pickle").write_bytes(b"cos\nabort\n(tR.")  # would end this process if it were unpickled
-    for name, message in (("theirs", "was written by Event-Generator"), ("file", "is a file; expected a model directory"),
-                          ("modell", "does not exist; expected a model directory. Did you mean 'model'?"),
-                          ("model", "checksums.json is missing"), ("none/at/all", "does not exist")):  # fmt: skip
+    for name, message in (
+        ("theirs", "was written by Event-Generator"),
+        ("file", "is a file; expected a model directory"),
+        ("modell", "does not exist; expected a model directory. Did you mean 'model'?"),
+        ("model", "checksums.json is missing"),
+        ("none/at/all", "does not exist"),
+    ):
         with pytest.raises(EvgenError) as caught:
             load_model(tmp_path / name)
         assert str(caught.value).startswith(f"{tmp_path / name}: ") and message in str(caught.value)

@@ -28,12 +28,6 @@ MATRICES = np.stack([a @ a.T + 0.1 * np.eye(3) for a in np.random.default_rng(1)
 VALLEY = np.array([-1.2, 1.0])
 
 
-@pytest.fixture(autouse=True)
-def counted_anew():
-    """Traces of functions of one name are counted in every test by itself."""
-    chex.clear_trace_counter()
-
-
 def valley(x):
     """Rosenbrock's, with its minimum of 0 at (1, 1)."""
     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2

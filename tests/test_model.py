@@ -79,7 +79,7 @@ def test_gradients_by_positions_and_efficiencies_of_modules_over_detectors(model
     model = replace(model, source=with_precision(model.source, jnp.float64))
     position = jnp.asarray(tables.position, jnp.float64)
     rng = np.random.default_rng(3)
-    positions = position + jnp.asarray(rng.normal(size=(3, *position.shape)))
+    positions = position[None] + jnp.asarray(rng.normal(size=(3, *position.shape)))
     efficiencies = jnp.asarray(rng.uniform(0.8, 1.2, (3, len(position))))
 
     def value(position, efficiency):
@@ -119,8 +119,14 @@ def test_expectations_and_samples_are_functions_of_a_model_too(model):
 def test_a_printed_model_fits_a_screen(model):
     text = repr(eg.Ensemble([model, model]))
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 200
-    for part in ("Ensemble of 2", "cascade: AnalyticCascadeSource", "noise: NoiseSource", "cascade_energy (GeV)",
-                 "small, 108 DOMs", "dom_charge_pdf"):  # fmt: skip
+    for part in (
+        "Ensemble of 2",
+        "cascade: AnalyticCascadeSource",
+        "noise: NoiseSource",
+        "cascade_energy (GeV)",
+        "small, 108 DOMs",
+        "dom_charge_pdf",
+    ):
         assert part in text
     assert "Model" in repr(jax.tree.map(lambda a: None, model))  # whatever stands for a leaf
 

@@ -18,7 +18,8 @@ from evgen_jax.data.labels import label_log_flags, time_columns
 from evgen_jax.errors import EvgenError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.model.model import Model
-from evgen_jax.reconstruction.run.file_fit import make_configured_fitter, make_seed_reader
+from evgen_jax.reconstruction.run.file_fit import make_configured_fitter
+from evgen_jax.reconstruction.run.seeds import make_seed_reader
 from evgen_jax.simulation.draw import parameter_ranges
 from evgen_jax.training.optimizer import build_optimizer
 

@@ -38,33 +38,75 @@ def cycling_polynomial(step):
 
 
 SCHEDULES = [
-    (schedule("ExponentialDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5, name="n"),
-     lambda s: 1e-3 * 0.5 ** (s / 10)),
-    (schedule("ExponentialDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5, staircase=True),
-     lambda s: 1e-3 * 0.5 ** (s // 10)),
-    (schedule("InverseTimeDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5),
-     lambda s: 1e-3 / (1 + 0.5 * s / 10)),
-    (schedule("InverseTimeDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5, staircase=True),
-     lambda s: 1e-3 / (1 + 0.5 * (s // 10))),
-    (schedule("CosineDecay", initial_learning_rate=1e-3, decay_steps=40, alpha=0.1, warmup_steps=5),
-     lambda s: 1e-3 * (0.9 * 0.5 * (1 + np.cos(np.pi * min(s, 40) / 40)) + 0.1)),
-    (schedule("CosineDecay", initial_learning_rate=1e-4, decay_steps=40, alpha=0.1, warmup_target=2e-3, warmup_steps=10),
-     cosine_with_warmup),
-    (schedule("CosineDecayRestarts", initial_learning_rate=1e-3, first_decay_steps=10, m_mul=0.5, alpha=0.2), cosine_restarts),
-    (schedule("CosineDecayRestarts", initial_learning_rate=1e-3, first_decay_steps=10, t_mul=1.0),
-     lambda s: 1e-3 * 0.5 * (1 + np.cos(np.pi * (s % 10) / 10))),
-    (schedule("PiecewiseConstantDecay", boundaries=[10, 30], values=[1e-3, 5e-4, 1e-4]),
-     lambda s: 1e-3 if s <= 10 else 5e-4 if s <= 30 else 1e-4),
-    (schedule("PolynomialDecay", initial_learning_rate=1e-3, decay_steps=10, end_learning_rate=1e-5, power=2),
-     lambda s: (1e-3 - 1e-5) * (1 - min(s, 10) / 10) ** 2 + 1e-5),
-    (schedule("PolynomialDecay", initial_learning_rate=1e-3, decay_steps=10, end_learning_rate=1e-5, power=2, cycle=True),
-     cycling_polynomial),
+    (
+        schedule("ExponentialDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5, name="n"),
+        lambda s: 1e-3 * 0.5 ** (s / 10),
+    ),
+    (
+        schedule("ExponentialDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5, staircase=True),
+        lambda s: 1e-3 * 0.5 ** (s // 10),
+    ),
+    (
+        schedule("InverseTimeDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5),
+        lambda s: 1e-3 / (1 + 0.5 * s / 10),
+    ),
+    (
+        schedule("InverseTimeDecay", initial_learning_rate=1e-3, decay_steps=10, decay_rate=0.5, staircase=True),
+        lambda s: 1e-3 / (1 + 0.5 * (s // 10)),
+    ),
+    (
+        schedule("CosineDecay", initial_learning_rate=1e-3, decay_steps=40, alpha=0.1, warmup_steps=5),
+        lambda s: 1e-3 * (0.9 * 0.5 * (1 + np.cos(np.pi * min(s, 40) / 40)) + 0.1),
+    ),
+    (
+        schedule(
+            "CosineDecay", initial_learning_rate=1e-4, decay_steps=40, alpha=0.1, warmup_target=2e-3, warmup_steps=10
+        ),
+        cosine_with_warmup,
+    ),
+    (
+        schedule("CosineDecayRestarts", initial_learning_rate=1e-3, first_decay_steps=10, m_mul=0.5, alpha=0.2),
+        cosine_restarts,
+    ),
+    (
+        schedule("CosineDecayRestarts", initial_learning_rate=1e-3, first_decay_steps=10, t_mul=1.0),
+        lambda s: 1e-3 * 0.5 * (1 + np.cos(np.pi * (s % 10) / 10)),
+    ),
+    (
+        schedule("PiecewiseConstantDecay", boundaries=[10, 30], values=[1e-3, 5e-4, 1e-4]),
+        lambda s: 1e-3 if s <= 10 else 5e-4 if s <= 30 else 1e-4,
+    ),
+    (
+        schedule("PolynomialDecay", initial_learning_rate=1e-3, decay_steps=10, end_learning_rate=1e-5, power=2),
+        lambda s: (1e-3 - 1e-5) * (1 - min(s, 10) / 10) ** 2 + 1e-5,
+    ),
+    (
+        schedule(
+            "PolynomialDecay", initial_learning_rate=1e-3, decay_steps=10, end_learning_rate=1e-5, power=2, cycle=True
+        ),
+        cycling_polynomial,
+    ),
     # A boundary belongs to the piece before it; the next one counts from there.
-    (build_schedule(ClassSettings(full_class_string="MultiLearningRateScheduler", settings={
-        "boundaries": [10, 30], "scheduler_settings": [1e-3, {"full_class_string": "ExponentialDecay", "settings": {
-            "initial_learning_rate": 1.0, "decay_steps": 10, "decay_rate": 0.5}}, 1e-4]})),
-     lambda s: 1e-3 if s <= 10 else 0.5 ** ((s - 10) / 10) if s <= 30 else 1e-4),
-]  # fmt: skip
+    (
+        build_schedule(
+            ClassSettings(
+                full_class_string="MultiLearningRateScheduler",
+                settings={
+                    "boundaries": [10, 30],
+                    "scheduler_settings": [
+                        1e-3,
+                        {
+                            "full_class_string": "ExponentialDecay",
+                            "settings": {"initial_learning_rate": 1.0, "decay_steps": 10, "decay_rate": 0.5},
+                        },
+                        1e-4,
+                    ],
+                },
+            )
+        ),
+        lambda s: 1e-3 if s <= 10 else 0.5 ** ((s - 10) / 10) if s <= 30 else 1e-4,
+    ),
+]
 
 
 @pytest.mark.parametrize("number", range(len(SCHEDULES)))
@@ -84,16 +126,35 @@ def test_schedule(number):
         ("CosineDecay", {"initial_learning_rate": 1e-3}, "settings.decay_steps: is missing"),
         ("CosineDecay", {"initial_learning_rate": 1e-3, "decay_steps": 0}, "decay_steps: got 0; expected a number > 0"),
         ("CosineDecay", {"initial_learning_rate": 1e-3, "decay_steps": 5, "warmup": 1}, "has no setting 'warmup'"),
-        ("ExponentialDecay", {"initial_learning_rate": "1", "decay_steps": 5, "decay_rate": 1}, "got '1'; expected a number"),
-        ("PolynomialDecay", {"initial_learning_rate": 1, "decay_steps": 5, "cycle": 1}, "cycle: got 1; expected True or"),
-        ("CosineDecayRestarts", {"initial_learning_rate": 1, "first_decay_steps": 5, "t_mul": 0.5}, "expected a number >= 1"),
-        ("PiecewiseConstantDecay", {"boundaries": [5], "values": [1e-3]}, "values: expected 2 numbers for 1 boundaries"),
+        (
+            "ExponentialDecay",
+            {"initial_learning_rate": "1", "decay_steps": 5, "decay_rate": 1},
+            "got '1'; expected a number",
+        ),
+        (
+            "PolynomialDecay",
+            {"initial_learning_rate": 1, "decay_steps": 5, "cycle": 1},
+            "cycle: got 1; expected True or",
+        ),
+        (
+            "CosineDecayRestarts",
+            {"initial_learning_rate": 1, "first_decay_steps": 5, "t_mul": 0.5},
+            "expected a number >= 1",
+        ),
+        (
+            "PiecewiseConstantDecay",
+            {"boundaries": [5], "values": [1e-3]},
+            "values: expected 2 numbers for 1 boundaries",
+        ),
         ("PiecewiseConstantDecay", {"boundaries": [5, 5], "values": [1, 2, 3]}, "expected increasing positive steps"),
-        ("MultiLearningRateScheduler", {"boundaries": [5], "scheduler_settings": [1, {"full_class_string": "X"}]},
-         "scheduler_settings[1].full_class_string: 'X' is unknown"),
+        (
+            "MultiLearningRateScheduler",
+            {"boundaries": [5], "scheduler_settings": [1, {"full_class_string": "X"}]},
+            "scheduler_settings[1].full_class_string: 'X' is unknown",
+        ),
         ("MultiLearningRateScheduler", {"boundaries": 5, "scheduler_settings": [1]}, "expected increasing positive"),
     ],
-)  # fmt: skip
+)
 def test_wrong_schedules_are_one_line(name, settings, message):
     with pytest.raises(ConfigError) as caught:
         schedule(name, **settings)
@@ -108,10 +169,18 @@ RATES = 1e-2 * 0.5 ** (np.arange(6) / 2)
 
 def path(optimizer_name: str, **settings) -> np.ndarray:
     """Weights after each of six steps, whose rates fall."""
-    given = {"learning_rate": {"full_class_string": "ExponentialDecay", "settings": {
-        "initial_learning_rate": 1e-2, "decay_steps": 2, "decay_rate": 0.5}}, **settings}  # fmt: skip
-    record = TrainingSettings(optimizer_name=optimizer_name, num_training_iterations=1,
-                              optimizer_settings=OptimizerSettings.model_validate(given))  # fmt: skip
+    given = {
+        "learning_rate": {
+            "full_class_string": "ExponentialDecay",
+            "settings": {"initial_learning_rate": 1e-2, "decay_steps": 2, "decay_rate": 0.5},
+        },
+        **settings,
+    }
+    record = TrainingSettings(
+        optimizer_name=optimizer_name,
+        num_training_iterations=1,
+        optimizer_settings=OptimizerSettings.model_validate(given),
+    )
     optimizer, _ = build_optimizer(record)
     weights = {"w": jnp.asarray([1.0, -2.0])}
     state, found = optimizer.init(weights), []
@@ -188,22 +257,28 @@ OPTIMIZERS = {
     "Adam": (("Adam", {}), walked(adam())),
     "Adam, epsilon": (("Adam", {"epsilon": 0.1, "beta_1": 0.8, "beta_2": 0.99}), walked(adam(0.8, 0.99, 0.1))),
     "Adam, amsgrad": (("Adam", {"amsgrad": True, "beta_2": 0.7}), walked(adam(b2=0.7, amsgrad=True))),
-    "Adam, no amsgrad": (("Adam", {"amsgrad": False, "use_ema": False, "ema_momentum": 0.99, "jit_compile": True,
-                                   "name": "Adam"}), walked(adam())),
+    "Adam, no amsgrad": (
+        ("Adam", {"amsgrad": False, "use_ema": False, "ema_momentum": 0.99, "jit_compile": True, "name": "Adam"}),
+        walked(adam()),
+    ),
     "Adam, weight decay": (("Adam", {"weight_decay": 0.3}), walked(adam(), 0.3)),
     "AdamW": (("tf.keras.optimizers.AdamW", {"weight_decay": 0.3, "epsilon": 1e-2}), walked(adam(epsilon=1e-2), 0.3)),
     "SGD": (("SGD", {"momentum": 0.0, "weight_decay": 0.1}), walked(lambda t, rate, g: rate * g, 0.1)),
     "SGD, momentum": (("SGD", {"momentum": 0.9, "weight_decay": 0.1}), walked(sgd(0.9, False), 0.1)),
     "SGD, nesterov": (("SGD", {"momentum": 0.9, "nesterov": True}), walked(sgd(0.9, True))),
     "RMSprop": (("RMSprop", {"rho": 0.8, "epsilon": 1e-3}), walked(rmsprop(0.8, 0.0, 1e-3, False))),
-    "RMSprop, centered": (("RMSprop", {"rho": 0.8, "epsilon": 1e-3, "momentum": 0.5, "centered": True}),
-                          walked(rmsprop(0.8, 0.5, 1e-3, True))),
+    "RMSprop, centered": (
+        ("RMSprop", {"rho": 0.8, "epsilon": 1e-3, "momentum": 0.5, "centered": True}),
+        walked(rmsprop(0.8, 0.5, 1e-3, True)),
+    ),
     "Adagrad": (("Adagrad", {"initial_accumulator_value": 0.2, "epsilon": 1e-3}), walked(adagrad(0.2, 1e-3))),
     "clipvalue": (("Adam", {"clipvalue": 0.4}), walked(clipped(lambda g: np.clip(g, -0.4, 0.4)))),
     "clipnorm": (("Adam", {"clipnorm": 0.4}), walked(clipped(lambda g: g * 0.4 / max(np.linalg.norm(g), 0.4)))),
-    "global_clipnorm": (("Adam", {"global_clipnorm": 0.4}),
-                        walked(clipped(lambda g: g * 0.4 / max(np.linalg.norm(g), 0.4)))),
-}  # fmt: skip
+    "global_clipnorm": (
+        ("Adam", {"global_clipnorm": 0.4}),
+        walked(clipped(lambda g: g * 0.4 / max(np.linalg.norm(g), 0.4))),
+    ),
+}
 
 
 @pytest.mark.parametrize("case", OPTIMIZERS)
@@ -214,8 +289,10 @@ def test_optimizer(case):
 
 def test_norms_are_of_each_array_or_of_all_together():
     gradients = {"a": jnp.asarray([3.0, 4.0]), "b": jnp.asarray([0.3, 0.4]), "c": jnp.zeros(2)}
-    for key, expected in (("clipnorm", {"a": [0.6, 0.8], "b": [0.3, 0.4]}),
-                          ("global_clipnorm", {k: np.asarray(gradients[k]) / np.sqrt(25.25) for k in "ab"})):  # fmt: skip
+    for key, expected in (
+        ("clipnorm", {"a": [0.6, 0.8], "b": [0.3, 0.4]}),
+        ("global_clipnorm", {k: np.asarray(gradients[k]) / np.sqrt(25.25) for k in "ab"}),
+    ):
         settings = OptimizerSettings.model_validate({key: 1.0, "learning_rate": 1.0})
         optimizer, _ = build_optimizer(
             TrainingSettings(optimizer_name="SGD", num_training_iterations=1, optimizer_settings=settings)

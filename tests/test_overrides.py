@@ -29,8 +29,9 @@ def test_a_later_file_overrides_key_by_key_and_is_told(tmp_path, caplog):
     two = written(tmp_path, "two.yaml", "a: {b: 1, c: {d: [3]}, h: {i: 5}}\n")
     three = written(tmp_path, "three.yaml", "a: {c: {e: }}\ng: {j: 6}\n")
     assert read_yaml([one, two, three]) == {
-        "a": {"b": 1, "c": {"d": [3], "e": None}, "f": 3, "h": {"i": 5}}, "g": {"j": 6},
-    }  # fmt: skip
+        "a": {"b": 1, "c": {"d": [3], "e": None}, "f": 3, "h": {"i": 5}},
+        "g": {"j": 6},
+    }
     assert told(caplog) == [
         f"{two}: overrides a.c.d: [1, 2] -> [3].",
         f"{three}: overrides a.c.e: 'text' -> None; g: 4 -> {{'j': 6}}.",
@@ -41,8 +42,10 @@ def test_settings_of_the_command_line_come_last(tmp_path, caplog):
     one = written(tmp_path, "one.yaml", "a: {b: 1}\nlist: [{c: 2}, {c: 3}]\nempty:\n")
     settings = ["a.b=1e-3", "list[1].c=[x, 'y']", "list.0.c=false", "empty.new.key=text", "a.b=0.5", "a.d={e: 1}"]
     assert read_yaml(one, settings) == {
-        "a": {"b": 0.5, "d": {"e": 1}}, "list": [{"c": False}, {"c": ["x", "y"]}], "empty": {"new": {"key": "text"}},
-    }  # fmt: skip
+        "a": {"b": 0.5, "d": {"e": 1}},
+        "list": [{"c": False}, {"c": ["x", "y"]}],
+        "empty": {"new": {"key": "text"}},
+    }
     assert told(caplog) == [
         "--set a.b=1e-3: overrides a.b: 1 -> 0.001.",
         "--set list[1].c=[x, 'y']: overrides list.1.c: 3 -> ['x', 'y'].",
@@ -56,14 +59,19 @@ def test_settings_of_the_command_line_come_last(tmp_path, caplog):
     assert told(caplog) == []  # it is that already
 
 
-@pytest.mark.parametrize(("setting", "message"), [
-    ("a.b", "--set a.b: expected section.key=value, such as"), ("=1", "expected section.key=value"),
-    ("a..b=1", "expected section.key=value"), ("a.b=[1", "--set a.b=[1: the value is no valid YAML"),
-    ("g.x=1", "--set g.x=1: g: is 4, which has no keys; 'x' was given"),
-    ("list.2=1", "list: is a list of 2; expected a number from 0 instead of '2'"),
-    ("list.x.y=1", "list: is a list of 2; expected a number from 0 instead of 'x'"),
-    ("a.b={c: 1, c: 2}", "the key 'c' is given twice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("a.b", "--set a.b: expected section.key=value, such as"),
+        ("=1", "expected section.key=value"),
+        ("a..b=1", "expected section.key=value"),
+        ("a.b=[1", "--set a.b=[1: the value is no valid YAML"),
+        ("g.x=1", "--set g.x=1: g: is 4, which has no keys; 'x' was given"),
+        ("list.2=1", "list: is a list of 2; expected a number from 0 instead of '2'"),
+        ("list.x.y=1", "list: is a list of 2; expected a number from 0 instead of 'x'"),
+        ("a.b={c: 1, c: 2}", "the key 'c' is given twice"),
+    ],
+)
 def test_settings_that_cannot_be(setting, message, tmp_path):
     one = written(tmp_path, "one.yaml", "a: {b: 1}\ng: 4\nlist: [1, 2]\n")
     with pytest.raises(ConfigError) as caught:
@@ -130,8 +138,12 @@ def test_what_was_overridden_is_trained_stored_and_exported(experiment, command,
         """,
     )
     config = (experiment / "config.yaml", later)
-    settings = ("--set", "training_settings.num_training_iterations=3", "--set",
-                "reconstruction_settings.max_iterations=7")  # fmt: skip
+    settings = (
+        "--set",
+        "training_settings.num_training_iterations=3",
+        "--set",
+        "reconstruction_settings.max_iterations=7",
+    )
     code, out, err = command("train", *config, *settings)
     assert code == 0 and out.startswith(f"3 steps done; the model is in {tmp_path}/run"), err
     assert any(

@@ -26,7 +26,7 @@ from evgen_jax.config.records import DecoderSettings, LossSettings, ModelSetting
 from evgen_jax.decoders import Family
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.likelihood import TERMS
+from evgen_jax.model.terms import TERMS
 
 ROOT = Path(__file__).parent.parent
 SOURCE, DECODER, LOSS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
@@ -54,10 +54,13 @@ def files(tmp_path, detector):
 
 def test_it_simulates_trains_exports_and_fits(files, tmp_path):
     config, own = files
-    for arguments in (("simulate", config, "-o", tmp_path / "events"), ("create-trafo", config), ("train", config),
-                      ("export", config, "-o", tmp_path / "exported"),
-                      ("reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o",
-                       tmp_path / "fits.hdf5")):  # fmt: skip
+    for arguments in (
+        ("simulate", config, "-o", tmp_path / "events"),
+        ("create-trafo", config),
+        ("train", config),
+        ("export", config, "-o", tmp_path / "exported"),
+        ("reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o", tmp_path / "fits.hdf5"),
+    ):
         done = run("--sources", own, *arguments)
         assert done.returncode == 0, (arguments, done.stderr)
     # A model directory does not bring code along.
@@ -115,10 +118,17 @@ def test_a_decoder_of_ones_own_is_a_distribution_that_models_hold(registries, de
         read_decoder(DecoderSettings(decoder_class="ExponentialDecoder", config={"ofset": 0.5}), "d")
 
     # Beside others in a mixture of a model, which is saved and loaded.
-    own = {"decoder_class": "ExponentialDecoder", "config": {"value_range_mapping": {
-        "tau": {"value_range_class": "EluValueRange", "config": {"min_value": 0.01}}}}}  # fmt: skip
-    times = {**TIME, "base_decoders": {**TIME["base_decoders"], "E": own},
-             "config": {"decoder_mapping": {"AG": ["AG", 2, 1.0], "E": ["E", 1, 1.0]}}}  # fmt: skip
+    own = {
+        "decoder_class": "ExponentialDecoder",
+        "config": {
+            "value_range_mapping": {"tau": {"value_range_class": "EluValueRange", "config": {"min_value": 0.01}}}
+        },
+    }
+    times = {
+        **TIME,
+        "base_decoders": {**TIME["base_decoders"], "E": own},
+        "config": {"decoder_mapping": {"AG": ["AG", 2, 1.0], "E": ["E", 1, 1.0]}},
+    }
     plain = {**CASCADE, "decoder_settings": times, "config": {**CASCADE["config"], "num_filters_list": [6, 12]}}
     settings = ModelSettings.model_validate(plain)
     names = build_source(settings)[0].parameter_names
@@ -146,6 +156,35 @@ def test_a_loss_term_of_ones_own_has_its_options(registries):
     assert [r.section() for r in loss_records(loss)][0]["config"] == section
     with pytest.raises(ConfigError, match=r"loss_module_settings\.config\.larges: unknown key.*Did you mean 'largest'"):
         build_loss(LossSettings(config={"loss_function_name": "capped_dom_charge", "larges": 2.0}))
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (
+            {"density": np.ones((64, 1))},
+            r"source Lamp: density of its light has the shape \(64, 1\); expected \(64,\), one .* pulse",
+        ),
+        (
+            {"charge": np.float32(1)},
+            r"source Lamp: charge of its light has the shape \(\); expected \(3,\), one number per DOM",
+        ),
+        (None, "source Lamp: expected a LightYield from __call__, got a tuple"),
+    ],
+)
+def test_light_of_other_shapes_is_told(wrong, message, detector):
+    charge = np.ones(3)
+    right = eg.LightYield(charge, charge, charge, np.ones(64))
+
+    class Lamp(eg.LinenSource):
+        parameter_names = ("x", "y", "z", "time")
+
+        def __call__(self, hypothesis, event, detector, cumulative=False):
+            return (charge, charge) if wrong is None else right.replace(**wrong)
+
+    event = build_event([4.0, 1.0], [100.0, 120.0], [1, 2], num_doms=3, readout=(0.0, 1000.0))
+    with pytest.raises(ConfigError, match=message):
+        Lamp().light_yield({}, np.zeros(4), event, detector)
 
 
 def test_settings_of_a_source_of_ones_own(registries, detector, tmp_path):

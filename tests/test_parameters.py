@@ -28,10 +28,9 @@ from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, ReconstructionError
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.hypothesis.names import check_labels, misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import (
-    MANY,
-    ROLES,
     check_parameters,
     column_names,
     direction_pairs,
@@ -41,16 +40,16 @@ from evgen_jax.hypothesis.parameters import (
     places_by_role,
     standard_parameters,
 )
+from evgen_jax.hypothesis.roles import MANY, ROLES
 from evgen_jax.hypothesis.trafo import fit_trafo, load_trafo
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.run.covariance_columns import covariance_units
-from evgen_jax.reconstruction.run.file_fit import _far_away, make_seed_reader, seed_columns
+from evgen_jax.reconstruction.run.seeds import far_away, make_seed_reader, seed_columns
 from evgen_jax.reconstruction.run.table import columns
 from evgen_jax.reconstruction.run.table_file import _units_of
 from evgen_jax.reconstruction.starts.clusters import cluster_seed
 from evgen_jax.reconstruction.starts.pulses import Shape
 from evgen_jax.reconstruction.starts.smear import smear
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.report.plots.event import event_display
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.record import check_record
@@ -101,13 +100,16 @@ def test_a_parameter_has_the_facts_of_its_role_unless_others_are_given():
     assert [below.answers_to(name) for name in names] == [True, True, True, False, False, False]
 
 
-@pytest.mark.parametrize("fields, message", [
-    ({"role": "zennith"}, "role 'zennith' is unknown; known: x, y, .*Did you mean 'zenith'"),
-    ({"role": 3}, "the role 3 is unknown"),
-    ({"draw": "logg"}, "draw: expected one of uniform, log, zenith, got 'logg'. Did you mean 'log'"),
-    ({"low": 3.0, "high": 1.0}, r"expected low <= high, got \[3, 1\]"),
-    ({"role": "x", "low": 600.0}, r"expected low <= high, got \[600, 500\]; the usual range of its role"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"role": "zennith"}, "role 'zennith' is unknown; known: x, y, .*Did you mean 'zenith'"),
+        ({"role": 3}, "the role 3 is unknown"),
+        ({"draw": "logg"}, "draw: expected one of uniform, log, zenith, got 'logg'. Did you mean 'log'"),
+        ({"low": 3.0, "high": 1.0}, r"expected low <= high, got \[3, 1\]"),
+        ({"role": "x", "low": 600.0}, r"expected low <= high, got \[600, 500\]; the usual range of its role"),
+    ],
+)
 def test_facts_that_cannot_be_are_told(fields, message):
     with pytest.raises(ConfigError, match=f"Parameter 'a': .*{message}|Parameter 'a': {message}"):
         eg.Parameter("a", **fields)
@@ -167,7 +169,7 @@ def test_names_alone_tell_a_role_only_where_they_are_standard():
     assert [p.unit for p in own] == ["", "", "m", "", "ns", "", ""]
     model = SimpleNamespace(parameters=own[:3], detector=SimpleNamespace(box=np.array([[-1.0] * 3, [1.0] * 3])))
     seeds = np.array([[[9e3, 9e3, 0.0]], [[0.0, 0.0, 9e3]]])
-    assert _far_away(model, seeds)[:, 0].tolist() == [False, True]
+    assert far_away(model, seeds)[:, 0].tolist() == [False, True]
 
 
 def test_units_of_columns_are_those_of_the_parameters():
@@ -188,16 +190,20 @@ class Lantern(eg.LinenSource):
     """Shines from a place with names of its own; a scale and a largest coordinate that are neither energy nor place."""
 
     parameters = (
-        eg.Parameter("depth", role="z", low=-90.0, high=90.0), eg.Parameter("when", role="time"),
-        eg.Parameter("energy_scale", role="other", low=0.5, high=2.0), eg.Parameter("east", role="x", low=-60.0, high=60.0),
-        eg.Parameter("north", role="y", low=-60.0, high=60.0), eg.Parameter("max_x", role="other", low=1.0, high=2.0),
-        eg.Parameter("power", role="energy", low=1e3, high=1e4), eg.Parameter("theta", role="zenith"),
+        eg.Parameter("depth", role="z", low=-90.0, high=90.0),
+        eg.Parameter("when", role="time"),
+        eg.Parameter("energy_scale", role="other", low=0.5, high=2.0),
+        eg.Parameter("east", role="x", low=-60.0, high=60.0),
+        eg.Parameter("north", role="y", low=-60.0, high=60.0),
+        eg.Parameter("max_x", role="other", low=1.0, high=2.0),
+        eg.Parameter("power", role="energy", low=1e3, high=1e4),
+        eg.Parameter("theta", role="zenith"),
         eg.Parameter("phi", role="azimuth"),
-    )  # fmt: skip
+    )
 
     def _light(self, hypothesis, detector):
         depth, when, scale, east, north, largest, power = hypothesis[:7]
-        distance = jnp.linalg.norm(detector.position - jnp.stack([east, north, depth]), axis=-1)
+        distance = jnp.linalg.norm(detector.position - jnp.stack([east, north, depth])[None], axis=-1)
         self.param("unused", lambda key: jnp.zeros(1))
         return 10 * power * scale * largest / (distance + 10.0) ** 2, when + distance / 0.22
 
@@ -236,8 +242,10 @@ def lantern_config(directory, detector, labels=NAMES, **handler):
         "config": {"sources": {"my_lamp": "lamp", "noise": "noise"}},
         "multi_source_bases": bases,
     }
-    plain["data_handler_settings"] |= {"label_module": "GeneralLabelModule", "label_settings": {
-        "label_key": "LabelsMCCascade", "parameter_names": list(labels), "trafo_log": False}}  # fmt: skip
+    plain["data_handler_settings"] |= {
+        "label_module": "GeneralLabelModule",
+        "label_settings": {"label_key": "LabelsMCCascade", "parameter_names": list(labels), "trafo_log": False},
+    }
     plain["simulation_settings"] |= {
         "num_events": 8,
         "events_per_file": 8,
@@ -304,8 +312,12 @@ def test_coordinates_and_times_of_such_labels_are_moved_by_their_roles(tmp_path,
     (file,) = simulate(config, tmp_path / "events")
     moved = replace(detector, origin=(1000.0, 2000.0, 3000.0))
     with h5py.File(file, "r+") as events:
-        for table, name, by in (("ReadoutWindow", "start", 1e9), ("ReadoutWindow", "stop", 1e9), ("MCPulses", "time", 1e9),
-                                ("LabelsMCCascade", "when", 1e9)):  # fmt: skip
+        for table, name, by in (
+            ("ReadoutWindow", "start", 1e9),
+            ("ReadoutWindow", "stop", 1e9),
+            ("MCPulses", "time", 1e9),
+            ("LabelsMCCascade", "when", 1e9),
+        ):
             rows = events[table][:]
             rows[name] += by
             events[table][...] = rows
@@ -314,8 +326,10 @@ def test_coordinates_and_times_of_such_labels_are_moved_by_their_roles(tmp_path,
             del events.attrs[key]
     handler, parameters = config.data_handler_settings, hypothesis_parameters(config)
     read = read_event_file(file, handler, moved, parameters=parameters)
-    np.testing.assert_allclose(read.labels[:, [3, 4, 0]], np.stack([labels["east"] - 1000, labels["north"] - 2000,
-                                                                   labels["depth"] - 3000], axis=1))  # fmt: skip
+    np.testing.assert_allclose(
+        read.labels[:, [3, 4, 0]],
+        np.stack([labels["east"] - 1000, labels["north"] - 2000, labels["depth"] - 3000], axis=1),
+    )
     np.testing.assert_allclose(read.relative_labels()[:, 1], labels["when"] - 1e9)
     np.testing.assert_array_equal(read.labels[:, 5], labels["max_x"])
     with pytest.raises(DataError, match="names of the labels do not tell which of them are times"):
@@ -325,37 +339,47 @@ def test_coordinates_and_times_of_such_labels_are_moved_by_their_roles(tmp_path,
 SMALL = under("cascade", CASCADE)
 
 
-@pytest.mark.parametrize("labels, parameters, expected", [
-    # Names that tell: by role, by the name alone, by the number.
-    (("cascade_y", "cascade_x", *[p.name for p in SMALL[2:]]), SMALL, [(0, 1), (1, 0)]),
-    (("mc_y", "mc_x", "mc_z", "mc_zenith", "mc_azimuth", "mc_energy", "mc_t"), SMALL, [(0, 1), (1, 0)]),
-    (("x", "y", "z", "azimuth", "zenith", "E", "when"), SMALL, [(3, 4), (4, 3)]),
-    (("width", "height"), standard_parameters(("height", "width")), [(0, 1), (1, 0)]),
-    (("lamp_width", "lamp_height"), under("a", standard_parameters(("height", "width"))), [(0, 1), (1, 0)]),
-    (("Scattering", "Absorption"), standard_parameters(("Absorption", "Scattering")), [(0, 1), (1, 0)]),
-    (("b_x", "a_x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), [(0, 1), (1, 0)]),
-    (("energy_loss_0001", "energy_loss_0000"), under("t", loss_parameters(2)), [(1, 0)]),
-    (("zenith", "azimuth", "entry_t", "entry_energy", "entry_zenith", "entry_azimuth"), TRACK,
-     [(0, 4), (1, 5), (4, 0), (5, 1)]),
-    (("energy",), standard_parameters(("length",)), [(0, 0)]),
-    (("x", "max_x"), under("my", standard_parameters(("max_x", "x"))), [(0, 1), (1, 0)]),
-    (("cascade_x", "cascade_x"), CASCADE[:2], [(1, 0)]),
-    # Names that fit, and names that tell nothing: position counts.
-    (("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t"), SMALL, []),
-    (("a", "b", "c", "d", "e", "f", "g"), SMALL, []),
-    (("x", "y", "z", "zenith", "azimuth", "E", "t0"), SMALL, []),
-    (("first_x", "second_x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), []),
-    (("x", "x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), []),
-    (("loss_1", "loss_0"), loss_parameters(2), []),
-    (("energy_loss_7", "energy_loss_8"), loss_parameters(2), []),
-    (("cascade_00000_energy", "cascade_00001_energy"), further_cascades(1, 3)[::2], []),
-    (("entry_zenith", "entry_azimuth", "time", "energy", "zenith", "azimuth"), TRACK, []),
-    (("max_x", "x"), standard_parameters(("max_x", "x")), []),
-    (("E_t", "time"), standard_parameters(("energy", "time")), []),
-    (("p_x",), standard_parameters(("energy",)), []),
-    (("mc_max_x", "mc_x"), under("my", (eg.Parameter("max_x", "other"), eg.Parameter("x", "x"))), []),
-    (("HoleIceForward_Unified_00",), standard_parameters(("HoleIceForward_Unified_p0",)), []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "labels, parameters, expected",
+    [
+        # Names that tell: by role, by the name alone, by the number.
+        (("cascade_y", "cascade_x", *[p.name for p in SMALL[2:]]), SMALL, [(0, 1), (1, 0)]),
+        (("mc_y", "mc_x", "mc_z", "mc_zenith", "mc_azimuth", "mc_energy", "mc_t"), SMALL, [(0, 1), (1, 0)]),
+        (("x", "y", "z", "azimuth", "zenith", "E", "when"), SMALL, [(3, 4), (4, 3)]),
+        (("width", "height"), standard_parameters(("height", "width")), [(0, 1), (1, 0)]),
+        (("lamp_width", "lamp_height"), under("a", standard_parameters(("height", "width"))), [(0, 1), (1, 0)]),
+        (("Scattering", "Absorption"), standard_parameters(("Absorption", "Scattering")), [(0, 1), (1, 0)]),
+        (("b_x", "a_x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), [(0, 1), (1, 0)]),
+        (("energy_loss_0001", "energy_loss_0000"), under("t", loss_parameters(2)), [(1, 0)]),
+        (
+            ("zenith", "azimuth", "entry_t", "entry_energy", "entry_zenith", "entry_azimuth"),
+            TRACK,
+            [(0, 4), (1, 5), (4, 0), (5, 1)],
+        ),
+        (("energy",), standard_parameters(("length",)), [(0, 0)]),
+        (("x", "max_x"), under("my", standard_parameters(("max_x", "x"))), [(0, 1), (1, 0)]),
+        (("cascade_x", "cascade_x"), CASCADE[:2], [(1, 0)]),
+        # Names that fit, and names that tell nothing: position counts.
+        (
+            ("cascade_x", "cascade_y", "cascade_z", "cascade_zenith", "cascade_azimuth", "cascade_energy", "cascade_t"),
+            SMALL,
+            [],
+        ),
+        (("a", "b", "c", "d", "e", "f", "g"), SMALL, []),
+        (("x", "y", "z", "zenith", "azimuth", "E", "t0"), SMALL, []),
+        (("first_x", "second_x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), []),
+        (("x", "x"), (*under("a", CASCADE[:1]), *under("b", CASCADE[:1])), []),
+        (("loss_1", "loss_0"), loss_parameters(2), []),
+        (("energy_loss_7", "energy_loss_8"), loss_parameters(2), []),
+        (("cascade_00000_energy", "cascade_00001_energy"), further_cascades(1, 3)[::2], []),
+        (("entry_zenith", "entry_azimuth", "time", "energy", "zenith", "azimuth"), TRACK, []),
+        (("max_x", "x"), standard_parameters(("max_x", "x")), []),
+        (("E_t", "time"), standard_parameters(("energy", "time")), []),
+        (("p_x",), standard_parameters(("energy",)), []),
+        (("mc_max_x", "mc_x"), under("my", (eg.Parameter("max_x", "other"), eg.Parameter("x", "x"))), []),
+        (("HoleIceForward_Unified_00",), standard_parameters(("HoleIceForward_Unified_p0",)), []),
+    ],
+)
 def test_labels_are_matched_by_role_and_name(labels, parameters, expected):
     assert misplaced(labels, parameters) == expected
     if not expected:
@@ -377,9 +401,11 @@ def test_swapped_labels_do_not_train(experiment, tmp_path, command):
     path.write_text(yaml.safe_dump(plain))
     for arguments in (("create-trafo", path), ("train", path), ("simulate", path, "-o", tmp_path / "events")):
         code, _, err = command(*arguments)
-        assert code == 2 and err.splitlines()[-1].startswith(f"error: {path}: data_handler_settings.label_settings: the labels "
-                                                             "'cascade_z' and 'cascade_y' are swapped: they stand for the "
-                                                             "parameters 'cascade_y' and 'cascade_z'.")  # fmt: skip
+        assert code == 2 and err.splitlines()[-1].startswith(
+            f"error: {path}: data_handler_settings.label_settings: the labels "
+            "'cascade_z' and 'cascade_y' are swapped: they stand for the "
+            "parameters 'cascade_y' and 'cascade_z'."
+        )
     assert not (tmp_path / "events").exists()
     names[1:3] = ["cascade_y", "cascade_z"]
     path.write_text(yaml.safe_dump(plain))
@@ -483,17 +509,23 @@ def test_declarations_that_are_none_are_told():
     class Nothing(_Own):
         pass
 
-    for source, message in ((Strings, "Strings.parameters: expected a tuple of Parameter records, got"),
-                            (Both, "Both: its parameter_names are y, the names of its parameters x"),
-                            (Twice, "m: the parameters 'a' and 'b' both have the role 'x'"),
-                            (Same, "m: two parameters of the hypothesis have the name a")):  # fmt: skip
+    for source, message in (
+        (Strings, "Strings.parameters: expected a tuple of Parameter records, got"),
+        (Both, "Both: its parameter_names are y, the names of its parameters x"),
+        (Twice, "m: the parameters 'a' and 'b' both have the role 'x'"),
+        (Same, "m: two parameters of the hypothesis have the name a"),
+    ):
         with pytest.raises(ConfigError, match=message):
             check_parameters(source(), "m")
     check_parameters(Apart(), "m")
     with pytest.raises(NotImplementedError, match="declares neither parameters nor parameter_names"):
         parameters_of(Nothing())
-    for call in (lambda: make_prior(("x",), {}), lambda: prior_limits(("x",), {}), lambda: parameter_ranges(("x",), {}),
-                 lambda: draw_hypotheses(np.random.default_rng(0), ("x",), np.zeros((1, 2)), 1)):  # fmt: skip
+    for call in (
+        lambda: make_prior(("x",), {}),
+        lambda: prior_limits(("x",), {}),
+        lambda: parameter_ranges(("x",), {}),
+        lambda: draw_hypotheses(np.random.default_rng(0), ("x",), np.zeros((1, 2)), 1),
+    ):
         with pytest.raises(ConfigError, match=r"expected the parameters .* as Parameter records, got \('x',\)"):
             call()
 

@@ -19,7 +19,7 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.padding import repad
-from evgen_jax.model.likelihood import TERMS, floored, log_charge_probability, pulse_cdf, pulse_pdf
+from evgen_jax.model.terms import TERMS, floored, log_charge_probability, pulse_cdf, pulse_pdf
 from evgen_jax.physics.acceptance import ACCEPTANCES
 from evgen_jax.physics.constants import CHARGE_FLOOR
 from evgen_jax.physics.geometry import shower_maximum
@@ -31,10 +31,12 @@ COMPLETE = Path(__file__).parent.parent.parent / "shared" / "reference"
 complete = pytest.mark.skipif(not COMPLETE.is_dir(), reason="needs the complete reference numbers")
 SOURCES = [COMPACT, pytest.param(COMPLETE, marks=complete)]
 CLASSES = {
-    "asymmetric_gaussian": "AsymmetricGaussianDecoder", "gamma": "GammaFunctionDecoder",
-    "shifted_gamma": "ShiftedGammaFunctionDecoder", "poisson": "PoissonDecoder",
+    "asymmetric_gaussian": "AsymmetricGaussianDecoder",
+    "gamma": "GammaFunctionDecoder",
+    "shifted_gamma": "ShiftedGammaFunctionDecoder",
+    "poisson": "PoissonDecoder",
     "negative_binomial": "NegativeBinomialDecoder",
-}  # fmt: skip
+}
 
 
 # Decoders -----------------------------------------------------------------------------------------------------------
@@ -77,8 +79,9 @@ def test_time_mixture(source, name, x64):
     settings = json.loads((COMPACT / "cascade.json").read_text())["model_settings"]["decoder_settings"]
     if name == "mix_default_time":
         settings["config"]["decoder_mapping"] = {
-            "AssymetricGaussian": ["AssymetricGaussian", 7, 1.0], "GammaFunction": ["GammaFunction", 5, 10.0]
-        }  # fmt: skip
+            "AssymetricGaussian": ["AssymetricGaussian", 7, 1.0],
+            "GammaFunction": ["GammaFunction", 5, 10.0],
+        }
     mixture = build_decoder(DecoderSettings(**settings))
     key = f"{name}/float64/"
     x, latent = jnp.asarray(z[key + "x"]), jnp.asarray(z[key + "latent"])
@@ -135,10 +138,21 @@ def event_of(z, e: int, doms: np.ndarray):
     if "in/x_time_exclusions" in z.files:
         w = z["in/x_time_exclusions_ids"][:, 0] == e
         labels = z["in/x_time_exclusions_ids"][w].astype(int)
-        more = {"windows": z["in/x_time_exclusions"][w].astype(float), "window_dom": place[labels[:, 1] * 60 + labels[:, 2]]}  # fmt: skip
+        more = {
+            "windows": z["in/x_time_exclusions"][w].astype(float),
+            "window_dom": place[labels[:, 1] * 60 + labels[:, 2]],
+        }
     usable = z["in/x_dom_exclusions"][e].ravel() if "in/x_dom_exclusions" in z.files else None
-    event = build_event(pulses[m, 0], pulses[m, 1], dom, num_doms=len(doms), usable=usable,
-                        readout=tuple(z["in/x_time_window"][e]), drop_in_windows=False, **more)  # fmt: skip
+    event = build_event(
+        pulses[m, 0],
+        pulses[m, 1],
+        dom,
+        num_doms=len(doms),
+        usable=usable,
+        readout=tuple(z["in/x_time_window"][e]),
+        drop_in_windows=False,
+        **more,
+    )
     return event, np.flatnonzero(m)[np.lexsort((pulses[m, 1], dom))]
 
 
@@ -229,9 +243,12 @@ def test_cascade_light_losses_and_gradients(case, dtype, x64):
     # Per ns instead of per microsecond: ln 1000 per PE.
     shift = charge * np.log(1000)
     exact = {
-        "unbinned_pulse_time_llh": shift, "unbinned_extended_pulse_llh": shift, "normalized_dom_charge_pdf": 0.0,
-        "negative_binomial_charge_pdf": 0.0, "negative_binomial_event_charge_pdf": 0.0,
-    }  # fmt: skip
+        "unbinned_pulse_time_llh": shift,
+        "unbinned_extended_pulse_llh": shift,
+        "normalized_dom_charge_pdf": 0.0,
+        "negative_binomial_charge_pdf": 0.0,
+        "negative_binomial_event_charge_pdf": 0.0,
+    }
     if dtype == "float64":  # in float32 its probabilities underflow
         exact |= {"dom_charge_pdf": 0.0, "unbinned_pulse_and_dom_charge_pdf": shift}
     for name, offset in exact.items():
@@ -243,8 +260,10 @@ def table_acceptance(cos_eta, p0, p1):
     """The reference interpolates linearly in a table of the acceptance; ours is the formula that made the table."""
     table = jnp.asarray(np.load(COMPACT / "utilities.npz")["dom_acceptance/y_ref"])
     axes = ((-1.0, 1.0, 30), (-0.5, 0.5, 20), (-0.15, 0.05, 20))
-    place = [jnp.broadcast_to((v - low) / (high - low) * (n - 1), cos_eta.shape)
-             for v, (low, high, n) in zip((cos_eta, p0, p1), axes, strict=True)]  # fmt: skip
+    place = [
+        jnp.broadcast_to((v - low) / (high - low) * (n - 1), cos_eta.shape)
+        for v, (low, high, n) in zip((cos_eta, p0, p1), axes, strict=True)
+    ]
     return jax.scipy.ndimage.map_coordinates(table, place, order=1, mode="nearest").astype(cos_eta.dtype)
 
 

@@ -29,16 +29,28 @@ from evgen_jax.training.schedules import build_schedule
 COMPACT = Path(__file__).parent / "reference" / "utilities.npz"
 COMPLETE = Path(__file__).parent.parent.parent / "shared" / "reference" / "utils.npz"
 RANGES = {
-    "BaseValueRange/0": ("base", 0.5, 0.0, 0.0), "BaseValueRange/1": ("base", 1.0, 0.0, 0.0),
-    "BaseValueRange/2": ("base", 2.0, -3.0, 0.0), "EluValueRange/0": ("elu", 1.0, -5.0, 1e-4),
-    "EluValueRange/1": ("elu", 1.0, 2.0, 1e-4), "EluValueRange/2": ("elu", 0.3, 2.5, 0.5),
-    "EluValueRange/3": ("elu", 1.0, 10.0, 1.0), "EluValueRange/4": ("elu", 1.0, 1.0, 1e-6),
-    "ExpValueRange/0": ("exp", 1.0, 0.0, 0.0), "ExpValueRange/1": ("exp", 0.5, 1.0, 0.1),
-}  # fmt: skip
+    "BaseValueRange/0": ("base", 0.5, 0.0, 0.0),
+    "BaseValueRange/1": ("base", 1.0, 0.0, 0.0),
+    "BaseValueRange/2": ("base", 2.0, -3.0, 0.0),
+    "EluValueRange/0": ("elu", 1.0, -5.0, 1e-4),
+    "EluValueRange/1": ("elu", 1.0, 2.0, 1e-4),
+    "EluValueRange/2": ("elu", 0.3, 2.5, 0.5),
+    "EluValueRange/3": ("elu", 1.0, 10.0, 1.0),
+    "EluValueRange/4": ("elu", 1.0, 1.0, 1e-6),
+    "ExpValueRange/0": ("exp", 1.0, 0.0, 0.0),
+    "ExpValueRange/1": ("exp", 0.5, 1.0, 0.1),
+}
 
 
-@pytest.fixture(params=[COMPACT, pytest.param(COMPLETE, marks=pytest.mark.skipif(not COMPLETE.is_file(), reason="needs"
-                                              " the complete reference numbers"))], ids=["compact", "complete"])  # fmt: skip
+@pytest.fixture(
+    params=[
+        COMPACT,
+        pytest.param(
+            COMPLETE, marks=pytest.mark.skipif(not COMPLETE.is_file(), reason="needs the complete reference numbers")
+        ),
+    ],
+    ids=["compact", "complete"],
+)
 def z(request):
     return np.load(request.param)
 
@@ -131,8 +143,12 @@ def test_a_source_may_have_the_acceptance_of_the_table(loaded_detector):
     hypothesis, event = jnp.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 10000.0]), empty_event(detector.num_doms)
     charges = []
     for kind in ("formula", "table"):
-        section = learned("DefaultCascadeModel", scale_charge_by_angular_acceptance=True, shift_cascade_vertex=False,
-                          angular_acceptance=kind)  # fmt: skip
+        section = learned(
+            "DefaultCascadeModel",
+            scale_charge_by_angular_acceptance=True,
+            shift_cascade_vertex=False,
+            angular_acceptance=kind,
+        )
         source, _ = build_source(ModelSettings.model_validate(section))
         weights = source.init_variables(jax.random.key(0), detector)
         charges.append(np.asarray(jax.jit(source.light_yield)(weights, hypothesis, event, detector).charge_full))
@@ -163,12 +179,23 @@ def test_logarithm_that_stays_finite(z):
 
 def test_three_phases(z):
     def decay(start, stop, steps, power=1):
-        return {"full_class_string": "PolynomialDecay", "settings": {
-            "initial_learning_rate": start, "end_learning_rate": stop, "decay_steps": steps, "power": power}}  # fmt: skip
+        return {
+            "full_class_string": "PolynomialDecay",
+            "settings": {
+                "initial_learning_rate": start,
+                "end_learning_rate": stop,
+                "decay_steps": steps,
+                "power": power,
+            },
+        }
 
     pieces = [decay(1e-5, 1e-3, 1000), decay(1e-3, 1e-3, 999000), decay(1e-3, 1e-6, 500000, 2)]
-    rate = build_schedule(ClassSettings(full_class_string="MultiLearningRateScheduler", settings={
-        "boundaries": [1000, 1000000], "scheduler_settings": pieces}))  # fmt: skip
+    rate = build_schedule(
+        ClassSettings(
+            full_class_string="MultiLearningRateScheduler",
+            settings={"boundaries": [1000, 1000000], "scheduler_settings": pieces},
+        )
+    )
     own = [float(rate(int(step))) for step in z["learning_rate/step"]]
     # Float32: the fourth digit of the fraction of 500000 steps that are left.
     np.testing.assert_allclose(own, z["learning_rate/lr"], rtol=2e-4)

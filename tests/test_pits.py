@@ -35,7 +35,7 @@ class Lamp(eg.LinenSource):
 
     @eg.compact
     def __call__(self, hypothesis, event, detector, cumulative=False):
-        distance = jnp.linalg.norm(detector.position - hypothesis[:3] + 1e-3, axis=-1)
+        distance = jnp.linalg.norm(detector.position - hypothesis[None, :3] + 1e-3, axis=-1)
         charge = self.param("brightness", lambda key: jnp.array(3e4)) / (distance + 20.0) ** 2
         dom = event.active[event.pulses.slot]
         since = (event.pulses.time - hypothesis[3] - distance[dom] / 0.22) / 100.0

@@ -155,8 +155,10 @@ def test_a_transformation_of_other_data_or_settings_is_told(
     path = create_trafo(
         config.model_copy(update={"data_trafo_settings": few, "data_iterator_settings": iterators}), show=shown.append
     )
-    labels = [usable_labels(read_event_file(f, config.data_handler_settings, loaded_detector))
-              for f in sorted((experiment / "events").glob("*.hdf5"))]  # fmt: skip
+    labels = [
+        usable_labels(read_event_file(f, config.data_handler_settings, loaded_detector))
+        for f in sorted((experiment / "events").glob("*.hdf5"))
+    ]
     first = np.concatenate(labels)[:24]
     assert f"{first[:, 0].mean():11.5g}" in shown[1].splitlines()[1] and read_origin(path)["num_events"] == 24
     assert "num_batches times batch_size = 24" in shown[2]
@@ -172,8 +174,10 @@ def test_the_validation_is_all_events_or_the_same_part_of_them(experiment, confi
         used = [b.labels[w > 0] for b, w in zip(validation.batches, validation.weights, strict=True)]
         return np.concatenate(used)
 
-    whole = read_validation_set(with_files(config, config.data_iterator_settings.validation.input_data, "validation",
-                                           batch_size=8), loaded_detector)  # fmt: skip
+    whole = read_validation_set(
+        with_files(config, config.data_iterator_settings.validation.input_data, "validation", batch_size=8),
+        loaded_detector,
+    )
     assert [len(b.labels) for b in whole.batches] == [8, 8, 8] and whole.count == 20 and caplog.text == ""
     file = read_event_file(experiment / "events" / "small_000002.hdf5", config.data_handler_settings, loaded_detector)
     expected = file.labels.astype(np.float32)
@@ -220,8 +224,11 @@ def test_simulated_events_of_other_settings_are_refused(experiment, config, load
     assert len(simulate(config, events)) == 3  # all there
     settings = config.simulation_settings
     ranges = {**settings.ranges, "x": (-50.0, 100.0)}
-    for changes, message in (({"ranges": ranges}, r"ranges.cascade_x: \[-100.0, 100.0\] -> \[-50.0, 100.0\]"),
-                             ({"random_seed": 2}, "random_seed: 1 -> 2"), ({"num_events": 50}, "num_events: 60 -> 50")):  # fmt: skip
+    for changes, message in (
+        ({"ranges": ranges}, r"ranges.cascade_x: \[-100.0, 100.0\] -> \[-50.0, 100.0\]"),
+        ({"random_seed": 2}, "random_seed: 1 -> 2"),
+        ({"num_events": 50}, "num_events: 60 -> 50"),
+    ):
         other = config.model_copy(update={"simulation_settings": settings.model_copy(update=changes)})
         with pytest.raises(
             DataError, match=f"holds 3 files of 'small' that were simulated with other settings: {message}"

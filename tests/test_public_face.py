@@ -36,9 +36,10 @@ def test_type_checkers_see_the_names_that_there_are(package):
     stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
     seen = {
         alias.asname: (node.module, alias.name)
-        for node in stub.body if isinstance(node, ast.ImportFrom)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
         for alias in node.names
-    }  # fmt: skip
+    }
     assert set(seen) == set(package.__all__)
     for name, (module, original) in seen.items():
         value = getattr(package, name)

@@ -15,7 +15,8 @@ from evgen_jax.cli.fit_settings import data_and_fit
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
 from evgen_jax.hypothesis.names import read_parameters
-from evgen_jax.hypothesis.priors import GaussianPrior, snowstorm_priors
+from evgen_jax.hypothesis.prior import NormalPrior
+from evgen_jax.hypothesis.snowstorm import snowstorm_priors
 from evgen_jax.hypothesis.trafo import Trafo, typical_trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.likelihood import Loss, LossTerm
@@ -32,11 +33,18 @@ def elu(**values):
 CHARGES = d.NegativeBinomialDecoder(value_range_mapping={"alpha": elu(offset=-5.0, min_value=1e-4)})
 TIMES = d.MixtureModel(
     decoder_mapping={"AG": ("AG", 2, 1.0)},
-    base_decoders={"AG": d.AsymmetricGaussianDecoder(
-        value_range_mapping={"sigma": elu(offset=-2.0, min_value=0.02), "r": elu(offset=1.0, min_value=1e-4)})},
-)  # fmt: skip
-SHOWER = zoo.DefaultCascadeModel(num_filters_list=[6, 6, 10], scale_charge_by_angular_acceptance=True,
-                                 decoder_settings=TIMES, decoder_charge_settings=CHARGES)  # fmt: skip
+    base_decoders={
+        "AG": d.AsymmetricGaussianDecoder(
+            value_range_mapping={"sigma": elu(offset=-2.0, min_value=0.02), "r": elu(offset=1.0, min_value=1e-4)}
+        )
+    },
+)
+SHOWER = zoo.DefaultCascadeModel(
+    num_filters_list=[6, 6, 10],
+    scale_charge_by_angular_acceptance=True,
+    decoder_settings=TIMES,
+    decoder_charge_settings=CHARGES,
+)
 DARK = zoo.DefaultNoiseModel(decoder_charge_settings=CHARGES)
 SUM = zoo.IndependentMultiSource(
     sources={"event": "start", "n": "n"},
@@ -119,8 +127,13 @@ def test_what_cannot_be_saved_is_told_and_leaves_nothing(detector, tmp_path):
     model = model_of(SHOWER, detector)
     moved = Trafo(model.trafo.parameter_names, (1.0,) * 7, (2.0,) * 7, (False,) * 7)
     own = eg.Model(Unknown(), {}, trafo_of(["x"]), model.detector)
-    prior = eg.Model(model.source, model.variables, model.trafo, model.detector,
-                     Loss((LossTerm("dom_charge_pdf"),), ((1.0, GaussianPrior("energy", 0.1)),)))  # fmt: skip
+    prior = eg.Model(
+        model.source,
+        model.variables,
+        model.trafo,
+        model.detector,
+        Loss((LossTerm("dom_charge_pdf"),), ((1.0, NormalPrior("energy", 0.0, 0.1)),)),
+    )
     for wrong, message in (
         (
             own,
@@ -144,8 +157,13 @@ def test_a_directory_that_cannot_be_read_back_as_it_was_is_not_made(detector, tm
     """The settings of a configuration beside another source, as approximations have."""
     model = model_of(SHOWER, detector)
     other = zoo.DefaultCascadeModel(**{**dict(SHOWER), "add_anisotropy_angle": False})
-    wrong = eg.Model(model.source, model.variables, model.trafo, model.detector,
-                     settings={"model_settings": other.section(), "loss_module_settings": []})  # fmt: skip
+    wrong = eg.Model(
+        model.source,
+        model.variables,
+        model.trafo,
+        model.detector,
+        settings={"model_settings": other.section(), "loss_module_settings": []},
+    )
     with pytest.raises(EvgenError):
         eg.save_model(wrong, tmp_path / "model")
     turned = zoo.DefaultCascadeModel(**{**dict(SHOWER), "opening_angle_as_cosine": True})  # the same weights fit
@@ -173,17 +191,38 @@ def test_any_error_leaves_nothing(detector, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: zoo.DefaultCascadeModel(num_filters_list=[6, 10]), "DefaultCascadeModel.decoder_charge_settings: is missing"),
-    (lambda: zoo.DefaultNoiseModel(decoder_charge_settings=CHARGES, flux=1), "DefaultNoiseModel.flux: unknown key"),
-    (lambda: zoo.AnalyticSphereTrackModel(sphere_radius=-1.0), "AnalyticSphereTrackModel.sphere_radius: expected a number > 0"),
-    (lambda: zoo.AnalyticSphereTrackModel(sphere_radis=300.0), "Did you mean 'sphere_radius'?"),
-    (lambda: zoo.DefaultNoiseModel(decoder_charge_settings=CHARGES.build()), "expected the record of a decoder, as Gamma"),
-    (lambda: zoo.IndependentMultiSource(sources={"a": "b"}, multi_source_bases={"c": DARK}), "IndependentMultiSource: source 'a' uses the base 'b', which"),
-    (lambda: d.RationalQuadraticSplineDecoder(num_bins=0), "num_bins: expected a whole number from 1 to 100, got 0"),
-    (lambda: d.MixtureModel(decoder_mapping={"a": ("b", 1, 1.0)}), "MixtureModel.decoder_mapping.a: base 'b' is not in"),
-    (lambda: losses.LOSS_TERMS["dom_charge_pdf"](mpe_quantile=0.1), "dom_charge_pdf.mpe_quantile: unknown key"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: zoo.DefaultCascadeModel(num_filters_list=[6, 10]),
+            "DefaultCascadeModel.decoder_charge_settings: is missing",
+        ),
+        (lambda: zoo.DefaultNoiseModel(decoder_charge_settings=CHARGES, flux=1), "DefaultNoiseModel.flux: unknown key"),
+        (
+            lambda: zoo.AnalyticSphereTrackModel(sphere_radius=-1.0),
+            "AnalyticSphereTrackModel.sphere_radius: expected a number > 0",
+        ),
+        (lambda: zoo.AnalyticSphereTrackModel(sphere_radis=300.0), "Did you mean 'sphere_radius'?"),
+        (
+            lambda: zoo.DefaultNoiseModel(decoder_charge_settings=CHARGES.build()),
+            "expected the record of a decoder, as Gamma",
+        ),
+        (
+            lambda: zoo.IndependentMultiSource(sources={"a": "b"}, multi_source_bases={"c": DARK}),
+            "IndependentMultiSource: source 'a' uses the base 'b', which",
+        ),
+        (
+            lambda: d.RationalQuadraticSplineDecoder(num_bins=0),
+            "num_bins: expected a whole number from 1 to 100, got 0",
+        ),
+        (
+            lambda: d.MixtureModel(decoder_mapping={"a": ("b", 1, 1.0)}),
+            "MixtureModel.decoder_mapping.a: base 'b' is not in",
+        ),
+        (lambda: losses.LOSS_TERMS["dom_charge_pdf"](mpe_quantile=0.1), "dom_charge_pdf.mpe_quantile: unknown key"),
+    ],
+)
 def test_wrong_records_are_one_line(make, message):
     with pytest.raises(EvgenError) as caught:
         make()

@@ -32,11 +32,16 @@ def write_config(path: Path, file: Path, steps: int) -> Path:
     for pattern in ("demo_00000[0-6].hdf5", "demo_000007.hdf5"):
         text = text.replace(f"{{directory}}/events/{pattern}", str(file))
     for old, new in (
-        ("{directory}", str(path.parent)), ("pulse_key: MCPulses", f"pulse_key: {pulses}"),
-        ("LabelsMCCascade", labels), ("BadDomsList", excluded), ("seed: SmearedSeed", f"seed: {SEED}, max_iterations: 3, calculate_covariance_matrix: {covariance}"),
-        ("\n        readout_window_key: ReadoutWindow,", ""), ("batch_size: 8", "batch_size: 2"),
-        ("batch_size: 32", "batch_size: 2"), ("num_training_iterations: 3000", f"num_training_iterations: {steps}"),
-    ):  # fmt: skip
+        ("{directory}", str(path.parent)),
+        ("pulse_key: MCPulses", f"pulse_key: {pulses}"),
+        ("LabelsMCCascade", labels),
+        ("BadDomsList", excluded),
+        ("seed: SmearedSeed", f"seed: {SEED}, max_iterations: 3, calculate_covariance_matrix: {covariance}"),
+        ("\n        readout_window_key: ReadoutWindow,", ""),
+        ("batch_size: 8", "batch_size: 2"),
+        ("batch_size: 32", "batch_size: 2"),
+        ("num_training_iterations: 3000", f"num_training_iterations: {steps}"),
+    ):
         assert old in text, old
         text = text.replace(old, new)
     path.write_text(text)
@@ -84,9 +89,14 @@ def test_pulses_inside_excluded_windows_are_those_that_the_experiment_removed():
         "time_exclusions_key": "TimeExclusions",
     }
     files = [
-        read_event_file(DATA / "reference_events.hdf5", DataHandlerSettings(data_settings={"pulse_key": key, **tables}),
-                        load_detector(), labels=False) for key in ("MCPulses", "MCPulsesTW")
-    ]  # fmt: skip
+        read_event_file(
+            DATA / "reference_events.hdf5",
+            DataHandlerSettings(data_settings={"pulse_key": key, **tables}),
+            load_detector(),
+            labels=False,
+        )
+        for key in ("MCPulses", "MCPulsesTW")
+    ]
     assert files[0].packed.dropped == 1275 and files[1].packed.dropped == 0
     for i in range(len(files[0])):
         a, b = (file.event(i) for file in files)
@@ -94,8 +104,13 @@ def test_pulses_inside_excluded_windows_are_those_that_the_experiment_removed():
 
 
 def test_charges_of_two_real_events():
-    settings = DataHandlerSettings(data_settings={"pulse_key": "InIceDSTPulses", "event_id_key": "LabelsDeepLearning",
-                                                  "dom_exclusions_key": "BrightDOMs"})  # fmt: skip
+    settings = DataHandlerSettings(
+        data_settings={
+            "pulse_key": "InIceDSTPulses",
+            "event_id_key": "LabelsDeepLearning",
+            "dom_exclusions_key": "BrightDOMs",
+        }
+    )
     file = read_event_file(DATA / "cascade_mesc_l5_nue_low.hdf5", settings, load_detector(), labels=False)
     events = [file.event(i) for i in range(2)]
     assert [float(e.charge.sum()) for e in events] == pytest.approx([1080.05, 668.425], rel=1e-5)

@@ -1,5 +1,7 @@
 """Coordinates, minimiser, fits and uncertainties against functions whose answers are known."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import jax
@@ -20,15 +22,22 @@ from evgen_jax.light.tree import with_precision
 from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
 from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.fit.objective import chosen
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import empty_event
 
-TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2000.0, 10050.0],
-                  [5.0, 60.0, 40.0, 0.02, 1.0, 4000.0, 10000.0]])  # fmt: skip
+TRUTH = np.array(
+    [
+        [20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0],
+        [-40.0, 10.0, -25.0, 2.2, 5.0, 2000.0, 10050.0],
+        [5.0, 60.0, 40.0, 0.02, 1.0, 4000.0, 10000.0],
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -178,24 +187,50 @@ def test_batched_and_scipy_find_the_same(learned, events):
         assert s.diagnostics.converged and s.diagnostics.gradient_norm <= 1e-2
         assert b.log_likelihood > s.log_likelihood - 1e-3
     assert np.median([abs(b.log_likelihood - s.log_likelihood) for b, s in zip(batched, single, strict=True)]) < 1e-3
-    np.testing.assert_allclose(
-        alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4
-    )  # neighbours in a batch do not matter
+    # Neighbours in a batch do not matter.
+    np.testing.assert_allclose(alone[0].hypothesis, batched[1].hypothesis, rtol=1e-4)
 
 
 def test_threads_share_problems_of_several_events(model, events, monkeypatch):
     evaluator = evaluator_module.Evaluator(eg.log_likelihood, make_coordinates(model), model)
     which = np.arange(11) % 3
     anchors = TRUTH[which] + np.arange(11)[:, None] * np.array([1.0, 0, 0, 0, 0, 10, 0])
-    batch = evaluator_module.stacked(events, max(map(evaluator_module.shape_of, events)), 4)
-    one = [evaluator.value(batch, which[i : i + 1], evaluator.start(anchors[i : i + 1]), anchors[i : i + 1])[0]
-           for i in range(11)]  # fmt: skip
+    batch = stacked(events, max(map(shape_of, events)), 4)
+    one = [
+        evaluator.value(batch, which[i : i + 1], evaluator.start(anchors[i : i + 1]), anchors[i : i + 1])[0]
+        for i in range(11)
+    ]
     monkeypatch.setattr(evaluator_module, "threads_together", lambda count, fewest: 3)
     for problems in (11, 2):
         own = slice(0, problems)
         value, gradient = evaluator.gradient(batch, which[own], evaluator.start(anchors[own]), anchors[own])
         np.testing.assert_allclose(value, one[own], rtol=1e-6)
         assert gradient.shape == (problems, 7)
+
+
+def test_an_evaluator_that_is_gone_leaves_nothing_behind(model):
+    class Data:
+        """What a log-likelihood of the user reads."""
+
+    def program(function, coordinates, model, unknown, *rest):
+        return np.zeros(len(unknown))
+
+    unknown, events = np.zeros((2, make_coordinates(model).size)), stacked([empty_event(108)], (1, 1, 0), 1)
+
+    def run(function):
+        evaluator = evaluator_module.Evaluator(function, make_coordinates(model), model)
+        evaluator.run(program, evaluator.function, events, np.zeros(2, int), unknown, np.zeros((2, 7)))
+        return evaluator
+
+    def of_a_user(data):
+        run(chosen(lambda *arguments: data))
+        return weakref.ref(data)
+
+    other = run(eg.log_likelihood)  # of equal coordinates
+    data = of_a_user(Data())
+    gc.collect()
+    assert other.coordinates == make_coordinates(model)
+    assert data() is None
 
 
 def test_hessian_and_sandwich_against_finite_differences(learned, events):
@@ -213,9 +248,21 @@ def test_hessian_and_sandwich_against_finite_differences(learned, events):
             return -float(log_likelihood(precise.variables, learned.trafo.inverse(t), events[0]))
 
         step, eye = 1e-3, np.eye(7)
-        hessian = np.array([[(value(best + step * (eye[i] + eye[j])) - value(best + step * (eye[i] - eye[j]))
-                              - value(best - step * (eye[i] - eye[j])) + value(best - step * (eye[i] + eye[j]))) / (4 * step**2)
-                             for j in range(7)] for i in range(7)])  # fmt: skip
+        hessian = np.array(
+            [
+                [
+                    (
+                        value(best + step * (eye[i] + eye[j]))
+                        - value(best + step * (eye[i] - eye[j]))
+                        - value(best - step * (eye[i] - eye[j]))
+                        + value(best - step * (eye[i] + eye[j]))
+                    )
+                    / (4 * step**2)
+                    for j in range(7)
+                ]
+                for i in range(7)
+            ]
+        )
     if not fit.covariance.repaired:
         np.testing.assert_allclose(fit.covariance.hessian @ hessian, np.eye(7), atol=0.02)
     assert fit.covariance.sandwich.shape == (7, 7) and np.all(np.linalg.eigvalsh(fit.covariance.sandwich) >= -1e-12)
@@ -228,8 +275,10 @@ def test_float64_is_computed_where_there_is_light(learned, events, monkeypatch):
     assert isinstance(mixed.source, precise_module.PreciseWhereLit) and mixed.parameter_names == learned.parameter_names
     with jax.enable_x64(True):
         wide = replace(
-            learned, source=mixed.source.lit, variables=jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), learned.variables)
-        )  # fmt: skip
+            learned,
+            source=mixed.source.lit,
+            variables=jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), learned.variables),
+        )
         for event, truth in zip(events, TRUTH, strict=True):
             event = jax.tree.map(jnp.asarray, event)
             here, exact, own = (
@@ -262,8 +311,13 @@ def test_failed_events_say_why_and_leave_the_others_alone(learned, events):
 
 
 def test_smeared_seeds_have_the_asked_widths(model):
-    smeared = smear(np.tile(TRUTH[:1, None], (1, 1, 1)), model.parameters, 4000, np.random.default_rng(0),
-                    {"cascade_x": 30.0, "cascade_zenith": 0.1, "cascade_energy": 0.5, "cascade_time": 0.0})[0]  # fmt: skip
+    smeared = smear(
+        np.tile(TRUTH[:1, None], (1, 1, 1)),
+        model.parameters,
+        4000,
+        np.random.default_rng(0),
+        {"cascade_x": 30.0, "cascade_zenith": 0.1, "cascade_energy": 0.5, "cascade_time": 0.0},
+    )[0]
     np.testing.assert_array_equal(smeared[0], TRUTH[0])
     copies = smeared[1:]
     assert np.std(copies[:, 0]) == pytest.approx(30, rel=0.1) and np.all(copies[:, 6] == TRUTH[0, 6])

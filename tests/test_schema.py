@@ -18,8 +18,14 @@ from evgen_jax.training.optimizer import OPTIMIZERS
 from evgen_jax.training.schedules import SCHEDULES
 
 SECTIONS = [c for c in vars(records).values() if isinstance(c, type) and issubclass(c, records.Record)]
-CLASSES = [*SOURCES.values(), *DECODERS.values(), *VALUE_RANGES.values(), *LOSS_TERMS.values(), SnowstormPriorLossModule,
-           *SCHEDULES.values()]  # fmt: skip
+CLASSES = [
+    *SOURCES.values(),
+    *DECODERS.values(),
+    *VALUE_RANGES.values(),
+    *LOSS_TERMS.values(),
+    SnowstormPriorLossModule,
+    *SCHEDULES.values(),
+]
 
 
 def test_every_field_of_every_record_says_what_it_means():
@@ -49,13 +55,16 @@ def test_the_page_has_every_key_with_its_meaning():
     assert "| `batch_size` | whole number >= 1 | `32` |  | Events of a batch. |" in rows
 
 
-@pytest.mark.parametrize(("schema", "words"), [
-    ({"type": "integer", "minimum": 1, "maximum": 100}, "whole number >= 1 <= 100"),
-    ({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]}, "number > 0"),
-    ({"type": "array", "items": {"enum": ["a", "b"]}}, "list of ('a' or 'b')"),
-    ({"type": "object", "additionalProperties": {"x-record": "decoder"}}, "{name: decoder}"),
-    ({}, "any"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "integer", "minimum": 1, "maximum": 100}, "whole number >= 1 <= 100"),
+        ({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]}, "number > 0"),
+        ({"type": "array", "items": {"enum": ["a", "b"]}}, "list of ('a' or 'b')"),
+        ({"type": "object", "additionalProperties": {"x-record": "decoder"}}, "{name: decoder}"),
+        ({}, "any"),
+    ],
+)
 def test_kinds_of_values_in_words(schema, words):
     assert kind_of_value(schema) == words
 
@@ -96,10 +105,12 @@ def test_editors_accept_what_loads_and_mark_what_does_not(tmp_path):
     assert not list(validator.iter_errors(plain))
     cascade = plain["model_settings"]["multi_source_bases"]["cascade"]
     for section, key, value in (
-        (cascade["config"], "keep_probb", 0.5), (cascade["config"], "float_precision", "float16"),
+        (cascade["config"], "keep_probb", 0.5),
+        (cascade["config"], "float_precision", "float16"),
         (cascade["decoder_settings"]["base_decoders"]["AG"]["config"], "offset", "x"),
-        (plain["loss_module_settings"][1]["config"], "mpe_quantile", 0.1), (plain["training_settings"], "log", 1),
-    ):  # fmt: skip
+        (plain["loss_module_settings"][1]["config"], "mpe_quantile", 0.1),
+        (plain["training_settings"], "log", 1),
+    ):
         section[key] = value
         assert list(validator.iter_errors(plain)), key
         del section[key]

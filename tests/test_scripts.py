@@ -156,8 +156,13 @@ def check_fits_on_device(run: Runner, directory: Path) -> None:
     out = run("benchmarks/fits_on_device.py", "true", *arguments)
     fits, pulses = map(int, re.search(r"(\d+) fits padded to (\d+) pulses, without covariance", out).groups())
     assert 1 <= fits <= 2 and pulses >= 8
-    programs, evaluations, median, most = map(int, re.search(
-        r"; (\d+) programs of searches per batch, (\d+) evaluations, (\d+) per fit in the median, (\d+) at most", out).groups())  # fmt: skip
+    programs, evaluations, median, most = map(
+        int,
+        re.search(
+            r"; (\d+) programs of searches per batch, (\d+) evaluations, (\d+) per fit in the median, (\d+) at most",
+            out,
+        ).groups(),
+    )
     assert programs >= 1 and fits <= median <= most <= evaluations <= fits * most
     best, middle = map(float, re.search(r"([\d.]+) ms per fit at best, ([\d.]+) ms in the median", out).groups())
     assert 0 < best <= middle
@@ -303,10 +308,19 @@ ENTRIES = {
     "experiments/train_model.py": None,
 }
 LONG = {
-    check_calibration, check_calibration_with_samples, check_likelihood_gaps, check_small_network, check_reconstruction,
-    check_reconstruction_speed_and_sky, check_resolution, check_other_libraries, check_benchmarks_with_processes, check_single_script,
-    check_fits_on_device, check_photon_tables,
-}  # fmt: skip
+    check_calibration,
+    check_calibration_with_samples,
+    check_likelihood_gaps,
+    check_small_network,
+    check_reconstruction,
+    check_reconstruction_speed_and_sky,
+    check_resolution,
+    check_other_libraries,
+    check_benchmarks_with_processes,
+    check_single_script,
+    check_fits_on_device,
+    check_photon_tables,
+}
 """Checks that take more than ten seconds on an idle core with programs from the cache."""
 
 
@@ -319,10 +333,18 @@ def test_every_program_has_a_check():
 
 @pytest.mark.parametrize(
     "check",
-    [pytest.param(check, id=check.__name__, marks=[pytest.mark.nightly] if check in LONG else [])
-     for check in dict.fromkeys([*filter(None, ENTRIES.values()), check_calibration_with_samples,
-                                 check_reconstruction_speed_and_sky, check_benchmarks_with_processes])],
-)  # fmt: skip
+    [
+        pytest.param(check, id=check.__name__, marks=[pytest.mark.nightly] if check in LONG else [])
+        for check in dict.fromkeys(
+            [
+                *filter(None, ENTRIES.values()),
+                check_calibration_with_samples,
+                check_reconstruction_speed_and_sky,
+                check_benchmarks_with_processes,
+            ]
+        )
+    ],
+)
 def test_program(check, script, tmp_path):
     check(script, tmp_path)
 

@@ -43,9 +43,12 @@ def test_profiles_are_those_of_the_likelihood(model):
     assert low == pytest.approx(-23, abs=0.1) and high == pytest.approx(-17, abs=0.1)
     assert profile.interval(0.99) == (-np.inf, np.inf)  # beyond the grid
     two = scan_profile(
-        model, event, start, {"cascade_x": [8.0, 10.0, 12.0], "cascade_time": [9890.0, 9900.0]},
+        model,
+        event,
+        start,
+        {"cascade_x": [8.0, 10.0, 12.0], "cascade_time": [9890.0, 9900.0]},
         log_likelihood=around_a_direction,
-    )  # fmt: skip
+    )
     expected = -0.5 * (np.array([[-1.0], [0.0], [1.0]]) ** 2 + np.array([[-2.0, 0.0]]) ** 2)
     assert two.log_likelihood.shape == (3, 2) and two.hypothesis.shape == (3, 2, 7)
     # x is pulled by the direction, which is fitted: between the parabola and what the pull makes of it.
@@ -124,8 +127,12 @@ def test_distributions_on_the_sphere_are_normalised_and_found_again():
     pixels = np.arange(12 * 64**2)
     zenith, azimuth = healpy.pix2ang(64, pixels)
     axes = np.linalg.qr(rng.normal(size=(3, 3)))[0].T
-    for own in (VonMisesFisher(1.0, 2.0, 3.0), VonMisesFisher(0.0, 0.0, 50.0), Kent(axes, 30.0, 8.0),
-                Kent(axes, 2.0, 0.3)):  # fmt: skip
+    for own in (
+        VonMisesFisher(1.0, 2.0, 3.0),
+        VonMisesFisher(0.0, 0.0, 50.0),
+        Kent(axes, 30.0, 8.0),
+        Kent(axes, 2.0, 0.3),
+    ):
         total = np.exp(own.log_density(zenith, azimuth)).sum() * 4 * np.pi / len(pixels)
         assert total == pytest.approx(1, rel=2e-3)
     truth = Kent(axes, 400.0, 120.0)

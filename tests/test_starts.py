@@ -1,5 +1,6 @@
 """Starts without seeds, global search and goodness of fit on simulated events, by the true likelihood."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -7,16 +8,20 @@ import numpy as np
 import pytest
 
 from evgen_jax.building.analytic import analytic_model
-from evgen_jax.config.records import ModelSettings
+from evgen_jax.config.records import ModelSettings, ReconstructionSettings
 from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
+from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
 from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.model.expectation import make_dom_expectation
+from evgen_jax.model.model import Model
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
-from evgen_jax.reconstruction.run.file_fit import _far_away
+from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.run.file_fit import fit_as_configured
+from evgen_jax.reconstruction.run.seeds import far_away
 from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.global_search import global_search
@@ -25,7 +30,7 @@ from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_o
 from evgen_jax.report.findings import ReportSettings
 from evgen_jax.report.page import report_event
 from evgen_jax.simulation.events import EventSampler
-from evgen_jax.sources.linen_source import empty_event
+from evgen_jax.sources.linen_source import LinenSource, empty_event
 
 TRUTH = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0], [-40.0, 10.0, -25.0, 2.2, 5.0, 2500.0, 10050.0]])
 READOUT = (0.0, 20000.0)
@@ -99,8 +104,9 @@ def test_noise_before_bright_light_is_no_start(model, fitter):
 
 def test_a_global_search_finds_the_way_from_afar(model, events, fitter):
     far = TRUTH[0] + [40.0, 40.0, -40.0, 1.2, 2.0, 3000.0, 100.0]
-    found = global_search(fitter.evaluator, events[0], far, spreads={"cascade_time": 60.0, "cascade_x": 25.0},
-                          max_generations=30)  # fmt: skip
+    found = global_search(
+        fitter.evaluator, events[0], far, spreads={"cascade_time": 60.0, "cascade_x": 25.0}, max_generations=30
+    )
     (searched,), (nearby,) = fitter(events[:1], found[None]), fitter(events[:1], far[None])
     assert searched.log_likelihood >= nearby.log_likelihood - 1e-3
     assert np.linalg.norm(searched.hypothesis[:3] - TRUTH[0, :3]) < 15
@@ -134,9 +140,14 @@ def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):
     time = np.asarray(wrong.pulses.time)[np.asarray(wrong.pulses.mask)]
     charge = np.asarray(wrong.pulses.charge)[np.asarray(wrong.pulses.mask)]
     lit = int(np.argmax(np.linalg.norm(np.asarray(model.detector.position) - TRUTH[0, :3], axis=1)))
-    spoiled = build_event(np.append(charge, np.ones(40)), np.append(time, np.linspace(1e4, 1.2e4, 40)),
-                          np.append(dom, np.full(40, lit)), num_doms=108, readout=READOUT,
-                          usable=np.asarray(wrong.usable))  # fmt: skip
+    spoiled = build_event(
+        np.append(charge, np.ones(40)),
+        np.append(time, np.linspace(1e4, 1.2e4, 40)),
+        np.append(dom, np.full(40, lit)),
+        num_doms=108,
+        readout=READOUT,
+        usable=np.asarray(wrong.usable),
+    )
     bad = goodness(spoiled, TRUTH[0], 1)
     assert bad.p_value == pytest.approx(1 / 17) and bad.dom_p_value[lit] == pytest.approx(1 / 17)
     with pytest.raises(ReconstructionError, match="best fit is not finite"):
@@ -174,9 +185,14 @@ def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_
 
 
 def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
-    two = analytic_model(loaded_detector, ModelSettings(
-        model_class="IndependentMultiSource", config={"sources": {"a": "cascade", "b": "cascade"}},
-        multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")}))  # fmt: skip
+    two = analytic_model(
+        loaded_detector,
+        ModelSettings(
+            model_class="IndependentMultiSource",
+            config={"sources": {"a": "cascade", "b": "cascade"}},
+            multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")},
+        ),
+    )
     truth = np.array([[-110.0, 0, -60, 0.5, 1, 5000.0, 9500.0, 100.0, 20, 70, 0.5, 1, 1500.0, 10100.0]])
     (event,) = simulated(two, truth, 1)
     seed = cluster_seed(two, event, min_distance=120.0)
@@ -197,9 +213,16 @@ def test_what_is_far_is_measured_from_the_detector(loaded_detector):
     model = SimpleNamespace(
         source=None, detector=moved, parameters=(*standard_parameters("xyz"), Parameter("a_z", "z", group=("a",)))
     )
-    seeds = np.array([[[0.0, 0.0, -2000.0, -2000.0]], [[0.0, 0.0, 100.0, -2000.0]], [[0.0, 0.0, 200.0, -2000.0]],
-                      [[0.0, 0.0, -2000.0, -4150.0]], [[2200.0, 0.0, -2000.0, -2000.0]]])  # fmt: skip
-    assert _far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
+    seeds = np.array(
+        [
+            [[0.0, 0.0, -2000.0, -2000.0]],
+            [[0.0, 0.0, 100.0, -2000.0]],
+            [[0.0, 0.0, 200.0, -2000.0]],
+            [[0.0, 0.0, -2000.0, -4150.0]],
+            [[2200.0, 0.0, -2000.0, -2000.0]],
+        ]
+    )
+    assert far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
 
 
 def _angles(vector):
@@ -211,18 +234,76 @@ def test_no_sphere_is_made_up(loaded_detector):
     """Entry points lie on the sphere of the model's source; where none or several have one, somebody must say which."""
     track = [ModelSettings(model_class="AnalyticSphereTrackModel", config={"sphere_radius": r}) for r in (500.0, 600.0)]
     assert _sphere_radius(analytic_model(loaded_detector, track[0])) == 500
-    both = analytic_model(loaded_detector, ModelSettings(
-        model_class="IndependentMultiSource", config={"sources": {"a": "a", "b": "b"}},
-        multi_source_bases=dict(zip("ab", track, strict=True))))  # fmt: skip
+    both = analytic_model(
+        loaded_detector,
+        ModelSettings(
+            model_class="IndependentMultiSource",
+            config={"sources": {"a": "a", "b": "b"}},
+            multi_source_bases=dict(zip("ab", track, strict=True)),
+        ),
+    )
     with pytest.raises(ReconstructionError, match="its sources have 500, 600 m. Give it to `make_starts`, or seeds"):
         _sphere_radius(both)
     with pytest.raises(ReconstructionError, match="no source of the model has one"):
         _sphere_radius(analytic_model(loaded_detector))
 
 
+class Beam(LinenSource):
+    """A track that enters a sphere of which it says nothing; its light does not matter."""
+
+    parameter_names = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
+
+
+class NoFit:
+    """Stands for a fitter: the best hypothesis is the one whose direction is nearest to a given one, and fits stay there."""
+
+    def __init__(self, model, direction):
+        self.model, self.limited, self.evaluator, self.direction = model, None, self, direction
+
+    def start(self, rows):
+        return rows
+
+    def value(self, batch, which, unknown, rows):
+        return angle_between(unit_vectors(rows[:, 4], rows[:, 5]), self.direction)
+
+    def __call__(self, events, seeds, to_beat=None):
+        return [FitResult(own[0], -1.0, -1.0, None, Diagnostics(True, "converged", 0.0, 1, 0.0), ()) for own in seeds]
+
+
+def test_a_radius_that_is_given_is_that_of_the_starts(loaded_detector, monkeypatch):
+    """By the function and by a configuration; other directions need none, an impossible one is told."""
+    trafo = Trafo(Beam.parameter_names, (0.0,) * 6, (1.0,) * 6, (False,) * 6, 0.0)
+    model = Model(Beam(), {}, trafo, loaded_detector)
+    event = build_event(np.array([2.0]), np.array([1e4]), np.array([30]), num_doms=108, readout=READOUT)
+    vertex, fitter = np.asarray(loaded_detector.position, float)[30], NoFit(model, unit_vectors(0.7, 1.3))
+    settings = ReconstructionSettings(seed="pulses", sphere_radius=700)
+    # No rounds from other directions: these would ask for a likelihood.
+    (given,) = fit_without_seeds(fitter, [event], sphere_radius=400.0, rounds=0)
+    searched = "evgen_jax.reconstruction.run.file_fit.fit_without_seeds"
+    monkeypatch.setattr(searched, partial(fit_without_seeds, rounds=0))
+    (configured,) = fit_as_configured(fitter, [event], np.zeros((1, 1, 6)), settings)
+    for fit, radius in ((given, 400.0), (configured, 700.0)):
+        entry = radius * unit_vectors(fit.hypothesis[0], fit.hypothesis[1])
+        flown, towards = np.linalg.norm(vertex - entry), unit_vectors(fit.hypothesis[4], fit.hypothesis[5])
+        np.testing.assert_allclose((entry - vertex) / flown, towards, atol=1e-6)
+        assert 1e4 - fit.hypothesis[2] == pytest.approx(flown / 0.299792458, abs=1e-3)
+    assert refit_directions(fitter, [event], [given], rounds=0)[0].hypothesis is given.hypothesis
+    with pytest.raises(
+        ReconstructionError, match="no source of the model has one. Give it to .* `fit_without_seeds` and a key"
+    ):
+        fit_without_seeds(fitter, [event])
+    with pytest.raises(ReconstructionError, match="sphere_radius: expected a finite number > 0, got 0"):
+        fit_without_seeds(fitter, [event], sphere_radius=0)
+    with pytest.raises(
+        ReconstructionError, match="got 500 m, but the hypothesis is one cascade, which enters no sphere"
+    ):
+        make_starts(analytic_model(loaded_detector), fitter.evaluator, 500.0)
+
+
 def test_entering_tracks_start_where_the_sphere_is_entered(loaded_detector):
-    track = analytic_model(loaded_detector, ModelSettings(
-        model_class="AnalyticSphereTrackModel", config={"sphere_radius": 500.0}))  # fmt: skip
+    track = analytic_model(
+        loaded_detector, ModelSettings(model_class="AnalyticSphereTrackModel", config={"sphere_radius": 500.0})
+    )
     shape = Shape(track, None)
     vertex, direction = np.array([[10.0, 20.0, 30.0]]), unit_vectors(0.7, 1.3)[None]
     (row,) = shape.hypotheses(np.zeros(len(track.parameter_names)), vertex, np.array([1e4]), direction, np.array([1e3]))

@@ -59,8 +59,9 @@ def interrupt(config_path: Path, checkpoints: Path, how: signal.Signals) -> subp
     # A shell's background jobs ignore Ctrl-C and hand that on; a user's terminal does not.
     python = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv = sys.argv[:1] + "
     python += f"['train', {str(config_path)!r}]; from evgen_jax.cli.main import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", python],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", python], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     limit = time.monotonic() + 300
     while latest(checkpoints) == before and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.005)
@@ -87,9 +88,10 @@ def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_p
     """kill -9, then Ctrl-C, then to the end: bit for bit the uninterrupted run."""
     changes = (
         ("num_training_iterations: 12", "num_training_iterations: 400"),
-        ("save_frequency: 4", "save_frequency: 50"), ("validation_frequency: 4", "validation_frequency: 50"),
+        ("save_frequency: 4", "save_frequency: 50"),
+        ("validation_frequency: 4", "validation_frequency: 50"),
         ("batch_size: 4, num_jobs: 0, num_add_files: 1", "batch_size: 4, num_jobs: 1, num_add_files: 1"),
-    )  # fmt: skip
+    )
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole = train(config_for(experiment, tmp_path / "a", *changes), progress=False)
@@ -114,8 +116,12 @@ def test_a_run_that_is_not_continued_is_kept(experiment, tmp_path):
     assert int(train(config, progress=False).step) == 4  # nothing left to do
     with pytest.raises(CheckpointError, match=r"in the model, not on disk[\s\S]*layer_01_kernel"):
         train(config_for(experiment, tmp_path, short, ("[8, 8, 10]", "[8, 9, 10]")), progress=False)
-    afresh = config_for(experiment, tmp_path, ("restore_model: True", "restore_model: False"),
-                        ("num_training_iterations: 12", "num_training_iterations: 2"))  # fmt: skip
+    afresh = config_for(
+        experiment,
+        tmp_path,
+        ("restore_model: True", "restore_model: False"),
+        ("num_training_iterations: 12", "num_training_iterations: 2"),
+    )
     assert int(train(afresh, progress=False).step) == 2
     assert len(curve(tmp_path)) == 2
     assert len(read_metrics(tmp_path / "training.old-1")) >= 4
@@ -129,8 +135,13 @@ def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path):
     longer = config_for(experiment, tmp_path)
     python = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (20000, r.RLIM_INFINITY)); import sys; sys.argv = "
     python += f"['evgen-jax', 'train', {str(tmp_path / 'config.yaml')!r}]; from evgen_jax.cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", python],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
+    )
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "could not be written (File too large). Earlier ones are untouched" in line
@@ -173,8 +184,13 @@ def test_one_bad_file_among_many(experiment, tmp_path, caplog):
     warnings = [r.getMessage() for r in caplog.records if r.name == "evgen_jax"]
     warnings = [line for line in warnings if "without effect here" not in line]  # keys of the file
     assert len(warnings) == 1 and str(bad) in warnings[0] and "skipped" in warnings[0]
-    strict = config_for(experiment, tmp_path, here, ("num_training_iterations: 12", "num_training_iterations: 4"),
-                        ("num_repetitions: 2", "num_repetitions: 2, strict: True"))  # fmt: skip
+    strict = config_for(
+        experiment,
+        tmp_path,
+        here,
+        ("num_training_iterations: 12", "num_training_iterations: 4"),
+        ("num_repetitions: 2", "num_repetitions: 2, strict: True"),
+    )
     with pytest.raises(DataError, match="small_000001.hdf5: cannot be read as HDF5"):
         train(strict, progress=False)
 
@@ -252,8 +268,12 @@ for x, y, start in zip(*map(jax.tree.leaves, (a.variables, b.variables, model.va
 
 
 def test_dropout_acts_in_training_alone(experiment, tmp_path):
-    config = config_for(experiment, tmp_path, ("use_dropout_list: False", "use_dropout_list: [False, True, False]"),
-                        ("keep_prob: ,", "keep_prob: 0.5,"))  # fmt: skip
+    config = config_for(
+        experiment,
+        tmp_path,
+        ("use_dropout_list: False", "use_dropout_list: [False, True, False]"),
+        ("keep_prob: ,", "keep_prob: 0.5,"),
+    )
     model = build_model(config)
     plain = build_model(load_config(experiment / "config.yaml"))
     h = np.array([0, 0, 0, 1.0, 1.0, 1000.0, 1e4], np.float32)
@@ -285,12 +305,17 @@ def test_dropout_acts_in_training_alone(experiment, tmp_path):
 def test_a_changed_transformation_or_detector_is_refused(experiment, tmp_path):
     shutil.copytree(experiment / "trafo", tmp_path / "trafo")
     shutil.copy(experiment / "detector.csv", tmp_path / "detector.csv")
-    here = ((f"{experiment}/trafo", f"{tmp_path}/trafo"), (f"{experiment}/detector.csv", f"{tmp_path}/detector.csv"),
-            ("num_training_iterations: 12", "num_training_iterations: 2"))  # fmt: skip
+    here = (
+        (f"{experiment}/trafo", f"{tmp_path}/trafo"),
+        (f"{experiment}/detector.csv", f"{tmp_path}/detector.csv"),
+        ("num_training_iterations: 12", "num_training_iterations: 2"),
+    )
     config = config_for(experiment, tmp_path, *here)
     train(config, progress=False)
-    changes = {"trafo/trafo.json": ('"norm_constant": 1e-06', '"norm_constant": 2e-06'),
-               "detector.csv": ("\n1,1,-110.0", "\n1,1,-111.0")}  # fmt: skip
+    changes = {
+        "trafo/trafo.json": ('"norm_constant": 1e-06', '"norm_constant": 2e-06'),
+        "detector.csv": ("\n1,1,-110.0", "\n1,1,-111.0"),
+    }
     for name, (old, new) in changes.items():
         path = tmp_path / name
         text = path.read_text()
@@ -299,8 +324,10 @@ def test_a_changed_transformation_or_detector_is_refused(experiment, tmp_path):
         # The files know their detector, so a training does not even come to its checkpoint.
         first = (DataError, "whose modules or positions are not those") if name == "detector.csv" else None
         trained = (CheckpointError, "was trained with other values than .* holds now")
-        for function, (kind, text_) in ((lambda: train(config, progress=False), first or trained),
-                                        (lambda: trained_model(config), trained)):  # fmt: skip
+        for function, (kind, text_) in (
+            (lambda: train(config, progress=False), first or trained),
+            (lambda: trained_model(config), trained),
+        ):
             with pytest.raises(kind, match=text_):
                 function()
         path.write_text(text)
@@ -330,10 +357,15 @@ def test_penalties_have_their_strengths(experiment):
 def test_loss_per_photoelectron(experiment, tmp_path):
     """`normalize_by_total_charge` and an evaluation of every term."""
     config = config_for(
-        experiment, tmp_path, ("num_training_iterations: 12,", "num_training_iterations: 4, evaluation_frequency: 2,"
-                               " additional_loss_module_kwargs: {normalize_by_total_charge: True},"),
+        experiment,
+        tmp_path,
+        (
+            "num_training_iterations: 12,",
+            "num_training_iterations: 4, evaluation_frequency: 2,"
+            " additional_loss_module_kwargs: {normalize_by_total_charge: True},",
+        ),
         ("{'evaluation_module': , config: {}}", "{'evaluation_module': LossTerms, config: {}}"),
-    )  # fmt: skip
+    )
     train(config, progress=False)
     metrics = read_metrics(manager_directory(config))
     assert all(m["loss"] == m["loss_per_pe"] for m in metrics if m["kind"] == "training")
@@ -344,13 +376,19 @@ def test_loss_per_photoelectron(experiment, tmp_path):
 
 
 def polynomial(start, stop, steps, power=1):
-    return {"full_class_string": "x.PolynomialDecay", "settings": {
-        "initial_learning_rate": start, "end_learning_rate": stop, "decay_steps": steps, "power": power}}  # fmt: skip
+    return {
+        "full_class_string": "x.PolynomialDecay",
+        "settings": {"initial_learning_rate": start, "end_learning_rate": stop, "decay_steps": steps, "power": power},
+    }
 
 
 def schedule(boundaries, pieces):
-    return build_schedule(ClassSettings(full_class_string="MultiLearningRateScheduler", settings={
-        "boundaries": boundaries, "scheduler_settings": pieces}))  # fmt: skip
+    return build_schedule(
+        ClassSettings(
+            full_class_string="MultiLearningRateScheduler",
+            settings={"boundaries": boundaries, "scheduler_settings": pieces},
+        )
+    )
 
 
 def test_three_phases_of_the_learning_rate():

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +65,7 @@ def make_loop(
     directory: Path, stream: Stream, rate=lambda step: 0.1, save_every: int = 1000, validation=None, log_every: int = 50
 ) -> Loop:
     """A model of one weight with the loss -log(1 - w) sum x; it is not finite from w = 1 on."""
+    chex.clear_trace_counter()
     optimizer = optax.sgd(rate)
 
     def loss(weights, events, labels):
@@ -77,16 +79,27 @@ def make_loop(
         metrics = {"loss": value, "gradient_norm": jnp.abs(gradient["w"]), "finite": all_finite(variables)}
         return state.replace(variables=variables, optimizer_state=optimizer_state, step=state.step + 1), metrics
 
-    step = jax.jit(make_guarded_step(plain, rate), donate_argnums=0)
+    step = jax.jit(chex.assert_max_traces(make_guarded_step(plain, rate), n=1), donate_argnums=0)
 
     def terms(weights, events, labels):
         return {"loss": jnp.abs(weights["w"] - 0.25) * events["x"]}
 
     checkpoints = Checkpoints(directory / "checkpoints")
     return Loop(
-        step, terms, stream, validation, JsonLines(directory, 0), checkpoints, 2, None, save_every,
-        {}, Divergence(step, lambda: init_state({"w": jnp.zeros(())}, optimizer), checkpoints), Interruption(), log_every,
-    )  # fmt: skip
+        step,
+        terms,
+        stream,
+        validation,
+        JsonLines(directory, 0),
+        checkpoints,
+        2,
+        None,
+        save_every,
+        {},
+        Divergence(step, lambda: init_state({"w": jnp.zeros(())}, optimizer), checkpoints),
+        Interruption(),
+        log_every,
+    )
 
 
 def run(loop: Loop, total: int = 6):
@@ -211,8 +224,9 @@ def test_a_checkpoint_of_a_diverged_run_is_not_continued_from(tmp_path):
 
 def test_every_event_of_the_validation_counts_once_and_the_best_is_kept(tmp_path):
     """The loss |w - 0.25| is least at step 3; the two events that fill the last batch up do not count."""
-    validation = ValidationSet((BATCH, replace(BATCH, events=Light(x=np.array([3.0, 3, 9, 9])))),
-                               (np.ones(4), np.array([1.0, 1, 0, 0])), 6)  # fmt: skip
+    validation = ValidationSet(
+        (BATCH, replace(BATCH, events=Light(x=np.array([3.0, 3, 9, 9])))), (np.ones(4), np.array([1.0, 1, 0, 0])), 6
+    )
     loop = make_loop(tmp_path, Stream(), rate=lambda step: 0.08, save_every=1, validation=validation)
     run(loop, total=6)
     lines = [m for m in read_metrics(tmp_path) if m["kind"] == "validation"]
@@ -245,8 +259,10 @@ def test_one_training_per_directory(tmp_path, capsys):
     gone.wait()
     here = {"host": socket.gethostname(), "date": "today", "key": "k"}
     dead = [{**here, "pid": gone.pid, "started": "1"}, {**here, "pid": os.getpid(), "started": "another start"}]
-    held = [({**here, "host": "node17", "pid": 5, "started": "1"}, "process 5 on host node17.*remove .*training.lock"),
-            ("half a lo", "is no lock that can be read. Remove it")]  # fmt: skip
+    held = [
+        ({**here, "host": "node17", "pid": 5, "started": "1"}, "process 5 on host node17.*remove .*training.lock"),
+        ("half a lo", "is no lock that can be read. Remove it"),
+    ]
     directory.mkdir(parents=True)
     for lock in dead if sys.platform == "linux" else dead[:1]:
         (directory / FILE).write_text(json.dumps(lock))
@@ -264,9 +280,13 @@ def test_one_training_per_directory(tmp_path, capsys):
 def test_a_killed_reader_and_a_signal_end_the_command_in_order(experiment, tmp_path, command, what):
     """Real processes and signals: a definite exit code, one line, a checkpoint, no reader left, no lock left."""
     text = (experiment / "config.yaml").read_text()
-    for old, new in ((f"{experiment}/training", f"{tmp_path}/training"), ("iterations: 12", "iterations: 1000000"),
-                     ("save_frequency: 4", "save_frequency: 1000000"), ("validation_frequency: 4", "validation_frequency: 1000000"),
-                     ("batch_size: 4, num_jobs: 0, num_add_files: 1", "batch_size: 4, num_jobs: 1, num_add_files: 1")):  # fmt: skip
+    for old, new in (
+        (f"{experiment}/training", f"{tmp_path}/training"),
+        ("iterations: 12", "iterations: 1000000"),
+        ("save_frequency: 4", "save_frequency: 1000000"),
+        ("validation_frequency: 4", "validation_frequency: 1000000"),
+        ("batch_size: 4, num_jobs: 0, num_add_files: 1", "batch_size: 4, num_jobs: 1, num_add_files: 1"),
+    ):
         assert old in text
         text = text.replace(old, new)
     (tmp_path / "config.yaml").write_text(text)

@@ -202,10 +202,12 @@ def test_services_get_every_entry_and_a_continued_run_goes_on_there(services, ex
         assert wandb["name"] == config.unique_name and wandb["config"]["unique_name"] == config.unique_name
         assert mlflow["run_name"] == (config.unique_name if attempt == 0 else None)
     assert services.run.calls[:5] == [
-        ("define", "step", None), ("define", "*", "step"),
+        ("define", "step", None),
+        ("define", "*", "step"),
         ("log", {"step": 1, "training/loss": 2.0, "training/learning_rate": 0.5}),
-        ("log", {"step": 1, "validation/loss": 3.0}), ("finish",),
-    ]  # fmt: skip
+        ("log", {"step": 1, "validation/loss": 3.0}),
+        ("finish",),
+    ]
     (name, stored), (run_id, first), (_, second), end = services.sent[:4]
     assert name == "config.json" and stored["unique_name"] == config.unique_name and run_id == "m3" and end == ("end",)
     assert [(m[0], m[1], m[3]) for m in first] == [("training/loss", 2.0, 1), ("training/learning_rate", 0.5, 1)]

@@ -24,10 +24,15 @@ EVENTS = 12
 
 def settings(**data):
     return DataHandlerSettings(
-        data_settings={"pulse_key": "Pulses", "event_id_key": "Labels", "dom_exclusions_key": "Excluded",
-                       "time_exclusions_key": "Windows", **data},
+        data_settings={
+            "pulse_key": "Pulses",
+            "event_id_key": "Labels",
+            "dom_exclusions_key": "Excluded",
+            "time_exclusions_key": "Windows",
+            **data,
+        },
         label_settings={"label_key": "Labels"},
-    )  # fmt: skip
+    )
 
 
 def random_tables(detector, seed):
@@ -51,7 +56,7 @@ def random_tables(detector, seed):
         "Excluded": rows_of(excluded, **modules(25)),
         "Windows": rows_of(windows, **modules(60), start=start, stop=start + length),
         "Readout": rows_of(np.arange(EVENTS), start=np.full(EVENTS, 8000.0), stop=np.full(EVENTS, 13000.0)),
-    }  # fmt: skip
+    }
 
 
 def write(path, tables):
@@ -65,10 +70,15 @@ def from_arrays(tables, number, detector, **more):
     own = {name: rows[rows["Event"] == number] for name, rows in tables.items()}
     pulses, windows, excluded = own["Pulses"], own["Windows"], own["Excluded"]
     return Event.from_pulses(
-        pulses["charge"], pulses["time"], pulses["string"], pulses["om"], detector=detector,
+        pulses["charge"],
+        pulses["time"],
+        pulses["string"],
+        pulses["om"],
+        detector=detector,
         excluded_doms=list(zip(excluded["string"], excluded["om"], strict=True)),
-        excluded_windows=[tuple(w) for w in windows[["string", "om", "start", "stop"]].tolist()], **more,
-    )  # fmt: skip
+        excluded_windows=[tuple(w) for w in windows[["string", "om", "start", "stop"]].tolist()],
+        **more,
+    )
 
 
 @pytest.mark.parametrize("discard", [False, True])
@@ -77,14 +87,16 @@ def from_arrays(tables, number, detector, **more):
 def test_files_and_arrays_give_the_same_events(loaded_detector, tmp_path, seed, with_readout, discard):
     tables = random_tables(loaded_detector, seed)
     key = {"readout_window_key": "Readout"} if with_readout else {}
-    file = read_event_file(write(tmp_path / "f.hdf5", tables), settings(discard_pulses_from_excluded_doms=discard, **key),
-                           loaded_detector)  # fmt: skip
+    file = read_event_file(
+        write(tmp_path / "f.hdf5", tables), settings(discard_pulses_from_excluded_doms=discard, **key), loaded_detector
+    )
     more = {"readout": (8000.0, 13000.0)} if with_readout else {}
     for i in range(EVENTS):
         jax.tree.map(
-            np.testing.assert_array_equal, file.event(i),
+            np.testing.assert_array_equal,
+            file.event(i),
             from_arrays(tables, i, loaded_detector, discard_excluded=discard, **more),
-        )  # fmt: skip
+        )
         assert not file.event(i).usable[5]  # unusable in the detector's table
     # The default of both is one.
     default = read_event_file(tmp_path / "f.hdf5", settings(**key), loaded_detector)
@@ -151,8 +163,12 @@ def test_times_are_counted_from_the_begin_of_the_readout(loaded_detector, tmp_pa
     np.testing.assert_array_equal(batches[0].labels, batches[1].labels)
     assert batches[1].labels[:, 6].max() < 2e4
 
-    names = key.model_copy(update={"label_module": "GeneralLabelModule", "label_settings": key.label_settings.model_copy(
-        update={"parameter_names": ("cascade_x", "when")})})  # fmt: skip
+    names = key.model_copy(
+        update={
+            "label_module": "GeneralLabelModule",
+            "label_settings": key.label_settings.model_copy(update={"parameter_names": ("cascade_x", "when")}),
+        }
+    )
     late["Labels"] = rows_of(np.arange(EVENTS), cascade_x=np.zeros(EVENTS), when=np.full(EVENTS, offset))
     file = read_event_file(write(tmp_path / "2.hdf5", late), names, loaded_detector)
     with pytest.raises(DataError, match="do not tell which of them are times"):

@@ -10,7 +10,8 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.reconstruction.unfolding import _cholesky, energy_places, light_per_gev, unfold_energies
+from evgen_jax.reconstruction.energy_solver import _cholesky
+from evgen_jax.reconstruction.unfolding import energy_places, light_per_gev, unfold_energies
 
 SEGMENTS = 8
 START = [-90.0, -15.0, 20.0, np.pi / 2, np.pi, 10000.0, 200.0]  # along x, through the middle
@@ -19,12 +20,22 @@ LOSSES = np.array([100.0, 30.0, 5.0, 3000.0, 50.0, 0.0, 400.0, 20.0])
 
 @pytest.fixture(scope="module")
 def model(loaded_detector):
-    bases = {"track": ModelSettings(model_class="FiniteTrackMultiCascadeModel", config={"num_segments": SEGMENTS},
-                                    multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")}),
-             "noise": ModelSettings(model_class="AnalyticNoiseModel")}  # fmt: skip
-    return analytic_model(loaded_detector, ModelSettings(
-        model_class="IndependentMultiSource", config={"sources": {"a": "track", "noise": "noise"}},
-        multi_source_bases=bases))  # fmt: skip
+    bases = {
+        "track": ModelSettings(
+            model_class="FiniteTrackMultiCascadeModel",
+            config={"num_segments": SEGMENTS},
+            multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")},
+        ),
+        "noise": ModelSettings(model_class="AnalyticNoiseModel"),
+    }
+    return analytic_model(
+        loaded_detector,
+        ModelSettings(
+            model_class="IndependentMultiSource",
+            config={"sources": {"a": "track", "noise": "noise"}},
+            multi_source_bases=bases,
+        ),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +47,14 @@ def simulated(model, sampler, seed, losses=LOSSES):
     h = np.array([*START, *losses], np.float32)
     pulses = sampler(model.variables, jax.random.key(seed), h)
     mask = np.asarray(pulses.mask)
-    return build_event(np.ones(mask.sum()), np.asarray(pulses.time)[mask].astype(float), np.asarray(pulses.dom)[mask],
-                       num_doms=108, readout=(0.0, 20000.0), usable=np.asarray(model.detector.usable))  # fmt: skip
+    return build_event(
+        np.ones(mask.sum()),
+        np.asarray(pulses.time)[mask].astype(float),
+        np.asarray(pulses.dom)[mask],
+        num_doms=108,
+        readout=(0.0, 20000.0),
+        usable=np.asarray(model.detector.usable),
+    )
 
 
 def test_energies_and_the_largest_loss_are_found(model, sampler):

@@ -41,8 +41,10 @@ from evgen_jax.sources.composite.edge import inside
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE_PARAMETERS
 from evgen_jax.sources.linen_source import empty_event
 
-LOSSES = [{"config": {"loss_function_name": "unbinned_pulse_time_mpe_llh"}},
-          {"config": {"loss_function_name": "dom_charge_pdf"}}]  # fmt: skip
+LOSSES = [
+    {"config": {"loss_function_name": "unbinned_pulse_time_mpe_llh"}},
+    {"config": {"loss_function_name": "dom_charge_pdf"}},
+]
 
 
 def trafo_of(names) -> Trafo:
@@ -54,9 +56,16 @@ def event():
     """Two hundred pulses on a dozen DOMs, two excluded windows."""
     rng = np.random.default_rng(0)
     dom = np.sort(rng.integers(20, 70, 12))[rng.integers(0, 12, 200)]
-    return build_event(rng.uniform(0.2, 2, 200), rng.uniform(9500, 11000, 200), dom, num_doms=108,
-                       readout=(9000.0, 12000.0), windows=np.array([[9700.0, 9900.0], [10100.0, 10500.0]]),
-                       window_dom=np.unique(dom)[:2], drop_in_windows=True)  # fmt: skip
+    return build_event(
+        rng.uniform(0.2, 2, 200),
+        rng.uniform(9500, 11000, 200),
+        dom,
+        num_doms=108,
+        readout=(9000.0, 12000.0),
+        windows=np.array([[9700.0, 9900.0], [10100.0, 10500.0]]),
+        window_dom=np.unique(dom)[:2],
+        drop_in_windows=True,
+    )
 
 
 MODELS: dict = {}
@@ -81,8 +90,8 @@ def test_light_has_no_cusp_where_a_shower_points_at_a_dom(loaded_detector, x64):
         zenith, azimuth = origin_angles(jnp.asarray(detector.position[40], float) - vertex)
 
         aimed = jnp.array([*vertex, zenith, azimuth, 3000.0, 10000.0])
-        charge = jax.grad(
-            lambda h, s=source, v=variables, d=detector: s.light_yield(v, h, empty_event(108), d).charge[40]
+        charge = jax.jit(
+            jax.grad(lambda h, s=source, v=variables, d=detector: s.light_yield(v, h, empty_event(108), d).charge[40])
         )
         before, after = (float(charge(aimed.at[3].add(side * 1e-5))[3]) for side in (-1.0, 1.0))
         jumps[smooth] = abs(after - before)
@@ -106,8 +115,7 @@ def member(request, loaded_detector):
 
 everything = pytest.mark.parametrize("member", ZOO, indirect=True)
 singles = pytest.mark.parametrize("member", ["cascade with systematics", "track", "analytic cascade"], indirect=True)
-sums = pytest.mark.parametrize("member", ["starting cascades", "track with cascades", "sum of sums"],
-                               indirect=True)  # fmt: skip
+sums = pytest.mark.parametrize("member", ["starting cascades", "track with cascades", "sum of sums"], indirect=True)
 
 
 @partial(jax.jit, static_argnums=(0, 5))
@@ -236,8 +244,9 @@ def test_cascades_lie_where_the_formulas_say(loaded_detector):
     u = np.asarray(flight_direction(jnp.array(1.0), jnp.array(2.0)))
     for i, (row, energy) in enumerate(zip(parts["cascade"][0], [10, 0, 700, 3, 20], strict=True)):
         distance = (i + 0.5) * 120
-        np.testing.assert_allclose(row, [*(entry + distance * u), 1.0, 2.0, energy, 9200 + distance / c], rtol=1e-4,
-                                   atol=1e-3)  # fmt: skip
+        np.testing.assert_allclose(
+            row, [*(entry + distance * u), 1.0, 2.0, energy, 9200 + distance / c], rtol=1e-4, atol=1e-3
+        )
     free = sub_sources("track with cascades", loaded_detector)["cascade"][0]
     np.testing.assert_allclose(free[:, 5], [2000, 500, 1000], rtol=1e-5)
 
@@ -294,33 +303,60 @@ def test_a_track_is_the_sum_of_its_parts(event, loaded_detector):
     segment = dict(alone.bases)["segment"]
     theta = alone.expand(h[:6], loaded_detector)["segment"][0][3]
     light = jax.jit(lambda theta: segment.light_yield({}, theta, event, loaded_detector))
-    chex.assert_trees_all_close(light(theta.at[7].multiply(0.5)) + light(theta.at[7].multiply(0.5)), light(theta),
-                                rtol=1e-5, atol=1e-12)  # fmt: skip
+    chex.assert_trees_all_close(
+        light(theta.at[7].multiply(0.5)) + light(theta.at[7].multiply(0.5)), light(theta), rtol=1e-5, atol=1e-12
+    )
 
 
 WRONG = {
-    "no cascade": (section("StartingVariableMultiCascadeModel", {"cascade": CASCADE}, num_cascades=0),
-                   "num_cascades: expected a whole number >= 1, got 0"),
-    "negative number": (section("StartingVariableMultiCascadeModel", {"cascade": CASCADE}, num_cascades=-3),
-                        "num_cascades: expected a whole number >= 1, got -3"),
-    "other bases": (section("InfSphereTrackVariableMultiCascadeModel", {"cascade": CASCADE}, **ON_TRACK),
-                    "multi_source_bases must be track and cascade; got cascade"),
-    "noise as a cascade": (section("StartingVariableMultiCascadeModel", {"cascade": NOISE}, num_cascades=2),
-                           "must have the parameters x, y, z"),
-    "wide spacing": (section("InfSphereTrackEquidistantCascadeModel", {"track": TRACK, "cascade": CASCADE},
-                             cascade_spacing=700.0, sphere_radius=RADIUS), "700 m is larger than the sphere of 600 m"),
+    "no cascade": (
+        section("StartingVariableMultiCascadeModel", {"cascade": CASCADE}, num_cascades=0),
+        "num_cascades: expected a whole number >= 1, got 0",
+    ),
+    "negative number": (
+        section("StartingVariableMultiCascadeModel", {"cascade": CASCADE}, num_cascades=-3),
+        "num_cascades: expected a whole number >= 1, got -3",
+    ),
+    "other bases": (
+        section("InfSphereTrackVariableMultiCascadeModel", {"cascade": CASCADE}, **ON_TRACK),
+        "multi_source_bases must be track and cascade; got cascade",
+    ),
+    "noise as a cascade": (
+        section("StartingVariableMultiCascadeModel", {"cascade": NOISE}, num_cascades=2),
+        "must have the parameters x, y, z",
+    ),
+    "wide spacing": (
+        section(
+            "InfSphereTrackEquidistantCascadeModel",
+            {"track": TRACK, "cascade": CASCADE},
+            cascade_spacing=700.0,
+            sphere_radius=RADIUS,
+        ),
+        "700 m is larger than the sphere of 600 m",
+    ),
     "no radius": (section("EnteringSphereInfTrack"), "sphere_radius: expected a number > 0, got None"),
-    "unknown option": (section("InfSphereTrackEquidistantCascadeModel", {"track": TRACK, "cascade": CASCADE}, **EVERY,
-                               spacing=3.0), "spacing: unknown key.*cascade_spacing"),
+    "unknown option": (
+        section("InfSphereTrackEquidistantCascadeModel", {"track": TRACK, "cascade": CASCADE}, **EVERY, spacing=3.0),
+        "spacing: unknown key.*cascade_spacing",
+    ),
     "unknown ice": (section("AnalyticCascadeModel", ice_parameters=["Absorbtion"]), "Did you mean 'Absorption'"),
-    "one parameter twice": (CASCADE | {"config": CASCADE["config"] | {
-        "snowstorm_parameter_names": [["Absorption", 1], ["Absorption", 1]]}}, "have the name Absorption"),
-    "two precisions": (section("IndependentMultiSource", {"a": CASCADE, "b": CASCADE | {
-        "config": CASCADE["config"] | {"float_precision": "float64"}}}, sources={"a": "a", "b": "b"}),
-        "different precisions: model_settings.a float32 and model_settings.b float64"),
-    "undefined base": (section("IndependentMultiSource", {"cascade": CASCADE}, sources={"a": "casade"}),
-                       "multi_source_bases.*Did you mean 'cascade'"),
-}  # fmt: skip
+    "one parameter twice": (
+        CASCADE | {"config": CASCADE["config"] | {"snowstorm_parameter_names": [["Absorption", 1], ["Absorption", 1]]}},
+        "have the name Absorption",
+    ),
+    "two precisions": (
+        section(
+            "IndependentMultiSource",
+            {"a": CASCADE, "b": CASCADE | {"config": CASCADE["config"] | {"float_precision": "float64"}}},
+            sources={"a": "a", "b": "b"},
+        ),
+        "different precisions: model_settings.a float32 and model_settings.b float64",
+    ),
+    "undefined base": (
+        section("IndependentMultiSource", {"cascade": CASCADE}, sources={"a": "casade"}),
+        "multi_source_bases.*Did you mean 'cascade'",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -19,9 +19,15 @@ from evgen_jax.training.step import init_state, make_train_step
 
 SECTIONS = {
     name: ZOO[name][0]
-    for name in ("two cascades of one base", "starting cascades", "track with cascades",
-                 "track with equidistant cascades", "track with cascades as one source", "sum of sums")
-} | {"finite track": section("FiniteTrackMultiCascadeModel", {"cascade": CASCADE}, num_segments=5)}  # fmt: skip
+    for name in (
+        "two cascades of one base",
+        "starting cascades",
+        "track with cascades",
+        "track with equidistant cascades",
+        "track with cascades as one source",
+        "sum of sums",
+    )
+} | {"finite track": section("FiniteTrackMultiCascadeModel", {"cascade": CASCADE}, num_segments=5)}
 STEPS, TRAIN, HELD_OUT = 40, 12, 6
 
 
@@ -30,8 +36,15 @@ def test_it_learns(name, loaded_detector):
     settings = ModelSettings.model_validate(SECTIONS[name])
     parameters = parameters_of(build_source(settings)[0])
     truth = analytic_model(loaded_detector, analytic_counterpart(settings, lambda path: ModelSettings()))
-    given = {"energy": (300.0, 1e3), "cascade_energy": (300.0, 1e3), "entry_energy": (1e3, 3e3), "x": (-100.0, 100.0),
-             "y": (-100.0, 100.0), "z": (-100.0, 100.0), "energy_loss": (10.0, 500.0)}  # fmt: skip
+    given = {
+        "energy": (300.0, 1e3),
+        "cascade_energy": (300.0, 1e3),
+        "entry_energy": (1e3, 3e3),
+        "x": (-100.0, 100.0),
+        "y": (-100.0, 100.0),
+        "z": (-100.0, 100.0),
+        "energy_loss": (10.0, 500.0),
+    }
     known = {parameter.role for parameter in parameters}
     rng = np.random.default_rng(2)
     ranges = parameter_ranges(parameters, {k: v for k, v in given.items() if k in known})

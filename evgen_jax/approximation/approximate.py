@@ -1,24 +1,27 @@
 """Approximation of hypotheses of many cascades, with a stated error of the log-likelihood."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Real
 
 from evgen_jax.approximation.grouped import group_sources, largest_base
 from evgen_jax.approximation.near_and_far import NearAndFar, choose_doms, part_of_variables
+from evgen_jax.checks import check_whole, is_number
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.tree import with_chunk
+from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole, is_number
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.likelihood import Loss
 from evgen_jax.model.model import Model
@@ -59,7 +62,7 @@ class Approximation:
     error: float
     reach: float
 
-    def holds(self, hypothesis: np.ndarray) -> bool:
+    def holds(self, hypothesis: Real[np.ndarray, " H"]) -> bool:
         """Checks whether a hypothesis lies within the distance over which the error was measured; else make a new one.
 
         Args:
@@ -74,7 +77,7 @@ class Approximation:
         return bool(np.all(step <= 2 * self.reach))
 
 
-def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+def step_sizes(model: Model, hypothesis: Real[np.ndarray, " H"]) -> Float[np.ndarray, " H"]:
     """Computes typical distances of a seed from the best fit.
 
     The size of an energy is its relative spread times the larger of the energy and the mean energy of the hypothesis.
@@ -101,7 +104,7 @@ def step_sizes(model: Model, hypothesis: np.ndarray) -> np.ndarray:
     return np.array(sizes)
 
 
-def _energies(model: Model) -> np.ndarray:
+def _energies(model: Model) -> Bool[np.ndarray, " H"]:
     """Returns flags [H]: which parameters are energies."""
     return np.array([parameter.draw == "log" for parameter in model.parameters], bool)
 
@@ -177,7 +180,7 @@ class _Task:
     def __init__(self, model: Model, event: Event, hypothesis: np.ndarray, drawn: np.ndarray):
         self.model, self.event, self.hypothesis = model, event, hypothesis
         self.trials, self.check = drawn[:-1], drawn[-1]
-        self.largest = largest_base(model.source, jnp.asarray(hypothesis), model.detector)
+        self.largest = largest_base(model.source, model.variables, jnp.asarray(hypothesis), model.detector)
         self.light = self._light(model.source, model.variables)
         self._exact: dict[bytes, np.ndarray] = {}
 
@@ -186,12 +189,14 @@ class _Task:
             variables, jnp.asarray(self.hypothesis), self.event, self.model.detector
         )
 
-    def _losses(self, source: Source, variables: Variables, hypothesis: np.ndarray) -> np.ndarray:
+    def _losses(
+        self, source: Source, variables: Variables, hypothesis: Float[np.ndarray, " H"]
+    ) -> Float[np.ndarray, " {self.model.detector.num_doms+1}"]:
         """Loss of every DOM, then of the whole event [D + 1]."""
         loss = _functions(source, self.model.loss)[1]
         return np.asarray(loss(variables, jnp.asarray(hypothesis), self.event, self.model.detector))
 
-    def exact(self, hypothesis: np.ndarray) -> np.ndarray:
+    def exact(self, hypothesis: Float[np.ndarray, " H"]) -> Float[np.ndarray, " {self.model.detector.num_doms+1}"]:
         """Returns the exact loss of every DOM, then of the whole event [D + 1]."""
         key = hypothesis.tobytes()
         if key not in self._exact:
@@ -238,7 +243,8 @@ class _Task:
         source, variables = previous.model.source, previous.model.variables
         doms = np.asarray(variables["chosen"]["doms"])
         doms = doms[doms < self.model.detector.num_doms]
-        return self.build(previous.num_groups, doms, (source.far, variables["far"]), reach)  # type: ignore[attr-defined]
+        assert isinstance(source, NearAndFar)
+        return self.build(previous.num_groups, doms, (source.far, variables["far"]), reach)
 
 
 def _near_size(count: int) -> int:
@@ -246,21 +252,25 @@ def _near_size(count: int) -> int:
     return bucket(count, smallest=32)
 
 
-def _ratio(dtype: Any, exact: jax.Array, merged: jax.Array) -> jax.Array:
+def _ratio(dtype: Any, exact: Float[Array, "*shape"], merged: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns the exact over the merged light, cut to 1 / LARGEST_FACTOR to LARGEST_FACTOR; 1 where there is none."""
     positive = merged > 0
     ratio = jnp.where(positive, exact / jnp.where(positive, merged, 1), 1)
     return jnp.clip(ratio, 1 / LARGEST_FACTOR, LARGEST_FACTOR).astype(dtype)
 
 
+_Result = TypeVar("_Result")
+_Function = Callable[[Variables, jax.Array, Event, Detector], _Result]
+
+
 @lru_cache(maxsize=32)
-def _functions(source: Source, loss: Loss):
+def _functions(source: Source, loss: Loss) -> tuple[_Function[LightYield], _Function[jax.Array]]:
     """Light and losses of a source, compiled once for all hypotheses and events of a bucket."""
 
-    def light(variables, hypothesis, event, detector):
+    def light(variables: Variables, hypothesis: jax.Array, event: Event, detector: Detector) -> LightYield:
         return source.light_yield(variables, hypothesis, event, detector, loss.needs_cumulative)
 
-    def losses(variables, hypothesis, event, detector):
+    def losses(variables: Variables, hypothesis: jax.Array, event: Event, detector: Detector) -> jax.Array:
         parts = loss.parts(light(variables, hypothesis, event, detector), event)
         per_dom = parts.per_dom(event).astype(parts.total().dtype)
         return jnp.concatenate([per_dom, parts.total()[None]])

@@ -6,17 +6,18 @@ are right, and the error grows with the square of the group's size over its dist
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import DerivedSource, Source, Variables
 from evgen_jax.light.superposition import Expanded, MultiSource
+from evgen_jax.light.tree import Copies, Path, copies_at
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.physics import constants
@@ -45,13 +46,13 @@ def is_cascade(source: Source) -> bool:
     return tuple(parameter.role for parameter in parameters_of(source)[: len(PARAMETERS)]) == PARAMETERS
 
 
-def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
+def group_cascades(parameters: Float[np.ndarray, "N H"], number: int) -> Int[np.ndarray, " N"]:
     """Divides cascades into compact groups, the smaller the more energy they hold.
 
     The group with the largest energy-weighted inertia is cut in two across its longest axis, again and again.
 
     Args:
-      parameters: [N, 7 or more], physical units, those of a cascade first.
+      parameters: [N, H], physical units, those of a cascade first.
       number: of groups, at most N.
 
     Returns:
@@ -97,7 +98,9 @@ def group_cascades(parameters: np.ndarray, number: int) -> np.ndarray:
     return group
 
 
-def merge(parameters: Array, mask: Array | None, group: Array, number: int) -> tuple[Array, tuple[Array, Array]]:
+def merge(
+    parameters: Float[Array, "N H"], mask: Shaped[Array, " N"] | None, group: Int[Array, " N"], number: int
+) -> tuple[Float[Array, "{number} H"], tuple[Float[Array, " {number}"], Float[Array, " {number}"]]]:
     """Merges the cascades of every group into one cascade.
 
     Args:
@@ -151,7 +154,7 @@ class Grouped(DerivedSource):
         """Returns the source whose hypothesis this one has."""
         return self.source
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Refuses to make weights: groups belong to a hypothesis.
 
         Args:
@@ -164,7 +167,12 @@ class Grouped(DerivedSource):
         raise TypeError("groups belong to a hypothesis; make them with `evgen_jax.approximate`.")
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse, with cascades merged.
 
@@ -188,8 +196,14 @@ class Grouped(DerivedSource):
         return self.source.sum_of_bases(variables["bases"], expanded, event, detector, cumulative)
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons from the exact multi-source.
 
         Args:
@@ -207,7 +221,7 @@ class Grouped(DerivedSource):
 
 
 def group_sources(
-    source: Source, variables: Variables, hypothesis: Array, detector: Detector, number: int
+    source: Source, variables: Variables, hypothesis: Float[Array, " H"], detector: Detector, number: int
 ) -> tuple[Source, Variables]:
     """Replaces every large base of cascades in a source tree by one evaluated in groups.
 
@@ -221,43 +235,53 @@ def group_sources(
     Returns:
       The new tree of sources and its variables.
     """
-    if not isinstance(source, MultiSource):
-        return source, variables
-    expanded = source.expand(hypothesis, detector)
-    bases, own, groups, numbers = [], {}, {}, []
-    for name, base in source.bases:
-        parameters = expanded[name][0]
-        inner, weights = base, variables[name]
-        if is_cascade(base) and len(parameters) >= 2 * number:
-            groups[name] = jnp.asarray(group_cascades(np.asarray(parameters, np.float64), number))
-            numbers.append((name, number))
-        elif len(parameters) == 1:
-            inner, weights = group_sources(base, variables[name], parameters[0], detector, number)
-        bases.append((name, inner))
-        own[name] = weights
-    rebuilt = MultiSource(tuple(bases), source.expand, source.chunk)
-    return (Grouped(rebuilt, tuple(numbers)), {"bases": own, "groups": groups}) if numbers else (rebuilt, own)
+    found = _bases_of_cascades(source, variables, hypothesis, detector)
+    groups = {
+        path: jnp.asarray(group_cascades(np.asarray(parameters, np.float64), number))
+        for path, parameters in found.items()
+        if len(parameters) >= 2 * number
+    }
+    return _grouped(source, variables, groups, number, ())
 
 
-def largest_base(source: Source, hypothesis: Array, detector: Detector) -> int:
-    """Counts the cascades of the largest base in a tree of sources.
+def largest_base(source: Source, variables: Variables, hypothesis: Float[Array, " H"], detector: Detector) -> int:
+    """Counts the cascades of the largest base that can be grouped in a tree of sources.
 
     Args:
       source: a tree of sources.
+      variables: its weights.
       hypothesis: [H], physical units.
       detector: of the model.
 
     Returns:
       Number of cascades, at least 1.
     """
+    found = _bases_of_cascades(source, variables, hypothesis, detector)
+    return max((len(parameters) for parameters in found.values()), default=1)
+
+
+def _bases_of_cascades(
+    source: Source, variables: Variables, hypothesis: Array, detector: Detector
+) -> dict[Path, Array]:
+    """Parameters [N, H] by the path of every base of cascades whose multi-source is there once."""
+    found: dict[Path, list[Copies]] = {}
+    for own in copies_at(source, variables, hypothesis, detector):
+        found.setdefault(own.path, []).append(own)
+    return {
+        path: own[0].parameters for path, own in found.items() if path and len(own) == 1 and is_cascade(own[0].source)
+    }
+
+
+def _grouped(
+    source: Source, variables: Variables, groups: Mapping[Path, Array], number: int, path: Path
+) -> tuple[Source, Variables]:
+    """The tree with groups of the cascades that lie at the paths of `groups`."""
     if not isinstance(source, MultiSource):
-        return 1
-    expanded: Mapping = source.expand(hypothesis, detector)
-    sizes = [1]
-    for name, base in source.bases:
-        parameters = expanded[name][0]
-        if is_cascade(base):
-            sizes.append(len(parameters))
-        elif len(parameters) == 1:
-            sizes.append(largest_base(base, parameters[0], detector))
-    return max(sizes)
+        return source, variables
+    parts = {name: _grouped(base, variables[name], groups, number, (*path, name)) for name, base in source.bases}
+    rebuilt = replace(source, bases=tuple((name, base) for name, (base, _) in parts.items()))
+    weights = {name: own for name, (_, own) in parts.items()}
+    own = {name: groups[*path, name] for name in parts if (*path, name) in groups}
+    if not own:
+        return rebuilt, weights
+    return Grouped(rebuilt, tuple((name, number) for name in own)), {"bases": weights, "groups": own}

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import DerivedSource, Source, Variables
@@ -35,7 +35,7 @@ class NearAndFar(DerivedSource):
         """Returns the source whose hypothesis this one has."""
         return self.near
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Refuses to make weights: chosen DOMs belong to an event and a hypothesis.
 
         Args:
@@ -48,7 +48,12 @@ class NearAndFar(DerivedSource):
         raise TypeError("chosen DOMs belong to an event and a hypothesis; use `evgen_jax.approximate`.")
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse: exact at the chosen DOMs, approximate at all others.
 
@@ -80,8 +85,14 @@ class NearAndFar(DerivedSource):
         )
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Refuses to draw times: an approximation does not simulate.
 
         Args:
@@ -98,12 +109,12 @@ class NearAndFar(DerivedSource):
         raise TypeError("an approximation does not simulate; use the exact model.")
 
 
-def _gather(values: Array, index: Array) -> Array:
+def _gather(values: Shaped[Array, " N *rest"], index: Int[Array, " B"]) -> Shaped[Array, " B *rest"]:
     """Rows of `values`; indices beyond the end, which are padding, repeat the last one."""
     return values[jnp.minimum(index, values.shape[0] - 1)]
 
 
-def part_of_detector(detector: Detector, doms: Array) -> Detector:
+def part_of_detector(detector: Detector, doms: Int[Array, " B"]) -> Detector:
     """Makes the detector of some of the DOMs, which keeps the box of the whole array.
 
     Args:
@@ -117,7 +128,7 @@ def part_of_detector(detector: Detector, doms: Array) -> Detector:
     return part.replace(extent=detector.box)
 
 
-def part_of_event(event: Event, chosen: dict[str, Array]) -> Event:
+def part_of_event(event: Event, chosen: dict[str, Int[Array, "..."]]) -> Event:
     """Makes the event as some of the DOMs see it; all of them are active.
 
     Args:
@@ -144,7 +155,7 @@ def part_of_event(event: Event, chosen: dict[str, Array]) -> Event:
     )
 
 
-def choose_doms(event: Event, doms: np.ndarray, size: int) -> dict[str, Array]:
+def choose_doms(event: Event, doms: Int[np.ndarray, "..."], size: int) -> dict[str, Int[Array, "..."]]:
     """Makes the index arrays that `NearAndFar` needs for chosen DOMs; runs on the host.
 
     Args:
@@ -173,7 +184,7 @@ def choose_doms(event: Event, doms: np.ndarray, size: int) -> dict[str, Array]:
     return {k: jnp.asarray(v, jnp.int32) for k, v in out.items()}
 
 
-def part_of_variables(source: Source, variables: Variables, detector: Detector, doms: Array) -> Variables:
+def part_of_variables(source: Source, variables: Variables, detector: Detector, doms: Int[Array, " B"]) -> Variables:
     """Selects the weights of some of the DOMs: arrays with an axis of DOMs keep the rows of these DOMs.
 
     Which axes those are shows by what changes when the detector has one DOM more.

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.approximation.near_and_far import part_of_detector, part_of_variables
 from evgen_jax.light.light_yield import LightYield, at_active
@@ -43,7 +43,7 @@ class PreciseWhereLit(DerivedSource):
         """Returns the source whose hypothesis this one has."""
         return self.lit
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Refuses to make weights: they are made of those of a model.
 
         Args:
@@ -56,7 +56,12 @@ class PreciseWhereLit(DerivedSource):
         raise TypeError("weights in two precisions are made of a model's own; use `precise_where_lit`.")
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse, in float64 at active DOMs.
 
@@ -89,8 +94,14 @@ class PreciseWhereLit(DerivedSource):
         return lit.replace(**{name: joined(name) for name in ("charge", "charge_full", "excess")})
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons in the source's normal precision.
 
         Args:

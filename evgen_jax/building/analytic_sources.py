@@ -14,7 +14,7 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.sources.analytic.point_source import ICE_PARAMETERS, AnalyticCascadeSource, AnalyticSegmentSource
-from evgen_jax.sources.composite.segments import analytic_sphere_track
+from evgen_jax.sources.composite.segments import SphereSegments, analytic_sphere_track
 from evgen_jax.sources.learned.noise import NoiseSource
 
 PRECISION = "Precision of the computation."
@@ -86,7 +86,9 @@ class AnalyticSphereTrackModel(SourceRecord):
         segment = dict(source.bases).get("segment") if isinstance(source, MultiSource) else None
         if not isinstance(source, MultiSource) or not isinstance(segment, AnalyticSegmentSource):
             return None
-        radius, number = source.expand.sphere_radius, source.expand.num_segments  # type: ignore[attr-defined]
+        if not isinstance(source.expand, SphereSegments):
+            return None
+        radius, number = source.expand.sphere_radius, source.expand.num_segments
         # The next larger number where the division gives one segment more.
         length = 2 * radius / number
         length = length if -int(-2 * radius // length) == number else float(np.nextafter(length, np.inf))

@@ -27,6 +27,7 @@ from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
 from evgen_jax.model.model import Model
 from evgen_jax.version import __version__
 
+Shape = tuple[int, ...]
 FORMAT = 1
 KEPT_SETTINGS = (
     "unique_name",
@@ -35,14 +36,9 @@ KEPT_SETTINGS = (
     "data_handler_settings",
     "reconstruction_settings",
 )
-SETTINGS, WEIGHTS, TRAFO, DETECTOR, CHECKSUMS = (
-    "model.json",
-    "weights.npz",
-    "trafo.json",
-    "detector.csv",
-    "checksums.json",
-)
-
+SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
+DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
+"""Files of a model directory."""
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
 
@@ -221,7 +217,7 @@ def _with_empty(tree: Any, like: Any) -> Any:
     return {k: _with_empty(tree.get(k, {}), v) for k, v in like.items()}
 
 
-def architecture_difference(model: Mapping[str, tuple], stored: Mapping[str, tuple]) -> str:
+def architecture_difference(model: Mapping[str, Shape], stored: Mapping[str, Shape]) -> str:
     """Lists arrays that differ between a model and what is on disk, both sides; empty if they agree."""
     lines = [f"  in the model, not on disk:   - {k} {v}" for k, v in sorted(model.items()) if stored.get(k) != v]
     lines += [f"  on disk, not in the model:   + {k} {v}" for k, v in sorted(stored.items()) if model.get(k) != v]

@@ -1,9 +1,11 @@
 """From a configuration to the pieces of an experiment: detector, transformation, model. Shared by all programs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from evgen_jax.building.parts import assemble, hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings
@@ -51,7 +53,9 @@ def iterator(config: ExperimentConfig, name: str) -> IteratorSettings:
 
 
 def create_trafo(
-    config: ExperimentConfig, progress=lambda files: files, show: Callable[[str], None] = lambda text: None
+    config: ExperimentConfig,
+    progress: Callable[[list[Path]], Iterable[Path]] = lambda files: files,
+    show: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Fits the transformation on the labels of the `trafo` iterator's files and saves it, with what it was made from.
 
@@ -73,7 +77,7 @@ def create_trafo(
     skipped: list[DataError] = []
     files, report = find_files(settings.input_data), LabelReport(parameters, detector)
 
-    def batches():
+    def batches() -> Iterator[np.ndarray]:
         nonlocal remaining
         for path in progress(files):
             if remaining <= 0:

@@ -38,7 +38,8 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.sources.learned.cascade import CascadeGeometry
-from evgen_jax.sources.learned.learned import Geometry, LearnedOptions, LearnedSource, check_learned
+from evgen_jax.sources.learned.learned import Geometry, LearnedSource, check_learned
+from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.track import SphereTrackGeometry
 
 OPTIONS = tuple(f.name for f in fields(LearnedOptions) if f.name != "additional_parameter_names")

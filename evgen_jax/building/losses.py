@@ -11,8 +11,10 @@ from evgen_jax.config.kinds import Flag, ListOf, Misfit, Number, OneOf, Read, Re
 from evgen_jax.config.record import described
 from evgen_jax.config.records import LossSettings
 from evgen_jax.errors import ConfigError, shown
-from evgen_jax.hypothesis.priors import GaussianPrior, Prior, UniformPrior, snowstorm_priors
-from evgen_jax.model.likelihood import NEEDS_CUMULATIVE, TERMS, Loss, LossTerm, Term
+from evgen_jax.hypothesis.prior import NormalPrior, Prior, SoftUniformPrior
+from evgen_jax.hypothesis.snowstorm import snowstorm_priors
+from evgen_jax.model.likelihood import Loss, LossTerm
+from evgen_jax.model.terms import NEEDS_CUMULATIVE, TERMS, Term
 
 WHERE = "loss_module_settings"
 MODULES = {"DefaultLossModule": "term", "SnowstormPriorLossModule": "prior"}
@@ -213,8 +215,8 @@ def loss_records(loss: Loss) -> tuple[LossRecord, ...]:
 
 def _prior_record(priors: tuple[Prior, ...], weight: float) -> SnowstormPriorLossModule:
     """The section that gives exactly these priors."""
-    widths = tuple(p.sigma for p in priors if isinstance(p, GaussianPrior))
-    ranges = {p.name: (p.low, p.high, p.eps) for p in priors if isinstance(p, UniformPrior)}
+    widths = tuple(p.sigma for p in priors if isinstance(p, NormalPrior))
+    ranges = {p.name: (p.low, p.high, p.eps) for p in priors if isinstance(p, SoftUniformPrior)}
     for given in (
         {},
         {"sigmas": widths},

@@ -24,9 +24,9 @@ from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.errors import CheckpointError, ConfigError
+from evgen_jax.hypothesis.joint_prior import check_priors
 from evgen_jax.hypothesis.names import check_labels
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
-from evgen_jax.hypothesis.priors import check_priors
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
 from evgen_jax.model.model import Model

@@ -104,6 +104,14 @@ class ZooRecord(Record):
           Misfit, ConfigError: they do not.
         """
 
+    def section(self) -> dict[str, Any]:
+        """Writes the record as the section of a file; subclasses define what stands beside `config`.
+
+        Returns:
+          Plain values.
+        """
+        raise NotImplementedError
+
     def config(self) -> dict[str, Any]:
         """What was given, as the section `config` of a file holds it: plain values."""
         given = self.model_fields_set
@@ -120,7 +128,7 @@ def _kind(info: Any, kind: type[Kind]) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, ZooRecord):
-        return value.section()  # type: ignore[attr-defined]
+        return value.section()
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

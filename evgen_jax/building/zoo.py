@@ -18,7 +18,8 @@ from evgen_jax.building.composite import (
 from evgen_jax.building.learned import DefaultCascadeModel, EnteringSphereInfTrack
 from evgen_jax.building.noise import DefaultNoiseModel
 from evgen_jax.building.record import register
-from evgen_jax.building.sources import SOURCES, SourceRecord
+from evgen_jax.building.sources import SOURCES as SOURCES
+from evgen_jax.building.sources import SourceRecord
 from evgen_jax.building.sources import read_source as read_source
 from evgen_jax.config.record import described
 from evgen_jax.errors import ConfigError, shown

@@ -45,11 +45,21 @@ def verbosity_options() -> list[click.Parameter]:
       The two options.
     """
     return [
-        click.Option(["-v", "--verbose"], count=True, expose_value=False, callback=_choose,
-                     help="Say what is done; twice: everything."),
-        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_choose,
-                     help="Say errors alone, show no bars."),
-    ]  # fmt: skip
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_choose,
+            help="Say what is done; twice: everything.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_choose,
+            help="Say errors alone, show no bars.",
+        ),
+    ]
 
 
 def check_platform() -> None:

@@ -11,13 +11,22 @@ from evgen_jax.errors import ConfigError, EvgenError
 configuration = click.argument("config", nargs=-1, required=True, type=click.Path())
 """CONFIG...: a later file overrides an earlier one key by key."""
 settings = click.option(
-    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
     help="Override one key of the configuration (several times); the value is YAML.",
-)  # fmt: skip
+)
 other_configuration = click.option(
-    "--config", "-r", "--reco-config-file", "--reco_config_file", "config", multiple=True, type=click.Path(),
+    "--config",
+    "-r",
+    "--reco-config-file",
+    "--reco_config_file",
+    "config",
+    multiple=True,
+    type=click.Path(),
     help="Settings of data and fit (default: those the model was trained with); later files override.",
-)  # fmt: skip
+)
 
 
 @contextmanager

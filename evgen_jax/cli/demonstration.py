@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -13,13 +13,14 @@ import numpy as np
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.directory import load_model
-from evgen_jax.building.experiment import TRAFO_FILE, create_trafo, iterator
+from evgen_jax.building.experiment import create_trafo, iterator
 from evgen_jax.config.records import ExperimentConfig, SimulationSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import CASCADE, DIRECTION, POSITIONS, Parameter, column_names, places_by_role
+from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.padding import repad
@@ -34,7 +35,8 @@ from evgen_jax.simulation.simulate import simulate
 from evgen_jax.simulation.tables import SEED_TABLE
 from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
-from evgen_jax.training.run import manager_directory, train
+from evgen_jax.training.restore import manager_directory
+from evgen_jax.training.run import train
 
 NUM_FITS = 16
 """Default number of fitted events."""
@@ -109,11 +111,11 @@ def train_on_simulation(config: ExperimentConfig, events: Path, exported: Path) 
     return load_model(exported)
 
 
-def _counted_events(settings: SimulationSettings, files: Sequence[int]) -> Iterator[int]:
-    """The numbers of the files, with a bar that counts their events."""
+def _counted_events(settings: SimulationSettings, files: Sequence[Path]) -> Iterator[Path]:
+    """The files, with a bar that counts their events."""
     with Bar("simulate", total=settings.num_events) as bar:
-        for number in files:
-            yield number
+        for path in files:
+            yield path
             bar.update(min(settings.events_per_file, settings.num_events - bar.done))
 
 
@@ -140,17 +142,22 @@ def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[li
     events: list[Event] = []
     truth: list[np.ndarray] = []
     seeds: list[np.ndarray] = []
+    names = column_names(model.parameters)
+    read = partial(read_event_file, parameters=model.parameters, seed_names=(SEED_TABLE,), seed_columns=names)
     for path in find_files(iterator(config, "test").input_data):
-        file = read_event_file(path, config.data_handler_settings, model.detector, parameters=model.parameters,
-                               seed_names=(SEED_TABLE,), seed_columns=column_names(model.parameters))  # fmt: skip
+        file = read(path, config.data_handler_settings, model.detector)
         events += [file.event(i) for i in range(min(count - len(events), len(file)))]
         truth.append(np.asarray(file.labels))
         seeds.append(file.seeds[SEED_TABLE])
         if len(events) == count:
             break
-    size_p, size_m = (lambda e: bucket(len(e.pulses.charge), factor=4)), (lambda e: bucket(len(e.active), factor=4))
-    events = [repad(e, size_p(e), size_m(e), len(e.windows.start)) for e in events]
-    return events, np.concatenate(truth)[: len(events)], np.concatenate(seeds)[: len(events)]
+    hypotheses, smeared = (np.concatenate(rows)[: len(events)] for rows in (truth, seeds))
+    return [_few_lengths(event) for event in events], hypotheses, smeared
+
+
+def _few_lengths(event: Event) -> Event:
+    pulses, active = (bucket(len(own), factor=4) for own in (event.pulses.charge, event.active))
+    return repad(event, pulses, active, len(event.windows.start))
 
 
 def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> list[FitResult]:
@@ -185,7 +192,9 @@ def error_medians(fits: list[FitResult], truth: np.ndarray, parameters: Sequence
     }
 
 
-def _summary(directory: Path, rows: dict, gap: tuple[float, float], count: int, seconds: float) -> str:
+def _summary(
+    directory: Path, rows: Mapping[str, Mapping[str, float]], gap: tuple[float, float], count: int, seconds: float
+) -> str:
     lines = [
         "# evgen_jax demo",
         "",
@@ -197,8 +206,10 @@ def _summary(directory: Path, rows: dict, gap: tuple[float, float], count: int, 
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
-        lines.append(f"| {name} | {row['vertex_m']:.2f} | {row['angle_deg']:.2f} | {row['log_energy']:.3f} | "
-                     f"{row['time_ns']:.2f} |")  # fmt: skip
+        lines.append(
+            f"| {name} | {row['vertex_m']:.2f} | {row['angle_deg']:.2f} | {row['log_energy']:.3f} | "
+            f"{row['time_ns']:.2f} |"
+        )
     lines += [
         "",
         f"Log-likelihood per event at the truth: the trained model is {gap[0]:.1f} below the true likelihood "

@@ -28,8 +28,10 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
     if geometry_fingerprint(named) != geometry_fingerprint(own):
         LOGGER.warning(
             "%s: detector_settings.geometry: '%s' is not the detector '%s' of the model, which counts.",
-            ", ".join(config), experiment.detector_settings.get("geometry"), own.name,
-        )  # fmt: skip
+            ", ".join(config),
+            experiment.detector_settings.get("geometry"),
+            own.name,
+        )
 
 
 def data_and_fit(

@@ -40,16 +40,27 @@ def prepare_worker(verbosity: int, sources: tuple[str, ...]) -> None:
 )
 @click.option("--workers", default=1, type=click.IntRange(min=1), help="Processes that share the files.")
 @click.option("--scheduler", help="Address of a Dask scheduler whose workers share the files, tcp://HOST:PORT.")
-@click.option("--columns", type=click.Choice(["evgen_jax", "reference"]),
-              help="Column names: ours, or those of Event-Generator's tables.")  # fmt: skip
+@click.option(
+    "--columns",
+    type=click.Choice(["evgen_jax", "reference"]),
+    help="Column names: ours, or those of Event-Generator's tables.",
+)
 @log_level
 @num_threads
 @click.pass_context
 def reconstruct(
-    context: click.Context, model: str, files: tuple[str, ...], output: str, config: tuple[str, ...],
-    settings: tuple[str, ...], seed: str | None, ensemble: tuple[str, ...], workers: int, scheduler: str | None,
+    context: click.Context,
+    model: str,
+    files: tuple[str, ...],
+    output: str,
+    config: tuple[str, ...],
+    settings: tuple[str, ...],
+    seed: str | None,
+    ensemble: tuple[str, ...],
+    workers: int,
+    scheduler: str | None,
     columns: str | None,
-) -> None:  # fmt: skip
+) -> None:
     """Fit the events in FILES with the exported MODEL and write a table."""
     from evgen_jax.extras import need
     from evgen_jax.progress import is_quiet

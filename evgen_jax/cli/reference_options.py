@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from evgen_jax.cli.commands import choose_verbosity
 from evgen_jax.cli.logging import DEBUG, NORMAL, VERBOSE
 from evgen_jax.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+"""Function of a command, before or after click made a command of it."""
 
 
 def limit_threads(number: int) -> None:
@@ -38,7 +42,7 @@ def _set_level(context: click.Context, parameter: click.Parameter, value: str | 
         choose_verbosity(context, {"DEBUG": DEBUG, "INFO": VERBOSE, "WARNING": NORMAL}[value.upper()])
 
 
-def log_level(function: Callable) -> Callable:
+def log_level(function: Command) -> Command:
     """Adds --log_level to a command.
 
     Args:
@@ -48,12 +52,16 @@ def log_level(function: Callable) -> Callable:
       The function with the option.
     """
     return click.option(
-        "--log_level", "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING"], case_sensitive=False),
-        expose_value=False, callback=_set_level, help="Which messages are shown (default: WARNING).",
-    )(function)  # fmt: skip
+        "--log_level",
+        "--log-level",
+        type=click.Choice(["DEBUG", "INFO", "WARNING"], case_sensitive=False),
+        expose_value=False,
+        callback=_set_level,
+        help="Which messages are shown (default: WARNING).",
+    )(function)
 
 
-def num_threads(function: Callable) -> Callable:
+def num_threads(function: Command) -> Command:
     """Adds --num_threads to a command.
 
     Args:
@@ -63,13 +71,17 @@ def num_threads(function: Callable) -> Callable:
       The function with the option.
     """
     return click.option(
-        "--num_threads", "--num-threads", type=click.IntRange(min=0), default=0, expose_value=False,
+        "--num_threads",
+        "--num-threads",
+        type=click.IntRange(min=0),
+        default=0,
+        expose_value=False,
         callback=lambda context, parameter, value: limit_threads(value),
         help="Threads of the CPU to compute on (default: 0, all).",
-    )(function)  # fmt: skip
+    )(function)
 
 
-def output_dir(text: str, **more) -> Callable[[Callable], Callable]:
+def output_dir(text: str, **more: Any) -> Callable[[Command], Command]:
     """Makes the option -o, --output-dir, --output_dir.
 
     Args:
@@ -82,7 +94,7 @@ def output_dir(text: str, **more) -> Callable[[Callable], Callable]:
     return click.option("-o", "--output-dir", "--output_dir", help=text, **more)
 
 
-def reco_config_file(text: str) -> Callable[[Callable], Callable]:
+def reco_config_file(text: str) -> Callable[[Command], Command]:
     """Makes the option -r, --reco-config-file, --reco_config_file.
 
     Args:

@@ -20,17 +20,31 @@ from evgen_jax.cli.reference_options import log_level, num_threads, output_dir
 @num_threads
 @click.option("--seed", help="As in reconstruct.")
 @click.option("--ensemble", multiple=True, type=click.Path(), help="As in reconstruct.")
-@click.option("--event", "numbers", multiple=True, type=click.IntRange(min=0),
-              help="Place of an event in FILE, from 0; may be given several times (default: 0).")  # fmt: skip
+@click.option(
+    "--event",
+    "numbers",
+    multiple=True,
+    type=click.IntRange(min=0),
+    help="Place of an event in FILE, from 0; may be given several times (default: 0).",
+)
 @click.option("--scan", "scans", multiple=True, help="Parameter to scan, all others fitted.")
 @click.option("--sky-map", is_flag=True, help="Adaptive sky map, as figure and FITS.")
 @click.option("--posterior", is_flag=True, help="Samples of the posterior with the priors of the configuration.")
 @click.option("--notice", default="", help="A line on every figure.")
 def show(
-    model: str, file: str, output_dir: Path, config: tuple[str, ...], settings: tuple[str, ...], seed: str | None,
-    ensemble: tuple[str, ...], numbers: tuple[int, ...], scans: tuple[str, ...], sky_map: bool, posterior: bool,
+    model: str,
+    file: str,
+    output_dir: Path,
+    config: tuple[str, ...],
+    settings: tuple[str, ...],
+    seed: str | None,
+    ensemble: tuple[str, ...],
+    numbers: tuple[int, ...],
+    scans: tuple[str, ...],
+    sky_map: bool,
+    posterior: bool,
     notice: str,
-) -> None:  # fmt: skip
+) -> None:
     """Fit single events of FILE and draw them: light against pulses, residuals, scans, sky map, posterior."""
     from evgen_jax.progress import counted
     from evgen_jax.reconstruction.run.workers import load_models

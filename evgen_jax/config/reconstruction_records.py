@@ -10,6 +10,7 @@ from evgen_jax.config.record import (
     Count,
     Key,
     Number,
+    Positive,
     Precision,
     Record,
     Size,
@@ -32,6 +33,15 @@ def _batched_alone(settings: "ReconstructionSettings") -> str:
 BATCHED = Key(wrong=_batched_alone)
 
 
+def _one_or_several(tables: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """A list of one table is that table."""
+    if isinstance(tables, str):
+        return tables
+    if not tables:
+        raise ValueError("expected the name of a table, or several, got an empty list; 'pulses' means no seeds.")
+    return tables[0] if len(tables) == 1 else tables
+
+
 class ReconstructionSettings(Record):
     """How events are fitted: 'batched' (many at once, to `gradient_tolerance`) or 'scipy' (one after the other).
 
@@ -43,7 +53,7 @@ class ReconstructionSettings(Record):
     """
 
     reco_output_file: Annotated[StrictStr | None, TOLD] = described(None, "Without effect: -o names the output.")
-    seed: StrictStr | Strings = described(
+    seed: Annotated[StrictStr | Strings, AfterValidator(_one_or_several)] = described(
         "x_parameters", "Table of seeds, or several; 'x_parameters': the labels; 'pulses': no seeds at all."
     )
     seed_parameter_names: tuple[StrictStr | tuple[StrictStr, StrictInt], ...] | None = described(
@@ -67,6 +77,9 @@ class ReconstructionSettings(Record):
     )
     refit_directions: Annotated[StrictBool, Key(idle=lambda s: s.seed == "pulses")] = described(
         False, "Whether every event is fitted again from the best directions over the sky."
+    )
+    sphere_radius: Annotated[Positive | None, Key(idle=lambda s: s.seed != "pulses")] = described(
+        None, "Radius of the sphere that a track enters, for seed: pulses; empty: that of the model's sources.", "m"
     )
     random_seed: StrictInt = described(42, "Seed of all that is drawn.")
     column_names: Literal["evgen_jax", "reference"] = described(

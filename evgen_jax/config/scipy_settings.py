@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from evgen_jax.checks import is_number
 from evgen_jax.errors import shown, suggestion
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -71,10 +72,9 @@ def checked_scipy_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _check_option(where: str, key: str, value: Any) -> None:
     if key == "disp" and value is True:
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key in WHOLE and not (is_number and isinstance(value, int) and value >= 1):
+    if key in WHOLE and not (is_number(value) and isinstance(value, int) and value >= 1):
         raise ValueError(f"{where}: got {shown(value)}; expected a whole number >= 1.")
-    if not is_number or value != value or value < 0 and key != "norm":
+    if not is_number(value) or value != value or value < 0 and key != "norm":
         raise ValueError(f"{where}: got {shown(value)}; expected a number >= 0.")
 
 

@@ -9,7 +9,8 @@ from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError, DataError, suggestion
 from evgen_jax.hypothesis.origin import time_places
-from evgen_jax.hypothesis.parameters import ENERGIES, Parameter
+from evgen_jax.hypothesis.parameters import Parameter
+from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.measurement.measured import LARGEST
 
 CASCADE = (

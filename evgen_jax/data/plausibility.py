@@ -8,7 +8,8 @@ import numpy as np
 from evgen_jax.data.batches import dark_events
 from evgen_jax.data.event_file import EventFile
 from evgen_jax.hypothesis.origin import relative_to_origin
-from evgen_jax.hypothesis.parameters import ENERGIES, FACTORS, LENGTHS, POSITIONS, TIMES, Parameter
+from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
+from evgen_jax.hypothesis.roles import ENERGIES, FACTORS, LENGTHS, TIMES
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
 

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.scipy.special import erf, erfinv
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.decoders.family import Family
 
@@ -12,7 +12,7 @@ _HALF_LOG = 0.5 * np.log(2 / np.pi)
 """Log of 2 / sqrt(2 pi)."""
 
 
-def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+def prepare(parameters: tuple[Float[Array, "*#shape"], ...]) -> tuple[Float[Array, "*#shape"], ...]:
     """Computes the constants of the log density.
 
     Args:
@@ -25,7 +25,7 @@ def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
     return float(_HALF_LOG) - jnp.log(sigma * (1 + r)), mu, 1 / sigma, 1 / (r * sigma)
 
 
-def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
+def log_kernel(x: Float[Array, "*#shape"], prepared: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the log density log[2 / (sqrt(2 pi) sigma (1 + r))] - z^2 / 2.
 
     z = (x - mu) / sigma left of mu and (x - mu) / (r sigma) right of it.
@@ -45,7 +45,7 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     return log_norm - 0.5 * z * z
 
 
-def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+def cdf(x: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the cumulative distribution [1 + s erf((x - mu) / (sqrt(2) s sigma))] / (1 + r).
 
     s = 1 left of mu and s = r right of it.
@@ -63,7 +63,7 @@ def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     return (1 + side * erf(d / side)) / (1 + r)
 
 
-def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
+def ppf(q: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the quantile in closed form, by the inverse error function.
 
     Args:
@@ -80,7 +80,7 @@ def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
     return mu + np.sqrt(2) * jnp.where(scaled < 0, left, right)
 
 
-def mean(parameters: tuple[Array, ...]) -> Array:
+def mean(parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the mean mu + sqrt(2 / pi) sigma (r - 1).
 
     Args:
@@ -93,7 +93,7 @@ def mean(parameters: tuple[Array, ...]) -> Array:
     return mu + np.sqrt(2 / np.pi) * sigma * (r - 1)
 
 
-def variance(parameters: tuple[Array, ...]) -> Array:
+def variance(parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the variance sigma^2 [1 - r + r^2 - (2 / pi) (r - 1)^2].
 
     Args:
@@ -106,7 +106,9 @@ def variance(parameters: tuple[Array, ...]) -> Array:
     return sigma**2 * (1 - r + r**2 - (2 / np.pi) * (r - 1) ** 2)
 
 
-def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+def sample(
+    key: PRNGKeyArray, parameters: tuple[Float[Array, "..."], ...], shape: tuple[int, ...]
+) -> Float[Array, "..."]:
     """Draws values by inversion of the cumulative distribution.
 
     Args:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
 from evgen_jax.decoders.value_range import ValueRange
@@ -56,7 +56,7 @@ class Decoder:
         """Returns 1: a decoder is a mixture of one component."""
         return 1
 
-    def parameters(self, latent: Array) -> tuple[Array, ...]:
+    def parameters(self, latent: Float[Array, "*shape L"]) -> tuple[Float[Array, "*shape"], ...]:
         """Maps latent variables to parameters within their value ranges.
 
         Args:
@@ -71,7 +71,7 @@ class Decoder:
             for i, name in enumerate(self.parameter_names)
         )
 
-    def prepare(self, latent: Array) -> tuple[Array, ...]:
+    def prepare(self, latent: Float[Array, "*#shape L"]) -> tuple[Float[Array, "*#shape 1"], ...]:
         """Computes the constants of the log density, once for many x.
 
         Args:
@@ -82,7 +82,9 @@ class Decoder:
         """
         return tuple(a[..., None] for a in self.family.prepare(self.parameters(latent)))
 
-    def log_components(self, x: Array, prepared: tuple[Array, ...]) -> Array:
+    def log_components(
+        self, x: Real[Array, "*#shape 1"], prepared: tuple[Float[Array, "*#shape 1"], ...]
+    ) -> Float[Array, "*#shape 1"]:
         """Computes the log density of the single component.
 
         Args:
@@ -94,7 +96,7 @@ class Decoder:
         """
         return self.family.log_kernel(x - self.offset, prepared)
 
-    def log_pdf(self, x: Array, latent: Array) -> Array:
+    def log_pdf(self, x: Real[Array, "*#shape"], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the log density.
 
         Args:
@@ -107,7 +109,7 @@ class Decoder:
         value = self.family.log_kernel(x - self.offset, self.family.prepare(self.parameters(latent)))
         return jnp.where(value > IMPOSSIBLE / 2, value, -jnp.inf)
 
-    def pdf(self, x: Array, latent: Array) -> Array:
+    def pdf(self, x: Real[Array, "*#shape"], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the density; of a charge distribution, the probability.
 
         Args:
@@ -119,7 +121,7 @@ class Decoder:
         """
         return jnp.exp(self.family.log_kernel(x - self.offset, self.family.prepare(self.parameters(latent))))
 
-    def cdf(self, x: Array, latent: Array) -> Array:
+    def cdf(self, x: Real[Array, "*#shape"], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the cumulative distribution.
 
         Args:
@@ -131,7 +133,9 @@ class Decoder:
         """
         return jnp.clip(self.family.cdf(x - self.offset, self.parameters(latent)), 0, 1)
 
-    def cdf_components(self, x: Array, latent: Array) -> Array:
+    def cdf_components(
+        self, x: Real[Array, "*#shape 1"], latent: Float[Array, "*#shape L"]
+    ) -> Float[Array, "*#shape 1"]:
         """Computes the cumulative distribution with an axis of components, of which a decoder has one with weight 1.
 
         Args:
@@ -143,7 +147,7 @@ class Decoder:
         """
         return self.cdf(x[..., 0], latent)[..., None]
 
-    def ppf(self, q: Array, latent: Array) -> Array:
+    def ppf(self, q: Float[Array, "*#shape"], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the quantile.
 
         Args:
@@ -155,7 +159,7 @@ class Decoder:
         """
         return self.family.ppf(q, self.parameters(latent)) + self.offset
 
-    def mean(self, latent: Array) -> Array:
+    def mean(self, latent: Float[Array, "*shape L"]) -> Float[Array, "*shape"]:
         """Computes the mean, the offset included.
 
         Args:
@@ -166,7 +170,7 @@ class Decoder:
         """
         return self.family.mean(self.parameters(latent)) + self.offset
 
-    def variance(self, latent: Array) -> Array:
+    def variance(self, latent: Float[Array, "*shape L"]) -> Float[Array, "*shape"]:
         """Computes the variance.
 
         Args:
@@ -177,7 +181,9 @@ class Decoder:
         """
         return self.family.variance(self.parameters(latent))
 
-    def mean_and_excess(self, latent: Array) -> tuple[Array, Array]:
+    def mean_and_excess(
+        self, latent: Float[Array, "*shape L"]
+    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
         """Computes the mean of a charge and its over-dispersion, variance - mean, without a subtraction.
 
         Args:
@@ -192,7 +198,9 @@ class Decoder:
         parameters = self.parameters(latent)
         return self.family.mean(parameters) + self.offset, self.family.excess(parameters)
 
-    def sample(self, key: Array, latent: Array, offsets: Array | None = None) -> Array:
+    def sample(
+        self, key: PRNGKeyArray, latent: Float[Array, "*shape L"], offsets: Float[Array, "*shape 1"] | None = None
+    ) -> Float[Array, "*shape"]:
         """Draws one value per latent vector.
 
         Args:

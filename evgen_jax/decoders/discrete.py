@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 
 def discrete_quantile(
-    cdf: Callable[..., Array], q: Array, parameters: tuple[Array, ...], mean: Array, variance: Array
-) -> Array:
+    cdf: Callable[..., Array],
+    q: Float[Array, "*#shape"],
+    parameters: tuple[Float[Array, "*#shape"], ...],
+    mean: Float[Array, "*#shape"],
+    variance: Float[Array, "*#shape"],
+) -> Float[Array, "*#shape"]:
     """Finds the smallest integer n >= 0 with cdf(n, parameters) >= q, by bisection.
 
     The upper end is mean + 50 standard deviations + 100.
@@ -17,7 +21,7 @@ def discrete_quantile(
     Args:
       cdf: function (n, parameters) -> cumulative probability.
       q: probability in [0, 1], shape (...).
-      parameters: of the distribution.
+      parameters: of the distribution, broadcastable against q.
       mean: of the distribution, broadcastable against q.
       variance: of the distribution, broadcastable against q.
 

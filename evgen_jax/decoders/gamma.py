@@ -2,14 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.scipy.special import gammainc
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
 from evgen_jax.numerics import gamma_quantile, log_gamma, tiny
 
 
-def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+def prepare(parameters: tuple[Float[Array, "*#shape"], ...]) -> tuple[Float[Array, "*#shape"], ...]:
     """Computes the constants of the log density.
 
     Args:
@@ -22,7 +22,7 @@ def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
     return alpha * jnp.log(beta) - log_gamma(alpha), alpha - 1, beta
 
 
-def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
+def log_kernel(x: Float[Array, "*#shape"], prepared: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the log density alpha log(beta) + (alpha - 1) log(x) - beta x - lgamma(alpha).
 
     Args:
@@ -41,7 +41,7 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     return jnp.where(possible, value, IMPOSSIBLE)
 
 
-def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+def cdf(x: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the cumulative distribution, the regularised incomplete gamma function P(alpha, beta x).
 
     Args:
@@ -57,7 +57,7 @@ def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     return jnp.where(possible, gammainc(alpha, beta * jnp.where(possible, x, 1.0)), 0.0)
 
 
-def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
+def ppf(q: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the quantile by bisection.
 
     Args:
@@ -71,7 +71,7 @@ def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
     return gamma_quantile(alpha, q) / beta
 
 
-def mean(parameters: tuple[Array, ...]) -> Array:
+def mean(parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the mean alpha / beta.
 
     Args:
@@ -83,7 +83,7 @@ def mean(parameters: tuple[Array, ...]) -> Array:
     return parameters[0] / parameters[1]
 
 
-def variance(parameters: tuple[Array, ...]) -> Array:
+def variance(parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the variance alpha / beta^2.
 
     Args:
@@ -95,7 +95,9 @@ def variance(parameters: tuple[Array, ...]) -> Array:
     return parameters[0] / parameters[1] ** 2
 
 
-def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+def sample(
+    key: PRNGKeyArray, parameters: tuple[Float[Array, "..."], ...], shape: tuple[int, ...]
+) -> Float[Array, "..."]:
     """Draws gamma variates.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from evgen_jax.decoders.decoder import Decoder
 from evgen_jax.decoders.family import IMPOSSIBLE
@@ -97,7 +97,7 @@ class Mixture:
             start = stop
         return blocks
 
-    def weights(self, latent: Array) -> Array:
+    def weights(self, latent: Float[Array, "*shape L"]) -> Float[Array, "*shape K"]:
         """Computes the weights of the components, normalised to a sum of 1.
 
         Args:
@@ -109,7 +109,7 @@ class Mixture:
         raw = jnp.concatenate([w for _, _, w in self._blocks(latent)], axis=-1)
         return raw / jnp.sum(raw, axis=-1, keepdims=True)
 
-    def prepare(self, latent: Array) -> tuple[Any, ...]:
+    def prepare(self, latent: Float[Array, "*shape L"]) -> tuple[Any, ...]:
         """Computes the constants of the log density, once for many x.
 
         Args:
@@ -123,7 +123,7 @@ class Mixture:
         log_weight = jnp.log(jnp.maximum(raw, 1e-30)) - jnp.log(jnp.sum(raw, axis=-1, keepdims=True))
         return log_weight, tuple(c.decoder.prepare(block) for c, block, _ in blocks)
 
-    def log_components(self, x: Array, prepared: tuple[Any, ...]) -> Array:
+    def log_components(self, x: Real[Array, "*#shape #K"], prepared: tuple[Any, ...]) -> Float[Array, "*#shape K"]:
         """Computes log(w_k f_k) of every component.
 
         Args:
@@ -145,7 +145,7 @@ class Mixture:
             start += c.count
         return jnp.maximum(jnp.concatenate(parts, axis=-1) + log_weight, IMPOSSIBLE)
 
-    def log_pdf(self, x: Array, latent: Array) -> Array:
+    def log_pdf(self, x: Real[Array, "..."], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the log density.
 
         Args:
@@ -158,7 +158,7 @@ class Mixture:
         value = jax.nn.logsumexp(self.log_components(self._per_component(x, latent), self.prepare(latent)), axis=-1)
         return jnp.where(value > IMPOSSIBLE / 2, value, -jnp.inf)
 
-    def pdf(self, x: Array, latent: Array) -> Array:
+    def pdf(self, x: Real[Array, "..."], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the density; of a charge distribution, the probability.
 
         Args:
@@ -171,7 +171,7 @@ class Mixture:
         terms = self.log_components(self._per_component(x, latent), self.prepare(latent))
         return jnp.exp(jax.nn.logsumexp(terms, axis=-1))
 
-    def cdf(self, x: Array, latent: Array) -> Array:
+    def cdf(self, x: Real[Array, "..."], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the cumulative distribution.
 
         Args:
@@ -183,7 +183,9 @@ class Mixture:
         """
         return jnp.clip(jnp.sum(self.cdf_components(self._per_component(x, latent), latent), axis=-1), 0, 1)
 
-    def cdf_components(self, x: Array, latent: Array) -> Array:
+    def cdf_components(
+        self, x: Real[Array, "*#shape #K"], latent: Float[Array, "*#shape L"]
+    ) -> Float[Array, "*#shape K"]:
         """Computes the weighted cumulative distribution w_k C_k of every component.
 
         Args:
@@ -200,7 +202,7 @@ class Mixture:
             start += c.count
         return self.weights(latent) * jnp.concatenate(parts, axis=-1)
 
-    def _per_component(self, x: Array, latent: Array) -> Array:
+    def _per_component(self, x: Real[Array, "..."], latent: Float[Array, "*#shape L"]) -> Real[Array, "*#shape #K"]:
         """Gives x (...) an axis of components, and checks the length of that of x (..., K)."""
         if jnp.ndim(x) < latent.ndim:
             return jnp.asarray(x)[..., None]
@@ -208,7 +210,7 @@ class Mixture:
             raise ValueError(f"x has {x.shape[-1]} values per latent vector, the mixture {self.num_components}.")
         return x
 
-    def ppf(self, q: Array, latent: Array) -> Array:
+    def ppf(self, q: Float[Array, "*#shape"], latent: Float[Array, "*#shape L"]) -> Float[Array, "*#shape"]:
         """Computes the quantile by bisection between the quantiles of the components.
 
         Args:
@@ -226,11 +228,11 @@ class Mixture:
 
         return bisected(lambda x: self.cdf(x, latent) < q, jnp.min(quantiles, -1), jnp.max(quantiles, -1))
 
-    def _moments(self, latent: Array, method: str) -> Array:
+    def _moments(self, latent: Float[Array, "*shape L"], method: str) -> Float[Array, "*shape K"]:
         parts = [getattr(c.decoder, method)(block) for c, block, _ in self._blocks(latent)]
         return jnp.concatenate(parts, axis=-1)
 
-    def mean(self, latent: Array) -> Array:
+    def mean(self, latent: Float[Array, "*shape L"]) -> Float[Array, "*shape"]:
         """Computes the weighted mean of the components' means.
 
         Args:
@@ -241,7 +243,7 @@ class Mixture:
         """
         return jnp.sum(self.weights(latent) * self._moments(latent, "mean"), axis=-1)
 
-    def variance(self, latent: Array) -> Array:
+    def variance(self, latent: Float[Array, "*shape L"]) -> Float[Array, "*shape"]:
         """Computes the variance: the mean of the components' variances plus the variance of their means.
 
         Args:
@@ -254,7 +256,9 @@ class Mixture:
         spread = means - jnp.sum(weights * means, axis=-1, keepdims=True)
         return jnp.sum(weights * (self._moments(latent, "variance") + spread**2), axis=-1)
 
-    def mean_and_excess(self, latent: Array) -> tuple[Array, Array]:
+    def mean_and_excess(
+        self, latent: Float[Array, "*shape L"]
+    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
         """Computes the mean of a charge mixture and its over-dispersion, variance - mean, without subtracting the two.
 
         Args:
@@ -273,7 +277,9 @@ class Mixture:
         mean = jnp.sum(weights * means, axis=-1)
         return mean, jnp.sum(weights * (excesses + (means - mean[..., None]) ** 2), axis=-1)
 
-    def sample(self, key: Array, latent: Array, offsets: Array | None = None) -> Array:
+    def sample(
+        self, key: PRNGKeyArray, latent: Float[Array, "*shape L"], offsets: Float[Array, "*shape K"] | None = None
+    ) -> Float[Array, "*shape"]:
         """Draws one value per latent vector.
 
         Args:

@@ -12,8 +12,8 @@ with the Stirling tail s; r to infinity is the Poisson distribution exactly.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.scipy.special import betainc, gammaincc, gammaln
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from evgen_jax.decoders.discrete import discrete_quantile
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
@@ -22,7 +22,7 @@ from evgen_jax.numerics import stirling_tail
 _HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
-def _log1p_ratio(t: Array) -> Array:
+def _log1p_ratio(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """log(1 + t) / t, 1 at t = 0, with a derivative that does not cancel there."""
     small = t < 1e-3
     series = 1 - t * (1 / 2 - t * (1 / 3 - t * (1 / 4 - t / 5)))
@@ -30,7 +30,9 @@ def _log1p_ratio(t: Array) -> Array:
     return jnp.where(small, series, jnp.log1p(safe) / safe)
 
 
-def log_factorial_term(n: Array, mu: Array, add_normalization_term: bool = True) -> Array:
+def log_factorial_term(
+    n: Real[Array, "*#shape"], mu: Float[Array, "*#shape"], add_normalization_term: bool = True
+) -> Float[Array, "*#shape"]:
     """Computes n log mu - lgamma(n + 1), for large n without the cancellation of the two terms.
 
     Args:
@@ -54,7 +56,7 @@ def log_factorial_term(n: Array, mu: Array, add_normalization_term: bool = True)
     return jnp.where(large, stirling, n_small * jnp.log(mu) - gammaln(n_small + 1))
 
 
-def log_zero(mu: Array, excess: Array) -> Array:
+def log_zero(mu: Float[Array, "*#shape"], excess: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
     """Computes the log probability of no charge: -r log(1 + mu / r) = -mu log(1 + t) / t with t = X / mu.
 
     Args:
@@ -67,13 +69,18 @@ def log_zero(mu: Array, excess: Array) -> Array:
     return -mu * _log1p_ratio(excess / mu)
 
 
-def log_probability(n: Array, mu: Array, excess: Array, add_normalization_term: bool = True) -> Array:
+def log_probability(
+    n: Real[Array, "*#shape"],
+    mu: Float[Array, "*#shape"],
+    excess: Float[Array, "*#shape"],
+    add_normalization_term: bool = True,
+) -> Float[Array, "*#shape"]:
     """Computes the log probability of charge n for mean mu and over-dispersion X = variance - mean.
 
     Args:
       n: charge in PE, >= 0, need not be an integer; shape (...).
-      mu: expected charge > 0, PE.
-      excess: over-dispersion X >= 0, PE^2; 0 is the Poisson distribution.
+      mu: expected charge > 0, PE, broadcastable against n.
+      excess: over-dispersion X >= 0, PE^2, broadcastable against n; 0 is the Poisson distribution.
       add_normalization_term: whether to subtract lgamma(n + 1), which no parameter changes.
 
     Returns:
@@ -105,13 +112,13 @@ def log_probability(n: Array, mu: Array, excess: Array, add_normalization_term: 
     return jnp.where(n >= 0, value, IMPOSSIBLE)
 
 
-def _tail_of_inverse(inverse: Array) -> Array:
+def _tail_of_inverse(inverse: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Stirling tail s(1 / inverse)."""
     square = inverse * inverse
     return inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260)))
 
 
-def _excess(parameters: tuple[Array, ...]) -> Array:
+def _excess(parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     mu, alpha = parameters
     return alpha * mu**2
 
@@ -120,7 +127,7 @@ NEARLY_POISSON = 0.05
 """alpha (n + mu) below which a negative binomial is expanded around the Poisson distribution."""
 
 
-def _cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+def _cdf(x: Real[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the cumulative distribution: the regularised incomplete beta function, or its limit for small alpha.
 
     For small alpha the beta function loses all digits (0.63 instead of 0.42 at alpha = 1e-6 in float32); there a series holds
@@ -135,7 +142,9 @@ def _cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     return jnp.where(x >= 0, jnp.clip(value, 0, 1), 0.0)
 
 
-def _nearly_poisson_cdf(n: Array, mu: Array, alpha: Array) -> Array:
+def _nearly_poisson_cdf(
+    n: Float[Array, "*#shape"], mu: Float[Array, "*#shape"], alpha: Float[Array, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """Computes E[F(n; l)] for l of mean mu and central moments alpha mu^2, 2 alpha^2 mu^3, 3 alpha^2 mu^4, to second order.
 
     F is the cumulative Poisson distribution; its derivatives by the mean are differences of probabilities p(n - k).
@@ -151,15 +160,17 @@ def _nearly_poisson_cdf(n: Array, mu: Array, alpha: Array) -> Array:
     return gammaincc(n + 1, mu) + p * (variance + skewness + kurtosis)
 
 
-def _ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
+def _ppf(q: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     return discrete_quantile(_cdf, q, parameters, parameters[0], _variance(parameters))
 
 
-def _variance(parameters: tuple[Array, ...]) -> Array:
+def _variance(parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     return parameters[0] + _excess(parameters)
 
 
-def sample_counts(key: Array, mu: Array, excess: Array) -> Array:
+def sample_counts(
+    key: PRNGKeyArray, mu: Float[Array, "*shape"], excess: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
     """Draws counts of a negative binomial: Poisson variates whose mean is gamma-distributed.
 
     Args:

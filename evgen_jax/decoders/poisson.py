@@ -2,20 +2,22 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.scipy.special import gammaincc
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from evgen_jax.decoders.discrete import discrete_quantile
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
 from evgen_jax.decoders.negative_binomial import log_factorial_term
 
 
-def log_probability(n: Array, mu: Array, add_normalization_term: bool = True) -> Array:
+def log_probability(
+    n: Real[Array, "*#shape"], mu: Float[Array, "*#shape"], add_normalization_term: bool = True
+) -> Float[Array, "*#shape"]:
     """Computes the log probability n log mu - mu - lgamma(n + 1).
 
     Args:
       n: charge in PE, need not be an integer; shape (...).
-      mu: expected charge > 0, PE.
+      mu: expected charge > 0, PE, broadcastable against n.
       add_normalization_term: whether to subtract lgamma(n + 1), which no parameter changes.
 
     Returns:
@@ -25,12 +27,14 @@ def log_probability(n: Array, mu: Array, add_normalization_term: bool = True) ->
     return jnp.where(n >= 0, value, IMPOSSIBLE)
 
 
-def _cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+def _cdf(x: Real[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     n = jnp.floor(x)
     return jnp.where(n >= 0, gammaincc(jnp.maximum(n, 0) + 1, parameters[0]), 0.0)
 
 
-def _sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+def _sample(
+    key: PRNGKeyArray, parameters: tuple[Float[Array, "..."], ...], shape: tuple[int, ...]
+) -> Float[Array, "..."]:
     mu = jnp.broadcast_to(parameters[0], shape)
     return jax.random.poisson(key, mu).astype(mu.dtype)
 

@@ -11,8 +11,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.scipy.special import gammainc
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.decoders import gamma
 from evgen_jax.decoders.family import IMPOSSIBLE, Family
@@ -28,7 +28,7 @@ _TERMS = 16
 """Terms of the power series."""
 
 
-def _response_quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
+def _response_quadrature(count: int) -> tuple[Float[np.ndarray, " {count}"], Float[np.ndarray, " {count}"]]:
     """Gauss quadrature [count] with the response, in units of the width, as its weight (Golub & Welsch 1969)."""
     nodes, weights = np.polynomial.legendre.leggauss(count + 2)
     x = np.concatenate([piece + (nodes + 1) / 2 for piece in range(PIECES)])
@@ -52,12 +52,12 @@ def _response_quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
 _NODES, _WEIGHTS = _response_quadrature(8)
 
 
-def _log_norm(alpha: Array, beta: Array, fold: int) -> Array:
+def _log_norm(alpha: Float[Array, "*#shape"], beta: Float[Array, "*#shape"], fold: int) -> Float[Array, "*#shape"]:
     """Log of beta^alpha / Gamma(alpha + fold)."""
     return alpha * jnp.log(beta) - log_gamma(alpha + fold)
 
 
-def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+def prepare(parameters: tuple[Float[Array, "*#shape"], ...]) -> tuple[Float[Array, "*#shape"], ...]:
     """Computes the constants of the log density.
 
     Args:
@@ -70,7 +70,9 @@ def prepare(parameters: tuple[Array, ...]) -> tuple[Array, ...]:
     return alpha, beta, width, _log_norm(alpha, beta, 0), _log_norm(alpha, beta, PIECES)
 
 
-def _series_and_slopes(z: Array, alpha: Array, fold: int) -> tuple[Array, Array, Array]:
+def _series_and_slopes(
+    z: Float[Array, "*#shape"], alpha: Float[Array, "*#shape"], fold: int
+) -> tuple[Float[Array, "*#shape"], Float[Array, "*#shape"], Float[Array, "*#shape"]]:
     """1F1(fold; alpha + fold; z) and its derivatives by z and alpha."""
     term = total = jnp.ones_like(z + alpha)
     by_z = by_alpha = total_by_z = total_by_alpha = jnp.zeros_like(term)
@@ -85,7 +87,7 @@ def _series_and_slopes(z: Array, alpha: Array, fold: int) -> tuple[Array, Array,
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _series(z: Array, alpha: Array, fold: int) -> Array:
+def _series(z: Float[Array, "*#shape"], alpha: Float[Array, "*#shape"], fold: int) -> Float[Array, "*#shape"]:
     """1F1(fold; alpha + fold; z); derivatives come along with it instead of from all terms, which would be stored."""
     return _series_and_slopes(z, alpha, fold)[0]
 
@@ -96,7 +98,13 @@ def _series_jvp(fold: int, primals: tuple[Array, Array], tangents: tuple[Array, 
     return total, by_z * tangents[0] + by_alpha * tangents[1]
 
 
-def _log_integral(x: Array, alpha: Array, beta: Array, log_norm: Array, fold: int) -> Array:
+def _log_integral(
+    x: Float[Array, "*#shape"],
+    alpha: Float[Array, "*#shape"],
+    beta: Float[Array, "*#shape"],
+    log_norm: Float[Array, "*#shape"],
+    fold: int,
+) -> Float[Array, "*#shape"]:
     """Log of the `fold`-fold integral from 0 of the gamma density at x > 0, by a power series with positive terms.
 
     beta^alpha x^(alpha + k - 1) e^(-beta x) / Gamma(alpha + k) 1F1(k; alpha + k; beta x).
@@ -105,7 +113,12 @@ def _log_integral(x: Array, alpha: Array, beta: Array, log_norm: Array, fold: in
     return log_norm + (alpha + fold - 1) * jnp.log(x) - z + jnp.log(_series(z, alpha, fold))
 
 
-def _log_difference(x: Array, parameters: tuple[Array, ...], log_norm: Array, fold: int) -> Array:
+def _log_difference(
+    x: Float[Array, "*#shape"],
+    parameters: tuple[Float[Array, "*#shape"], ...],
+    log_norm: Float[Array, "*#shape"],
+    fold: int,
+) -> Float[Array, "*#shape"]:
     """Log of (third difference over the width of the `fold`-fold integral) / width^3; x within (0, 4 width)."""
     alpha, beta, width = parameters
     # One axis for the four ends of the pieces keeps the program small.
@@ -120,7 +133,7 @@ def _log_difference(x: Array, parameters: tuple[Array, ...], log_norm: Array, fo
     return logs[0] + jnp.log(jnp.maximum(share, 1e-6)) - PIECES * jnp.log(width[0])
 
 
-def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
+def log_kernel(x: Float[Array, "*#shape"], prepared: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the log density: near 0 a difference of power series, further away Gauss quadrature over the response.
 
     Args:
@@ -147,7 +160,7 @@ def log_kernel(x: Array, prepared: tuple[Array, ...]) -> Array:
     return jnp.where(possible, jnp.where(near, by_series, by_quadrature), IMPOSSIBLE)
 
 
-def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
+def cdf(x: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the cumulative distribution: near 0 by power series, further away by Gauss quadrature over the response.
 
     Args:
@@ -168,7 +181,7 @@ def cdf(x: Array, parameters: tuple[Array, ...]) -> Array:
     return jnp.where(possible, jnp.where(near, by_series, total), 0.0)
 
 
-def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
+def ppf(q: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the quantile by bisection between that of the gamma distribution and that plus the longest response.
 
     Args:
@@ -183,7 +196,9 @@ def ppf(q: Array, parameters: tuple[Array, ...]) -> Array:
     return bisected(lambda x: cdf(x, parameters) < q, low, low + PIECES * width)
 
 
-def sample(key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+def sample(
+    key: PRNGKeyArray, parameters: tuple[Float[Array, "..."], ...], shape: tuple[int, ...]
+) -> Float[Array, "..."]:
     """Draws a gamma variate plus three uniforms in [0, width].
 
     Args:

@@ -1,11 +1,12 @@
 """Monotone rational-quadratic spline flow over a logistic with different widths left and right of its mode."""
 
+import math
 from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.decoders.family import Family
 
@@ -19,18 +20,18 @@ DEFAULT_BINS = 8
 """Bins of the spline where a configuration does not give their number."""
 _GRID = np.linspace(-34.0, 34.0, 545)
 """Nodes in logit(q) of the trapezoidal rule for moments."""
-_UNIT = float(np.log(np.e - 1))
+_UNIT = float(np.log(math.e - 1))
 """softplus(_UNIT) = 1: latent variables of 0 leave the base distribution as it is."""
 
 
-def _base_log_pdf(x: Array, base: tuple[Array, ...]) -> Array:
+def _base_log_pdf(x: Float[Array, "*#shape"], base: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Returns the log density of the base, per unit of x."""
     mu, sigma, r = base
     z = jnp.abs(x - mu) / jnp.where(x < mu, sigma, r * sigma)
     return jnp.log(2 / (sigma * (1 + r))) - z - 2 * jnp.log1p(jnp.exp(-z))
 
 
-def _base_cdf(x: Array, base: tuple[Array, ...]) -> Array:
+def _base_cdf(x: Float[Array, "*#shape"], base: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     mu, sigma, r = base
     before = x < mu
     left = jax.nn.sigmoid(jnp.where(before, x - mu, 0) / sigma)
@@ -38,7 +39,7 @@ def _base_cdf(x: Array, base: tuple[Array, ...]) -> Array:
     return jnp.where(before, 2 * left, 1 + r * right) / (1 + r)
 
 
-def _base_ppf(u: Array, base: tuple[Array, ...]) -> Array:
+def _base_ppf(u: Float[Array, "*#shape"], base: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     mu, sigma, r = base
     smallest = float(np.finfo(np.asarray(0.0, u.dtype).dtype).tiny)
     scaled = u * (1 + r)
@@ -64,7 +65,7 @@ def _knots(num_bins: int, parameters: tuple[Array, ...]) -> tuple[list[Array], l
     return cumulative(own[:num_bins]), cumulative(own[num_bins : 2 * num_bins]), slopes
 
 
-def prepare(num_bins: int, parameters: tuple[Array, ...]) -> tuple[Array, ...]:
+def prepare(num_bins: int, parameters: tuple[Float[Array, "*#shape"], ...]) -> tuple[Float[Array, "*#shape"], ...]:
     """Computes the constants of the log density.
 
     Args:
@@ -96,7 +97,9 @@ def _split(
     return base, x, y, slopes
 
 
-def log_kernel(num_bins: int, t: Array, prepared: tuple[Array, ...]) -> Array:
+def log_kernel(
+    num_bins: int, t: Float[Array, "*#shape"], prepared: tuple[Float[Array, "*#shape"], ...]
+) -> Float[Array, "*#shape"]:
     """Computes the log density: that of the base plus the log slope of the spline at its cumulative distribution.
 
     Durkan et al. 2019 (arXiv:1906.04032), equations 4 and 5.
@@ -119,7 +122,9 @@ def log_kernel(num_bins: int, t: Array, prepared: tuple[Array, ...]) -> Array:
     return _base_log_pdf(t, base) + jnp.log(top) - 2 * jnp.log(mean + (d0 + d1 - 2 * mean) * product)
 
 
-def cdf(num_bins: int, t: Array, parameters: tuple[Array, ...]) -> Array:
+def cdf(
+    num_bins: int, t: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]
+) -> Float[Array, "*#shape"]:
     """Computes the cumulative distribution: the spline of the cumulative distribution of the base.
 
     Args:
@@ -139,7 +144,9 @@ def cdf(num_bins: int, t: Array, parameters: tuple[Array, ...]) -> Array:
     return y0 + (y1 - y0) * (mean * share**2 + d0 * product) / (mean + (d0 + d1 - 2 * mean) * product)
 
 
-def ppf(num_bins: int, q: Array, parameters: tuple[Array, ...]) -> Array:
+def ppf(
+    num_bins: int, q: Float[Array, "*#shape"], parameters: tuple[Float[Array, "*#shape"], ...]
+) -> Float[Array, "*#shape"]:
     """Computes the quantile in closed form: a quadratic equation in the bin, then the quantile of the base.
 
     Durkan et al. 2019 (arXiv:1906.04032), appendix A.
@@ -163,16 +170,16 @@ def ppf(num_bins: int, q: Array, parameters: tuple[Array, ...]) -> Array:
     return _base_ppf(x0 + jnp.clip(share, 0, 1) * (x1 - x0), base)
 
 
-def _moment(num_bins: int, power: int, parameters: tuple[Array, ...]) -> Array:
+def _moment(num_bins: int, power: int, parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Moment about the mode, by the trapezoidal rule over logit(q)."""
-    grid = jnp.asarray(_GRID, parameters[0].dtype)
+    grid = jnp.asarray(_GRID, parameters[0].dtype).reshape((1,) * parameters[0].ndim + (-1,))
     weight = jax.nn.sigmoid(grid) * jax.nn.sigmoid(-grid) * float(_GRID[1] - _GRID[0])
     expanded = tuple(p[..., None] for p in parameters)
     value = ppf(num_bins, jax.nn.sigmoid(grid), expanded) - expanded[0]
     return jnp.sum(weight * value**power, axis=-1) / jnp.sum(weight)
 
 
-def mean(num_bins: int, parameters: tuple[Array, ...]) -> Array:
+def mean(num_bins: int, parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the mean numerically, by the trapezoidal rule over logit(q).
 
     Args:
@@ -185,7 +192,7 @@ def mean(num_bins: int, parameters: tuple[Array, ...]) -> Array:
     return parameters[0] + _moment(num_bins, 1, parameters)
 
 
-def variance(num_bins: int, parameters: tuple[Array, ...]) -> Array:
+def variance(num_bins: int, parameters: tuple[Float[Array, "*#shape"], ...]) -> Float[Array, "*#shape"]:
     """Computes the variance numerically, by the trapezoidal rule over logit(q).
 
     Args:
@@ -198,7 +205,9 @@ def variance(num_bins: int, parameters: tuple[Array, ...]) -> Array:
     return _moment(num_bins, 2, parameters) - _moment(num_bins, 1, parameters) ** 2
 
 
-def sample(num_bins: int, key: Array, parameters: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+def sample(
+    num_bins: int, key: PRNGKeyArray, parameters: tuple[Float[Array, "..."], ...], shape: tuple[int, ...]
+) -> Float[Array, "..."]:
     """Draws values by inversion of the cumulative distribution.
 
     Args:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
@@ -37,7 +37,7 @@ class ValueRange:
                 f"value range '{self.kind}' is unknown; known: {', '.join(KINDS)}." + suggestion(self.kind, KINDS)
             )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Maps a network output to a parameter within its range.
 
         Args:

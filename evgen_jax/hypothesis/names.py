@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evgen_jax.errors import EvgenError
-from evgen_jax.hypothesis.parameters import ROLES, STANDARD_NAMES, Parameter, names_of
+from evgen_jax.hypothesis.parameters import Parameter, names_of
+from evgen_jax.hypothesis.roles import ROLES, STANDARD_NAMES
 
 _NUMBERED = (
-    ("energy_loss", r"energy_loss_(\d+)"), ("cascade_energy", r"cascade_(\d+)_energy"),
+    ("energy_loss", r"energy_loss_(\d+)"),
+    ("cascade_energy", r"cascade_(\d+)_energy"),
     ("cascade_distance", r"cascade_(\d+)_distance"),
-)  # fmt: skip
+)
 # The first pattern that matches the end of a name counts: longer names stand first.
 _PATTERNS = tuple(
     (role, re.compile(rf"(?:^|_){pattern}$"))

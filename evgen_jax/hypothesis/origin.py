@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jaxtyping import Float, Real
 
 from evgen_jax.errors import DataError
-from evgen_jax.hypothesis.parameters import POSITIONS, TIMES, Parameter
+from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
+from evgen_jax.hypothesis.roles import TIMES
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
@@ -15,8 +17,8 @@ LARGE_TIME = 1e5
 
 
 def relative_to_origin(
-    detector: Detector, parameters: Sequence[Parameter], values: np.ndarray, sign: int = -1
-) -> np.ndarray:
+    detector: Detector, parameters: Sequence[Parameter], values: Real[np.ndarray, "*shape H"], sign: int = -1
+) -> Real[np.ndarray, "*shape H"]:
     """Shifts hypotheses in a table's coordinates to those of its detector; with sign +1 the way back.
 
     Args:
@@ -37,7 +39,7 @@ def relative_to_origin(
     return values + sign * shift
 
 
-def anchor_of(begin: np.ndarray) -> np.ndarray:
+def anchor_of(begin: Real[np.ndarray, "*shape"]) -> Real[np.ndarray, "*shape"]:
     """Chooses where times are counted from.
 
     Args:
@@ -63,7 +65,9 @@ def time_places(parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
     return tuple(i for i, parameter in enumerate(parameters) if parameter.role in TIMES)
 
 
-def shifted_times(parameters: Sequence[Parameter], hypotheses: np.ndarray, by: float) -> np.ndarray:
+def shifted_times(
+    parameters: Sequence[Parameter], hypotheses: Real[np.ndarray, "*shape H"], by: float
+) -> Float[np.ndarray, "*shape H"]:
     """Adds a shift to every time of hypotheses.
 
     Args:
@@ -93,7 +97,7 @@ def shifted_times(parameters: Sequence[Parameter], hypotheses: np.ndarray, by: f
 
 
 def counted_from_readout(
-    parameters: Sequence[Parameter], hypothesis: np.ndarray, event: Event
+    parameters: Sequence[Parameter], hypothesis: Real[np.ndarray, " H"], event: Event
 ) -> tuple[np.ndarray, Event, float]:
     """Counts the times of a hypothesis and an event from the begin of the readout window where they are large.
 

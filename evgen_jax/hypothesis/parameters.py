@@ -1,84 +1,27 @@
-"""What a hypothesis parameter is: its role, unit, usual range and scale, and which parameters belong together."""
+"""What a hypothesis parameter is: a role with a name and what differs from the usual, and which parameters belong together."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from evgen_jax.errors import ConfigError, shown, suggestion
+from evgen_jax.hypothesis.roles import DRAWS, MANY, NOTHING, ROLES, STANDARD_NAMES
 
-DRAWS = ("uniform", "log", "zenith")
-"""Ways to draw a parameter of simulated events: evenly, evenly in the logarithm, isotropically."""
 BY_ROLE: Any = None
 """Default of a field of `Parameter`: the value that is usual for the role."""
 
 
-class _Facts(NamedTuple):
-    """What is usual for a role; the fields of `Parameter` that have these names say what they are."""
-
-    unit: str
-    log: bool
-    low: float | None
-    high: float | None
-    draw: str
-    spread: float
-    mean: float
-    std: float
-
-
-_COORDINATE = _Facts("m", False, -500.0, 500.0, "uniform", 15.0, 0.0, 300.0)
-_ZENITH = _Facts("rad", False, 0.0, np.pi, "zenith", 0.2, 1.57, 0.69)
-_AZIMUTH = _Facts("rad", False, 0.0, 2 * np.pi, "uniform", 0.2, 3.14, 1.81)
-_ENERGY = _Facts("GeV", True, 1e3, 1e6, "log", 0.3, 10.0, 2.0)
-_FACTOR = _Facts("", False, 0.9, 1.1, "uniform", 0.0, 1.0, 0.1)
-_NOTHING = _Facts("", False, None, None, "uniform", 0.0, 0.0, 1.0)
-ROLES: dict[str, _Facts] = {
-    "x": _COORDINATE, "y": _COORDINATE, "z": _COORDINATE, "zenith": _ZENITH, "azimuth": _AZIMUTH, "energy": _ENERGY,
-    "time": _Facts("ns", False, 9000.0, 11000.0, "uniform", 30.0, 10000.0, 600.0),
-    "length": _Facts("m", False, 100.0, 800.0, "uniform", 30.0, 400.0, 200.0),
-    "entry_zenith": _ZENITH._replace(spread=0.02), "entry_azimuth": _AZIMUTH._replace(spread=0.02),
-    "entry_time": _Facts("ns", False, 7000.0, 9000.0, "uniform", 30.0, 8000.0, 600.0), "entry_energy": _ENERGY,
-    "energy_loss": _Facts("GeV", True, 1.0, 1e4, "log", 0.3, 3.0, 2.0),
-    "cascade_energy": _Facts("GeV", True, 1e3, 1e5, "log", 0.3, 9.0, 2.0),
-    "cascade_distance": _Facts("m", False, 5.0, 200.0, "uniform", 10.0, 100.0, 60.0),
-    "Absorption": _FACTOR, "Scattering": _FACTOR, "DOMEfficiency": _FACTOR,
-    "HoleIceForward_Unified_p0": _Facts("", False, -0.1, 0.5, "uniform", 0.0, 0.2, 0.17),
-    "HoleIceForward_Unified_p1": _Facts("", False, -0.1, 0.0, "uniform", 0.0, -0.05, 0.03),
-    "other": _NOTHING,
-}  # fmt: skip
-"""Roles of parameters with what is usual for each.
-
-A vertex, direction, energy, time or length of a particle; where, when and with which energy a track enters its sphere;
-the energy of a loss on a track; energy and distance of a further cascade; factors and properties of the ice and the
-modules; 'other', which is none of these.
-"""
 POSITIONS = ("x", "y", "z")
 """Roles of coordinates, m."""
 DIRECTION = ("zenith", "azimuth")
 """Roles of the direction that a particle comes from, rad."""
 ENTRY_POINT = ("entry_zenith", "entry_azimuth")
 """Roles of the point where a track enters its sphere, rad."""
-TIMES = ("time", "entry_time")
-"""Roles of times, ns."""
-ENERGIES = ("energy", "entry_energy", "cascade_energy", "energy_loss")
-"""Roles of energies, GeV."""
-LENGTHS = ("length", "cascade_distance")
-"""Roles of lengths, m."""
-FACTORS = ("Absorption", "Scattering", "DOMEfficiency")
-"""Roles of factors of ice and modules."""
 CASCADE = (*POSITIONS, *DIRECTION, "energy", "time")
 """Roles of a cascade, in the order of its parameters."""
 ENTERING_TRACK = (*ENTRY_POINT, "entry_time", "entry_energy", *DIRECTION)
 """Roles of a track that enters a sphere, in the order of its parameters."""
-MANY = ("energy_loss", "cascade_energy", "cascade_distance", "other", None)
-"""Roles that several parameters of one group may have."""
-STANDARD_NAMES = {
-    **{role: role for role in ROLES if role not in MANY}, "t": "time", "entry_t": "entry_time",
-    "HoleIceForward_Unified_00": "HoleIceForward_Unified_p0", "HoleIceForward_Unified_01": "HoleIceForward_Unified_p1",
-}  # fmt: skip
-"""Name -> role that it tells where nothing else is declared; names that are not here tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +67,7 @@ class Parameter:
                 f"Parameter '{self.name}': the role {shown(self.role)} is unknown; known: {', '.join(ROLES)}."
                 + suggestion(str(self.role), ROLES)
             )
-        facts = _NOTHING if self.role is None else ROLES[self.role]
+        facts = NOTHING if self.role is None else ROLES[self.role]
         for fact in fields(self)[2:-1]:
             if getattr(self, fact.name) is None:
                 object.__setattr__(self, fact.name, getattr(facts, fact.name))

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Real
 
 from evgen_jax.errors import TrafoError
 from evgen_jax.files import write_whole
@@ -50,7 +50,7 @@ class Trafo:
             np.asarray(self.log, bool),
         )
 
-    def transform(self, parameters: Array) -> Array:
+    def transform(self, parameters: Real[Array, "*shape H"]) -> Float[Array, "*shape H"]:
         """Maps physical parameters to normalised ones.
 
         Args:
@@ -64,7 +64,7 @@ class Trafo:
             parameters = jnp.where(log, jnp.log1p(jnp.where(log, parameters, 0)), parameters)
         return (parameters - mean) / scale
 
-    def inverse(self, transformed: Array) -> Array:
+    def inverse(self, transformed: Float[Array, "*shape H"]) -> Float[Array, "*shape H"]:
         """Maps normalised parameters to physical ones; exponents are clipped to [-60, 60].
 
         Args:
@@ -79,7 +79,7 @@ class Trafo:
             value = jnp.where(log, jnp.expm1(jnp.clip(jnp.where(log, value, 0), -60, 60)), value)
         return value
 
-    def scale(self) -> np.ndarray:
+    def scale(self) -> Float[np.ndarray, " H"]:
         """Computes the linear factor of uncertainties.
 
         Returns:
@@ -87,7 +87,7 @@ class Trafo:
         """
         return np.asarray(self.std) + self.norm_constant
 
-    def centre(self) -> np.ndarray:
+    def centre(self) -> Float[np.ndarray, " H"]:
         """Computes the hypothesis at the mean of the normalisation.
 
         Returns:
@@ -140,9 +140,11 @@ def typical_trafo(parameters: Sequence[Parameter]) -> Trafo:
       The transformation.
     """
     return Trafo(
-        names_of(parameters), tuple(p.mean for p in parameters), tuple(p.std for p in parameters),
+        names_of(parameters),
+        tuple(p.mean for p in parameters),
+        tuple(p.std for p in parameters),
         tuple(p.log for p in parameters),
-    )  # fmt: skip
+    )
 
 
 def load_trafo(path: str | Path, parameter_names: Sequence[str] | None = None) -> Trafo:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from functools import reduce
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
 from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Shaped
 
 from evgen_jax.measurement.event import Event
 
@@ -34,6 +35,7 @@ class LightYield(struct.PyTreeNode):
 
     def __add__(self, other: "LightYield") -> "LightYield":
         """Superposes the light of two sources in one event."""
+        chex.assert_trees_all_equal_shapes(self, other)  # axes of length 1 would be added without a word
         return jax.tree.map(jnp.add, self, other)
 
     def __radd__(self, other: int) -> "LightYield":
@@ -52,7 +54,7 @@ class LightYield(struct.PyTreeNode):
         """
         return reduce(LightYield.__add__, lights)
 
-    def scale(self, factor: Array, excess_factor: Array | None = None) -> "LightYield":
+    def scale(self, factor: Shaped[Array, ""], excess_factor: Shaped[Array, ""] | None = None) -> "LightYield":
         """Multiplies light by a factor.
 
         Args:
@@ -82,7 +84,7 @@ class LightYield(struct.PyTreeNode):
         return LightYield(dom, dom, dom, pulse, pulse if cumulative else None)
 
 
-def excluded_fraction(event: Event, window_fraction: Array) -> Array:
+def excluded_fraction(event: Event, window_fraction: Float[Array, " W"]) -> Float[Array, " M"]:
     """Computes the fraction F of the light at every active DOM that falls into excluded windows.
 
     Args:
@@ -97,7 +99,7 @@ def excluded_fraction(event: Event, window_fraction: Array) -> Array:
     return jnp.clip(total, 0, 1)
 
 
-def excluded_before_pulse(event: Event, window_fraction: Array) -> Array:
+def excluded_before_pulse(event: Event, window_fraction: Float[Array, " W"]) -> Float[Array, " P"]:
     """Computes the fraction of the light in those excluded windows of the pulse's DOM that start before the pulse.
 
     Args:
@@ -113,7 +115,7 @@ def excluded_before_pulse(event: Event, window_fraction: Array) -> Array:
     return jnp.sum(jnp.where(same & earlier, window_fraction[None, :], 0), axis=1)
 
 
-def spread_to_doms(event: Event, values: Array) -> Array:
+def spread_to_doms(event: Event, values: Shaped[Array, " M"]) -> Shaped[Array, " D"]:
     """Writes values of active DOMs into an array of all DOMs.
 
     Args:
@@ -126,7 +128,7 @@ def spread_to_doms(event: Event, values: Array) -> Array:
     return jnp.zeros(event.charge.shape, values.dtype).at[event.active].set(values, mode="drop")
 
 
-def at_active(event: Event, values: Array) -> Array:
+def at_active(event: Event, values: Shaped[Array, " D *rest"]) -> Shaped[Array, " M *rest"]:
     """Takes the values of active DOMs from an array of all DOMs.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.light.light_yield import LightYield
@@ -15,7 +15,7 @@ Variables = Any
 """Pytree of a source's weights: {'params': ...} of a linen module, or {base name: variables} of a multi-source."""
 
 
-def with_dropout_keys(variables: Variables, key: Array) -> Variables:
+def with_dropout_keys(variables: Variables, key: PRNGKeyArray) -> Variables:
     """Adds a random key beside the weights of every source, which makes its dropout act.
 
     The keys are data like the weights, so that sources without dropout need not know of them; sub-sources of one base
@@ -51,7 +51,7 @@ class Source(Protocol):
         without them, standard names tell the roles (`parameters_of`).
         """
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Makes fresh weights for a detector.
 
         Args:
@@ -63,7 +63,12 @@ class Source(Protocol):
         """
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse of an event; pure, composes with jit, vmap and grad.
 
@@ -79,8 +84,14 @@ class Source(Protocol):
         """
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons.
 
         Args:

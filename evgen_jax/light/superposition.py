@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
@@ -38,7 +38,9 @@ class ParameterMap(Protocol):
     def parameters(self) -> tuple[Parameter, ...]:
         """Returns the parameters of the joint hypothesis, H of them."""
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> Mapping[str, tuple[Array, Array | None]]:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> Mapping[str, tuple[Float[Array, "N H_base"], Shaped[Array, " N"] | None]]:
         """Expands a joint hypothesis into those of its sub-sources.
 
         Args:
@@ -84,7 +86,7 @@ class MultiSource:
         """Returns the names of the hypothesis parameters, H of them."""
         return names_of(self.parameters)
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Makes fresh weights for every base, with an independent random key each.
 
         Args:
@@ -98,7 +100,12 @@ class MultiSource:
         return {name: base.init_variables(k, detector) for k, (name, base) in zip(keys, self.bases, strict=True)}
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light of all sub-sources at every DOM and pulse of an event.
 
@@ -142,8 +149,14 @@ class MultiSource:
         return LightYield.sum(parts)
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws arrival times from the sub-sources, each with the probability of its share of the charge.
 
         Sub-sources are visited one after the other (reservoir sampling), so memory does not grow with their number.
@@ -190,8 +203,8 @@ class MultiSource:
 def sum_of_copies(
     base: Source,
     variables: Variables,
-    parameters: Array,
-    weights: tuple[Array, Array] | None,
+    parameters: Float[Array, "N H"],
+    weights: tuple[Shaped[Array, " N"], Shaped[Array, " N"]] | None,
     event: Event,
     detector: Detector,
     cumulative: bool = False,

@@ -1,32 +1,83 @@
 """Walks over a tree of sources: multi-sources hold bases, which may be multi-sources themselves."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flax.linen as nn
+from jax import Array
 
-from evgen_jax.light.source import Source
+from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
+from evgen_jax.measurement.detector import Detector
 
 Path = tuple[str, ...]
 """Names of bases from the outermost multi-source on; empty for the tree itself."""
 
 
-def walk(source: Source, path: Path = ()) -> Iterator[tuple[Path, Source]]:
+def walk(source: Source, path: Path = (), *, most: int | None = None) -> Iterator[tuple[Path, Source]]:
     """Yields every source of a tree, a multi-source before its bases.
 
     Args:
       source: the tree.
       path: names that stand before all others.
+      most: largest number of bases of one multi-source that are visited, the first ones; None: all.
 
     Yields:
       Names of the bases that lead to a source, and the source.
     """
     yield path, source
     if isinstance(source, MultiSource):
-        for name, base in source.bases:
-            yield from walk(base, (*path, name))
+        for name, base in source.bases[:most]:
+            yield from walk(base, (*path, name), most=most)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Holds the copies of one source within a tree, at a hypothesis.
+
+    Attributes:
+      path: names of the bases that lead to the source.
+      source: that is no multi-source.
+      variables: its weights.
+      parameters: [N, H_source], hypotheses of the copies, physical units.
+      masked: whether a mask may take away the light of copies.
+    """
+
+    path: Path
+    source: Source
+    variables: Variables
+    parameters: Array
+    masked: bool = False
+
+
+def copies_at(source: Source, variables: Variables, hypothesis: Array, detector: Detector) -> Iterator[Copies]:
+    """Yields the sources of a tree that are no multi-sources, with the hypotheses of their copies.
+
+    The bases of a multi-source of which there are several copies are yielded for each of these by itself, under one
+    path.
+
+    Args:
+      source: the tree.
+      variables: its weights.
+      hypothesis: [H] of the tree, physical units.
+      detector: of the model.
+
+    Yields:
+      Copies of each source.
+    """
+    if not isinstance(source, MultiSource):
+        yield Copies((), source, variables, hypothesis[None])
+        return
+    expanded = source.expand(hypothesis, detector)
+    for name, base in source.bases:
+        parameters, mask = expanded[name]
+        if not isinstance(base, MultiSource):
+            yield Copies((name,), base, variables[name], parameters, mask is not None)
+            continue
+        for own in parameters:
+            for inner in copies_at(base, variables[name], own, detector):
+                yield replace(inner, path=(name, *inner.path), masked=inner.masked or mask is not None)
 
 
 def map_sources(change: Callable[[Source], Source], source: Source) -> Source:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import DataError, shown
 from evgen_jax.measurement.event import Event, Pulses, Windows
 from evgen_jax.measurement.packing import bucket
@@ -48,8 +49,7 @@ def stack_events(events: Sequence[Event], factor: int = 2) -> Event:
             f"stack_events: the events have {' and '.join(map(str, sizes))} DOMs; expected events of one detector. Stack "
             "those of each detector by themselves."
         )
-    if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
-        raise DataError(f"stack_events: factor must be a whole number >= 2, got {shown(factor)}.")
+    check_whole(factor, 2, "stack_events: factor", DataError)
     size_p = bucket(max(e.pulses.charge.shape[0] for e in events), factor=factor)
     size_m = bucket(max(e.active.shape[0] for e in events), factor=factor)
     size_w = max(e.windows.start.shape[0] for e in events)

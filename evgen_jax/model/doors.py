@@ -1,17 +1,16 @@
-"""Checks of the arguments of public functions.
+"""Checks of what the functions of a model are given: hypotheses, events, times, readouts and weights.
 
 Shapes are known when a function is traced, so that their checks cost nothing when it runs. Values are checked where
 they are numbers; traced ones pass.
 """
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import jax
 import numpy as np
 
-from evgen_jax.errors import ConfigError, DataError, EvgenError, HypothesisError, shown
+from evgen_jax.errors import ConfigError, DataError, HypothesisError, shown
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
@@ -104,13 +103,14 @@ def check_readout(readout: Any) -> None:
       ConfigError: no window.
     """
     if _shape(readout) == (2,):
+        traced = jax.core.Tracer
+        if isinstance(readout, traced) or any(isinstance(end, traced) for end in readout):
+            return
         try:
-            start, stop = (0.0 if isinstance(end, jax.core.Tracer) else float(end) for end in readout)
+            start, stop = map(float, readout)
         except (TypeError, ValueError):
             pass
         else:
-            if any(isinstance(end, jax.core.Tracer) for end in readout):
-                return
             if np.isfinite([start, stop]).all() and start <= stop:
                 return
     raise ConfigError(
@@ -155,98 +155,7 @@ def _fault(given: Any, own: Any, path: str = "") -> str:
     return ""
 
 
-def check_whole(value: Any, least: int, what: str, error: type[EvgenError]) -> None:
-    """Checks that a value is a whole number of at least `least`.
-
-    Args:
-      value: what the user gave.
-      least: smallest valid number.
-      what: names the argument in the message.
-      error: class of the error.
-
-    Raises:
-      EvgenError: another value; of the class `error`.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise error(f"{what}: expected a whole number >= {least}, got {shown(value)}.")
-
-
-def check_share(value: Any, what: str, error: type[EvgenError]) -> None:
-    """Checks that a value is a probability between 0 and 1, both excluded.
-
-    Args:
-      value: what the user gave.
-      what: names the argument in the message.
-      error: class of the error.
-
-    Raises:
-      EvgenError: of the class `error`.
-    """
-    if not (is_number(value) and 0 < value < 1):
-        raise error(f"{what}: expected a probability between 0 and 1, got {shown(value)}.")
-
-
-def check_positive(value: Any, what: str, error: type[EvgenError]) -> None:
-    """Checks that a value is a finite number above 0.
-
-    Args:
-      value: what the user gave.
-      what: names the argument in the message.
-      error: class of the error.
-
-    Raises:
-      EvgenError: another value; of the class `error`.
-    """
-    if not is_number(value) or not 0 < value < np.inf:
-        raise error(f"{what}: expected a finite number > 0, got {shown(value)}.")
-
-
-def check_not_negative(value: Any, what: str, error: type[EvgenError]) -> None:
-    """Checks that a value is a finite number of at least 0.
-
-    Args:
-      value: what the user gave.
-      what: names the argument in the message.
-      error: class of the error.
-
-    Raises:
-      EvgenError: another value; of the class `error`.
-    """
-    if not is_number(value) or not 0 <= value < np.inf:
-        raise error(f"{what}: expected a finite number >= 0, got {shown(value)}.")
-
-
-def check_mapping(value: Any, what: str, form: str, error: type[EvgenError]) -> None:
-    """Checks that a value is a mapping.
-
-    Args:
-      value: what the user gave.
-      what: names the argument in the message.
-      form: what is expected, such as '{parameter: (low, high)}'.
-      error: class of the error.
-
-    Raises:
-      EvgenError: another value; of the class `error`.
-    """
-    if not isinstance(value, Mapping):
-        raise error(f"{what}: expected {form}, got {shown(value)}.")
-
-
-def is_number(value: Any) -> bool:
-    """Checks whether a value is one real number, NaN and infinity among them.
-
-    Args:
-      value: anything.
-
-    Returns:
-      True for Python and numpy numbers and arrays without axes; False for booleans and traced values.
-    """
-    if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer) and value.ndim == 0:
-        value = value.item()
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _shape(values: Any) -> tuple:
+def _shape(values: Any) -> tuple[int | None, ...]:
     """Of an array, a number or nested lists, which may hold traced values; (None,) if their lengths differ."""
     if isinstance(values, list | tuple):
         inner = {_shape(value) for value in values}

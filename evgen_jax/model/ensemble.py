@@ -132,11 +132,11 @@ class Ensemble:
         pairs = zip(self.members, variables, strict=True)
         return self.tree_unflatten(None, [model.with_variables(own) for model, own in pairs])
 
-    def tree_flatten_with_keys(self):
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[jax.tree_util.SequenceKey, Model]], None]:
         """Returns the members with their places, for JAX."""
         return [(jax.tree_util.SequenceKey(i), model) for i, model in enumerate(self.members)], None
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[Sequence[Model], None]:
         """Returns the members, for JAX."""
         return self.members, None
 

@@ -1,20 +1,22 @@
 """What a model expects at every DOM: charges, and distributions of arrival times."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
 from evgen_jax.model.doors import check_hypothesis, check_readout, check_times, check_variables
 from evgen_jax.model.ensemble import check_no_ensemble
-from evgen_jax.model.likelihood import floored, pulse_cdf, pulse_pdf
 from evgen_jax.model.model import Model
+from evgen_jax.model.terms import floored, pulse_cdf, pulse_pdf
 
+Readout = ArrayLike | tuple[float, float]
+"""Start and stop of a readout window, ns."""
 TIMES_TOGETHER = 16
 """Number of times in one evaluation of the sources.
 
@@ -38,7 +40,7 @@ class DomExpectation(struct.PyTreeNode):
     cdf: Array
 
 
-def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, readout: ArrayLike) -> DomExpectation:
+def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, readout: Readout) -> DomExpectation:
     """Computes expected charges and arrival times at every DOM; pure, composes with jit, vmap and grad.
 
     Args:
@@ -51,11 +53,11 @@ def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, reado
       Charges [D] and distributions of arrival times [D, T].
 
     Raises:
-      ConfigError: an ensemble instead of a model.
+      ConfigError: an ensemble instead of a model, or a readout that is no window.
       HypothesisError: another number of parameters.
       DataError: times of another shape.
     """
-    check_no_ensemble(model)
+    _check(model, readout)
     check_hypothesis(hypothesis, model.parameter_names)
     check_times(times)
     place, window = jnp.asarray(hypothesis), jnp.asarray(readout)
@@ -93,17 +95,22 @@ def make_dom_expectation(
       expect = jax.jit(eg.make_dom_expectation(model))
       charges = expect(model.variables, hypothesis, jnp.linspace(0.0, 5000.0, 100)).charge
     """
-    check_no_ensemble(model)
-    check_readout(readout)
+    _check(model, readout)
 
     def function(variables: Variables, hypothesis: Array, times: Array) -> DomExpectation:
         check_variables(variables, model.variables)
-        return dom_expectation(model.with_variables(variables), hypothesis, times, jnp.asarray(readout))
+        return dom_expectation(model.with_variables(variables), hypothesis, times, readout)
 
     return function
 
 
-def probe(num_doms: int, times: Array, readout: ArrayLike) -> Event:
+def _check(model: Any, readout: Any) -> None:
+    """Checks what is known before there is a hypothesis."""
+    check_no_ensemble(model)
+    check_readout(readout)
+
+
+def probe(num_doms: int, times: Float[Array, " D"], readout: Readout) -> Event:
     """Makes an event with one pulse at every DOM, at which sources tell their light.
 
     Args:

@@ -5,15 +5,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis, check_variables
 from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
-from evgen_jax.model.likelihood import Loss, LossParts
+from evgen_jax.model.likelihood import Loss
+from evgen_jax.model.terms import LossParts
 
 
 def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None) -> LossParts:
@@ -49,7 +49,7 @@ def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss 
 
 def log_likelihood(
     model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss | None = None, *, priors: bool = True
-) -> Array:
+) -> Float[Array, ""]:
     """Computes the log-likelihood of one event for a hypothesis.
 
     It holds the priors of the loss, if there are any, as the training and the fits do. For a posterior with priors of
@@ -80,7 +80,7 @@ def log_likelihood(
     value = -loss_parts(model, hypothesis, event, loss).total()
     if not priors:
         return value
-    return value - (loss or model.loss).prior(model.parameters, jnp.asarray(hypothesis))
+    return value - (loss or model.loss).penalty(model.parameters, jnp.asarray(hypothesis))
 
 
 def make_loss_parts(model: AnyModel, loss: Loss | None = None) -> Callable[[Variables, Array, Event], LossParts]:

@@ -13,6 +13,7 @@ from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import Path, walk
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.likelihood import DEFAULT_LOSS, Loss
 
@@ -136,12 +137,12 @@ class Model:
     def _structure(self) -> _Structure:
         return _Structure(self.source, self.trafo, self.loss, self.settings)
 
-    def tree_flatten_with_keys(self):
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[jax.tree_util.GetAttrKey, Any], ...], _Structure]:
         """Returns the leaves with their names, and what is static, for JAX."""
         key = jax.tree_util.GetAttrKey
         return ((key("variables"), self.variables), (key("detector"), self.detector)), self._structure
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[tuple[Variables, Detector], _Structure]:
         """Returns the leaves and what is static, for JAX."""
         return (self.variables, self.detector), self._structure
 
@@ -153,7 +154,10 @@ class Model:
         return model
 
     def __repr__(self) -> str:
-        lines = ["Model", *_source_lines(self.source, self.variables, "  ")]
+        lines = [
+            "Model",
+            *(_source_line(path, one, self.variables) for path, one in walk(self.source, most=MOST_NAMES)),
+        ]
         named = [f"{own.name} ({own.unit})" if own.unit else own.name for own in self.parameters]
         shown_names = ", ".join(named[:MOST_NAMES]) + (f", ... {len(named)} in all" if len(named) > MOST_NAMES else "")
         terms = " + ".join(term.name for term in self.loss.terms) + f", {len(self.loss.priors)} priors" * bool(
@@ -217,16 +221,14 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
     return np.array([found[name] for name in names])
 
 
-def _source_lines(source: Any, variables: Any, indent: str, name: str = "") -> list[str]:
-    """One line per source of a tree: its name, its class and the number of its weights."""
+def _source_line(path: Path, source: Any, variables: Any) -> str:
+    """The line of one source of a tree: its name, its class and the number of its weights."""
+    for name in path:
+        variables = variables.get(name) if isinstance(variables, dict) else None
     weights = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(variables))
     kind = type(source.expand if isinstance(source, MultiSource) else source).__name__
-    lines = [f"{indent}{name}{': ' if name else ''}{kind}" + (f", {weights:,} weights" if weights else "")]
-    if isinstance(source, MultiSource):
-        for base, own in source.bases[:MOST_NAMES]:
-            below = variables.get(base) if isinstance(variables, dict) else None
-            lines += _source_lines(own, below, indent + "  ", base)
-    return lines
+    name = f"{path[-1]}: " if path else ""
+    return "  " * (len(path) + 1) + name + kind + (f", {weights:,} weights" if weights else "")
 
 
 def _detector_line(detector: Any) -> str:

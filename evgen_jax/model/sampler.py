@@ -1,19 +1,20 @@
 """Simulation of photoelectrons with a model."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
+from evgen_jax.checks import check_whole
 from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.errors import ConfigError
 from evgen_jax.light.source import Variables
-from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables, check_whole
+from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables
 from evgen_jax.model.ensemble import check_no_ensemble
-from evgen_jax.model.expectation import probe
+from evgen_jax.model.expectation import Readout, probe
 from evgen_jax.model.model import Model
 
 SMALLEST_CHARGE = 1e-30
@@ -37,7 +38,7 @@ class SampledPulses(struct.PyTreeNode):
 
 
 def sample_photoelectrons(
-    model: Model, key: Array, hypothesis: ArrayLike, readout: ArrayLike, max_photoelectrons: int = 1 << 14
+    model: Model, key: PRNGKeyArray, hypothesis: ArrayLike, readout: Readout, max_photoelectrons: int = 1 << 14
 ) -> SampledPulses:
     """Simulates one event: per DOM a number of photoelectrons from the negative binomial, for each an arrival time.
 
@@ -52,10 +53,10 @@ def sample_photoelectrons(
       Photoelectrons [P].
 
     Raises:
-      ConfigError: an ensemble instead of a model.
+      ConfigError: an ensemble instead of a model, a readout that is no window, or no place for photoelectrons.
       HypothesisError: another number of parameters.
     """
-    check_no_ensemble(model)
+    _check(model, readout, max_photoelectrons)
     check_hypothesis(hypothesis, model.parameter_names)
     place = jnp.asarray(hypothesis)
     source, variables, detector = model.source, model.variables, jax.tree.map(jnp.asarray, model.detector)
@@ -94,14 +95,17 @@ def make_sampler(
     Example:
       pulses = jax.jit(eg.make_sampler(model))(model.variables, jax.random.key(0), hypothesis)
     """
-    check_no_ensemble(model)
-    check_readout(readout)
-    check_whole(max_photoelectrons, 1, "max_photoelectrons", ConfigError)
+    _check(model, readout, max_photoelectrons)
 
     def function(variables: Variables, key: Array, hypothesis: Array) -> SampledPulses:
         check_variables(variables, model.variables)
-        return sample_photoelectrons(
-            model.with_variables(variables), key, hypothesis, jnp.asarray(readout), max_photoelectrons
-        )
+        return sample_photoelectrons(model.with_variables(variables), key, hypothesis, readout, max_photoelectrons)
 
     return function
+
+
+def _check(model: Any, readout: Any, max_photoelectrons: Any) -> None:
+    """Checks what is known before there is a hypothesis."""
+    check_no_ensemble(model)
+    check_readout(readout)
+    check_whole(max_photoelectrons, 1, "max_photoelectrons", ConfigError)

@@ -10,8 +10,7 @@ from itertools import product
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 from scipy.interpolate import CubicSpline
 
 KNOTS = (-1.0, -0.5, -0.2, 0.35, 0.65, 0.95, 1.05)
@@ -41,7 +40,9 @@ def _splines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.diff(coefficients[:, 0], axis=1), coefficients[:, :, 0], np.array([s.integrate(-1, 1) for s in splines])
 
 
-def angular_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
+def angular_acceptance(
+    cos_eta: Float[Array, "*#shape"], p0: Real[ArrayLike, "*#shape"], p1: Real[ArrayLike, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """Computes the relative acceptance of a DOM for light that arrives at the angle eta.
 
     Eller & Rongen et al., arXiv:2307.15298.
@@ -92,7 +93,9 @@ def acceptance_table() -> np.ndarray:
     return table
 
 
-def tabulated_acceptance(cos_eta: Array, p0: ArrayLike, p1: ArrayLike) -> Array:
+def tabulated_acceptance(
+    cos_eta: Float[Array, "*#shape"], p0: Real[ArrayLike, "*#shape"], p1: Real[ArrayLike, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """Computes the relative acceptance of a DOM as Event-Generator does: linear between the nodes of a table.
 
     It differs from the formula (`angular_acceptance`) by up to 0.011. Its gradient jumps at the nodes, and second

@@ -2,8 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.physics import constants
 
@@ -21,7 +20,9 @@ PHOTONS_PER_METRE = 2450.08
 """Cherenkov photons of a bare muon per m, weighted by the acceptance of a module."""
 
 
-def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayLike) -> Array:
+def diffusion_density(
+    distance: Float[Array, "*#shape"], scattering: Real[ArrayLike, "*#shape"], absorption: Real[ArrayLike, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """Computes the photons per m^2 at a distance from an isotropic source of one photon.
 
     exp(-r / lambda_p) / (4 pi lambda_c r tanh(r / lambda_c)), lambda_p = sqrt(lambda_a lambda_e / 3),
@@ -30,8 +31,8 @@ def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayL
 
     Args:
       distance: r > 0, m, shape (...).
-      scattering: effective scattering length lambda_e, m.
-      absorption: absorption length lambda_a, m.
+      scattering: effective scattering length lambda_e, m, broadcastable against distance.
+      absorption: absorption length lambda_a, m, broadcastable against distance.
 
     Returns:
       Photons per m^2, shape (...).
@@ -42,7 +43,9 @@ def diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayL
     return jnp.exp(-distance / propagation) / (float(4 * np.pi) * near)
 
 
-def track_diffusion_density(distance: Array, scattering: ArrayLike, absorption: ArrayLike) -> Array:
+def track_diffusion_density(
+    distance: Float[Array, "*#shape"], scattering: Real[ArrayLike, "*#shape"], absorption: Real[ArrayLike, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """Computes the photons per m^2 at a distance from an infinite track of one photon per m.
 
     exp(-r / lambda_p) / (2 pi sin(theta_c) sqrt(lambda_m r) tanh sqrt(r / lambda_m)), sqrt(lambda_m) =
@@ -51,8 +54,8 @@ def track_diffusion_density(distance: Array, scattering: ArrayLike, absorption: 
 
     Args:
       distance: perpendicular distance r > 0, m, shape (...).
-      scattering: effective scattering length lambda_e, m.
-      absorption: absorption length lambda_a, m.
+      scattering: effective scattering length lambda_e, m, broadcastable against distance.
+      absorption: absorption length lambda_a, m, broadcastable against distance.
 
     Returns:
       Photons per m^2, shape (...).

@@ -5,7 +5,7 @@ from importlib import resources
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.physics import constants
 
@@ -23,13 +23,15 @@ def _table() -> tuple[float, float, np.ndarray]:
     return float(depth[0]), float(depth[1] - depth[0]), np.stack(columns, axis=1)
 
 
-def ice_along_path(source_z: Array, dom_z: Array) -> tuple[Array, Array]:
+def ice_along_path(
+    source_z: Float[Array, ""], dom_z: Float[Array, " D"]
+) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
     """Computes mean scattering and absorption lengths on straight lines from a source to DOMs.
 
     Inverse lengths are averaged; the ice depends on depth alone (table SPICE-Mie).
 
     Args:
-      source_z: z of the source, m.
+      source_z: z of the source, scalar, m.
       dom_z: z of the DOMs [D], m.
 
     Returns:

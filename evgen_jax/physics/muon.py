@@ -1,8 +1,7 @@
 """Light and energy loss of muons in ice, averaged over stochastic losses (PPC; Raedel & Wiebusch)."""
 
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.physics.diffusion import PHOTONS_PER_GEV, PHOTONS_PER_METRE
 
@@ -14,7 +13,7 @@ RADIATION = 0.363e-3 * ICE_DENSITY
 """Stochastic energy loss b of a muon in ice relative to its energy, per m."""
 
 
-def bare_photons_per_metre(energy: ArrayLike) -> Array:
+def bare_photons_per_metre(energy: Real[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """Computes the photons per m of a muon with its low-energy secondaries, without stochastic losses.
 
     2450.08 [1 + max(0, 0.1880 + 0.0206 ln E) 0.910 / 0.9216], weighted by the acceptance of a module.
@@ -29,7 +28,7 @@ def bare_photons_per_metre(energy: ArrayLike) -> Array:
     return PHOTONS_PER_METRE * (1 + extra * (0.910 / ICE_DENSITY))
 
 
-def mean_photons_per_metre(energy: ArrayLike) -> Array:
+def mean_photons_per_metre(energy: Real[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """Computes the photons per m of a muon with its low-energy secondaries and its mean stochastic losses, b E per m.
 
     Args:
@@ -41,7 +40,7 @@ def mean_photons_per_metre(energy: ArrayLike) -> Array:
     return bare_photons_per_metre(energy) + RADIATION * PHOTONS_PER_GEV * jnp.asarray(energy)
 
 
-def energy_after(energy: Array, length: Array) -> Array:
+def energy_after(energy: Float[Array, "*#shape"], length: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
     """Computes the mean energy of a muon behind a length of ice: dE/dx = -(a + b E).
 
     Args:

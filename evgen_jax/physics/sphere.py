@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float, Real
 from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
@@ -32,7 +33,7 @@ def unit_vectors(zenith: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(zenith)], axis=-1)
 
 
-def angles(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def angles(vectors: Real[np.ndarray, "*shape 3"]) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Computes the zenith and azimuth to which vectors point.
 
     Args:
@@ -45,7 +46,7 @@ def angles(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arctan2(np.hypot(x, y), z), np.mod(np.arctan2(y, x), 2 * np.pi)
 
 
-def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def angle_between(a: Float[np.ndarray, "*#shape 3"], b: Float[np.ndarray, "*#shape 3"]) -> Float[np.ndarray, "*#shape"]:
     """Computes the angle between unit vectors, accurate for small ones.
 
     Args:
@@ -77,7 +78,9 @@ class VonMisesFisher:
         """Returns the width per axis, 1 / sqrt(kappa), rad."""
         return float(1 / np.sqrt(self.kappa))
 
-    def log_density(self, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    def log_density(
+        self, zenith: Real[np.ndarray, "*#shape"], azimuth: Real[np.ndarray, "*#shape"]
+    ) -> Float[np.ndarray, "*#shape"]:
         """Computes the log density.
 
         Args:
@@ -90,7 +93,7 @@ class VonMisesFisher:
         cosine = unit_vectors(zenith, azimuth) @ unit_vectors(self.zenith, self.azimuth)
         return np.log(self.kappa / (2 * np.pi)) + self.kappa * (cosine - 1) - np.log(-np.expm1(-2 * self.kappa))
 
-    def containment(self, psi: np.ndarray) -> np.ndarray:
+    def containment(self, psi: Real[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Computes the probability within an opening angle around the centre.
 
         Args:
@@ -118,7 +121,9 @@ class Kent:
     kappa: float
     beta: float
 
-    def log_density(self, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    def log_density(
+        self, zenith: Real[np.ndarray, "*#shape"], azimuth: Real[np.ndarray, "*#shape"]
+    ) -> Float[np.ndarray, "*#shape"]:
         """Computes the log density.
 
         Args:
@@ -253,7 +258,7 @@ def fit_kent(zenith: np.ndarray, azimuth: np.ndarray) -> Kent:
     return Kent(np.stack([centre, long, short]), float(a * (1 + ratio) / 2), float(a * (ratio - 1) / 4))
 
 
-def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+def _checked(zenith: np.ndarray, azimuth: np.ndarray) -> Float[np.ndarray, "S 3"]:
     """Returns unit vectors [S, 3]; raises ReconstructionError unless they are of two different directions at least."""
     try:
         zenith, azimuth = np.asarray(zenith), np.asarray(azimuth)

@@ -15,6 +15,7 @@ Uncertainties:
   scan_profile, Profile: one parameter scanned, all others fitted.
   make_sky_map, SkyMap, write_sky_map: adaptive maps of directions.
   make_posterior_sampler, Posterior: samples with stated priors.
+  make_prior, prior_limits: the priors, and their limits as bounds.
   make_goodness_of_fit, GoodnessOfFit: is the event one of the model's?
 
 Energies along a track:
@@ -31,6 +32,7 @@ from evgen_jax.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "evgen_jax.hypothesis.joint_prior": ["make_prior", "prior_limits"],
         "evgen_jax.reconstruction.fit.covariance": ["Covariance"],
         "evgen_jax.reconstruction.fit.fit": ["Fitter", "make_fitter", "reconstruct"],
         "evgen_jax.reconstruction.fit.result": ["FitResult"],

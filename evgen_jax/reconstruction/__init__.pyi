@@ -1,3 +1,5 @@
+from evgen_jax.hypothesis.joint_prior import make_prior as make_prior
+from evgen_jax.hypothesis.joint_prior import prior_limits as prior_limits
 from evgen_jax.reconstruction.fit.covariance import Covariance as Covariance
 from evgen_jax.reconstruction.fit.fit import Fitter as Fitter
 from evgen_jax.reconstruction.fit.fit import make_fitter as make_fitter

@@ -14,37 +14,31 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import linalg, optimize
+from jaxtyping import Array, Float, Int, Real
 
 from evgen_jax.approximation.grouped import is_cascade
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.origin import counted_from_readout, shifted_times
-from evgen_jax.hypothesis.parameters import ENERGIES
+from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Source, Variables
-from evgen_jax.light.superposition import MultiSource
+from evgen_jax.light.tree import Copies, copies_at
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.measurement.usable_pulses import usable_pulses
-from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import check_no_ensemble
-from evgen_jax.model.likelihood import floored
 from evgen_jax.model.model import Model
+from evgen_jax.model.terms import floored
+from evgen_jax.reconstruction.energy_solver import SMALLEST_ENERGY, solve
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 
-SMALLEST_ENERGY = 1.0
-"""Least energy at which light per GeV is computed, GeV."""
 REFRESHED = 0.05
 """Change of ln(energy) above which light per GeV is computed anew."""
 EM_STEPS = 20
 """Steps of expectation maximisation before Newton's method."""
-MAX_NEWTON = 50
-"""Largest number of Newton steps."""
-RIDGE = 1e-4
-"""Least share by which the diagonal of the curvature is raised."""
-CONVERGED = 1e-3
-"""Newton decrement, in log-likelihood, below which the minimisation has converged."""
 BLOCK = 64
 """Largest number of cascades per call of the compiled function, so that any number needs one compilation."""
 
@@ -136,7 +130,7 @@ def unfold_energies(
         norm[changed] = np.asarray(per_gev.charge, np.float64)[:, usable].sum(axis=1)
         density[changed] = np.asarray(per_gev.density)[:, good]
         dark = np.asarray(background.density, np.float64)[good] + np.finfo(np.float64).tiny ** 0.5
-        energies, result = _solve(energies, charge, norm, density, dark, smoothness, EM_STEPS if turn == 0 else 5)
+        energies, result = solve(energies, charge, norm, density, dark, smoothness, EM_STEPS if turn == 0 else 5)
         # Segments without light keep what is known of them; only the others' showers change their shape.
         lit = energies > max(SMALLEST_ENERGY, 1e-4 * energies.sum())
         (changed,) = np.nonzero(lit & (np.abs(np.log(np.maximum(energies, SMALLEST_ENERGY) / known)) > REFRESHED))
@@ -149,133 +143,35 @@ def unfold_energies(
     log_likelihood = -float(result.fun) - float(np.asarray(background.charge, np.float64)[usable].sum())
     names = tuple(model.parameter_names[i] for i in places)
     return Unfolding(
-        hypothesis, names, energies, log_likelihood, bool(result.success), str(result.message),
-        time.perf_counter() - begin,
-    )  # fmt: skip
+        hypothesis=hypothesis,
+        parameter_names=names,
+        energies=energies,
+        log_likelihood=log_likelihood,
+        converged=bool(result.success),
+        message=str(result.message),
+        runtime=time.perf_counter() - begin,
+    )
 
 
-def _solve(
-    start: np.ndarray,
-    charge: np.ndarray,
-    norm: np.ndarray,
-    density: np.ndarray,
-    dark: np.ndarray,
-    smooth: float,
-    em_steps: int,
-) -> tuple[np.ndarray, optimize.OptimizeResult]:
-    """Expectation maximisation, which is robust, then Newton's method with the bounds, which converges.
-
-    A Newton step minimises the local parabola within the bounds, a non-negative least-squares problem, among the
-    energies that are not held at 0 by their gradient.
-    """
-    energies, seen = start.copy(), norm > 0
-    narrow = density.astype(np.float32)  # the matrix products are most of the time; EM needs no more digits
-    for _ in range(em_steps):
-        ratio = narrow @ (charge / (dark + energies.astype(np.float32) @ narrow)).astype(np.float32)
-        energies = np.where(seen, energies * ratio / np.where(seen, norm, 1), 0.0)
-    scale = max(float(energies.mean()), SMALLEST_ENERGY)
-    rough = _second_differences(len(start)) * smooth if smooth else None
-
-    def loss(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        light = dark + (x * scale) @ density
-        value = float(norm @ x) * scale - float(charge @ np.log(light))
-        gradient = scale * (norm - density @ (charge / light))
-        if rough is not None:
-            value, gradient = value + float(x @ rough @ x), gradient + 2 * rough @ x
-        return value, gradient, light
-
-    x = energies / scale
-    value, gradient, light = loss(x)
-    for iteration in range(MAX_NEWTON):  # noqa: B007
-        free = (x > 0) | (gradient < 0)
-        if not free.any():
-            break
-        # The curvature sum_j c_j s_ij s_kj / light_j^2 of the free energies, in single precision; neighbours are nearly
-        # the same, so that rounding is kept from making it negative.
-        rows = narrow[free] * (np.sqrt(charge) * scale / light).astype(np.float32)
-        curvature = (rows @ rows.T).astype(np.float64)
-        if rough is not None:
-            curvature += 2 * rough[np.ix_(free, free)]
-        factor, curvature = _cholesky(curvature)
-        target = linalg.solve_triangular(factor, curvature @ x[free] - gradient[free], trans="T")
-        step = np.zeros_like(x)
-        step[free] = optimize.nnls(factor, target, maxiter=30 * len(start))[0] - x[free]
-        slope, length = float(gradient @ step), 1.0
-        if -slope < CONVERGED:
-            break
-        while length > 1e-6:
-            tried = loss(x + length * step)
-            if tried[0] <= value + 1e-4 * length * slope:
-                break
-            length /= 2
-        else:
-            break
-        x, (value, gradient, light) = x + length * step, tried
-    converged = not free.any() or -slope < CONVERGED
-    message = "converged" if converged else f"not converged in {iteration + 1} Newton steps"
-    return x * scale, optimize.OptimizeResult(fun=value, success=converged, message=message)
+def _sources(model: Model, hypothesis: Float[Array, " H"], detector: Detector) -> Iterator[Copies]:
+    for own in copies_at(model.source, model.variables, hypothesis, detector):
+        if own.masked:
+            raise ReconstructionError(f"energies of the masked sources '{own.path[-1]}' cannot be unfolded.")
+        yield own
 
 
-def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper factor of a Gram matrix in single precision with the smallest ridge that makes it positive, and that sum.
-
-    Rows of segments with nearly the same light leave eigenvalues of the size of rounding errors, which may be negative.
-    """
-    ridge, places = RIDGE, np.diag_indices_from(matrix)
-    while True:
-        raised = matrix.copy()
-        raised[places] = raised[places] * (1 + ridge) + np.finfo(np.float64).tiny
-        try:
-            return linalg.cholesky(raised), raised
-        except linalg.LinAlgError:
-            if not ridge < 1:  # also of NaN
-                raise
-            ridge *= 10
-
-
-def _second_differences(size: int) -> np.ndarray:
-    """The matrix M of sum_i (x_{i+1} - x_i)^2 = x M x."""
-    difference = np.diff(np.eye(size), axis=0)
-    return difference.T @ difference
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    """Copies of one source within a model: parameters [N, H_source] at a hypothesis."""
-
-    source: Source
-    variables: Variables
-    parameters: jax.Array
-
-
-def _leaves(source: Source, variables: Variables, hypothesis: jax.Array, detector: Detector) -> Iterator[_Leaf]:
-    if not isinstance(source, MultiSource):
-        yield _Leaf(source, variables, hypothesis[None])
-        return
-    expanded = source.expand(hypothesis, detector)
-    for name, base in source.bases:
-        parameters, mask = expanded[name]
-        if mask is not None:
-            raise ReconstructionError(f"energies of the masked sources '{name}' cannot be unfolded.")
-        if isinstance(base, MultiSource):
-            for row in parameters:
-                yield from _leaves(base, variables[name], row, detector)
-        else:
-            yield _Leaf(base, variables[name], parameters)
-
-
-def _energies(model: Model, hypothesis: jax.Array) -> jax.Array:
+def _energies(model: Model, hypothesis: Float[Array, " H"]) -> Float[Array, " N"]:
     """Energies of all cascades of the hypothesis, one after the other, those outside the detector as well."""
     endless = model.detector.replace(extent=jnp.array([[-jnp.inf] * 3, [jnp.inf] * 3]))
     found = [
-        leaf.parameters[:, CASCADE.index("energy")]
-        for leaf in _leaves(model.source, model.variables, hypothesis, endless)
-        if is_cascade(leaf.source)
+        own.parameters[:, CASCADE.index("energy")]
+        for own in _sources(model, hypothesis, endless)
+        if is_cascade(own.source)
     ]
     return jnp.concatenate(found) if found else jnp.zeros(0)
 
 
-def energy_places(model: Model, hypothesis: np.ndarray) -> np.ndarray:
+def energy_places(model: Model, hypothesis: Real[np.ndarray, " H"]) -> Int[np.ndarray, " N"]:
     """Finds the parameters that are the energies of a hypothesis' cascades.
 
     Args:
@@ -325,13 +221,13 @@ def light_per_gev(
     rows: list[LightYield] = []
     rest: LightYield | None = None
     first = 0
-    for leaf in _leaves(model.source, model.variables, h, model.detector):
-        if is_cascade(leaf.source):
-            count = len(leaf.parameters)
-            rows += _blocks(leaf, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)
+    for own in _sources(model, h, model.detector):
+        if is_cascade(own.source):
+            count = len(own.parameters)
+            rows += _blocks(own, chosen[(chosen >= first) & (chosen < first + count)] - first, event, model, chunk)
             first += count
         else:
-            light = _light_of_copies(leaf.source, chunk)(leaf.variables, leaf.parameters, event, model.detector)
+            light = _light_of_copies(own.source, chunk)(own.variables, own.parameters, event, model.detector)
             total = jax.tree.map(lambda x: jnp.sum(x, axis=0), light)
             rest = total if rest is None else rest + total
     joined = jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
@@ -342,13 +238,13 @@ def light_per_gev(
     return per_gev, floored(rest)
 
 
-def _blocks(leaf: _Leaf, chosen: np.ndarray, event: Event, model: Model, chunk: int) -> list[LightYield]:
+def _blocks(copies: Copies, chosen: np.ndarray, event: Event, model: Model, chunk: int) -> list[LightYield]:
     """Light of the chosen copies, block by block; the last block is filled up with repetitions."""
-    function, blocks = _light_of_copies(leaf.source, chunk), []
-    size = min(BLOCK, len(leaf.parameters))
+    function, blocks = _light_of_copies(copies.source, chunk), []
+    size = min(BLOCK, len(copies.parameters))
     for start in range(0, len(chosen), size):
         own = chosen[start : start + size]
-        light = function(leaf.variables, leaf.parameters[np.resize(own, size)], event, model.detector)
+        light = function(copies.variables, copies.parameters[np.resize(own, size)], event, model.detector)
         filled = jax.tree.map(np.asarray, light)
         blocks.append(filled if len(own) == size else jax.tree.map(partial(_first, len(own)), filled))
     return blocks

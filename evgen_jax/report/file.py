@@ -7,11 +7,12 @@ from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.extras import need
 from evgen_jax.files import check_writable
+from evgen_jax.hypothesis.joint_prior import make_prior
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import stage
-from evgen_jax.reconstruction.run.file_fit import fit_as_configured, make_configured_fitter, make_seed_reader
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
+from evgen_jax.reconstruction.run.file_fit import fit_as_configured, make_configured_fitter
+from evgen_jax.reconstruction.run.seeds import make_seed_reader
 from evgen_jax.report.findings import ReportSettings
 from evgen_jax.report.page import report_event
 

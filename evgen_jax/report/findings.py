@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.model.expectation import DomExpectation
@@ -17,7 +18,6 @@ from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior, prior_limits
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.report.plots.event import expectation

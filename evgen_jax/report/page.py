@@ -3,9 +3,11 @@
 import html
 import json
 from collections.abc import Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,6 @@ from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
-from evgen_jax.reconstruction.uncertainty.prior_density import parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
 from evgen_jax.report.findings import Findings, ReportSettings, examine
 from evgen_jax.report.plots.event import arrival_times, event_display, light_yield
@@ -68,14 +69,15 @@ def _figures(directory: Path, findings: Findings, notice: str) -> list[Figure]:
     model, event, best = findings.model, findings.event, findings.result.hypothesis
     models, first = findings.models, next(iter(findings.models.values()))
     titles = {d: f", {findings.pulls[d]:+.1f} sigma" for d in findings.worst}
+    times = partial(arrival_times, models=models, event=event, hypothesis=best, notice=notice)
+    charges = light_yield(directory / "charges.png", findings.views, event, model.detector, notice)
+    worst = times(directory / "worst_doms.png", doms=findings.worst, titles=titles)
     figures = [
         ("Event", event_display(directory / "event.png", first, event, best, notice)),
-        ("Brightest DOMs", arrival_times(directory / "brightest_doms.png", models, event, best, notice=notice)),
-        ("DOMs whose charge is farthest from the expected one",
-         arrival_times(directory / "worst_doms.png", models, event, best, doms=findings.worst, titles=titles, notice=notice)),
-        ("Charges and their residuals",
-         light_yield(directory / "charges.png", findings.views, event, model.detector, notice)),
-    ]  # fmt: skip
+        ("Brightest DOMs", times(directory / "brightest_doms.png")),
+        ("DOMs whose charge is farthest from the expected one", worst),
+        ("Charges and their residuals", charges),
+    ]
     for name, scan in findings.scans.items():
         unit = model.parameters[model.index(name)].unit
         figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit], notice)))
@@ -113,7 +115,7 @@ def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
             )
     if findings.posterior is not None:
         notes["prior (flat in all else)"] = json.dumps(settings.priors)
-        if left_out := parameters_of_loss_priors(findings.model):
+        if left_out := findings.model.loss.joint_prior(findings.model.parameters).names:
             notes["priors of the fit that the posterior leaves out"] = ", ".join(left_out)
         notes |= posterior_notes(findings.posterior, findings.model.parameters)
     return notes
@@ -150,13 +152,16 @@ def _degrees(width: float) -> str:
     return f"{np.degrees(width):.2f} degrees" if width < np.pi / 2 else "over 90 degrees"
 
 
-def _plain(model: AnyModel, result: FitResult) -> dict:
+def _plain(model: AnyModel, result: FitResult) -> dict[str, Any]:
     notes = result.diagnostics
     plain = {
         "hypothesis": dict(zip(model.parameter_names, map(float, result.hypothesis), strict=True)),
-        "log_likelihood": result.log_likelihood, "log_likelihood_seed": result.log_likelihood_seed,
-        "status": notes.message, "gradient_norm": notes.gradient_norm, "evaluations": notes.evaluations,
-    }  # fmt: skip
+        "log_likelihood": result.log_likelihood,
+        "log_likelihood_seed": result.log_likelihood_seed,
+        "status": notes.message,
+        "gradient_norm": notes.gradient_norm,
+        "evaluations": notes.evaluations,
+    }
     if result.covariance is not None:
         plain["covariance_of"] = [model.parameter_names[i] for i in result.covariance.free]
         plain["covariance"] = result.covariance.physical.tolist()

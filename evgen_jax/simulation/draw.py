@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.hypothesis.parameters import (
     ENTERING_TRACK,
-    ROLES,
-    STANDARD_NAMES,
     Parameter,
     check_records,
     column_names,
     names_of,
     places_by_role,
 )
+from evgen_jax.hypothesis.roles import ROLES, STANDARD_NAMES
 from evgen_jax.physics.muon import IONISATION, RADIATION
 
 LARGEST_IMPACT = 0.9
@@ -24,7 +24,9 @@ SMALLEST_LOSS = 1.0
 """Smallest stochastic loss, GeV; smaller ones belong to the light of the bare muon."""
 
 
-def parameter_ranges(parameters: Sequence[Parameter], given: Mapping[str, tuple[float, float]]) -> np.ndarray:
+def parameter_ranges(
+    parameters: Sequence[Parameter], given: Mapping[str, tuple[float, float]]
+) -> Float[np.ndarray, "H 2"]:
     """Finds the range of every parameter: given by its name, by that of its role, or the default.
 
     Args:
@@ -51,8 +53,10 @@ def parameter_ranges(parameters: Sequence[Parameter], given: Mapping[str, tuple[
     for parameter in parameters:
         low, high = _range_of(parameter, given)
         if high < low or (parameter.draw == "log" and low <= 0):
-            raise ConfigError(f"simulation_settings.ranges.{parameter.name}: expected low <= high, got [{low}, {high}]; "
-                              "energies must be above 0.")  # fmt: skip
+            raise ConfigError(
+                f"simulation_settings.ranges.{parameter.name}: expected low <= high, got [{low}, {high}]; "
+                "energies must be above 0."
+            )
         ranges.append((low, high))
     return np.array(ranges)
 
@@ -71,10 +75,10 @@ def _range_of(parameter: Parameter, given: Mapping[str, tuple[float, float]]) ->
 def draw_hypotheses(
     rng: np.random.Generator,
     parameters: Sequence[Parameter],
-    ranges: np.ndarray,
+    ranges: Float[np.ndarray, "H 2"],
     count: int,
     segment_length: float = 15.0,
-) -> np.ndarray:
+) -> Float[np.ndarray, "{count} H"]:
     """Draws hypotheses.
 
     Energies log-uniform, zenith isotropic, others uniform in their range. A track enters its sphere at a point that its
@@ -152,7 +156,9 @@ def _segment_loss(rng: np.random.Generator, energy: float, length: float) -> flo
     return float(min(energy * shares.sum(), energy))
 
 
-def smeared_seeds(rng: np.random.Generator, parameters: Sequence[Parameter], hypotheses: np.ndarray) -> dict[str, Any]:
+def smeared_seeds(
+    rng: np.random.Generator, parameters: Sequence[Parameter], hypotheses: Float[np.ndarray, "E H"]
+) -> dict[str, Any]:
     """Columns of a seed table: the truth, smeared by the spread of each parameter.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Key, PRNGKeyArray, Real
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.origin import anchor_of, shifted_times
@@ -26,7 +27,7 @@ BRIGHTEST = 8 << 20
 
 
 @jax.jit
-def _expected_charges(model: Model, hypotheses: jax.Array, readout: jax.Array) -> jax.Array:
+def _expected_charges(model: Model, hypotheses: Float[Array, "E H"], readout: Float[Array, "2"]) -> Float[Array, " E"]:
     """Expected charge of the whole detector [E], PE, of hypotheses [E, H]."""
     nothing = empty_event(model.detector.num_doms).replace(readout=readout)
 
@@ -37,7 +38,9 @@ def _expected_charges(model: Model, hypotheses: jax.Array, readout: jax.Array) -
 
 
 @partial(jax.jit, static_argnums=0)
-def _drawn(size: int, model: Model, keys: jax.Array, hypotheses: jax.Array, readout: jax.Array) -> SampledPulses:
+def _drawn(
+    size: int, model: Model, keys: Key[Array, " E"], hypotheses: Float[Array, "E H"], readout: Float[Array, "2"]
+) -> SampledPulses:
     """Photoelectrons [E, size] of hypotheses [E, H]."""
     return jax.vmap(lambda key, h: sample_photoelectrons(model, key, h, readout, size))(keys, hypotheses)
 
@@ -63,7 +66,7 @@ class EventSampler:
         self._seen: set[int] = set()
 
     def __call__(
-        self, hypotheses: np.ndarray, key: jax.Array, charge_response: bool, rng: np.random.Generator
+        self, hypotheses: Real[np.ndarray, "E H"], key: PRNGKeyArray, charge_response: bool, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
         """Draws the pulses of events within the readout window.
 
@@ -125,7 +128,7 @@ class EventSampler:
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
 
-    def events(self, hypotheses: np.ndarray, key: jax.Array) -> list[Event]:
+    def events(self, hypotheses: Real[np.ndarray, "E H"], key: PRNGKeyArray) -> list[Event]:
         """Draws events in the model's detector; every photoelectron counts 1 PE.
 
         Args:
@@ -137,8 +140,13 @@ class EventSampler:
         """
         pulses = self(hypotheses, key, False, np.random.default_rng(0))  # nothing is drawn from the second generator
         detector = self._model.detector
-        return split_events(pulses, len(hypotheses), num_doms=detector.num_doms, readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
-                            usable=np.asarray(detector.usable))  # fmt: skip
+        return split_events(
+            pulses,
+            len(hypotheses),
+            num_doms=detector.num_doms,
+            readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
+            usable=np.asarray(detector.usable),
+        )
 
 
 def split_events(pulses: Mapping[str, np.ndarray], count: int, **options: Any) -> list[Event]:
@@ -158,7 +166,7 @@ def split_events(pulses: Mapping[str, np.ndarray], count: int, **options: Any) -
     return [build_event(*(c[a:b] for c in columns), **options) for a, b in zip(ends[:-1], ends[1:], strict=True)]
 
 
-def photoelectron_charges(rng: np.random.Generator, count: int) -> np.ndarray:
+def photoelectron_charges(rng: np.random.Generator, count: int) -> Float[np.ndarray, " {count}"]:
     """Charges of single photoelectrons with mean 1 PE, drawn from the averaged template of IceCube modules.
 
     6.9 exp(-q/0.027) + 0.54879 exp(-q/0.38303) + 0.75306 exp(-(q - 1.00376)^2 / (2 0.31998^2)), 0.25 < q < 3

@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from evgen_jax.building.experiment import open_stream
 from evgen_jax.config.records import ExperimentConfig
@@ -45,6 +46,6 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
 
 
 @jax.jit
-def _summed(model: Model, hypotheses: jax.Array, events: Event) -> jax.Array:
+def _summed(model: Model, hypotheses: Float[Array, "B H"], events: Event) -> Float[Array, ""]:
     """Log-likelihood summed over a batch of hypotheses [B, H] and events, one event after the other."""
     return jnp.sum(jax.lax.map(lambda pair: log_likelihood(model, *pair), (hypotheses, events)))

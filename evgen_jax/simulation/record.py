@@ -33,8 +33,12 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
     path, now = directory / f"{name}.simulation.json", json.loads(json.dumps(settings))
     there = sorted(directory.glob(f"{name}_*.hdf5"))
     if there and not path.is_file():
-        LOGGER.warning("%s: keeps %d files (%s, ...) that do not say with which settings they were simulated.",
-                       directory, len(there), there[0].name)  # fmt: skip
+        LOGGER.warning(
+            "%s: keeps %d files (%s, ...) that do not say with which settings they were simulated.",
+            directory,
+            len(there),
+            there[0].name,
+        )
     elif there:
         was = _as_now(json.loads(path.read_text()))
         grown = now["num_events"] > was["num_events"] and was["num_events"] % was["events_per_file"] == 0
@@ -83,11 +87,12 @@ def tell_far_ranges(parameters: Sequence[Parameter], ranges: np.ndarray, detecto
         gap = max(low[axis] - last, first - high[axis])
         if gap > 0:
             centre = (low[axis] + high[axis]) / 2
-            LOGGER.warning(
+            text = (
                 "simulation_settings.ranges.%s: from %g to %g m ends %.4g m outside of the detector (%g to %g m); its centre "
-                "is %.4g m from the middle of the range.", parameter.name, first, last, gap, low[axis], high[axis],
-                abs((first + last) / 2 - centre),
-            )  # fmt: skip
+                "is %.4g m from the middle of the range."
+            )
+            away = abs((first + last) / 2 - centre)
+            LOGGER.warning(text, parameter.name, first, last, gap, low[axis], high[axis], away)
 
 
 def tell_dark_events(dark: int, count: int) -> None:

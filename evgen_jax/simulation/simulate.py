@@ -1,6 +1,6 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ SEGMENT_LENGTH = 15.0
 """Distance between the energy losses of a track where no source states one, m."""
 
 
-def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable = lambda items: items) -> list[Path]:
+def simulate(
+    config: ExperimentConfig,
+    directory: str | Path,
+    progress: Callable[[list[Path]], Iterable[Path]] = lambda items: items,
+) -> list[Path]:
     """Draws hypotheses, simulates their events and writes them into numbered HDF5 files.
 
     Existing complete files are kept, so an interrupted simulation continues; they must have been made with these
@@ -38,7 +42,7 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
     Args:
       config: the experiment; `simulation_settings` say how many events of which hypotheses.
       directory: of the files, made if needed.
-      progress: wraps the numbers of the files, for a progress bar.
+      progress: wraps the list of files, for a progress bar.
 
     Returns:
       All files, those that were there already among them.
@@ -77,9 +81,17 @@ def simulate(config: ExperimentConfig, directory: str | Path, progress: Callable
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
-        write_events(path, number + 1, events, with_labels(pulses, detector), tables,
-                     pulse_key=handler.data_settings.pulse_key, dom_tables=modules,
-                     detector=detector, notice=notice)  # fmt: skip
+        write_events(
+            path,
+            number + 1,
+            events,
+            with_labels(pulses, detector),
+            tables,
+            pulse_key=handler.data_settings.pulse_key,
+            dom_tables=modules,
+            detector=detector,
+            notice=notice,
+        )
     tell_dark_events(dark, made)
     return files
 
@@ -93,11 +105,13 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
         "model": model_identity(model),
         "detector": fingerprint(model.detector),
         "tables": {
-            "pulse_key": handler.data_settings.pulse_key, "event_id_key": handler.data_settings.event_id_key,
-            "dom_exclusions_key": handler.data_settings.dom_exclusions_key, "label_key": handler.label_settings.label_key,
+            "pulse_key": handler.data_settings.pulse_key,
+            "event_id_key": handler.data_settings.event_id_key,
+            "dom_exclusions_key": handler.data_settings.dom_exclusions_key,
+            "label_key": handler.label_settings.label_key,
             "labels": list(label_names(handler)),
         },
-    }  # fmt: skip
+    }
 
 
 def _simulating_model(config: ExperimentConfig, detector: Detector) -> Model:

@@ -36,11 +36,16 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "evgen_jax.building.analytic_sources": [
-            "AnalyticCascadeModel", "AnalyticNoiseModel", "AnalyticSphereTrackModel",
+            "AnalyticCascadeModel",
+            "AnalyticNoiseModel",
+            "AnalyticSphereTrackModel",
         ],
         "evgen_jax.building.composite": [
-            "EnteringSphereInfTrackMultiCascade", "FiniteTrackMultiCascadeModel", "IndependentMultiSource",
-            "InfSphereTrackEquidistantCascadeModel", "InfSphereTrackVariableMultiCascadeModel",
+            "EnteringSphereInfTrackMultiCascade",
+            "FiniteTrackMultiCascadeModel",
+            "IndependentMultiSource",
+            "InfSphereTrackEquidistantCascadeModel",
+            "InfSphereTrackVariableMultiCascadeModel",
             "StartingVariableMultiCascadeModel",
         ],
         "evgen_jax.building.learned": ["DefaultCascadeModel", "EnteringSphereInfTrack"],
@@ -53,10 +58,11 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.sources.composite.sphere_track": ["track_with_cascades", "track_with_equidistant_cascades"],
         "evgen_jax.sources.composite.starting": ["starting_cascades"],
         "evgen_jax.sources.learned.cascade": ["CascadeGeometry"],
-        "evgen_jax.sources.learned.learned": ["LearnedOptions", "LearnedSource"],
+        "evgen_jax.sources.learned.learned": ["LearnedSource"],
         "evgen_jax.sources.learned.network": ["NetworkShape"],
         "evgen_jax.sources.learned.noise": ["NoiseSource"],
+        "evgen_jax.sources.learned.options": ["LearnedOptions"],
         "evgen_jax.sources.learned.track": ["SphereTrackGeometry"],
         "evgen_jax.sources.linen_source": ["LinenSource", "empty_event"],
     },
-)  # fmt: skip
+)

@@ -22,10 +22,10 @@ from evgen_jax.sources.composite.sphere_track import track_with_cascades as trac
 from evgen_jax.sources.composite.sphere_track import track_with_equidistant_cascades as track_with_equidistant_cascades
 from evgen_jax.sources.composite.starting import starting_cascades as starting_cascades
 from evgen_jax.sources.learned.cascade import CascadeGeometry as CascadeGeometry
-from evgen_jax.sources.learned.learned import LearnedOptions as LearnedOptions
 from evgen_jax.sources.learned.learned import LearnedSource as LearnedSource
 from evgen_jax.sources.learned.network import NetworkShape as NetworkShape
 from evgen_jax.sources.learned.noise import NoiseSource as NoiseSource
+from evgen_jax.sources.learned.options import LearnedOptions as LearnedOptions
 from evgen_jax.sources.learned.track import SphereTrackGeometry as SphereTrackGeometry
 from evgen_jax.sources.linen_source import LinenSource as LinenSource
 from evgen_jax.sources.linen_source import empty_event as empty_event

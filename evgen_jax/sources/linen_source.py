@@ -7,8 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, names_of, standard_parameters
 from evgen_jax.light.light_yield import LightYield
 from evgen_jax.light.source import Variables
@@ -48,7 +49,9 @@ class LinenSource(nn.Module):
             raise NotImplementedError(f"{type(self).__name__} declares neither parameters nor parameter_names.")
         return names_of(self.parameters)
 
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         """Computes the light at every DOM and pulse of an event inside the linen module; subclasses define it.
 
         Args:
@@ -62,7 +65,9 @@ class LinenSource(nn.Module):
         """
         raise NotImplementedError
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons inside the linen module; subclasses define it.
 
         Args:
@@ -77,7 +82,7 @@ class LinenSource(nn.Module):
         """
         raise NotImplementedError
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Makes fresh weights for a detector.
 
         Args:
@@ -94,7 +99,12 @@ class LinenSource(nn.Module):
         return variables
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light at every DOM and pulse of an event; pure, composes with jit, vmap and grad.
 
@@ -107,14 +117,25 @@ class LinenSource(nn.Module):
 
         Returns:
           Light at D DOMs and P pulses.
+
+        Raises:
+          ConfigError: what the subclass returns is no light of this event.
         """
         with full_products():
             light: Any = self.apply(variables, hypothesis, event, detector, cumulative)
-        return light
+        _check_light(type(self).__name__, light, event)
+        checked: LightYield = light
+        return checked
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons.
 
         Args:
@@ -133,7 +154,21 @@ class LinenSource(nn.Module):
         return times
 
 
-def full_products() -> AbstractContextManager:
+def _check_light(name: str, light: Any, event: Event) -> None:
+    """Refuses what a source of a user's own returns instead of light; arrays of other shapes would spread out silently."""
+    if not isinstance(light, LightYield):
+        raise ConfigError(f"source {name}: expected a LightYield from __call__, got a {type(light).__name__}.")
+    doms, pulses = ("DOM", event.charge.shape), ("pulse", event.pulses.charge.shape)
+    expected = {"charge": doms, "charge_full": doms, "excess": doms, "density": pulses, "cumulative": pulses}
+    for what, (each, shape) in expected.items():
+        value = getattr(light, what)
+        if value is not None and jnp.shape(value) != shape:
+            raise ConfigError(
+                f"source {name}: {what} of its light has the shape {jnp.shape(value)}; expected {shape}, one number per {each}."
+            )
+
+
+def full_products() -> AbstractContextManager[None]:
     """Keeps all digits of float32 in products of matrices, unless the caller set `jax.default_matmul_precision`.
 
     Accelerators multiply with ten bits of mantissa or fewer by default: a trained model's log-likelihood was off by 1.2
@@ -142,6 +177,7 @@ def full_products() -> AbstractContextManager:
     Returns:
       Context within which the precision holds.
     """
+    # JAX makes the attributes of its configuration as it runs.
     chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     return jax.default_matmul_precision("highest" if chosen is None else chosen)
 

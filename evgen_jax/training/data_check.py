@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from evgen_jax.building.experiment import TRAFO_FILE, iterator, trafo_origin
+from evgen_jax.building.experiment import iterator, trafo_origin
 from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import INSPECTED_FILES, dark_share, find_files
@@ -13,7 +13,7 @@ from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.plausibility import LabelReport
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
-from evgen_jax.hypothesis.trafo import Trafo, read_origin
+from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, read_origin
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -92,15 +92,20 @@ def _check_trafo(config: ExperimentConfig, detector: Detector) -> None:
     if changes:
         LOGGER.warning(
             "%s: was made from other data or settings than this configuration has: %s. Run create-trafo again, or go on "
-            "if that is meant.", path, "; ".join(changes),
-        )  # fmt: skip
+            "if that is meant.",
+            path,
+            "; ".join(changes),
+        )
 
 
 def _change(key: str, was: Any, now: Any) -> str:
     if key == "files":
         added, gone = [f for f in now if f not in was], [f for f in was if f not in now]
-        named = [f"{len(part)} {what} ({part[0]}{', ...' * (len(part) > 1)})"
-                 for what, part in (("more", added), ("gone", gone)) if part]  # fmt: skip
+        named = [
+            f"{len(part)} {what} ({part[0]}{', ...' * (len(part) > 1)})"
+            for what, part in (("more", added), ("gone", gone))
+            if part
+        ]
         return f"files: {len(was)} then, {len(now)} now, {', '.join(named) or 'in another order'}"
     if key == "detector":
         return "another detector"

@@ -10,7 +10,7 @@ import numpy as np
 from evgen_jax.data.batches import Batch
 from evgen_jax.errors import DataError, EvgenError
 from evgen_jax.training.checkpoints import Checkpoints
-from evgen_jax.training.step import TrainState, guarded
+from evgen_jax.training.step import GuardedStep, TrainState, guarded
 
 SHOWN = 3
 """Largest number of events that a message names."""
@@ -31,7 +31,7 @@ class Divergence:
       nan_gradients: whether the optimiser takes gradients that are NaN (`remove_nan_gradients`).
     """
 
-    step: Callable
+    step: GuardedStep
     fresh: Callable[[], TrainState]
     checkpoints: Checkpoints
     nan_gradients: bool = False

@@ -20,14 +20,24 @@ from evgen_jax.version import __version__
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "h5py")
 """Packages whose versions the history records."""
 TRAINING_SECTIONS = (
-    "training_settings", "data_iterator_settings", "data_handler_settings", "loss_module_settings", "model_settings",
-)  # fmt: skip
+    "training_settings",
+    "data_iterator_settings",
+    "data_handler_settings",
+    "loss_module_settings",
+    "model_settings",
+)
 """Sections of a configuration that a training depends on."""
 HARMLESS = (
-    "num_training_iterations", "validation_frequency", "evaluation_frequency", "save_frequency", "num_jobs", "log_every",
+    "num_training_iterations",
+    "validation_frequency",
+    "evaluation_frequency",
+    "save_frequency",
+    "num_jobs",
+    "log_every",
     "metric_writers",
-    "events_per_step", "num_devices",
-)  # fmt: skip
+    "events_per_step",
+    "num_devices",
+)
 """Keys that say how long, how often and where is trained, not what is learned from what."""
 
 
@@ -44,11 +54,16 @@ def record_start(directory: Path, config: ExperimentConfig, step: int) -> None:
     number = len(history) + 1
     name = f"config_{number:04d}.yaml"
     (directory / name).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    history.append({
-        "run": number, "first_step": step, "config": name, "date": time.strftime("%Y-%m-%d %H:%M:%S"),
-        # Our own is not asked of the environment: a checkout on PYTHONPATH is not installed there.
-        "versions": {"evgen_jax": __version__, **{package: version(package) for package in PACKAGES}},
-    })  # fmt: skip
+    history.append(
+        {
+            "run": number,
+            "first_step": step,
+            "config": name,
+            "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+            # Our own is not asked of the environment: a checkout on PYTHONPATH is not installed there.
+            "versions": {"evgen_jax": __version__, **{package: version(package) for package in PACKAGES}},
+        }
+    )
     write_whole(path, json.dumps(history, indent=1) + "\n")
 
 

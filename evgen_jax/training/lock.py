@@ -77,8 +77,13 @@ def set_run_aside(directory: Path) -> Path | None:
 
 
 def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start(os.getpid()),
-            "date": time.strftime("%Y-%m-%d %H:%M:%S"), "key": uuid.uuid4().hex}  # fmt: skip
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": _start(os.getpid()),
+        "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "key": uuid.uuid4().hex,
+    }
 
 
 def _start(pid: int) -> str | None:
@@ -149,7 +154,7 @@ def _in_use(directory: Path, held: dict[str, Any]) -> str:
         return f"{directory / FILE}: is no lock that can be read. Remove it if no training runs in this directory."
     who = f"process {held['pid']} on host {held['host']}, since {held['date']}"
     here = held["host"] == socket.gethostname()
-    advice = "Wait for its end, or give another model_manager_settings.config.manager_dir." if here else (
-        f"If it runs no more, remove {directory / FILE}."
-    )  # fmt: skip
+    advice = f"If it runs no more, remove {directory / FILE}."
+    if here:
+        advice = "Wait for its end, or give another model_manager_settings.config.manager_dir."
     return f"{directory}: another training uses this directory ({who}). {advice}"

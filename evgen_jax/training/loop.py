@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from evgen_jax.interruption import Interrupted, Interruption
 from evgen_jax.progress import pace
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.divergence import Diverged, Divergence
-from evgen_jax.training.step import TrainState, copied, guarded
+from evgen_jax.training.step import GuardedStep, LossTerms, TrainState, copied, guarded
 from evgen_jax.training.unread import AHEAD, Dispatched, Unread
 from evgen_jax.training.validation import ValidationSet
 from evgen_jax.training.writers import MetricWriter
@@ -63,8 +63,8 @@ class Loop:
       ahead: steps that the device has in its queue; at most `log_every` - 1.
     """
 
-    step: Callable
-    loss_terms: Callable
+    step: GuardedStep
+    loss_terms: LossTerms
     stream: Prefetch
     validation: ValidationSet | None
     writer: MetricWriter
@@ -216,8 +216,13 @@ class Loop:
             self.writer.write("evaluation", number, terms)
         if not abs(per_pe) < UNKNOWN:
             bad = self.validation.not_finite(self.loss_terms, variables)
-            LOGGER.warning("step %d: the validation loss is %s: it is not finite for %d events (%s).", number, per_pe,
-                           len(bad), "; ".join(bad[:3]))  # fmt: skip
+            LOGGER.warning(
+                "step %d: the validation loss is %s: it is not finite for %d events (%s).",
+                number,
+                per_pe,
+                len(bad),
+                "; ".join(bad[:3]),
+            )
             return UNKNOWN
         return per_pe
 

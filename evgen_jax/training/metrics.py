@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from evgen_jax.files import write_whole
 
@@ -55,7 +56,7 @@ def keep_metrics(directory: Path, target: Path) -> None:
         shutil.copy2(directory / FILE, target / FILE)
 
 
-def read_metrics(directory: str | Path) -> list[dict]:
+def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
     """Reads the metrics of a run; a line that a crash cut off is left out.
 
     Args:

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,14 +22,41 @@ WHERE = "training_settings.optimizer_settings"
 ALIASES = {"beta_1": "b1", "beta_2": "b2", "epsilon": "eps"}
 """Keras' name -> optax' name; `rho` is `decay` in RMSprop."""
 NOT_FOR_OPTAX = (
-    "learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
-    "gradient_accumulation_steps", "loss_scale_factor", "jit_compile", "name",
-)  # fmt: skip
+    "learning_rate",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "gradient_accumulation_steps",
+    "loss_scale_factor",
+    "jit_compile",
+    "name",
+)
 """Settings of Keras that no optimiser of optax takes as an argument."""
 NAMES = (
-    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lamb",
-    "lion", "nadam", "nadamw", "noisy_sgd", "novograd", "radam", "rmsprop", "sgd", "yogi",
-)  # fmt: skip
+    "adabelief",
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamaxw",
+    "adamw",
+    "adan",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "nadamw",
+    "noisy_sgd",
+    "novograd",
+    "radam",
+    "rmsprop",
+    "sgd",
+    "yogi",
+)
 """Optimisers of optax that a configuration may name."""
 KERAS_DECAY = ("adadelta", "adagrad", "adam", "rmsprop", "sgd")
 """Optimisers whose weight decay is that of Keras, the learning rate times the weights; optax' own functions have none."""
@@ -40,6 +67,10 @@ OTHERWISE_IN_KERAS = {
     "Adadelta": "rho 0.95 and epsilon 1e-7",
 }
 """Optimisers under Keras' name of which optax' formula or defaults differ; what Keras has."""
+
+
+AdamState: TypeAlias = optax.ScaleByAdamState | optax.ScaleByAmsgradState
+"""Moments of Adam and of AMSGrad."""
 
 
 class OptimizerRecord(ZooRecord):
@@ -100,11 +131,14 @@ def build_optimizer(settings: TrainingSettings) -> tuple[optax.GradientTransform
     schedule = build_schedule(own.learning_rate)
     name = settings.optimizer_name.rsplit(".", 1)[-1]
     if name.lower() not in OPTIMIZERS:
-        raise ConfigError(f"training_settings.optimizer_name: '{settings.optimizer_name}' is unknown; known: "
-                          f"{', '.join(OPTIMIZERS)}." + suggestion(name.lower(), OPTIMIZERS))  # fmt: skip
+        raise ConfigError(
+            f"training_settings.optimizer_name: '{settings.optimizer_name}' is unknown; known: "
+            f"{', '.join(OPTIMIZERS)}." + suggestion(name.lower(), OPTIMIZERS)
+        )
     if name in OTHERWISE_IN_KERAS:
-        LOGGER.warning("training_settings.optimizer_name: %s is that of optax; Keras' has %s.", name,
-                       OTHERWISE_IN_KERAS[name])  # fmt: skip
+        LOGGER.warning(
+            "training_settings.optimizer_name: %s is that of optax; Keras' has %s.", name, OTHERWISE_IN_KERAS[name]
+        )
     if name == "AdamW" and own.weight_decay is None:
         raise ConfigError(f"{WHERE}.weight_decay: is missing; Keras' AdamW has 0.004, optax' adamw 1e-4.")
     record, options = OPTIMIZERS[name.lower()], own.model_dump(exclude=set(NOT_FOR_OPTAX), exclude_none=True)
@@ -190,12 +224,12 @@ def scale_by_keras_adam(b1: float, b2: float, epsilon: float, amsgrad: bool) -> 
       Transformation of gradients, without the rate.
     """
 
-    def init(weights: Any) -> optax.ScaleByAdamState | optax.ScaleByAmsgradState:
+    def init(weights: Any) -> AdamState:
         zeros = jax.tree.map(jnp.zeros_like, weights)
         state = (jnp.zeros((), jnp.int32), zeros, zeros)
         return optax.ScaleByAmsgradState(*state, zeros) if amsgrad else optax.ScaleByAdamState(*state)
 
-    def update(gradient: Any, state: Any, weights: Any = None):
+    def update(gradient: Any, state: Any, weights: Any = None) -> tuple[Any, AdamState]:
         del weights
         count = state.count + 1
         mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradient)
@@ -236,7 +270,7 @@ class DecayState(NamedTuple):
     step: jax.Array
 
 
-def decay_weights(schedule: Callable, strength: float) -> optax.GradientTransformation:
+def decay_weights(schedule: optax.Schedule, strength: float) -> optax.GradientTransformation:
     """Makes a weight decay apart from the gradient: rate * strength * weight is taken off every weight.
 
     Args:
@@ -247,7 +281,7 @@ def decay_weights(schedule: Callable, strength: float) -> optax.GradientTransfor
       Transformation of updates.
     """
 
-    def update(updates: Any, state: DecayState, weights: Any):
+    def update(updates: Any, state: DecayState, weights: Any) -> tuple[Any, DecayState]:
         factor = schedule(state.step) * strength
         updates = jax.tree.map(lambda u, w: u - jnp.asarray(factor, w.dtype) * w, updates, weights)
         return updates, DecayState(state.step + 1)

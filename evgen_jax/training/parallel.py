@@ -1,12 +1,19 @@
 """Several devices by pmap. The only file that knows about it."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import numpy as np
+from jax import Array
 
 from evgen_jax.errors import ConfigError
+from evgen_jax.measurement.event import Event
 
+Carry = TypeVar("Carry")
+Metrics = TypeVar("Metrics")
+Step = Callable[[Carry, Event, Array], tuple[Carry, Metrics]]
+"""(what is carried, events [B], labels [B, H]) -> (what is carried, metrics)."""
 AXIS = "devices"
 """Name of the axis over which pmap maps."""
 
@@ -36,7 +43,7 @@ def choose_devices(requested: int | None, batch_size: int) -> int:
     return count
 
 
-def data_parallel(step: Callable, num_devices: int) -> Callable:
+def data_parallel(step: Step[Carry, Metrics], num_devices: int) -> Step[Carry, Metrics]:
     """Runs a step made with `axis_name=AXIS` on several devices; what it carries goes in and comes out as one copy.
 
     Args:
@@ -50,10 +57,10 @@ def data_parallel(step: Callable, num_devices: int) -> Callable:
         step, AXIS, in_axes=(None, 0, 0), out_axes=(None, None), devices=jax.local_devices()[:num_devices]
     )
 
-    def split(x):
+    def split(x: np.ndarray) -> np.ndarray:
         return np.reshape(x, (num_devices, x.shape[0] // num_devices, *x.shape[1:]))
 
-    def run(carry, events, labels):
+    def run(carry: Carry, events: Event, labels: Array) -> tuple[Carry, Metrics]:
         return mapped(carry, *jax.tree.map(split, (events, labels)))
 
     return run

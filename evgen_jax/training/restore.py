@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import optax
 
 from evgen_jax.building.directory import CHECKPOINTS
-from evgen_jax.building.experiment import TRAFO_FILE, build_model
+from evgen_jax.building.experiment import build_model
 from evgen_jax.config.records import ExperimentConfig, TrainingSettings
 from evgen_jax.errors import CheckpointError
+from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.measurement.detector import fingerprint
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints, OtherOptimizer
@@ -62,9 +63,12 @@ def optimizer_identity(settings: TrainingSettings) -> dict[str, Any]:
       Plain values by their keys.
     """
     options = settings.optimizer_settings.model_dump(exclude={"learning_rate"}, exclude_none=True)
-    return {"optimizer_name": settings.optimizer_name.lower(), **options,
-            "clip_gradients_value": settings.clip_gradients_value,
-            "remove_nan_gradients": settings.remove_nan_gradients}  # fmt: skip
+    return {
+        "optimizer_name": settings.optimizer_name.lower(),
+        **options,
+        "clip_gradients_value": settings.clip_gradients_value,
+        "remove_nan_gradients": settings.remove_nan_gradients,
+    }
 
 
 def resume(
@@ -193,9 +197,9 @@ def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
     """
     directory = manager_directory(config)
     if not (directory / CHECKPOINTS).is_dir():
-        where = "" if directory.is_absolute() else (
-            f" Looked in {directory.absolute()}: relative paths start where the command runs, not at the configuration."
-        )  # fmt: skip
+        where = ""
+        if not directory.is_absolute():
+            where = f" Looked in {directory.absolute()}: relative paths start where the command runs, not at the configuration."
         raise CheckpointError(f"{directory}: holds no trained model.{where} Train it with: evgen-jax train CONFIG")
     model = build_model(config)
     checkpoints = Checkpoints(directory / CHECKPOINTS, config.model_manager_settings.keep_checkpoints)
@@ -207,6 +211,8 @@ def trained_model(config: ExperimentConfig, step: int | None = None) -> Model:
         checkpoints.close()
     changes = changed_settings(directory, config, EXPORTED_SECTIONS)
     if changes:
-        LOGGER.warning("the settings are not those of the training: %s. The model is written with the present ones.",
-                       "; ".join(changes))  # fmt: skip
+        LOGGER.warning(
+            "the settings are not those of the training: %s. The model is written with the present ones.",
+            "; ".join(changes),
+        )
     return model.with_variables(variables)

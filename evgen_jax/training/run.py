@@ -17,6 +17,7 @@ from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch, place
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
+from evgen_jax.light.source import Variables
 from evgen_jax.light.tree import walk
 from evgen_jax.model.model import Model
 from evgen_jax.training.checkpoints import Checkpoints
@@ -72,9 +73,13 @@ def train(
 
 
 def _train(
-    config: ExperimentConfig, directory: Path, progress: bool, from_step: int | None, fresh_optimizer: bool,
+    config: ExperimentConfig,
+    directory: Path,
+    progress: bool,
+    from_step: int | None,
+    fresh_optimizer: bool,
     interruption: Interruption,
-) -> TrainState:  # fmt: skip
+) -> TrainState:
     settings, iterators = config.training_settings, config.data_iterator_settings
     check_writers(settings.metric_writers)
     model = build_model(config)
@@ -86,11 +91,16 @@ def _train(
             "cannot share. Set it to True, or training_settings.num_devices to 1."
         )
     plain = make_train_step(
-        model, optimizer, axis_name=AXIS if num_devices > 1 else None, events_per_step=settings.events_per_step,
-        l1=settings.l1_regularization, l2=settings.l2_regularization, trainable=_trainable(model, settings.frozen_parts),
+        model,
+        optimizer,
+        axis_name=AXIS if num_devices > 1 else None,
+        events_per_step=settings.events_per_step,
+        l1=settings.l1_regularization,
+        l2=settings.l2_regularization,
+        trainable=_trainable(model, settings.frozen_parts),
         normalize_by_total_charge=settings.additional_loss_module_kwargs.normalize_by_total_charge,
         seed=settings.random_seed,
-    )  # fmt: skip
+    )
     step = make_guarded_step(plain, schedule, settings.remove_nan_gradients)
     step = data_parallel(step, num_devices) if num_devices > 1 else jax.jit(step, donate_argnums=0)
     # Simulated devices share threads: steps that wait for each other in several of them may wait for ever.
@@ -113,18 +123,29 @@ def _train(
         record_start(directory, config, first)
         writer = open_writers(settings.metric_writers, directory, config, first)
         stream = Prefetch(
-            open_stream(config, "training", detector, position, model.parameters), while_waiting=interruption.check,
+            open_stream(config, "training", detector, position, model.parameters),
+            while_waiting=interruption.check,
             prepare=place if num_devices == 1 else lambda batch: batch,
-        )  # fmt: skip
+        )
         divergence = Divergence(
             step, lambda: init_state(model.variables, optimizer), checkpoints, settings.remove_nan_gradients
         )
         loop = Loop(
-            step, jax.jit(make_loss_terms(model)), stream, validation, writer, checkpoints,
-            settings.validation_frequency, evaluate_every, settings.save_frequency,
-            {**identity(model), "optimizer": optimizer_identity(settings)}, divergence, interruption,
-            settings.log_every, ahead,
-        )  # fmt: skip
+            step=step,
+            loss_terms=jax.jit(make_loss_terms(model)),
+            stream=stream,
+            validation=validation,
+            writer=writer,
+            checkpoints=checkpoints,
+            validate_every=settings.validation_frequency,
+            evaluate_every=evaluate_every,
+            save_every=settings.save_frequency,
+            identity={**identity(model), "optimizer": optimizer_identity(settings)},
+            divergence=divergence,
+            interruption=interruption,
+            log_every=settings.log_every,
+            ahead=ahead,
+        )
         try:
             return loop.run(state, total, progress)
         finally:
@@ -135,9 +156,14 @@ def _train(
 
 
 def _begin(
-    checkpoints: Checkpoints, directory: Path, model: Model, optimizer: Any, config: ExperimentConfig,
-    from_step: int | None, fresh_optimizer: bool,
-) -> tuple[TrainState, Position | None]:  # fmt: skip
+    checkpoints: Checkpoints,
+    directory: Path,
+    model: Model,
+    optimizer: Any,
+    config: ExperimentConfig,
+    from_step: int | None,
+    fresh_optimizer: bool,
+) -> tuple[TrainState, Position | None]:
     """The state to start from and where its data stand; what does not belong to it is told and set aside."""
     if checkpoints.latest_step() is None and from_step is None:
         return init_state(model.variables, optimizer), None
@@ -153,18 +179,20 @@ def _begin(
     return state, None if position is None else Position(**position)
 
 
-def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable | None:
+def _trainable(model: Model, frozen: tuple[str, ...]) -> Callable[[Variables], Any] | None:
     """Flags of the weights that train; parts are named by their path, as 'cascade' or 'track/cascade'."""
     if not frozen:
         return None
     known = ["/".join(path) for path, _ in walk(model.source) if path]
     for path in frozen:
         if path not in known:
-            raise ConfigError(f"training_settings.frozen_parts: '{path}' is no part of the model; "
-                              f"parts: {', '.join(known) or 'none'}.")  # fmt: skip
+            raise ConfigError(
+                f"training_settings.frozen_parts: '{path}' is no part of the model; "
+                f"parts: {', '.join(known) or 'none'}."
+            )
 
     def flags(tree: Any) -> Any:
-        def flag(path, _):
+        def flag(path: tuple[Any, ...], _: Any) -> bool:
             joined = "/".join(str(getattr(k, "key", k)) for k in path)
             return not any(joined == f or joined.startswith(f + "/") for f in frozen)
 

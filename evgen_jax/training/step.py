@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Bool, Float
 
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.light.source import Variables, with_dropout_keys
@@ -42,6 +44,18 @@ class Guarded(struct.PyTreeNode):
     sound: Array
 
 
+TrainStep = Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]
+"""(state, events [B], labels [B, H]) -> (state, metrics)."""
+GuardedStep = Callable[[Guarded, Event, Array], tuple[Guarded, dict[str, Array]]]
+"""(guarded, events [B], labels [B, H]) -> (guarded, metrics)."""
+LossTerms = Callable[[Variables, Event, Array | np.ndarray], dict[str, Array]]
+"""(variables, events [B], labels [B, H]) -> {name of a term: [B]}; the total stands under 'loss'."""
+_Sum = tuple[Array, Variables]
+"""Loss and its gradient."""
+BatchLoss = Callable[[Variables, Event, Array, Array], _Sum]
+"""(variables, events [B], labels [B, H], key) -> (loss, gradient)."""
+
+
 def guarded(state: TrainState) -> Guarded:
     """Copies a state, to be carried by a step of `make_guarded_step`, which takes its memory.
 
@@ -67,10 +81,10 @@ def copied(tree: Any) -> Any:
 
 
 def make_guarded_step(
-    step: Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]],
+    step: TrainStep,
     schedule: Callable[[Array], Array | float],
     nan_gradients: bool = False,
-) -> Callable[[Guarded, Event, Array], tuple[Guarded, dict[str, Array]]]:
+) -> GuardedStep:
     """Makes the step of a training, which changes nothing once a number of it or of an earlier step is not finite.
 
     Args:
@@ -85,6 +99,7 @@ def make_guarded_step(
 
     def guarded_step(carry: Guarded, events: Event, labels: Array) -> tuple[Guarded, dict[str, Array]]:
         state, metrics = step(carry.state, events, labels)
+        chex.assert_trees_all_equal_shapes_and_dtypes(state, carry.state)  # another state would be another program
         sound = carry.sound & is_sound(metrics, nan_gradients)
         kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), state, carry.state)
         return Guarded(kept, sound), {"learning_rate": jnp.asarray(schedule(carry.state.step)), **metrics}
@@ -92,7 +107,7 @@ def make_guarded_step(
     return guarded_step
 
 
-def is_sound(metrics: Mapping[str, Any], nan_gradients: bool) -> Array:
+def is_sound(metrics: Mapping[str, Any], nan_gradients: bool) -> Bool[Array, ""]:
     """Tells whether the numbers of a step are finite: its loss, its gradient and the weights after it.
 
     Args:
@@ -119,7 +134,7 @@ def init_state(variables: Variables, optimizer: optax.GradientTransformation) ->
     return TrainState(variables, optimizer.init(variables), jnp.zeros((), jnp.int32))
 
 
-def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callable:
+def make_batch_loss(model: Model, events_per_step: int | None = None) -> BatchLoss:
     """Makes the sum of the loss over a batch with its gradient.
 
     Args:
@@ -136,7 +151,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
         def one(event: Event, hypothesis: Array, key: Array) -> Array:
             weights = with_dropout_keys(variables, key)
             light = source.light_yield(weights, hypothesis, event, detector, loss.needs_cumulative)
-            return loss(light, event) + loss.prior(parameters_of(source), hypothesis)
+            return loss(light, event) + loss.penalty(parameters_of(source), hypothesis)
 
         if labels.shape[0] == 1:
             return one(*jax.tree.map(lambda x: x[0], (events, labels, keys)))
@@ -152,7 +167,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
             return value_and_grad(variables, events, labels, keys)
         groups = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), (events, labels, keys))
 
-        def add(total, group):
+        def add(total: _Sum, group: tuple[Event, Array, Array]) -> tuple[_Sum, None]:
             value, gradient = value_and_grad(variables, *group)
             return (total[0] + value, jax.tree.map(jnp.add, total[1], gradient)), None
 
@@ -162,7 +177,7 @@ def make_batch_loss(model: Model, events_per_step: int | None = None) -> Callabl
     return batch_loss
 
 
-def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[str, Array]]:
+def make_loss_terms(model: Model) -> LossTerms:
     """Makes the loss of every event of a batch, without gradients.
 
     Args:
@@ -176,12 +191,12 @@ def make_loss_terms(model: Model) -> Callable[[Variables, Event, Array], dict[st
     def one(variables: Variables, event: Event, hypothesis: Array) -> dict[str, Array]:
         light = source.light_yield(variables, hypothesis, event, detector, model.loss.needs_cumulative)
         terms = {term.name: Loss((term,))(light, event) for term in model.loss.terms}
-        prior = model.loss.prior(parameters_of(source), hypothesis)
+        prior = model.loss.penalty(parameters_of(source), hypothesis)
         if model.loss.priors:
             terms["prior"] = prior
         return {"loss": model.loss(light, event) + prior, **terms}
 
-    def loss_terms(variables: Variables, events: Event, labels: Array) -> dict[str, Array]:
+    def loss_terms(variables: Variables, events: Event, labels: Array | np.ndarray) -> dict[str, Array]:
         return jax.lax.map(lambda pair: one(variables, *pair), (events, labels))
 
     return loss_terms
@@ -198,7 +213,7 @@ def make_train_step(
     normalize_by_total_charge: bool = False,
     trainable: Callable[[Variables], Any] | None = None,
     seed: int = 0,
-) -> Callable[[TrainState, Event, Array], tuple[TrainState, dict[str, Array]]]:
+) -> TrainStep:
     """Makes the pure step of a training.
 
     The loss is the mean over the events of the batch (the reference sums; Adam does not see the factor). The metric
@@ -257,7 +272,7 @@ def make_train_step(
     return step
 
 
-def all_finite(tree: Any) -> Array:
+def all_finite(tree: Any) -> Bool[Array, ""]:
     """Tells whether all floating-point numbers of a tree are finite.
 
     Args:
@@ -270,7 +285,7 @@ def all_finite(tree: Any) -> Array:
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in numbers])) if numbers else jnp.array(True)
 
 
-def _penalty(variables: Variables, l1: float, l2: float) -> Array:
+def _penalty(variables: Variables, l1: float, l2: float) -> Float[Array, ""]:
     leaves = jax.tree.leaves(variables)
     total = jnp.zeros(())
     for w in leaves:

@@ -16,6 +16,7 @@ from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.training.step import LossTerms
 
 LOGGER = logging.getLogger("evgen_jax")
 SEED = 1
@@ -42,7 +43,7 @@ class ValidationSet:
         return int(sum(w.sum() for w in self.weights))
 
     def loss(
-        self, terms: Callable, variables: Variables, check: Callable[[], None] = lambda: None
+        self, terms: LossTerms, variables: Variables, check: Callable[[], None] = lambda: None
     ) -> tuple[dict[str, float], float]:
         """Computes the mean loss per event of every term, and the total per photoelectron.
 
@@ -65,7 +66,7 @@ class ValidationSet:
         means = {name: value / self.count for name, value in sums.items()}
         return means, means["loss"] / max(charge / self.count, 1.0)
 
-    def not_finite(self, terms: Callable, variables: Variables) -> list[str]:
+    def not_finite(self, terms: LossTerms, variables: Variables) -> list[str]:
         """Finds the events whose loss is not finite.
 
         Args:
@@ -143,5 +144,9 @@ def _tell_overlap(config: ExperimentConfig, files: list[Path]) -> None:
     if both:
         LOGGER.warning(
             "data_iterator_settings: %d of %d validation files train the model as well (%s%s): what was learned "
-            "by heart does not show in the validation.", len(both), len(files), both[0], ", ..." if len(both) > 1 else "",
-        )  # fmt: skip
+            "by heart does not show in the validation.",
+            len(both),
+            len(files),
+            both[0],
+            ", ..." if len(both) > 1 else "",
+        )

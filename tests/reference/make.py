@@ -39,8 +39,12 @@ def source(complete: Path, folder: str, case: str, weights_of: str, num_doms: in
     chosen = np.sort(np.argsort(np.bincount(dom[kept], minlength=5160))[::-1][:num_doms])
     kept &= np.isin(dom, chosen)
     coordinates = np.load(complete / "utils.npz")["detector/x_coords"].reshape(-1, 3)
-    out = {"doms": chosen, "coordinates": coordinates[chosen], "in/x_pulses": z["in/x_pulses"][kept],
-           "in/x_pulses_ids": ids[kept].astype(np.int16)}  # fmt: skip
+    out = {
+        "doms": chosen,
+        "coordinates": coordinates[chosen],
+        "in/x_pulses": z["in/x_pulses"][kept],
+        "in/x_pulses_ids": ids[kept].astype(np.int16),
+    }
     if "in/x_time_exclusions" in z.files:
         windows = z["in/x_time_exclusions_ids"].astype(int)
         kept_windows = np.isin(windows[:, 0], EVENTS) & np.isin(windows[:, 1] * 60 + windows[:, 2], chosen)
@@ -73,9 +77,21 @@ def source(complete: Path, folder: str, case: str, weights_of: str, num_doms: in
 
 def utilities(source: Path) -> None:
     z = np.load(source / "utils.npz")
-    kept = ("value_range/", "angles/vec", "angles/zen", "angles/az", "angles/angle2vec_flip", "angles/get_angle",
-            "basis/", "dom_acceptance/x", "dom_acceptance/float64", "dom_acceptance/y_ref", "cascades/", "tf_helpers/",
-            "learning_rate/")  # fmt: skip
+    kept = (
+        "value_range/",
+        "angles/vec",
+        "angles/zen",
+        "angles/az",
+        "angles/angle2vec_flip",
+        "angles/get_angle",
+        "basis/",
+        "dom_acceptance/x",
+        "dom_acceptance/float64",
+        "dom_acceptance/y_ref",
+        "cascades/",
+        "tf_helpers/",
+        "learning_rate/",
+    )
     out = {k: z[k] for k in z.files if k.startswith(kept) and "float32" not in k}
     out["dom_acceptance/y_ref"] = out["dom_acceptance/y_ref"].astype(np.float32)
     np.savez_compressed(HERE / "utilities.npz", **out)

@@ -40,7 +40,7 @@ def table_in_cells(table: LightTable, tally: Tally) -> np.ndarray:
     with jax.enable_x64(True):
         light = table_light(table, jnp.exp(jnp.asarray(points.log_distance)), jnp.asarray(points.cosine), 0.0)
         ends = jnp.asarray(cells.delay_edges[1:])
-        reached = gammainc(light.shape[..., None], light.rate[..., None] * ends)
+        reached = gammainc(light.shape[..., None], light.rate[..., None] * ends[None, None, None])
         reached = jnp.sum(jnp.exp(light.log_weight)[..., None] * reached, axis=-2)
         shares = jnp.diff(reached, axis=-1, prepend=0.0)
         weight = points.weight * np.exp(np.asarray(light.log_fluence))

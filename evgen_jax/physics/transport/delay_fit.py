@@ -64,6 +64,7 @@ def delay_shares(cells: Cells, absorption: float, parameters: Array) -> Array:
     shape, rate = jnp.exp(log_shape), jnp.exp(log_rate) + absorption
     log_norm = jax.nn.log_softmax(logits) + shape * jnp.log(rate) - log_gamma(shape)
     place = parameters.shape[:-1]
+    points = points.reshape(*[1] * len(place), *points.shape)
 
     def density(number: int) -> Array:
         norm, a, b = (v[..., number, None, None] for v in (log_norm, shape, rate))
@@ -75,13 +76,14 @@ def delay_shares(cells: Cells, absorption: float, parameters: Array) -> Array:
     total = total * half
     # Of the first cell, where shapes below 1 are singular, the light is what the others leave.
     first = jnp.maximum(1 - jnp.sum(total, axis=(-2, -1)), 1e-12)
-    free = jnp.sum(total[..., : cells.delays - 1, :] * np.exp(absorption * np.exp(points[: cells.delays - 1])), axis=-1)
+    seen = slice(cells.delays - 1)
+    free = jnp.sum(total[..., seen, :] * np.exp(absorption * np.exp(points[..., seen, :])), axis=-1)
     return jnp.concatenate([first[..., None], free.reshape(*place, -1)], axis=-1)
 
 
 def _cell_shares(cells: Cells, absorption: float, late: Array | np.ndarray, weight: Array, parameters: Array) -> Array:
     """Shares of the light with absorption among the delays of the table [C, delays], from parameters [C, points, 8]."""
-    light = jnp.sum(delay_shares(cells, absorption, parameters) * weight[..., None], axis=-2) * jnp.exp(late)
+    light = jnp.sum(delay_shares(cells, absorption, parameters) * weight[..., None], axis=-2) * jnp.exp(late)[None]
     return light / jnp.sum(light, axis=-1, keepdims=True)
 
 
@@ -91,7 +93,7 @@ def _programs(cells: Cells, absorption: float) -> tuple[Callable[..., Array], Ca
 
     def deviance(parameters: Array, weight: Array, data: DelayData) -> Array:
         expected = _cell_shares(cells, absorption, data.late, weight, parameters)
-        seen = data.share * jnp.exp(data.late)
+        seen = data.share * jnp.exp(data.late)[None]
         seen = seen / jnp.sum(seen, axis=-1, keepdims=True)
         ratio = jnp.where(seen > 0, seen, 1) / jnp.maximum(expected, 1e-30)
         return jnp.sum(data.photons[:, None] * jnp.where(seen > 0, seen * jnp.log(ratio), 0))
@@ -105,7 +107,7 @@ def _programs(cells: Cells, absorption: float) -> tuple[Callable[..., Array], Ca
             )
 
         expected, slopes = jax.lax.map(moved, jnp.eye(PARAMETERS, dtype=parameters.dtype))
-        scaled = slopes * jnp.sqrt(data.photons[:, None] / jnp.maximum(expected, 1e-9))
+        scaled = slopes * jnp.sqrt(data.photons[None, :, None] / jnp.maximum(expected, 1e-9))
         return jax.grad(deviance)(parameters, weight, data), jnp.einsum("pcd,qcd->cpq", scaled, scaled)
 
     return jax.jit(deviance), jax.jit(expansion)

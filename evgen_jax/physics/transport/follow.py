@@ -101,7 +101,7 @@ def _on_devices(
         sums, count = follow(emission, scattering, cells, words, photon[0])
         return sums[None], count[None]
 
-    split, whole = PartitionSpec("photons"), PartitionSpec()  # type: ignore[no-untyped-call]
+    split, whole = PartitionSpec("photons"), PartitionSpec()
     # Each device ends its loop by itself, and no sum crosses devices.
     return jax.jit(jax.shard_map(one, mesh=mesh, in_specs=(whole, split), out_specs=(split, split), check_vma=False))
 

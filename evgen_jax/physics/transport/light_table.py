@@ -93,7 +93,7 @@ def table_light(table: LightTable, distance: Array, cosine: Array, absorption: A
     logits = jnp.concatenate([values[..., 3:5], jnp.zeros_like(values[..., :1])], axis=-1)
     shape = jnp.exp(values[..., 5:8] + further[..., None])
     free = jnp.exp(values[..., 8:11] + closer[..., None])
-    rate = free + jnp.asarray(absorption)[..., None]
+    rate = free + (absorption * jnp.ones_like(distance))[..., None]
     log_weight = jax.nn.log_softmax(logits) + shape * (jnp.log(free + table.absorption) - jnp.log(rate))
     left = jax.nn.logsumexp(log_weight, axis=-1)
     log_fluence = values[..., 0] + further - table.decay * jnp.expm1(further) * jnp.exp(inside)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.light.source import DerivedSource, Source, Variables
@@ -28,7 +28,7 @@ BEND = 0.3
 """Width of the bend in the logarithm of the density; a third of the largest density is lowered by a percent."""
 
 
-def capped(density: Array) -> Array:
+def capped(density: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Bends densities smoothly so that they stay below `LARGEST`.
 
     Args:
@@ -56,7 +56,7 @@ class CappedDensity(DerivedSource):
         """Returns the source whose hypothesis this one has."""
         return self.source
 
-    def init_variables(self, key: Array, detector: Detector) -> Variables:
+    def init_variables(self, key: PRNGKeyArray, detector: Detector) -> Variables:
         """Makes fresh weights of the wrapped source.
 
         Args:
@@ -69,7 +69,12 @@ class CappedDensity(DerivedSource):
         return self.source.init_variables(key, detector)
 
     def light_yield(
-        self, variables: Variables, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False
+        self,
+        variables: Variables,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        cumulative: bool = False,
     ) -> LightYield:
         """Computes the light of the wrapped source, with capped densities at pulses.
 
@@ -90,8 +95,14 @@ class CappedDensity(DerivedSource):
         return light.replace(density=jnp.where(lit, charge * density, light.density))
 
     def sample_times(
-        self, variables: Variables, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array
-    ) -> Array:
+        self,
+        variables: Variables,
+        key: PRNGKeyArray,
+        hypothesis: Float[Array, " H"],
+        event: Event,
+        detector: Detector,
+        dom: Int[Array, " P"],
+    ) -> Float[Array, " P"]:
         """Draws arrival times from the wrapped source, whose densities are not capped.
 
         Args:

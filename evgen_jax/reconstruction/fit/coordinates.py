@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Real
 
+from evgen_jax.checks import is_number
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.model.doors import is_number
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.geometry import sphere_point
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
@@ -53,17 +54,17 @@ class Coordinates:
         return len(self.scalars) + 2 * len(self.directions)
 
     @property
-    def free(self) -> np.ndarray:
+    def free(self) -> Int[np.ndarray, " F"]:
         """Returns the places of all free parameters, in the order of the hypothesis."""
         return np.array(sorted([*self.scalars, *(i for pair in self.directions for i in pair)]))
 
-    def _bounded(self) -> np.ndarray:
+    def _bounded(self) -> Bool[np.ndarray, " scalars"]:
         return np.isfinite(self.low) & np.isfinite(self.high)
 
-    def _logged(self) -> np.ndarray:
+    def _logged(self) -> Bool[np.ndarray, " scalars"]:
         return np.asarray(self.trafo.log)[list(self.scalars)] & ~self._bounded()
 
-    def start(self, anchor: Array) -> Array:
+    def start(self, anchor: Real[Array, " H"]) -> Float[Array, " n"]:
         """Computes the unknowns at an anchor.
 
         Args:
@@ -84,7 +85,7 @@ class Coordinates:
             t = jnp.where(self._logged(), (EDGE * (y + jnp.log(-jnp.expm1(-y))) - mean) / scale, t)
         return jnp.concatenate([t, jnp.zeros(2 * len(self.directions), t.dtype)])
 
-    def hypothesis(self, unknown: Array, anchor: Array) -> Array:
+    def hypothesis(self, unknown: Float[Array, " n"], anchor: Float[Array, " H"]) -> Float[Array, " H"]:
         """Maps unknowns to a hypothesis.
 
         Args:
@@ -113,22 +114,24 @@ class Coordinates:
             result = result.at[zenith].set(angles[0]).at[azimuth].set(angles[1])
         return result
 
-    def _scale(self, dtype) -> tuple[Array, Array]:
+    def _scale(self, dtype: DTypeLike) -> tuple[Float[Array, " scalars"], Float[Array, " scalars"]]:
         places = list(self.scalars)
         return jnp.asarray(np.asarray(self.trafo.mean)[places], dtype), jnp.asarray(self.trafo.scale()[places], dtype)
 
-    def _middle_and_half(self, dtype) -> tuple[Array, Array]:
+    def _middle_and_half(self, dtype: DTypeLike) -> tuple[Float[Array, " scalars"], Float[Array, " scalars"]]:
         bounded = self._bounded()
         low, high = np.where(bounded, self.low, -1.0), np.where(bounded, self.high, 1.0)
         return jnp.asarray((low + high) / 2, dtype), jnp.asarray((high - low) / 2, dtype)
 
 
-def tangent_axes(zenith: Array, azimuth: Array) -> tuple[Array, Array, Array]:
+def tangent_axes(
+    zenith: Float[Array, ""], azimuth: Float[Array, ""]
+) -> tuple[Float[Array, "3"], Float[Array, "3"], Float[Array, "3"]]:
     """Computes the axes of the plane that touches the sphere at a direction.
 
     Args:
-      zenith: rad.
-      azimuth: rad.
+      zenith: scalar, rad.
+      azimuth: scalar, rad.
 
     Returns:
       Unit vectors [3]: to where the particle comes from, of growing zenith, of growing azimuth there.
@@ -139,7 +142,9 @@ def tangent_axes(zenith: Array, azimuth: Array) -> tuple[Array, Array, Array]:
     return origin, south, east
 
 
-def _on_sphere(zenith: Array, azimuth: Array, plane: Array) -> tuple[Array, Array]:
+def _on_sphere(
+    zenith: Float[Array, ""], azimuth: Float[Array, ""], plane: Float[Array, "2"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Angles of the point at `plane` [2], rad, in the tangent plane of a direction, along a great circle."""
     # Exactly at a pole the angles have no derivative; 0.006 degrees beside it they have.
     origin, south, east = tangent_axes(jnp.clip(zenith, POLE, np.pi - POLE), azimuth)
@@ -205,7 +210,7 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
     )
 
 
-def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> np.ndarray:
+def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> Bool[np.ndarray, " H"]:
     """Finds the parameters that are fitted.
 
     Args:

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int
 
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.likelihood import LossParts
+from evgen_jax.model.terms import LossParts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 
 Terms = Callable[[Any, Array, Event], LossParts]
@@ -46,7 +46,9 @@ class Covariance:
     repaired: bool
 
 
-def to_physical(covariance: np.ndarray, trafo: Trafo, free: np.ndarray | None = None) -> np.ndarray:
+def to_physical(
+    covariance: Float[np.ndarray, "F F"], trafo: Trafo, free: Int[np.ndarray, " F"] | None = None
+) -> Float[np.ndarray, "F F"]:
     """Scales a covariance of normalised parameters by the widths of the normalisation.
 
     Args:
@@ -61,7 +63,7 @@ def to_physical(covariance: np.ndarray, trafo: Trafo, free: np.ndarray | None = 
     return covariance * np.outer(scale, scale)
 
 
-def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
+def inverse_of_hessian(hessian: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n"], bool]:
     """Inverts a Hessian, which is made positive definite first if it is not.
 
     Negative curvatures count with their absolute value, flat ones as `FLATTEST` of the largest.
@@ -81,7 +83,7 @@ def inverse_of_hessian(hessian: np.ndarray) -> tuple[np.ndarray, bool]:
     return (vectors / values) @ vectors.T, repaired
 
 
-def root_of(matrix: np.ndarray) -> np.ndarray:
+def root_of(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """Computes a root R of a matrix, R R^T = matrix.
 
     Args:
@@ -96,7 +98,7 @@ def root_of(matrix: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable:
+def make_score_products(terms: Terms, coordinates: Coordinates) -> Callable[[Any, Array, Array, Event], Array]:
     """Makes the sum J of g g^T over the gradients g of all terms of the loss.
 
     Terms: every pulse (times), every DOM (charges), every event (total charges), as the loss has them.
@@ -139,7 +141,10 @@ def make_to_normalised(coordinates: Coordinates) -> Callable[[Array, Array], Arr
 
 
 def covariance_of(
-    hessian: np.ndarray, products: np.ndarray, derivative: np.ndarray, coordinates: Coordinates
+    hessian: Float[np.ndarray, "n n"],
+    products: Float[np.ndarray, "n n"],
+    derivative: Float[np.ndarray, "F n"],
+    coordinates: Coordinates,
 ) -> Covariance:
     """Puts the uncertainties of one fit together.
 
@@ -164,6 +169,12 @@ def covariance_of(
         width = trafo.scale()[coordinates.directions[-1][0]]
         angular, angular_sandwich = (float(width * np.sqrt(np.sum(r[first : first + 2] ** 2) / 2)) for r in roots)
     return Covariance(
-        free, normalised, normalised_sandwich, to_physical(normalised, trafo, free),
-        to_physical(normalised_sandwich, trafo, free), angular, angular_sandwich, repaired,
-    )  # fmt: skip
+        free=free,
+        hessian=normalised,
+        sandwich=normalised_sandwich,
+        physical=to_physical(normalised, trafo, free),
+        physical_sandwich=to_physical(normalised_sandwich, trafo, free),
+        angular=angular,
+        angular_sandwich=angular_sandwich,
+        repaired=repaired,
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float, Int
 
 Gradients = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(numbers of the problems [m], unknowns [m, n]) -> values [m], gradients [m, n]."""
@@ -11,8 +12,12 @@ DIFFERENCE = 1e-3
 
 
 def differenced_hessian(
-    evaluate: Gradients, problems: np.ndarray, x: np.ndarray, gradient: np.ndarray, step: float = DIFFERENCE
-) -> np.ndarray:
+    evaluate: Gradients,
+    problems: Int[np.ndarray, " m"],
+    x: Float[np.ndarray, "m n"],
+    gradient: Float[np.ndarray, "m n"],
+    step: float = DIFFERENCE,
+) -> Float[np.ndarray, "m n n"]:
     """Hessians by forward differences: n evaluations per problem.
 
     Args:
@@ -32,7 +37,9 @@ def differenced_hessian(
     return (hessian + np.swapaxes(hessian, 1, 2)) / 2
 
 
-def central_hessian(evaluate: Gradients, problems: np.ndarray, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def central_hessian(
+    evaluate: Gradients, problems: Int[np.ndarray, " m"], x: Float[np.ndarray, "m n"], steps: Float[np.ndarray, "m n"]
+) -> Float[np.ndarray, "m n n"]:
     """Hessians by central differences: 2 n evaluations per problem, errors of second order.
 
     Args:

@@ -1,53 +1,33 @@
 """Maximum-likelihood fits: many events at once, or one at a time with SciPy, behind one interface."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from evgen_jax.approximation.precise_where_lit import precise_where_lit
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
 from evgen_jax.model.ensemble import AnyModel, check_model
-from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.reconstruction.fit.batched_search import NO_GAIN, BatchedSearch, rules_under_limited_charges
+from evgen_jax.reconstruction.fit.batching import batches, grouped_by_shape
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
-from evgen_jax.reconstruction.fit.coordinates import Coordinates, make_coordinates
+from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (
     Covariance,
-    Terms,
-    covariance_of,
-    make_score_products,
-    make_to_normalised,
 )
-from evgen_jax.reconstruction.fit.differences import central_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, batches, chosen, grouped_by_shape
-from evgen_jax.reconstruction.fit.lanes import LANES, each_lane
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
+from evgen_jax.reconstruction.fit.lanes import LANES
 from evgen_jax.reconstruction.fit.limited_charge import limited_log_likelihood
+from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
-from evgen_jax.reconstruction.fit.search import (
-    NO_GAIN,
-    BatchedSearch,
-    Problems,
-    ScipySearch,
-    Search,
-    rules_under_limited_charges,
-)
+from evgen_jax.reconstruction.fit.search import Problems, ScipySearch, Search
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.fit.state import CONVERGED, NOT_FINITE, Rules
-
-DIFFERENCE = 0.05
-"""Step size of a Hessian by differences, as a share of a parameter's width by the score products."""
-SMALLEST_DIFFERENCE = 1e-6
-"""Least step size of a Hessian by differences, normalised units."""
-LARGEST_DIFFERENCE = 2e-3
-"""Largest step size of a Hessian by differences, normalised units."""
+from evgen_jax.reconstruction.fit.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True)
@@ -70,7 +50,7 @@ class Fitter:
     evaluator: Evaluator
     precise: Evaluator | None
     search: Search
-    uncertainty: "_Uncertainty | None"
+    uncertainty: "Uncertainty | None"
     limited: "Fitter | None"
     smooth: Evaluator | None = None
 
@@ -149,7 +129,7 @@ def make_fitter(
         smooth = Evaluator(chosen(None), coordinates, with_capped_density(model))
     if search is None:
         search = BatchedSearch(rules) if settings.method == "batched" else ScipySearch(settings.of_scipy())
-    uncertainty = _Uncertainty(coordinates, evaluator, precise) if covariance else None
+    uncertainty = Uncertainty(coordinates, evaluator, precise) if covariance else None
     return Fitter(model, evaluator, precise, search, uncertainty, limited, smooth)
 
 
@@ -207,64 +187,12 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
         hypothesis[fixed] = anchors[lane][fixed]  # exactly as given
         if status == NOT_FINITE:
             status = "the log-likelihood at the seed is not finite"
-        results.append(FitResult(
-            hypothesis, float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane]), covariances[event],
-            Diagnostics(status == CONVERGED, status, float(np.max(np.abs(minima.gradient[lane]))),
-                        int(evaluations[event]), share, int(lane - event * num_seeds)),
-            fitter.model.parameter_names,
-        ))  # fmt: skip
+        steepest = float(np.max(np.abs(minima.gradient[lane])))
+        seed = int(lane - event * num_seeds)
+        notes = Diagnostics(status == CONVERGED, status, steepest, int(evaluations[event]), share, seed)
+        value, first = float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane])
+        results.append(FitResult(hypothesis, value, first, covariances[event], notes, fitter.model.parameter_names))
     return results
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _products(terms: Terms, coordinates: Coordinates, *lanes: Any) -> Array:
-    return each_lane(make_score_products(terms, coordinates), *lanes)
-
-
-@partial(jax.jit, static_argnums=0)
-def _derivative(coordinates: Coordinates, unknown: Array, anchor: Array) -> Array:
-    return make_to_normalised(coordinates)(unknown, anchor)
-
-
-class _Uncertainty:
-    """Covariances of a batch at its best fits."""
-
-    def __init__(self, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
-        self._evaluator, self._precise, self._coordinates = evaluator, precise, coordinates
-
-    def __call__(self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray) -> list[Covariance | None]:
-        """Of the wanted ones among the best fits [E, H]; None for the others."""
-        evaluator = self._evaluator
-        which = np.flatnonzero(wanted)
-        found: list[Covariance | None] = [None] * len(wanted)
-        if len(which) == 0:
-            return found
-        hypotheses = hypotheses[which]
-        # Anchored at the fit, where the plane of directions touches the sphere.
-        unknown = evaluator.start(hypotheses)
-        products = np.full((*unknown.shape, unknown.shape[1]), np.nan)
-        if self._precise is not None:  # else the log-likelihood has no terms of its own
-            products = evaluator.run(_products, loss_parts, batch, which, unknown, hypotheses)
-        hessian = self._hessian(batch, which, unknown, hypotheses, np.einsum("lii->li", products))
-        with jax.enable_x64(True):
-            for i, place in enumerate(which):
-                derivative = np.asarray(
-                    _derivative(self._coordinates, jnp.asarray(unknown[i]), jnp.asarray(hypotheses[i]))
-                )
-                found[place] = covariance_of(hessian[i], products[i], derivative, self._coordinates)
-        return found
-
-    def _hessian(
-        self, batch: Event, which: np.ndarray, unknown: np.ndarray, anchors: np.ndarray, information: np.ndarray
-    ) -> np.ndarray:
-        if self._precise is None:
-            return self._evaluator.hessian(batch, which, unknown, anchors)
-        # The search has compiled this program already: an exact Hessian is another one, 20 s of compilation. And derivatives
-        # of a gamma distribution function by its shape have no derivatives of their own.
-        evaluate = self._precise.problems(batch, which, anchors)
-        widths = 1 / np.sqrt(np.maximum(np.nan_to_num(information), np.finfo(float).tiny))
-        steps = np.clip(DIFFERENCE * widths, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE)
-        return central_hessian(evaluate, np.arange(len(which)), unknown, steps)
 
 
 def reconstruct(
@@ -275,7 +203,7 @@ def reconstruct(
     *,
     covariance: bool = True,
     search: Search | None = None,
-    progress: Callable = lambda items: items,
+    progress: Callable[[list[list[int]]], Iterable[Sequence[int]]] = lambda items: items,
 ) -> list[FitResult]:
     """Fits events, many at once, with their uncertainties.
 
@@ -307,5 +235,5 @@ def reconstruct(
     order = [i for places in grouped_by_shape(events).values() for i in places]
     results: dict[int, FitResult] = {}
     for block in progress([order[i : i + LANES] for i in range(0, len(order), LANES)]):
-        results |= dict(zip(block, fit([events[i] for i in block], seeds[block]), strict=True))
+        results |= dict(zip(block, fit([events[i] for i in block], seeds[list(block)]), strict=True))
     return [results[i] for i in range(len(events))]

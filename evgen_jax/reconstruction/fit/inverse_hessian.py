@@ -1,7 +1,7 @@
 """Approximate inverse Hessians: the first ones, their updates, the steps that they give."""
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 FLATTEST = 1e-6
 """Least curvature, as a share of the largest one."""
@@ -11,7 +11,9 @@ LEAST_CURVATURE = 1e-10
 """Cosine between a step and the change of the gradient below which no update is made."""
 
 
-def newton_step(inverse: Array, gradient: Array) -> tuple[Array, Array]:
+def newton_step(
+    inverse: Float[Array, "n n"], gradient: Float[Array, " n"]
+) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """Computes the quasi-Newton step.
 
     Args:
@@ -19,13 +21,13 @@ def newton_step(inverse: Array, gradient: Array) -> tuple[Array, Array]:
       gradient: [n].
 
     Returns:
-      Step [n], and the slope of the function along it.
+      Step [n], and the slope of the function along it, scalar.
     """
     step = -inverse @ gradient
     return step, gradient @ step
 
 
-def plain_inverse(gradient: Array, length: float) -> Array:
+def plain_inverse(gradient: Float[Array, " n"], length: float) -> Float[Array, "n n"]:
     """Makes a multiple of the identity that bounds the first step.
 
     Args:
@@ -39,7 +41,9 @@ def plain_inverse(gradient: Array, length: float) -> Array:
     return jnp.eye(len(gradient), dtype=gradient.dtype) * jnp.minimum(length / norm, 1.0)
 
 
-def inverse_by_differences(gradient: Array, columns: Array, difference: float) -> Array:
+def inverse_by_differences(
+    gradient: Float[Array, " n"], columns: Float[Array, "n n"], difference: float
+) -> Float[Array, "n n"]:
     """Computes an inverse Hessian from gradients at forward differences.
 
     Args:
@@ -60,7 +64,7 @@ def inverse_by_differences(gradient: Array, columns: Array, difference: float) -
     return jnp.where(usable, (vectors / values[None]) @ vectors.T, plain_inverse(gradient, 0.1))
 
 
-def updated(inverse: Array, step: Array, change: Array) -> Array:
+def updated(inverse: Float[Array, "n n"], step: Float[Array, " n"], change: Float[Array, " n"]) -> Float[Array, "n n"]:
     """Updates an inverse Hessian (BFGS).
 
     Args:

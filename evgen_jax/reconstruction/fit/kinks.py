@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 ROUNDING = 1e-13
 """Rounding error of products of vectors whose largest component is 1."""
@@ -10,7 +10,9 @@ STEPS_PER_VECTOR = 4
 """Largest number of changes of the support per vector; a vector mostly enters once, and leaves at most once."""
 
 
-def step_along_kink(gradient: Array, around: Array, reach: Array) -> tuple[Array, Array]:
+def step_along_kink(
+    gradient: Float[Array, " n"], around: Float[Array, "n n"], reach: Float[Array, ""]
+) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """A step that descends on all sides of a kink, and the slope along it.
 
     Against the shortest vector in the convex hull of the gradients around a point (Burke, Lewis & Overton, SIAM J.
@@ -19,7 +21,7 @@ def step_along_kink(gradient: Array, around: Array, reach: Array) -> tuple[Array
     Args:
       gradient: [n], at the point.
       around: [n, n], gradients at points around it; those that are not finite do not count.
-      reach: length of the step.
+      reach: length of the step, scalar.
 
     Returns:
       [n] and a scalar.
@@ -30,7 +32,7 @@ def step_along_kink(gradient: Array, around: Array, reach: Array) -> tuple[Array
     return -shortest * (reach / length), -reach * length
 
 
-def shortest_in_hull(vectors: Array) -> Array:
+def shortest_in_hull(vectors: Float[Array, "k n"]) -> Float[Array, " n"]:
     """Finds the shortest convex combination of vectors (Wolfe, Math. Program. 11, 128 (1976)).
 
     Args:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
@@ -81,7 +82,13 @@ def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def each_block(
-    function: Callable[..., Any], model: AnyModel, lanes: Any, anchors: Array, events: Event, which: Array, count: Array
+    function: Callable[..., Any],
+    model: AnyModel,
+    lanes: Any,
+    anchors: Float[Array, "L H"],
+    events: Event,
+    which: Int[Array, " L"],
+    count: Int[Array, ""],
 ) -> Any:
     """A function of (model, lanes [B, ...], anchors [B, H], events [B]) for the first `count` lanes, B at a time.
 
@@ -97,6 +104,8 @@ def each_block(
     Returns:
       Results with leading axis L, floats as float64, zero for blocks beyond `count`.
     """
+    chex.assert_equal_shape_prefix([*jax.tree.leaves(lanes), anchors, which], 1)
+    chex.assert_is_divisible(len(which), lanes_together())
     size = lanes_together()
 
     def one(places: Array) -> Any:
@@ -118,11 +127,11 @@ def each_block(
 def each_lane(
     function: Callable[..., Any],
     model: AnyModel,
-    unknown: Array,
-    anchors: Array,
+    unknown: Float[Array, "L n"],
+    anchors: Float[Array, "L H"],
     events: Event,
-    which: Array,
-    count: Array,
+    which: Int[Array, " L"],
+    count: Int[Array, ""],
 ) -> Any:
     """A function of (model, unknown [n], anchor [H], event) for the first `count` lanes.
 

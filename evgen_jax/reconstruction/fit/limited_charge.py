@@ -8,7 +8,7 @@ on their string, on its other side. Where all count alike, the minimum that all 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.merging import merge_pulses
@@ -24,7 +24,7 @@ GROWTH = 0.2
 """Growth of the width within which pulses are merged with the time since the first pulse, see `merge_pulses`."""
 
 
-def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> Array:
+def limited_log_likelihood(model: AnyModel, hypothesis: Float[Array, " H"], event: Event) -> Float[Array, ""]:
     """Computes the log-likelihood in which DOMs of a charge above `MOST` weigh `MOST / charge`.
 
     Terms of a DOM are those of its charge and of its pulses; terms of the whole event and priors keep their weight. A
@@ -42,7 +42,7 @@ def limited_log_likelihood(model: AnyModel, hypothesis: Array, event: Event) -> 
     loss = loss_parts(model, hypothesis, event)
     weight = MOST / jnp.maximum(event.charge, MOST)
     total = precise_sum(loss.per_dom(event) * weight) + loss.event
-    return -total - model.loss.prior(model.parameters, hypothesis)
+    return -total - model.loss.penalty(model.parameters, hypothesis)
 
 
 def is_bright(event: Event, most: float = MOST) -> bool:

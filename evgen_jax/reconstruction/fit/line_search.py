@@ -1,7 +1,7 @@
 """A line search, one trial at a time: shorter until the value falls enough, longer where the slope stays steep."""
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Bool, Float
 
 from evgen_jax.reconstruction.fit.state import LineSearch
 
@@ -15,7 +15,13 @@ ROUNDING = 1e-9
 """Relative rounding error of float64 sums of float32 terms."""
 
 
-def begun(x: Array, value: Array, gradient: Array, step: Array, slope: Array) -> LineSearch:
+def begun(
+    x: Float[Array, " n"],
+    value: Float[Array, ""],
+    gradient: Float[Array, " n"],
+    step: Float[Array, " n"],
+    slope: Float[Array, ""],
+) -> LineSearch:
     """Makes a line search before its first trial, the whole step.
 
     Args:
@@ -23,19 +29,27 @@ def begun(x: Array, value: Array, gradient: Array, step: Array, slope: Array) ->
       value: of the function there, scalar.
       gradient: [n], of the function there.
       step: [n].
-      slope: derivative along the step, negative.
+      slope: derivative along the step, negative, scalar.
 
     Returns:
       The search.
     """
     one = jnp.ones_like(slope)
     return LineSearch(
-        step=step, slope=slope, length=one, low=0 * one, high=jnp.inf * one, trials=jnp.zeros((), jnp.int32),
-        found=jnp.zeros((), bool), x=x, value=value, gradient=gradient,
-    )  # fmt: skip
+        step=step,
+        slope=slope,
+        length=one,
+        low=0 * one,
+        high=jnp.inf * one,
+        trials=jnp.zeros((), jnp.int32),
+        found=jnp.zeros((), bool),
+        x=x,
+        value=value,
+        gradient=gradient,
+    )
 
 
-def trial(line: LineSearch, start: Array) -> Array:
+def trial(line: LineSearch, start: Float[Array, " n"]) -> Float[Array, " n"]:
     """Computes the unknowns of the next trial.
 
     Args:
@@ -49,8 +63,12 @@ def trial(line: LineSearch, start: Array) -> Array:
 
 
 def tried(
-    line: LineSearch, start: Array, first_value: Array, value: Array, gradient: Array
-) -> tuple[LineSearch, Array]:
+    line: LineSearch,
+    start: Float[Array, " n"],
+    first_value: Float[Array, ""],
+    value: Float[Array, ""],
+    gradient: Float[Array, " n"],
+) -> tuple[LineSearch, Bool[Array, ""]]:
     """Takes one more trial into account.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from evgen_jax.reconstruction.fit.state import LEFT_BEHIND, RUNNING, STATUSES, Rules, State, initial
 
@@ -19,7 +20,7 @@ BUDGET = 32
 class Advance(Protocol):
     """Lets searches go on, on the device."""
 
-    def __call__(self, lanes: np.ndarray, state: State, rules: Rules, budget: int) -> State:
+    def __call__(self, lanes: Int[np.ndarray, " m"], state: State, rules: Rules, budget: int) -> State:
         """States of some searches after up to `budget` evaluations each.
 
         Args:
@@ -61,13 +62,13 @@ class Minima:
 
 def minimise(
     advance: Advance,
-    start: np.ndarray,
+    start: Float[np.ndarray, "L n"],
     rules: Rules | None = None,
     *,
-    inverse: np.ndarray | None = None,
-    plain: np.ndarray | None = None,
-    rivals: np.ndarray | None = None,
-    to_beat: np.ndarray | None = None,
+    inverse: Float[np.ndarray, "... n n"] | None = None,
+    plain: Bool[np.ndarray, " L"] | None = None,
+    rivals: Int[np.ndarray, " L"] | None = None,
+    to_beat: Float[np.ndarray, " G"] | None = None,
 ) -> Minima:
     """Minimises L functions of n unknowns.
 
@@ -96,12 +97,20 @@ def minimise(
             state.waiting[:] = False
         lanes = np.flatnonzero(state.status == STATUSES.index(RUNNING))
     return Minima(
-        state.x, state.value, state.first_value, state.gradient, np.array(STATUSES)[state.status], state.evaluations,
-        state.iterations, state.inverse,
-    )  # fmt: skip
+        x=state.x,
+        value=state.value,
+        first_value=state.first_value,
+        gradient=state.gradient,
+        status=np.array(STATUSES)[state.status],
+        evaluations=state.evaluations,
+        iterations=state.iterations,
+        inverse=state.inverse,
+    )
 
 
-def behind_rivals(rivals: np.ndarray, to_beat: np.ndarray | None, state: State) -> np.ndarray:
+def behind_rivals(
+    rivals: Int[np.ndarray, " L"], to_beat: Float[np.ndarray, " G"] | None, state: State
+) -> Bool[np.ndarray, " L"]:
     """Finds waiting searches that are pruned: they will not reach the value of a rival.
 
     Args:
@@ -117,7 +126,7 @@ def behind_rivals(rivals: np.ndarray, to_beat: np.ndarray | None, state: State) 
     return np.asarray(state.waiting) & (state.outlook > best[rivals])
 
 
-def _put(state: State, lanes: np.ndarray, new: State) -> None:
+def _put(state: State, lanes: Int[np.ndarray, " m"], new: State) -> None:
     """Writes rows into states."""
 
     def write(into: np.ndarray, rows: np.ndarray) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel, check_model
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import free_flags, make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.minimiser import minimise
+from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.fit.state import Rules
 
@@ -102,9 +104,11 @@ def make_refit(
         first = differenced_hessian(evaluate, lane, unknown[:1], evaluate(lane, unknown[:1])[1])[0]
         inverse = inverse_of_hessian(first)[0] if np.all(np.isfinite(first)) else None
         rules = Rules(
-            decrement_tolerance=PRECISION, decrement_share=SHARE, far_value=FAR - compared,
+            decrement_tolerance=PRECISION,
+            decrement_share=SHARE,
+            far_value=FAR - compared,
             max_iterations=settings.max_iterations,
-        )  # fmt: skip
+        )
         minima = minimise(evaluator.searches(batch, which, anchors), unknown, rules, inverse=inverse)
         hypothesis = evaluator.hypothesis(minima.x, anchors)
         fixed = np.flatnonzero(~flags)

@@ -1,4 +1,4 @@
-"""Searches for the minima of many problems: batched on the device, SciPy's one after the other, or a user's own."""
+"""Problems whose minima are wanted, and who searches for them: SciPy, one after the other, or a user's own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,29 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Float, Int
 from scipy import optimize
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, Loss
-from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
-from evgen_jax.reconstruction.fit.state import CONVERGED, LEFT_BEHIND, NOT_FINITE, Rules
-
-DECREMENT = 1e-4
-"""Newton decrement, in log-likelihood, below which a search in float32 has converged."""
-STALLED = 5e-3
-"""Gain in log-likelihood over ten iterations below which a search in float32 ends by stagnation."""
-ENOUGH = 0.1
-"""Gain over ten iterations below which a search under a largest density ends: its minimum is only near the wanted one."""
-NO_GAIN = 1e-7
-"""Gain over ten iterations below which a search in float64 ends by stagnation, as it does along edges of a likelihood."""
-BEHIND = 2.0
-"""Distance from the best rival, in log-likelihood, beyond which a search is not followed in float64."""
-FAR_BEHIND = 10.0
-"""Distance from the best rival beyond which a search is not followed after searches under a largest density, where minima differ by less than in the likelihood itself."""
-SAME = 0.01
-"""Distance, in normalised units, below which two ends of searches of one problem count as one."""
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
+from evgen_jax.reconstruction.fit.minimiser import Minima
+from evgen_jax.reconstruction.fit.objective import Loss
+from evgen_jax.reconstruction.fit.state import CONVERGED, NOT_FINITE
 
 
 class Problem(struct.PyTreeNode):
@@ -94,7 +80,7 @@ class Problems:
         event = jax.tree.map(lambda a: a[self.which[lane]], self.events)
         return Problem(self.exact.model, jnp.asarray(self.anchors[lane], jnp.float64), event)
 
-    def values(self, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, unknown: Float[np.ndarray, "L n"]) -> tuple[Float[np.ndarray, " L"], Float[np.ndarray, "L n"]]:
         """Computes values and gradients of all problems with the evaluator `exact`.
 
         Args:
@@ -105,7 +91,7 @@ class Problems:
         """
         return self.exact.gradient(self.events, self.which, unknown, self.anchors)
 
-    def found(self, x: np.ndarray, status: Sequence[str], evaluations: np.ndarray) -> Minima:
+    def found(self, x: Float[np.ndarray, "L n"], status: Sequence[str], evaluations: Int[np.ndarray, " L"]) -> Minima:
         """Makes the result of a search from the ends that it found; a start that is lower than its end counts instead.
 
         Args:
@@ -143,7 +129,7 @@ class UnknownLoss:
 
     loss: Loss
 
-    def __call__(self, unknown: Array, problem: Problem) -> Array:
+    def __call__(self, unknown: Float[Array, " n"], problem: Problem) -> Float[Array, ""]:
         """Computes -log L.
 
         Args:
@@ -173,37 +159,6 @@ class Search(Protocol):
           One minimum per problem, in the order of the problems.
         """
         ...
-
-
-@dataclass(frozen=True)
-class BatchedSearch:
-    """Searches all problems at once: BFGS in the precision of the model until that limits it, then in float64.
-
-    A problem without rivals is searched twice, with the Hessian at its start and along its gradient, and the better end
-    counts: where a likelihood is rugged one of them often ends in a minimum of no meaning. Searches begin under a
-    largest density unless there are values to beat.
-
-    Attributes:
-      rules: of the search in float64, or of the only one where there is none in float64.
-    """
-
-    rules: Rules
-
-    def __call__(self, problems: Problems) -> Minima:
-        """Finds the minima of all problems.
-
-        Args:
-          problems: what to minimise and where to start.
-
-        Returns:
-          One minimum per problem, in the order of the problems.
-        """
-        if problems.precise is None:
-            rivals = {} if problems.to_beat is None else {"rivals": problems.which, "to_beat": problems.to_beat}
-            evaluator = problems.evaluator
-            advance = evaluator.searches(problems.events, problems.which, problems.anchors)
-            return minimise(advance, problems.start, self.rules, **rivals)
-        return _in_two_precisions(problems, self.rules)
 
 
 @dataclass(frozen=True)
@@ -246,82 +201,3 @@ class ScipySearch:
         if not np.isfinite(function(problems.start[lane])[0]):
             return optimize.OptimizeResult(x=problems.start[lane], nfev=0, success=False, message=NOT_FINITE)
         return optimize.minimize(function, problems.start[lane], jac=True, **self.settings)
-
-
-def rules_under_limited_charges(rules: Rules) -> Rules:
-    """Makes the rules of searches whose minima are only near the wanted ones: float32 is enough, no kink is followed.
-
-    Args:
-      rules: of the search with all charge.
-
-    Returns:
-      The changed rules.
-    """
-    return rules.replace(decrement_tolerance=DECREMENT, stalled=STALLED, max_rescues=0)
-
-
-def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
-    """Minima of searches in the precision of the model and from there in float64; see `BatchedSearch`."""
-    count, own = len(problems.start), np.arange(len(problems.start))
-    twice = problems.to_beat is None
-    lanes = np.tile(own, 2) if twice else own
-    rivals = lanes if twice else problems.which
-    to_beat = np.full(count, np.inf) if twice else np.asarray(problems.to_beat)
-    plain = np.arange(2 * count) >= count if twice else None
-    smooth = None if np.any(np.isfinite(to_beat)) else problems.smooth
-    which, anchors = problems.which[lanes], problems.anchors[lanes]
-    rough = rules_under_limited_charges(rules).replace(stalled=ENOUGH if smooth else STALLED)
-    advance = (smooth or problems.evaluator).searches(problems.events, which, anchors)
-    first = minimise(advance, problems.start[lanes], rough, rivals=rivals, to_beat=to_beat, plain=plain)
-    if twice:
-        _leave_doubles(first)
-    going_on = _worth_float64(first, rivals, to_beat, FAR_BEHIND if smooth else BEHIND)
-    if len(going_on):
-        assert problems.precise is not None
-        exact = problems.precise.searches(problems.events, which[going_on], anchors[going_on])
-        last = minimise(exact, first.x[going_on], rules.replace(refresh=np.inf), inverse=first.inverse[going_on])
-        _go_on(first, last, going_on, rivals)
-    if smooth is not None:
-        first.first_value[:] = problems.values(problems.start)[0][lanes]
-        first.evaluations[:count] += 1
-    return _better_half(first) if twice else first
-
-
-def _worth_float64(first: Minima, rivals: np.ndarray, to_beat: np.ndarray, behind: float) -> np.ndarray:
-    """Numbers of the searches whose minima may be the best of their group."""
-    best = np.array(to_beat)
-    np.fmin.at(best, rivals, first.value)
-    going_on = (first.status != NOT_FINITE) & (first.status != LEFT_BEHIND)
-    return np.flatnonzero(going_on & (first.value <= best[rivals] + behind) & (first.value < to_beat[rivals]))
-
-
-def _go_on(first: Minima, last: Minima, lanes: np.ndarray, rivals: np.ndarray) -> None:
-    """Puts the ends of further searches from some of the minima into these."""
-    for name in ("x", "value", "gradient", "status"):
-        getattr(first, name)[lanes] = getattr(last, name)
-    # Sums of float32 terms round differently: what was left behind does not compare with float64.
-    followed = np.isin(rivals, rivals[lanes])
-    followed[lanes] = False
-    first.value[followed] = np.inf
-    first.evaluations[lanes] += last.evaluations
-    first.iterations[lanes] += last.iterations
-
-
-def _leave_doubles(found: Minima) -> None:
-    """Leaves the worse of two searches of every problem [2 L] where both have ended at one place."""
-    count = len(found.value) // 2
-    near = np.max(np.abs(found.x[:count] - found.x[count:]), axis=1) < SAME
-    second = found.value[count:] >= found.value[:count]
-    found.status[:count][near & ~second] = LEFT_BEHIND
-    found.status[count:][near & second] = LEFT_BEHIND
-
-
-def _better_half(found: Minima) -> Minima:
-    """The better of two searches of every problem [2 L], with the evaluations of both."""
-    value = np.where(np.isfinite(found.value), found.value, np.inf).reshape(2, -1)
-    count = value.shape[1]
-    best = np.argmin(value, axis=0) * count + np.arange(count)
-    chosen = Minima(**{name: getattr(found, name)[best] for name in vars(found)})
-    for name in ("evaluations", "iterations"):
-        setattr(chosen, name, getattr(found, name).reshape(2, -1).sum(axis=0))
-    return chosen

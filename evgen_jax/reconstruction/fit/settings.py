@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evgen_jax.checks import check_mapping, check_positive, check_whole
 from evgen_jax.config.scipy_settings import checked_scipy_settings
 from evgen_jax.errors import ReconstructionError, suggestion
-from evgen_jax.model.doors import check_mapping, check_positive, check_whole
 
 METHODS = ("batched", "BFGS", "L-BFGS-B")
 """Names of the methods."""

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
+from jaxtyping import Array, Bool, Float
 
 STATUSES = (
     "",
@@ -146,7 +146,11 @@ class State(struct.PyTreeNode):
     rescues: Array
 
 
-def initial(start: np.ndarray, inverse: np.ndarray | None = None, plain: np.ndarray | None = None) -> State:
+def initial(
+    start: Float[np.ndarray, "L n"],
+    inverse: Float[np.ndarray, "... n n"] | None = None,
+    plain: Bool[np.ndarray, " L"] | None = None,
+) -> State:
     """States of L searches before their first evaluation, in memory of the host.
 
     Args:
@@ -168,17 +172,42 @@ def initial(start: np.ndarray, inverse: np.ndarray | None = None, plain: np.ndar
     zero: Any = np.zeros(count, np.int32)
     false: Any = np.zeros(count, bool)
     line = LineSearch(
-        step=vector, slope=number, length=number, low=number, high=number, trials=zero, found=false, x=vector,
-        value=number, gradient=vector,
-    )  # fmt: skip
+        step=vector,
+        slope=number,
+        length=number,
+        low=number,
+        high=number,
+        trials=zero,
+        found=false,
+        x=vector,
+        value=number,
+        gradient=vector,
+    )
     return State(
-        x=x, value=number, gradient=vector, inverse=first, phase=zero, columns=0 * first, column=zero, reach=zero,
-        line=line, status=zero, waiting=false, begin=begin, first_value=number, stall_mark=number, heat_mark=number,
-        outlook=number, age=zero, iterations=zero, evaluations=zero, rescues=zero,
-    )  # fmt: skip
+        x=x,
+        value=number,
+        gradient=vector,
+        inverse=first,
+        phase=zero,
+        columns=0 * first,
+        column=zero,
+        reach=zero,
+        line=line,
+        status=zero,
+        waiting=false,
+        begin=begin,
+        first_value=number,
+        stall_mark=number,
+        heat_mark=number,
+        outlook=number,
+        age=zero,
+        iterations=zero,
+        evaluations=zero,
+        rescues=zero,
+    )
 
 
-def is_running(state: State) -> Array:
+def is_running(state: State) -> Bool[Array, "..."]:
     """Tells whether a search goes on without being compared with its rivals first.
 
     Args:

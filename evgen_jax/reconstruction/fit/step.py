@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Bool, Float, Int
 
 from evgen_jax.reconstruction.fit import line_search
 from evgen_jax.reconstruction.fit.differences import DIFFERENCE
@@ -46,7 +47,7 @@ OUTLOOK = 6.0
 """Lead of the best rival, in gains of the last `HEAT` iterations, beyond which a search is pruned."""
 
 
-def run(evaluate: Evaluate, rules: Rules, budget: Array, state: State) -> State:
+def run(evaluate: Evaluate, rules: Rules, budget: Int[Array, ""], state: State) -> State:
     """Takes up to `budget` evaluations of each of L searches, fewer if all have ended or wait.
 
     Args:
@@ -82,6 +83,8 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
       The states.
     """
     value, gradient = evaluate(side_by_side(wanted)(state))
+    chex.assert_shape(value, state.x.shape[:1])
+    chex.assert_equal_shape([gradient, state.x])
     after = side_by_side(partial(_told, rules))(state, value, gradient)
     # What takes decompositions is computed only where some search needs it.
     complete = after.column == state.x.shape[1]
@@ -92,7 +95,7 @@ def step(evaluate: Evaluate, rules: Rules, state: State) -> State:
     return side_by_side(partial(_departed, rules))(after.replace(inverse=inverse, line=line, phase=phase))
 
 
-def wanted(state: State) -> Array:
+def wanted(state: State) -> Float[Array, " n"]:
     """Computes where a search wants its next value and gradient.
 
     Args:
@@ -108,7 +111,7 @@ def wanted(state: State) -> Array:
     return jnp.where(on_line, line_search.trial(state.line, state.x), state.x + jnp.where(column, shift, 0.0))
 
 
-def _told(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _told(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     """The state of one search with the value and gradient that it wanted; one that has ended or waits is as it was."""
     told = [lambda _, state, *__: state, _started, _with_column, _searched]
     by_phase = {Phase.START: 1, Phase.HESSIAN: 2, Phase.NEWTON: 0, Phase.LINE: 3, Phase.KINK: 2, Phase.KINK_LINE: 3}
@@ -118,25 +121,30 @@ def _told(rules: Rules, state: State, value: Array, gradient: Array) -> State:
     return jax.lax.switch(which, told, rules, counted, value, gradient)
 
 
-def _started(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _started(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     plain, fresh = state.begin == Begin.PLAIN, state.begin == Begin.HESSIAN
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
     after = state.replace(
-        value=value, gradient=gradient, first_value=value, stall_mark=value, heat_mark=value,
+        value=value,
+        gradient=gradient,
+        first_value=value,
+        stall_mark=value,
+        heat_mark=value,
         inverse=jnp.where(plain, plain_inverse(gradient, 1.0), state.inverse),
         # A Hessian that was not made here is not trusted: where it leads nowhere, one by differences follows.
         age=jnp.where(fresh, 0, 1).astype(jnp.int32),
-        phase=jnp.where(fresh, Phase.HESSIAN, Phase.NEWTON).astype(jnp.int32), column=jnp.zeros_like(state.column),
-    )  # fmt: skip
+        phase=jnp.where(fresh, Phase.HESSIAN, Phase.NEWTON).astype(jnp.int32),
+        column=jnp.zeros_like(state.column),
+    )
     after = _ended(after, ~finite, NOT_FINITE)
     return _ended(after, _is_flat(rules, after), CONVERGED)
 
 
-def _with_column(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _with_column(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     return state.replace(columns=state.columns.at[state.column].set(gradient), column=state.column + 1)
 
 
-def _searched(rules: Rules, state: State, value: Array, gradient: Array) -> State:
+def _searched(rules: Rules, state: State, value: Float[Array, ""], gradient: Float[Array, " n"]) -> State:
     line, over = line_search.tried(state.line, state.x, state.value, value, gradient)
     return jax.lax.cond(over, _iterated, lambda _, s: s, rules, state.replace(line=line))
 
@@ -154,17 +162,22 @@ def _iterated(rules: Rules, state: State) -> State:
     update = updated(state.inverse, line.x - state.x, line.gradient - state.gradient)
     phase = jnp.where(beside_kink, Phase.KINK, jnp.where(renew, Phase.HESSIAN, Phase.NEWTON))
     after = state.replace(
-        x=line.x, value=line.value, gradient=line.gradient,
-        inverse=jnp.where(found & ~along_kink, update, state.inverse), phase=phase.astype(jnp.int32),
-        column=jnp.zeros_like(state.column), reach=jnp.where(further, state.reach + 1, 0),
-        age=jnp.where(renew & ~beside_kink, 0, age), iterations=state.iterations + jnp.where(along_kink, 0, 1),
+        x=line.x,
+        value=line.value,
+        gradient=line.gradient,
+        inverse=jnp.where(found & ~along_kink, update, state.inverse),
+        phase=phase.astype(jnp.int32),
+        column=jnp.zeros_like(state.column),
+        reach=jnp.where(further, state.reach + 1, 0),
+        age=jnp.where(renew & ~beside_kink, 0, age),
+        iterations=state.iterations + jnp.where(along_kink, 0, 1),
         rescues=state.rescues + jnp.where(rescue, 1, 0),
-    )  # fmt: skip
+    )
     after = _ended(after, lost & ~beside_kink, NO_DESCENT)
     return selected(beside_kink, after, _judged(rules, after))
 
 
-def _inverse(state: State) -> Array:
+def _inverse(state: State) -> Float[Array, "n n"]:
     return inverse_by_differences(state.gradient, state.columns, DIFFERENCE)
 
 
@@ -190,9 +203,11 @@ def _departing(rules: Rules, state: State) -> State:
     near = -slope / 2 < jnp.maximum(rules.decrement_tolerance, share)
     shorten = jnp.minimum(1.0, LARGEST_STEP / jnp.maximum(jnp.max(jnp.abs(step)), 1e-300))
     after = state.replace(
-        inverse=inverse, age=jnp.where(uphill, 1, state.age), phase=jnp.full_like(state.phase, Phase.LINE),
+        inverse=inverse,
+        age=jnp.where(uphill, 1, state.age),
+        phase=jnp.full_like(state.phase, Phase.LINE),
         line=line_search.begun(state.x, state.value, state.gradient, step * shorten, slope * shorten),
-    )  # fmt: skip
+    )
     return _ended(after, near, CONVERGED)
 
 
@@ -212,24 +227,24 @@ def _judged(rules: Rules, state: State) -> State:
     )
 
 
-def _is_flat(rules: Rules, state: State) -> Array:
+def _is_flat(rules: Rules, state: State) -> Bool[Array, ""]:
     return jnp.max(jnp.abs(state.gradient)) <= rules.gradient_tolerance
 
 
-def _ended(state: State, condition: Array, status: str) -> State:
+def _ended(state: State, condition: Bool[Array, ""], status: str) -> State:
     """The state with this status where the condition holds and the search has not ended before."""
     ends = condition & (state.status == STATUSES.index(RUNNING))
     return state.replace(status=jnp.where(ends, STATUSES.index(status), state.status).astype(state.status.dtype))
 
 
-def _where_any(which: Array, function: Callable[[State], Any], state: State, otherwise: Any) -> Any:
+def _where_any(which: Bool[Array, " L"], function: Callable[[State], Any], state: State, otherwise: Any) -> Any:
     """What a function of one state says of those of L states that are marked [L]; it is skipped where none is marked."""
     return jax.lax.cond(
         jnp.any(which), lambda: selected(which, jax.vmap(function)(state), otherwise), lambda: otherwise
     )
 
 
-def selected(condition: Array, this: Any, other: Any) -> Any:
+def selected(condition: Bool[Array, "*shape"], this: Any, other: Any) -> Any:
     """Selects array by array from one of two trees.
 
     Args:

@@ -5,9 +5,12 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.reconstruction.fit.covariance import Covariance
 
+Column = tuple[str, str] | tuple[str, str, tuple[int, ...]]
+"""Name and numpy type of a column, and the shape of its elements where they are arrays."""
 FEW = 15
 """Largest number of free parameters with a column per element, `cov_<a>_<b>` and `cov_sandwich_<a>_<b>`."""
 NAMED = ("cov", "cov_sandwich")
@@ -32,7 +35,7 @@ def covariance_labels(names: Sequence[str], log: Sequence[bool], free: Sequence[
     return tuple(f"log_{names[i]}" if log[i] else names[i] for i in free)
 
 
-def covariance_columns(labels: Sequence[str]) -> list[tuple]:
+def covariance_columns(labels: Sequence[str]) -> list[Column]:
     """Lists the columns of both covariances, Hessian and sandwich.
 
     Args:
@@ -48,20 +51,33 @@ def covariance_columns(labels: Sequence[str]) -> list[tuple]:
     return [(name, "<f8") for start in NAMED for name in _element_names(start, labels)]
 
 
-def covariance_units(labels: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, str]:
-    """Finds the units of the columns of covariances; parameters in ln(1 + p) have none.
+def label_units(labels: Sequence[str], parameters: Sequence[Parameter]) -> tuple[str, ...]:
+    """Finds the units of the rows and columns of covariances; an element has the product of two.
 
     Args:
       labels: rows and columns of the covariances, see `covariance_labels`.
       parameters: of the hypothesis.
 
     Returns:
-      {column: unit}.
+      Units, one per label; '' for parameters without one and for those in ln(1 + p).
+    """
+    own = {parameter.name: parameter.unit for parameter in parameters}
+    return tuple(own.get(label, "") for label in labels)
+
+
+def covariance_units(labels: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, str]:
+    """Finds the units of the columns that hold one element of a covariance; a packed column has none of its own.
+
+    Args:
+      labels: rows and columns of the covariances, see `covariance_labels`.
+      parameters: of the hypothesis.
+
+    Returns:
+      {column: unit}; '' for parameters in ln(1 + p).
     """
     if len(labels) > FEW:
-        return dict.fromkeys(PACKED, ORDER)
-    own = {parameter.name: parameter.unit for parameter in parameters}
-    units = [" ".join(filter(None, (own.get(a), own.get(b)))) for a, b in combinations_with_replacement(labels, 2)]
+        return {}
+    units = [" ".join(filter(None, pair)) for pair in combinations_with_replacement(label_units(labels, parameters), 2)]
     return {name: unit for start in NAMED for name, unit in zip(_element_names(start, labels), units, strict=True)}
 
 
@@ -90,16 +106,31 @@ def covariance_element(table: np.ndarray, labels: Sequence[str], first: str, sec
     Args:
       table: of E fits.
       labels: rows and columns of the covariances, see `covariance_labels`.
-      first: label of the row.
-      second: label of the column, not before `first`.
+      first: label of a row.
+      second: label of a column; a covariance is symmetric, so that the two may be given in any order.
 
     Returns:
       Elements [E].
+
+    Raises:
+      ReconstructionError: an unknown label, or a table without the covariances of the labels.
     """
-    i, j = labels.index(first), labels.index(second)
+    for label in (first, second):
+        if label not in labels:
+            raise ReconstructionError(
+                f"'{label}' is no row of the covariances; their rows are {', '.join(labels) or 'none'}."
+                + suggestion(label, labels)
+            )
+    i, j = sorted((labels.index(first), labels.index(second)))
+    column = f"{NAMED[0]}_{labels[i]}_{labels[j]}" if len(labels) <= FEW else PACKED[0]
+    if column not in (table.dtype.names or ()):
+        raise ReconstructionError(
+            f"the table has no column '{column}': it was fitted without covariances, or the labels are of another table. "
+            "Those of a table are its attribute covariance_parameters."
+        )
     if len(labels) <= FEW:
-        return table[f"cov_{first}_{second}"]
-    return table[PACKED[0]][:, i * len(labels) - i * (i - 1) // 2 + j - i]
+        return table[column]
+    return table[column][:, i * len(labels) - i * (i - 1) // 2 + j - i]
 
 
 def unpack_covariance(packed: np.ndarray) -> np.ndarray:
@@ -110,9 +141,17 @@ def unpack_covariance(packed: np.ndarray) -> np.ndarray:
 
     Returns:
       Matrices [..., n, n].
+
+    Raises:
+      ReconstructionError: a last axis of another length.
     """
     packed = np.asarray(packed)
-    size = int(np.sqrt(2 * packed.shape[-1] + 0.25) - 0.5)
+    length = packed.shape[-1] if packed.ndim else 0
+    size = int(np.sqrt(2 * length + 0.25) - 0.5)
+    if not packed.ndim or size * (size + 1) // 2 != length:
+        raise ReconstructionError(
+            f"expected packed upper triangles [..., n (n + 1) / 2] of n parameters, got shape {packed.shape}."
+        )
     matrix = np.empty((*packed.shape[:-1], size, size), packed.dtype)
     i, j = np.triu_indices(size)
     matrix[..., i, j] = packed

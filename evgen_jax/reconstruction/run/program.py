@@ -3,10 +3,11 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from evgen_jax.data.batches import files_as_given
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
+from evgen_jax.hypothesis.joint_prior import make_prior
 from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.measurement.usable_pulses import DARK
 from evgen_jax.model.ensemble import AnyModel
@@ -24,7 +26,6 @@ from evgen_jax.reconstruction.run.covariance_columns import FEW, covariance_labe
 from evgen_jax.reconstruction.run.file_fit import covariance_places, make_file_fit
 from evgen_jax.reconstruction.run.reference_columns import reference_units, with_reference_names
 from evgen_jax.reconstruction.run.table_file import IDS, check_output, read_table, write_table
-from evgen_jax.reconstruction.uncertainty.prior_density import make_prior
 
 LOGGER = logging.getLogger("evgen_jax")
 COUNTED = 200
@@ -252,7 +253,7 @@ def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | No
     return total
 
 
-def _open_parts(parts: Path, run: dict) -> None:
+def _open_parts(parts: Path, run: Mapping[str, Any]) -> None:
     """Makes the directory of finished files, or checks that it belongs to the same run."""
     record = parts / "run.json"
     if record.is_file():

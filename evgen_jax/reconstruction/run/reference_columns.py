@@ -13,9 +13,7 @@ import numpy as np
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs, names_of
 from evgen_jax.reconstruction.run.covariance_columns import covariance_element
 
-LOSSES = {
-    "log_likelihood": "loss_reco", "log_likelihood_seed": "loss_seed", "log_likelihood_true": "loss_true",
-}  # fmt: skip
+LOSSES = {"log_likelihood": "loss_reco", "log_likelihood_seed": "loss_seed", "log_likelihood_true": "loss_true"}
 ENDINGS = {"": "_reco", "_seed": "_seed", "_unc": "_unc", "_unc_sandwich": "_unc_sandwhich", "_true": ""}
 """End of our name of a parameter's column -> that of Event-Generator."""
 DIRECTION = "cov_zenith_azimuth"

@@ -6,7 +6,12 @@ import numpy as np
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.reconstruction.fit.result import FitResult
-from evgen_jax.reconstruction.run.covariance_columns import covariance_columns, covariance_labels, put_covariance
+from evgen_jax.reconstruction.run.covariance_columns import (
+    Column,
+    covariance_columns,
+    covariance_labels,
+    put_covariance,
+)
 from evgen_jax.reconstruction.run.table_file import ENDINGS_OF_PARAMETERS, IDS, write_table
 
 __all__ = ["columns", "fill", "write_table"]
@@ -14,15 +19,21 @@ __all__ = ["columns", "fill", "write_table"]
 STATUS_LENGTH = 160
 """Largest length of a status, bytes."""
 NUMBERS = (
-    "log_likelihood", "log_likelihood_seed", "angular_unc", "angular_unc_sandwich", "gradient_norm", "runtime",
-    "goodness_of_fit", "goodness_of_fit_two_sided",
-)  # fmt: skip
+    "log_likelihood",
+    "log_likelihood_seed",
+    "angular_unc",
+    "angular_unc_sandwich",
+    "gradient_norm",
+    "runtime",
+    "goodness_of_fit",
+    "goodness_of_fit_two_sided",
+)
 """Columns of numbers that belong to a fit and not to a parameter."""
 COUNTS = ("converged", "covariance_repaired", "evaluations", "best_seed")
 """Columns of whole numbers that belong to a fit."""
 
 
-def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = False) -> list[tuple]:
+def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = False) -> list[Column]:
     """Lists all columns of a table of fits.
 
     Args:
@@ -40,9 +51,13 @@ def columns(names: Sequence[str], labels: Sequence[str] = (), truth: bool = Fals
     own = [f"{name}{ending}" for name in names for ending in endings]
     numbers = (*NUMBERS, *(("log_likelihood_true",) if truth else ()))
     found = [
-        *((name, "<i8") for name in IDS), *((name, "<f8") for name in own), *((name, "<f8") for name in numbers),
-        *((name, "<i8") for name in COUNTS), ("status", f"S{STATUS_LENGTH}"), *covariance_columns(labels),
-    ]  # fmt: skip
+        *((name, "<i8") for name in IDS),
+        *((name, "<f8") for name in own),
+        *((name, "<f8") for name in numbers),
+        *((name, "<i8") for name in COUNTS),
+        ("status", f"S{STATUS_LENGTH}"),
+        *covariance_columns(labels),
+    ]
     if len({column[0] for column in found}) < len(found):
         twice = sorted({c[0] for c in found if sum(other[0] == c[0] for other in found) > 1})
         raise ReconstructionError(
@@ -112,7 +127,7 @@ def fill(
     return table
 
 
-def _uncertainties(row, names: Sequence[str], log: Sequence[bool], result: FitResult) -> None:
+def _uncertainties(row: np.void, names: Sequence[str], log: Sequence[bool], result: FitResult) -> None:
     covariance = result.covariance
     assert covariance is not None
     for place, hessian, sandwich in zip(

@@ -14,9 +14,10 @@ from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.files import replaced, write_whole
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.reconstruction.run.covariance_columns import ORDER
+from evgen_jax.reconstruction.run.covariance_columns import ORDER, label_units
 from evgen_jax.version import __version__
 
+Attributes = dict[str, str | list[str]]
 TABLE = "Variables"
 """Dataset of a table of fits."""
 IDS = ("Run", "Event", "SubEvent", "SubEventStream")
@@ -101,11 +102,17 @@ def write_table(
     """
     known = _FIT_UNITS | _units_of(model.parameters) | dict(units or {})
     own = {name: known.get(name, "") for name in table.dtype.names or ()}
-    attributes: dict[str, str | list[str]] = {
-        "parameter_names": list(model.parameter_names), "evgen_jax_version": __version__, "model_identity": identity,
-    }  # fmt: skip
+    attributes: Attributes = {
+        "parameter_names": list(model.parameter_names),
+        "evgen_jax_version": __version__,
+        "model_identity": identity,
+    }
     if labels:
-        attributes |= {"covariance_parameters": list(labels), "covariance_order": ORDER}
+        attributes |= {
+            "covariance_parameters": list(labels),
+            "covariance_order": ORDER,
+            "covariance_units": list(label_units(labels, model.parameters)),
+        }
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = path.suffix.lower()
     if ending in HDF5_ENDINGS:
@@ -141,7 +148,7 @@ def read_table(path: Path) -> np.ndarray:
         return read_rows(file, TABLE)
 
 
-def _write_hdf5(path: Path, table: np.ndarray, attributes: dict, units: dict[str, str]) -> None:
+def _write_hdf5(path: Path, table: np.ndarray, attributes: Attributes, units: dict[str, str]) -> None:
     many = len(attributes["parameter_names"]) > MANY_NAMES
     with new_hdf5(path, libver="v110" if many else None) as file:
         datasets = divide(TABLE, table, IDS)
@@ -154,7 +161,7 @@ def _write_hdf5(path: Path, table: np.ndarray, attributes: dict, units: dict[str
         mark(file, TABLE, list(datasets))
 
 
-def _write_parquet(path: Path, table: np.ndarray, attributes: dict) -> None:
+def _write_parquet(path: Path, table: np.ndarray, attributes: Attributes) -> None:
     import pyarrow
     import pyarrow.parquet
 

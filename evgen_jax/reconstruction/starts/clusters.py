@@ -2,14 +2,16 @@
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError, suggestion
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_not_negative, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.starts.pulses import first_pulses, vertex_time
@@ -103,7 +105,7 @@ def find_clusters(
     return Clusters(points.reshape(-1, 3), times, total[taken], zenith, azimuth)
 
 
-def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: float) -> np.ndarray:
+def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, **settings: Any) -> np.ndarray:
     """Makes a seed for a hypothesis of several cascades: one cluster each, the brightest first.
 
     Cascades without a cluster stay at the brightest one with a tenth of its energy; directions are those of the line
@@ -136,7 +138,7 @@ def cluster_seed(model: AnyModel, event: Event, base: np.ndarray | None = None, 
             raise ReconstructionError(
                 f"cluster_seed: '{name}' is no setting; settings: {', '.join(known)}." + suggestion(name, known)
             )
-    clusters = find_clusters(event, model.detector, len(cascades), **settings)  # type: ignore[arg-type]
+    clusters = find_clusters(event, model.detector, len(cascades), **settings)
     if len(clusters.charge) == 0:
         raise ReconstructionError("the event has no cluster of light; nothing can be seeded.")
     seed = np.array(model.trafo.centre() if base is None else base, np.float64)

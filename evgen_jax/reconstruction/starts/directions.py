@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
-from evgen_jax.model.doors import check_events, check_whole
+from evgen_jax.model.doors import check_events
 from evgen_jax.physics.sphere import angles
+from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, with_fewer_pulses
 from evgen_jax.reconstruction.fit.result import FitResult
@@ -110,7 +112,7 @@ def refit_directions(
     check_whole(rounds, 0, "rounds", ReconstructionError)
     if len(fits) != len(events):
         raise ReconstructionError(f"expected one fit per event, got {len(fits)} fits for {len(events)} events.")
-    shape, best = Shape(fitter.model, None), list(fits)
+    shape, best = Shape(fitter.model), list(fits)
     bright = [i for i, f in enumerate(fits) if fitter.limited and not f.failed and is_bright(events[i])]
     if bright:
         seeds = np.stack([best[i].hypothesis for i in bright])[:, None]
@@ -208,6 +210,7 @@ def fit_without_seeds(
     num_directions: int = NUM_REFITS,
     rounds: int = ROUNDS,
     base: np.ndarray | None = None,
+    sphere_radius: float | None = None,
 ) -> list[FitResult]:
     """Fits events from their pulses alone: from starts of `make_starts`, then from other directions.
 
@@ -222,6 +225,7 @@ def fit_without_seeds(
       rounds: most rounds of other directions, see `refit_directions`.
       base: [H], values of parameters that are neither vertex, time, direction nor energy; None: the means of the
         normalisation.
+      sphere_radius: m, of the sphere that an entering track enters; None: that of the model's sources.
 
     Returns:
       The best fit of each event.
@@ -235,18 +239,18 @@ def fit_without_seeds(
     check_whole(num_starts, 1, "num_starts", ReconstructionError)
     check_whole(num_directions, 1, "num_directions", ReconstructionError)
     check_whole(rounds, 0, "rounds", ReconstructionError)
-    shape, results = Shape(fitter.model, None), dict[int, FitResult]()
+    shape, results = Shape(fitter.model, sphere_radius), dict[int, FitResult]()
     bright = [i for i, event in enumerate(events) if fitter.limited and is_bright(event)]
     others = [i for i in range(len(events)) if i not in bright]
     if bright and fitter.limited:
         own = [events[i] for i in bright]
-        starts = make_starts(fitter.model, fitter.limited.evaluator)
+        starts = make_starts(fitter.model, fitter.limited.evaluator, sphere_radius)
         seeds = starts([with_fewer_pulses(event) for event in own], num_starts, base)
         found = _by_limited_charges(fitter, shape, own, seeds, num_directions, rounds)
         results |= dict(zip(bright, found, strict=True))
     if others:
         own = [events[i] for i in others]
-        starts = make_starts(fitter.model, fitter.evaluator)
+        starts = make_starts(fitter.model, fitter.evaluator, sphere_radius)
         results |= dict(zip(others, fitter(own, starts(own, num_starts, base)), strict=True))
     first = [_told(results[i], DARK) if is_dark(events[i]) else results[i] for i in range(len(events))]
     return _checked(fitter, shape, events, first, bright, num_directions, rounds)

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import optimize
 
+from evgen_jax.checks import check_not_negative, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_hypothesis, check_not_negative, check_whole
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, shape_of, stacked
+from evgen_jax.model.doors import check_hypothesis
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.starts.smear import check_spreads
 
 REACH = 3.0
@@ -77,7 +79,17 @@ def global_search(
         return np.where(np.isfinite(value), value, 1e300)
 
     result = optimize.differential_evolution(
-        loss, box, x0=start, popsize=max(population // len(box), 1), maxiter=max_generations, tol=0, atol=tolerance,
-        polish=False, vectorized=True, updating="deferred", init="sobol", rng=np.random.default_rng(random_seed),
-    )  # fmt: skip
+        loss,
+        box,
+        x0=start,
+        popsize=max(population // len(box), 1),
+        maxiter=max_generations,
+        tol=0,
+        atol=tolerance,
+        polish=False,
+        vectorized=True,
+        updating="deferred",
+        init="sobol",
+        rng=np.random.default_rng(random_seed),
+    )
     return evaluator.hypothesis(result.x[None], anchor)[0]

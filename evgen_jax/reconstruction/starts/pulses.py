@@ -1,20 +1,23 @@
 """Starts of fits from the pulses alone: vertices where the light is, directions over the sky, energies by scan."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
+from evgen_jax.checks import check_positive, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, direction_pairs, places_by_role
 from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
 from evgen_jax.measurement.usable_pulses import usable_pulses
-from evgen_jax.model.doors import check_events, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_events, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, members_of
 from evgen_jax.physics import constants
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, batches
+from evgen_jax.reconstruction.fit.batching import batches
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
 
 NUM_DIRECTIONS = 24
 """Number of directions that are tried per vertex."""
@@ -45,10 +48,12 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
       Function (events, count, base=None) -> seeds [E, count, H], physical units, the best first.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no
-        source says what sphere it enters.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, a track of which no source
+        says what sphere it enters, or a radius that is none or is given for a cascade.
     """
     shape = Shape(model, sphere_radius)
+    if shape.is_track:
+        _ = shape.radius  # told before there are events where nothing says it
 
     def starts(events: Sequence[Event], count: int, base: np.ndarray | None = None) -> np.ndarray:
         check_events(events, model.detector)
@@ -71,15 +76,14 @@ class Shape:
       names: of the parameters.
       is_track: whether it is that of an entering track, else of a cascade.
       place: of every role in the hypothesis.
-      radius: m, of the sphere that a track enters; NaN for a cascade.
 
     Raises:
-      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a track of which no
-        source says what sphere it enters.
+      ReconstructionError: a hypothesis that is neither one cascade nor one entering track, or a radius that is none or
+        is given for a cascade.
     """
 
-    def __init__(self, model: AnyModel, sphere_radius: float | None):
-        self.model, self.names = model, model.parameter_names
+    def __init__(self, model: AnyModel, sphere_radius: float | None = None):
+        self.model, self.names, self._given = model, model.parameter_names, sphere_radius
         pairs = direction_pairs(model.parameters)
         cascades, tracks = (places_by_role(model.parameters, roles) for roles in (CASCADE, ENTERING_TRACK))
         self.is_track = len(tracks) == 1 and len(pairs) == 2
@@ -89,9 +93,26 @@ class Shape:
                 f"{', '.join(self.names[:12])}. Give seeds instead."
             )
         self.place = (tracks if self.is_track else cascades)[0]
-        self.radius = (sphere_radius or _sphere_radius(model)) if self.is_track else np.nan
+        if sphere_radius is not None:
+            check_positive(sphere_radius, "sphere_radius", ReconstructionError)
+            if not self.is_track:
+                raise ReconstructionError(
+                    f"sphere_radius: got {sphere_radius:g} m, but the hypothesis is one cascade, which enters no sphere. Leave "
+                    "it out."
+                )
 
-    def hypotheses(self, base: np.ndarray, vertex, time, direction, energy) -> np.ndarray:
+    @cached_property
+    def radius(self) -> float:
+        """Returns the radius of the sphere that a track enters, m.
+
+        Raises:
+          ReconstructionError: none is given, and no source says it or sources say different ones.
+        """
+        return _sphere_radius(self.model) if self._given is None else float(self._given)
+
+    def hypotheses(
+        self, base: np.ndarray, vertex: np.ndarray, time: np.ndarray, direction: np.ndarray, energy: np.ndarray
+    ) -> np.ndarray:
         """Makes C hypotheses.
 
         Args:
@@ -137,7 +158,7 @@ def _sphere_radius(model: AnyModel) -> float:
         )
         raise ReconstructionError(
             f"starts without a seed need the radius of the sphere that the track enters (`sphere_radius`), but {found}. Give "
-            "it to `make_starts`, or seeds."
+            "it to `make_starts`, or seeds; it is an argument of `fit_without_seeds` and a key of reconstruction_settings, too."
         )
     return float(radii[0])
 
@@ -195,7 +216,7 @@ def spread_directions(count: int) -> np.ndarray:
 
 
 def _scan_pulses(
-    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base
+    shape: Shape, evaluator: Evaluator, events: Sequence[Event], batch: Event, count: int, base: np.ndarray | None
 ) -> np.ndarray:
     names = shape.names
     if base is None:
@@ -208,8 +229,8 @@ def _scan_pulses(
         if len(doms) == 0:
             continue
         position = np.asarray(shape.model.detector.position, np.float64)[doms]
-        for vertex in (np.average(position, axis=0, weights=charge), position[np.argmax(charge)],
-                       np.average(position, axis=0, weights=np.sqrt(charge))):  # fmt: skip
+        middle, wide = (np.average(position, axis=0, weights=own) for own in (charge, np.sqrt(charge)))
+        for vertex in (middle, position[np.argmax(charge)], wide):
             vertices.append(vertex)
             times.append(vertex_time(position, charge, first, vertex))
             event_of.append(number)
@@ -218,14 +239,14 @@ def _scan_pulses(
         return seeds
     points, when, own = np.stack(vertices), np.array(times), np.array(event_of)
 
-    size = len(ENERGIES)
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.repeat(up, size * len(points), axis=0),
-                            np.tile(ENERGIES, len(points)))  # fmt: skip
+    size, total = len(ENERGIES), len(ENERGIES) * len(points)
+    vertex, time = np.repeat(points, size, axis=0), np.repeat(when, size)
+    rows = shape.hypotheses(base, vertex, time, np.repeat(up, total, axis=0), np.tile(ENERGIES, len(points)))
     value = values_at(evaluator, batch, np.repeat(own, size), rows)
     energy = ENERGIES[np.argmin(value.reshape(-1, size), axis=1)]
     size = NUM_DIRECTIONS
-    rows = shape.hypotheses(base, np.repeat(points, size, axis=0), np.repeat(when, size), np.tile(sky, (len(points), 1)),
-                            np.repeat(energy, size))  # fmt: skip
+    vertex, time = np.repeat(points, size, axis=0), np.repeat(when, size)
+    rows = shape.hypotheses(base, vertex, time, np.tile(sky, (len(points), 1)), np.repeat(energy, size))
     which, directions = np.repeat(own, size), np.tile(sky, (len(points), 1))
     value = values_at(evaluator, batch, which, rows)
     for number in range(len(events)):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from evgen_jax.checks import check_mapping, check_whole, is_number
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, check_records, direction_pairs, names_of
-from evgen_jax.model.doors import check_mapping, check_whole, is_number
 from evgen_jax.physics.sphere import angles, unit_vectors
 
 

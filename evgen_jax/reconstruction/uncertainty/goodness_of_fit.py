@@ -8,13 +8,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model, members_of
 from evgen_jax.model.log_likelihood import loss_parts
+from evgen_jax.reconstruction.fit.batching import batches
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
-from evgen_jax.reconstruction.fit.evaluator import batches
+from evgen_jax.reconstruction.fit.covariance import Terms
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
 from evgen_jax.simulation.events import EventSampler, split_events
@@ -125,15 +127,21 @@ def make_goodness_of_fit(
         value, doms, fitted, truth = value[fine], doms[fine], fitted[fine], truth[fine[1:]]
         p_value = float(_p_value(value))
         return GoodnessOfFit(
-            p_value, 2 * min(p_value, 1 - p_value + 1 / len(value), 0.5), _p_value(doms), float(value[0]),
-            doms[0], value[1:], fitted[1:], truth,
-        )  # fmt: skip
+            p_value=p_value,
+            p_value_two_sided=2 * min(p_value, 1 - p_value + 1 / len(value), 0.5),
+            dom_p_value=_p_value(doms),
+            log_likelihood=float(value[0]),
+            dom_log_likelihood=doms[0],
+            simulated=value[1:],
+            hypothesis=fitted[1:],
+            truth=truth,
+        )
 
     return goodness_of_fit
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _dom_terms(parts: Callable, coordinates: Coordinates, *lanes: Any) -> jax.Array:
+def _dom_terms(parts: Terms, coordinates: Coordinates, *lanes: Any) -> jax.Array:
     """Log-likelihood of every DOM [L, D] at the anchors."""
 
     def terms(model: AnyModel, unknown: jax.Array, anchor: jax.Array, event: Event) -> jax.Array:
@@ -170,6 +178,12 @@ def _simulated(
     limits = np.stack([np.asarray(event.windows.start), np.asarray(event.windows.stop)], axis=1)[windows]
     doms = np.asarray(event.active)[np.asarray(event.windows.slot)[windows]]
     return split_events(
-        pulses, len(truth), num_doms=len(event.charge), readout=(float(event.readout[0]), float(event.readout[1])),
-        usable=np.asarray(event.usable), windows=limits, window_dom=doms, discard_excluded=True,
-    )  # fmt: skip
+        pulses,
+        len(truth),
+        num_doms=len(event.charge),
+        readout=(float(event.readout[0]), float(event.readout[1])),
+        usable=np.asarray(event.usable),
+        windows=limits,
+        window_dom=doms,
+        discard_excluded=True,
+    )

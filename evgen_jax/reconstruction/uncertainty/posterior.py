@@ -9,23 +9,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.hypothesis.joint_prior import LogPrior
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.model.log_likelihood import log_likelihood as own_log_likelihood
 from evgen_jax.physics.sphere import unit_vectors
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import inverse_of_hessian
 from evgen_jax.reconstruction.fit.differences import differenced_hessian
-from evgen_jax.reconstruction.fit.evaluator import Evaluator, LogLikelihood, chosen, shape_of, stacked
+from evgen_jax.reconstruction.fit.evaluator import Evaluator
+from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
-from evgen_jax.reconstruction.uncertainty.prior_density import LogPrior, parameters_of_loss_priors
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
 
 LOGGER = logging.getLogger("evgen_jax")
+Density = Callable[[Array], Array]
+"""Log density of places [m] of a sampler, in units of the widths at the best fit."""
 METHODS = ("nuts", "ensemble")
 """Names of the samplers."""
 FOLDS = 4
@@ -77,11 +82,11 @@ def make_posterior_sampler(
     inside the prior. Samplers are slow at its edges: give `prior_limits(...)` as `bounds`, and there are none.
 
     The priors are those of `log_prior` and no others: those of the model's loss, which a fit holds, do not count (a
-    warning names them; add `prior_of_loss(model)` where they are wanted).
+    warning names them). Where they are wanted, multiply: `make_prior(...) * model.loss.joint_prior(model.parameters)`.
 
     Args:
       model: what to sample; parameters that are not free keep the values of the best fit.
-      log_prior: see `make_prior`.
+      log_prior: function hypothesis [H] -> log density, such as the `JointPrior` of `make_prior` or of a loss.
       settings: free parameters and bounds.
       method: 'nuts' with window adaptation, or 'ensemble' (generalised HMC, arXiv:2110.11576).
       num_chains: run side by side; default 4, of an ensemble 32.
@@ -136,8 +141,9 @@ def make_posterior_sampler(
         inverse, _ = inverse_of_hessian(differenced_hessian(evaluate, which, unknown, gradient)[0])
         with jax.enable_x64(True):
             one = jax.tree.map(lambda a: a[0], batch)
-            out = _samples(log_posterior, method, numbers, model, jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0]), one,
-                      jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse))), key)  # fmt: skip
+            place, middle = jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0])
+            width = jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse)))
+            out = _samples(log_posterior, method, numbers, model, place, middle, one, width, key)
             hypothesis, density, acceptance, divergent = jax.tree.map(np.asarray, out)
             if not np.isfinite(density).all():
                 raise ReconstructionError(
@@ -147,7 +153,7 @@ def make_posterior_sampler(
             scalars = hypothesis[..., np.array(coordinates.scalars, int)]
             vectors = [unit_vectors(hypothesis[..., i], hypothesis[..., k]) for i, k in coordinates.directions]
             compared = jnp.asarray(np.concatenate([scalars, *vectors], axis=-1))
-            r_hat, effective = np.asarray(blackjax.rhat(compared)), np.asarray(blackjax.ess(compared))
+            r_hat, effective = (np.asarray(jax.vmap(f, in_axes=2)(compared)) for f in (blackjax.rhat, blackjax.ess))
         return Posterior(hypothesis, density, acceptance, int(divergent.sum()), r_hat, effective)
 
     return sample
@@ -167,89 +173,93 @@ def posterior_density(
     Returns:
       Log density by the places of the sampler.
     """
-    left_out = () if log_likelihood else parameters_of_loss_priors(model)
+    left_out = () if log_likelihood else model.loss.joint_prior(model.parameters).without(log_prior).names
     if left_out:
-        LOGGER.warning("the loss has priors of %s, which the posterior does not: it has those that it is given.",
-                       ", ".join(left_out))  # fmt: skip
+        LOGGER.warning(
+            "the loss has priors of %s, which the posterior does not: it has those that it is given.",
+            ", ".join(left_out),
+        )
     return LogPosterior(chosen(log_likelihood, _without_priors), log_prior, space)
 
 
-def _without_priors(model: AnyModel, hypothesis: Array, event: Event) -> Array:
+def _without_priors(model: AnyModel, hypothesis: Float[Array, " H"], event: Event) -> Float[Array, ""]:
     return own_log_likelihood(model, hypothesis, event, priors=False)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _samples(
-    log_posterior: LogPosterior, method: str, numbers: tuple[int, int, int], model: AnyModel, place: Array, anchor: Array,
-    event: Event, width: Array, key: Array,
-):  # fmt: skip
+    log_posterior: LogPosterior,
+    method: str,
+    numbers: tuple[int, int, int],
+    model: AnyModel,
+    place: Float[Array, " m"],
+    anchor: Float[Array, " H"],
+    event: Event,
+    width: Float[Array, "m m"],
+    key: PRNGKeyArray,
+) -> tuple[Array, Array, Array, Array]:
     """Hypotheses [C, S, H], their log densities [C, S], acceptance [C] and divergences [C, S] of all chains.
 
     Steps of all samplers are taken in units in which the Hessian at the best fit is the identity.
     """
-    chains = _nuts if method == "nuts" else _ensemble
-    places, density, info = chains(log_posterior, *numbers, model, place, anchor, event, width, key)
-    space = log_posterior.space
-    each = lambda function: jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)  # noqa: E731
-    density = density - each(space.log_length_density)
-    return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
-
-def _target(log_posterior, model, place, anchor, event, width):
-    def density(z: Array) -> Array:
+    def target(z: Array) -> Array:
         value = log_posterior(model, place + width @ z, anchor, event)
         return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 
-    return density
+    def each(function: Callable[[Array, Array], Array]) -> Array:
+        return jax.vmap(jax.vmap(lambda p: function(p, anchor)))(places)
+
+    chains = _nuts if method == "nuts" else _ensemble
+    states, info = chains(target, *numbers, place, key)
+    places, space = place[None, None] + states.position @ width.T, log_posterior.space
+    density = states.logdensity - each(space.log_length_density)
+    return each(space.hypothesis), density, jnp.mean(info.acceptance_rate, axis=1), info.is_divergent
 
 
-def _start(density: Callable[[Array], Array], key: Array, place: Array) -> Array:
+def _start(density: Density, key: PRNGKeyArray, place: Float[Array, " m"]) -> Float[Array, " m"]:
     """Around the best fit, at the origin, where the density is finite: outside the prior a chain would never move."""
     drawn = jax.random.normal(key, place.shape, place.dtype)
-    candidates = drawn * 0.5 ** jnp.arange(HALVINGS)[:, None]
+    candidates = drawn[None] * 0.5 ** jnp.arange(HALVINGS)[:, None]
     inside = jnp.isfinite(jax.lax.map(density, candidates))
     return candidates[jnp.argmax(inside)]
 
 
-def _nuts(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
-          width, key):  # fmt: skip
+def _nuts(density: Density, chains: int, warmup: int, samples: int, place: Array, key: Array) -> tuple[Any, Any]:
+    """States and diagnostics of all chains, [C, S] of each, in the types of blackjax."""
     import blackjax
 
-    density = _target(log_posterior, model, place, anchor, event, width)
     # Few unknowns, tightly coupled (vertex, time and direction): the whole matrix costs nothing and shortens the paths.
     adaptation = blackjax.window_adaptation(blackjax.nuts, density, is_mass_matrix_diagonal=False)
 
-    def chain(key: Array):
+    def chain(key: Array) -> tuple[Any, Any]:
         key_start, key_warmup, key_run = jax.random.split(key, 3)
         start = _start(density, key_start, place)
         (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
         step = blackjax.nuts(density, **parameters).step
         return _run(step, state, jax.random.split(key_run, samples))
 
-    states, info = jax.vmap(chain)(jax.random.split(key, chains))
-    return place + states.position @ width.T, states.logdensity, info
+    return jax.vmap(chain)(jax.random.split(key, chains))
 
 
-def _ensemble(log_posterior, chains: int, warmup: int, samples: int, model, place, anchor, event,
-              width, key):  # fmt: skip
+def _ensemble(density: Density, chains: int, warmup: int, samples: int, place: Array, key: Array) -> tuple[Any, Any]:
+    """States and diagnostics of all chains, [C, S] of each, in the types of blackjax."""
     import blackjax
 
-    density = _target(log_posterior, model, place, anchor, event, width)
     key_start, key_warmup, key_run = jax.random.split(key, 3)
     start = jax.vmap(lambda k: _start(density, k, place))(jax.random.split(key_start, chains))
     adaptation = blackjax.meads_adaptation(density, chains)
     (state, parameters), _ = adaptation.run(key_warmup, start, warmup)
     step = blackjax.ghmc(density, **parameters).step
 
-    def chain(state: Any, key: Array):
+    def chain(state: Any, key: Array) -> tuple[Any, Any]:
         return _run(step, state, jax.random.split(key, samples))
 
-    states, info = jax.vmap(chain)(state, jax.random.split(key_run, chains))
-    return place + states.position @ width.T, states.logdensity, info
+    return jax.vmap(chain)(state, jax.random.split(key_run, chains))
 
 
-def _run(step: Callable, state: Any, keys: Array) -> tuple[Any, Any]:
-    def one(state: Any, key: Array):
+def _run(step: Callable[[Array, Any], tuple[Any, Any]], state: Any, keys: Array) -> tuple[Any, Any]:
+    def one(state: Any, key: Array) -> tuple[Any, tuple[Any, Any]]:
         state, info = step(key, state)
         return state, (state, info)
 

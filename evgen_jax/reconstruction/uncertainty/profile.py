@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from evgen_jax.checks import check_mapping, check_share
 from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_mapping, check_share
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
-from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
+from evgen_jax.reconstruction.fit.objective import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
+from evgen_jax.hypothesis.joint_prior import LogPrior
+from evgen_jax.hypothesis.prior import SMALLEST_SINE
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.coordinates import Coordinates, tangent_axes
-from evgen_jax.reconstruction.fit.evaluator import ModelLogLikelihood
-from evgen_jax.reconstruction.uncertainty.prior_density import SMALLEST_SINE, LogPrior
+from evgen_jax.reconstruction.fit.objective import ModelLogLikelihood
 
 SPREAD = 0.2
 """Standard deviation of the logarithm of a vector's length; with 0.3 some trajectories diverge."""
@@ -39,7 +40,7 @@ class SamplingSpace:
         """Returns the number m of coordinates of a place."""
         return self.coordinates.size + len(self.coordinates.directions)
 
-    def place(self, unknown: np.ndarray) -> np.ndarray:
+    def place(self, unknown: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
         """Converts unknowns of a fit to a place, for directions at the anchor.
 
         Args:
@@ -50,7 +51,7 @@ class SamplingSpace:
         """
         return np.concatenate([unknown, np.zeros(len(self.coordinates.directions))])
 
-    def hypothesis(self, place: Array, anchor: Array) -> Array:
+    def hypothesis(self, place: Float[Array, " m"], anchor: Float[Array, " H"]) -> Float[Array, " H"]:
         """Maps a place to a hypothesis.
 
         Args:
@@ -67,7 +68,9 @@ class SamplingSpace:
             result = result.at[azimuth].set(jnp.mod(jnp.arctan2(y, x), 2 * jnp.pi))
         return result
 
-    def log_volume(self, place: Array, anchor: Array, hypothesis: Array) -> Array:
+    def log_volume(
+        self, place: Float[Array, " m"], anchor: Float[Array, " H"], hypothesis: Float[Array, " H"]
+    ) -> Float[Array, ""]:
         """Computes the logarithm of the volume element of a place.
 
         It turns a density by parameters into one by unknowns and steradian.
@@ -89,7 +92,7 @@ class SamplingSpace:
             total -= jnp.log(jnp.maximum(jnp.sin(hypothesis[zenith]), SMALLEST_SINE))
         return total
 
-    def log_length_density(self, place: Array, anchor: Array) -> Array:
+    def log_length_density(self, place: Float[Array, " m"], anchor: Float[Array, " H"]) -> Float[Array, ""]:
         """Computes the log density of the vectors' lengths r, normal in ln r.
 
         It turns a density by steradian into one by volume of R^3.
@@ -107,7 +110,7 @@ class SamplingSpace:
             total += -0.5 * (log_length / SPREAD) ** 2 - 3 * log_length - float(np.log(SPREAD * np.sqrt(2 * np.pi)))
         return total
 
-    def covariance(self, unknowns: np.ndarray) -> np.ndarray:
+    def covariance(self, unknowns: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "m m"]:
         """Extends a covariance of a fit's unknowns to places; directions are at most a radian wide.
 
         Args:
@@ -125,12 +128,12 @@ class SamplingSpace:
         full[:n, :n] = unknowns * np.outer(shrink, shrink)
         return full
 
-    def _scalars(self, place: Array) -> Array:
+    def _scalars(self, place: Float[Array, " m"]) -> Float[Array, " n"]:
         """Unknowns [n] of a fit with the same scalars, directions at the anchor."""
         count = len(self.coordinates.scalars)
         return jnp.zeros(self.coordinates.size, place.dtype).at[:count].set(place[:count])
 
-    def _vectors(self, place: Array, anchor: Array) -> list[Array]:
+    def _vectors(self, place: Float[Array, " m"], anchor: Float[Array, " H"]) -> list[Array]:
         n, count, vectors = self.coordinates.size, len(self.coordinates.scalars), []
         for k, (zenith, azimuth) in enumerate(self.coordinates.directions):
             plane = place[count + 2 * k : count + 2 * k + 2] * float(self.coordinates.trafo.scale()[zenith])
@@ -157,7 +160,9 @@ class LogPosterior:
     log_prior: LogPrior
     space: SamplingSpace
 
-    def __call__(self, model: AnyModel, place: Array, anchor: Array, event: Event) -> Array:
+    def __call__(
+        self, model: AnyModel, place: Float[Array, " m"], anchor: Float[Array, " H"], event: Event
+    ) -> Float[Array, ""]:
         """Computes the log density at a place.
 
         Args:

@@ -51,8 +51,14 @@ def write_sky_map(path: str | Path, sky_map: SkyMap, *, multi_order: bool = Fals
             fits.Column("PROBABILITY", "D", unit="pix-1", array=sky_map.flat(sky_map.probability() / parts)),
             fits.Column("DELTA", "E", array=sky_map.flat(delta).astype(np.float32)),
         ]
-        keywords = {"ORDERING": "NESTED", "NSIDE": 2**order, "FIRSTPIX": 0, "LASTPIX": 12 * 4**order - 1,
-                    "INDXSCHM": "IMPLICIT", "OBJECT": "FULLSKY"}  # fmt: skip
+        keywords = {
+            "ORDERING": "NESTED",
+            "NSIDE": 2**order,
+            "FIRSTPIX": 0,
+            "LASTPIX": 12 * 4**order - 1,
+            "INDXSCHM": "IMPLICIT",
+            "OBJECT": "FULLSKY",
+        }
     table = fits.BinTableHDU.from_columns(columns, name="SKYMAP")
     table.header["PIXTYPE"] = "HEALPIX"
     best = int(np.nanargmax(sky_map.log_likelihood))

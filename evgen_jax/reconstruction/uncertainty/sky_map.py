@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from evgen_jax.checks import check_share, check_whole
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import direction_pairs
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_share, check_whole
+from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
-from evgen_jax.reconstruction.fit.evaluator import LogLikelihood
-from evgen_jax.reconstruction.fit.refit import Refit, make_refit
+from evgen_jax.reconstruction.fit.objective import LogLikelihood
+from evgen_jax.reconstruction.fit.refit import Refit, Refits, make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
+from evgen_jax.reconstruction.uncertainty.pixels import FINEST, check_healpix, pixel_of, pixel_vectors, pixels_around
 
-FINEST = 29
-"""Largest order of a pixel that 64 bits hold."""
 INTERESTING = 20.0
 """Largest 2 (best - log-likelihood) of pixels that are divided, far beyond the 99.9 % contour (13.8)."""
 WAVES = 6
@@ -132,7 +132,7 @@ class SkyMap:
           ReconstructionError: no pixel holds it.
         """
         for order in np.unique(self.order)[::-1]:
-            own = _pixel_of(int(order), zenith, azimuth)
+            own = pixel_of(int(order), zenith, azimuth)
             found = np.flatnonzero((self.order == order) & (self.pixel == own))
             if len(found):
                 return int(found[0])
@@ -206,7 +206,7 @@ def make_sky_map(
       HypothesisError: when the result is called with a best fit of another model.
       DataError: when the result is called with an event of another detector.
     """
-    _check_healpix()
+    check_healpix()
     check_model(model)
     for what, number in (("first_order", first_order), ("last_order", last_order)):
         check_whole(number, 0, what, ReconstructionError)
@@ -225,7 +225,7 @@ def make_sky_map(
     held = (model.parameter_names[zenith], model.parameter_names[azimuth])
     own_refit = refit or make_refit(model, held, settings, log_likelihood=log_likelihood)
 
-    def at_directions(event: Event, starts: np.ndarray, vectors: np.ndarray, top: float):
+    def at_directions(event: Event, starts: np.ndarray, vectors: np.ndarray, top: float) -> Refits:
         starts = starts.copy()
         starts[:, zenith], starts[:, azimuth] = angles(vectors)
         return own_refit(event, starts, top)
@@ -258,14 +258,15 @@ def make_sky_map(
         for order in range(first_order, last_order):
             _, pixels, value, fits = leaves.pop()
             delta = np.where(np.isfinite(value), 2 * (top - value), np.inf)
-            near = _pixels_around(order, best[zenith], best[azimuth])
+            near = pixels_around(order, best[zenith], best[azimuth])
             wanted = (delta < INTERESTING) | np.isin(pixels, near)
             limit = np.sort(delta[wanted])[max_divided - 1] if wanted.sum() > max_divided else np.inf
             divided = wanted & (delta <= limit)
             leaves.append((np.full((~divided).sum(), order), pixels[~divided], value[~divided], fits[~divided]))
             children = (pixels[divided][:, None] * 4 + np.arange(4)).ravel()
-            found = at_directions(event, np.repeat(fits[divided], 4, axis=0), pixel_vectors(order + 1, children),
-                                  max(top, best_known))  # fmt: skip
+            found = at_directions(
+                event, np.repeat(fits[divided], 4, axis=0), pixel_vectors(order + 1, children), max(top, best_known)
+            )
             evaluations += int(found.evaluations.sum())
             leaves.append((np.full(len(children), order + 1), children, found.log_likelihood, found.hypothesis))
             top = max(top, float(np.nanmax(found.log_likelihood, initial=-np.inf)))
@@ -275,43 +276,3 @@ def make_sky_map(
         return SkyMap(parts[0], parts[1], parts[2], parts[3], evaluations)
 
     return sky_map
-
-
-def pixel_vectors(order: int, pixels: np.ndarray) -> np.ndarray:
-    """Computes the centres of nested pixels.
-
-    Args:
-      order: HEALPix order (nside = 2^order).
-      pixels: [P], nested indices.
-
-    Returns:
-      Unit vectors [P, 3].
-    """
-    from astropy_healpix import healpy as pixelisation
-
-    return np.stack(pixelisation.pix2vec(2**order, np.asarray(pixels), nest=True), axis=-1)
-
-
-def _pixel_of(order: int, zenith: float, azimuth: float) -> int:
-    from astropy_healpix import healpy as pixelisation
-
-    return int(pixelisation.ang2pix(2**order, zenith, azimuth, nest=True))
-
-
-def _pixels_around(order: int, zenith: float, azimuth: float) -> np.ndarray:
-    """The pixel of a direction and its neighbours."""
-    from astropy_healpix import neighbours
-
-    own = _pixel_of(order, zenith, azimuth)
-    # Eight pixels of the sky have only seven neighbours: the library says so by -1, with a notice of NumPy.
-    with np.errstate(invalid="ignore"):
-        return np.append(neighbours(own, 2**order, order="nested"), own)
-
-
-def _check_healpix() -> None:
-    try:
-        import astropy_healpix  # noqa: F401
-    except ImportError:
-        raise ReconstructionError(
-            "sky maps need astropy-healpix. Install it with: pip install 'evgen_jax[sky]'."
-        ) from None

@@ -124,8 +124,9 @@ def arrival_times(
     views = {name: expectation(model, event, hypothesis, (start, stop)) for name, model in models.items()}
     columns = 3
     rows = max(-(-len(chosen) // columns), 1)
-    figure, axes = plt.subplots(rows, columns, figsize=(10, 2.6 * rows + 0.3), sharex=True, squeeze=False,
-                                constrained_layout=True)  # fmt: skip
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(10, 2.6 * rows + 0.3), sharex=True, squeeze=False, constrained_layout=True
+    )
     windows = np.flatnonzero(np.asarray(event.windows.mask))
     for axis in axes.flat[len(chosen) :]:
         axis.set_axis_off()
@@ -133,8 +134,13 @@ def arrival_times(
         figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
     for axis, d in zip(axes.flat, chosen, strict=False):
         own = np.asarray(pulses.mask) & (dom == d)
-        axis.hist(np.asarray(pulses.time)[own], weights=np.asarray(pulses.charge)[own], bins=BINS, range=(start, stop),
-                  color="0.8")  # fmt: skip
+        axis.hist(
+            np.asarray(pulses.time)[own],
+            weights=np.asarray(pulses.charge)[own],
+            bins=BINS,
+            range=(start, stop),
+            color="0.8",
+        )
         for name, view in views.items():
             axis.plot(times, width * np.asarray(view.charge)[d] * np.asarray(view.pdf)[d], label=name, lw=1.2)
         for w in windows:
@@ -225,8 +231,12 @@ def event_display(path: Path, model: Model, event: Event, hypothesis: np.ndarray
             position[hit, i], position[hit, j], s=size, c=first[hit], cmap="rainbow_r", alpha=0.7, lw=0
         )
         for vertex, flight in arrows:
-            axis.annotate("", xy=(vertex[i] + length * flight[i], vertex[j] + length * flight[j]),
-                          xytext=(vertex[i], vertex[j]), arrowprops={"arrowstyle": "->", "lw": 1.5})  # fmt: skip
+            axis.annotate(
+                "",
+                xy=(vertex[i] + length * flight[i], vertex[j] + length * flight[j]),
+                xytext=(vertex[i], vertex[j]),
+                arrowprops={"arrowstyle": "->", "lw": 1.5},
+            )
             axis.plot(vertex[i], vertex[j], "k*", ms=9)
         axis.set(xlabel=f"{'xyz'[i]} (m)", ylabel=f"{'xyz'[j]} (m)", aspect="equal")
     figure.colorbar(shown, ax=axes, label="first pulse (ns)", shrink=0.8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.ticker
 import numpy as np
@@ -21,7 +22,7 @@ def figures(
     events: Sequence[Event],
     truth: np.ndarray,
     fits: Mapping[str, Sequence[FitResult]],
-    metrics: Sequence[dict],
+    metrics: Sequence[Mapping[str, Any]],
 ) -> None:
     """Writes loss.png, arrival_times.png, light_yield.png and errors.png.
 
@@ -44,7 +45,7 @@ def figures(
     errors(directory / "errors.png", fits, truth, model.parameters)
 
 
-def loss_curve(path: Path, metrics: Sequence[dict]) -> None:
+def loss_curve(path: Path, metrics: Sequence[Mapping[str, Any]]) -> None:
     """Draws training and validation loss per photoelectron against the step.
 
     Each has its running median from nine numbers on.

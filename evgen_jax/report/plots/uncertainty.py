@@ -41,8 +41,13 @@ def profile(path: Path, scan: Profile, units: Sequence[str], notice: str = TOY) 
         axis.set(xlabel=labels[0], ylabel="2 (best - log-likelihood)")
     else:
         shown = axis.pcolormesh(*scan.values, np.minimum(delta.T, 25), shading="nearest", cmap="viridis_r")
-        axis.contour(*scan.values, np.where(np.isfinite(delta), delta, 1e3).T,
-                     levels=[stats.chi2.ppf(p, 2) for p in LEVELS], colors="k", linewidths=1)  # fmt: skip
+        axis.contour(
+            *scan.values,
+            np.where(np.isfinite(delta), delta, 1e3).T,
+            levels=[stats.chi2.ppf(p, 2) for p in LEVELS],
+            colors="k",
+            linewidths=1,
+        )
         figure.colorbar(shown, label="2 (best - log-likelihood)")
         axis.set(xlabel=labels[0], ylabel=labels[1])
     return save(figure, path, notice)
@@ -87,8 +92,13 @@ def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, n
         near.plot(shift, np.degrees(truth[0] - zenith[best]), "r*", label="truth")
         if near.get_legend_handles_labels()[0]:
             near.legend(fontsize=8)
-    near.set(xlim=(-reach, reach), ylim=(reach, -reach), xlabel="azimuth from the best, times sin(zenith) (deg)",
-             ylabel="zenith from the best (deg)", aspect="equal")  # fmt: skip
+    near.set(
+        xlim=(-reach, reach),
+        ylim=(reach, -reach),
+        xlabel="azimuth from the best, times sin(zenith) (deg)",
+        ylabel="zenith from the best (deg)",
+        aspect="equal",
+    )
     near.set_title(
         f"50 %: {sky_map.contour_area(0.5):.3g}, 90 %: {sky_map.contour_area(0.9):.3g} square degrees", fontsize=8
     )
@@ -128,6 +138,11 @@ def corner(
             samples[:, i] = best[i] + (samples[:, i] - best[i] + np.pi) % (2 * np.pi) - np.pi
     shown = [parameters[i] for i in varying]
     labels = [f"{own.name} ({own.unit})" if own.unit else own.name for own in shown]
-    figure = package.corner(samples[:, varying], labels=labels, truths=best[varying],
-                            label_kwargs={"fontsize": 8}, quantiles=(0.16, 0.5, 0.84))  # fmt: skip
+    figure = package.corner(
+        samples[:, varying],
+        labels=labels,
+        truths=best[varying],
+        label_kwargs={"fontsize": 8},
+        quantiles=(0.16, 0.5, 0.84),
+    )
     return save(figure, path, notice)

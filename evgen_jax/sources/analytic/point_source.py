@@ -6,7 +6,7 @@ A physics-motivated toy, not IceCube simulation: homogeneous in x and y; no tilt
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
 from evgen_jax.decoders.smeared_gamma import PIECES
@@ -26,9 +26,7 @@ from evgen_jax.sources.linen_source import LinenSource
 
 SEGMENT_PARAMETERS = (*CASCADE, "length")
 """Names of the parameters of a piece of a track, in m, rad, GeV and ns."""
-ICE_PARAMETERS = (
-    "Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1",
-)  # fmt: skip
+ICE_PARAMETERS = ("Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
 """Properties of ice and modules that the analytic sources can take as further parameters."""
 
 
@@ -61,9 +59,7 @@ smears it.
 """
 EMISSION_NORM = 57.2 / 0.7326278516
 """Factor that makes the mean of the emission over the sphere 1 (integrated numerically)."""
-HOLE_ICE = (
-    0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435,
-)  # fmt: skip
+HOLE_ICE = (0.32813, 0.63899, 0.20049, -1.2250, -0.14470, 4.1695, 0.76898, -5.8690, -2.0939, 2.3834, 1.0435)
 """Coefficients of the angular sensitivity h2-50cm, a polynomial in cos(eta), from the constant up."""
 
 TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
@@ -72,7 +68,7 @@ CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 """Decoder of the charges, PE."""
 
 
-def emission_factor(cosine: Array) -> Array:
+def emission_factor(cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Computes the relative intensity of a shower at an angle to its axis (fit to Cherenkov cones).
 
     Args:
@@ -86,8 +82,13 @@ def emission_factor(cosine: Array) -> Array:
 
 
 def point_of_light(
-    photons: Array, position: Array, direction: Array, pandel: Pandel, ice: dict[str, Array], detector: Detector
-) -> tuple[Array, Array, Array]:
+    photons: Float[Array, ""],
+    position: Float[Array, "3"],
+    direction: Float[Array, "3"],
+    pandel: Pandel,
+    ice: dict[str, Float[Array, ""]],
+    detector: Detector,
+) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"]]:
     """Computes what the DOMs see of a point source with the emission of a shower.
 
     Expected charge: photons times module area times `diffusion_density`, times direction factors that fade with
@@ -137,7 +138,7 @@ def point_of_light(
     return charge[:, None], latent_time, jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
 
 
-def _sensitivity(cos_eta: Array, ice: dict[str, Array]) -> Array:
+def _sensitivity(cos_eta: Float[Array, " D"], ice: dict[str, Float[Array, ""]]) -> Float[Array, " D"]:
     """Angular sensitivity of a module: h2-50cm, or the unified model where the hypothesis has its parameters."""
     names = ("HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
     if any(n in ice for n in names):
@@ -156,21 +157,27 @@ class _PointSource(LinenSource):
     ice_parameters: tuple[str, ...] = ()
     dtype: jnp.dtype = jnp.float32
 
-    def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+    def latents(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"], Float[Array, ""]]:
         """Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns."""
         raise NotImplementedError
 
-    def _ice(self, parameters: Array) -> dict[str, Array]:
+    def _ice(self, parameters: Float[Array, " H"]) -> dict[str, Float[Array, ""]]:
         count = len(self.ice_parameters)
         return dict(zip(self.ice_parameters, parameters[len(parameters) - count :], strict=True)) if count else {}
 
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         charge, latent_time, offset, time = self.latents(hypothesis, detector)
         return mixture_light_yield(
             TIMES, CHARGES, charge, at_active(event, latent_time), at_active(event, offset), time, event, cumulative
         )
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         _, latent_time, offset, time = self.latents(hypothesis, detector)
         return mixture_sample(TIMES, key, latent_time[dom], offset[dom], time)
 
@@ -183,7 +190,9 @@ class AnalyticCascadeSource(_PointSource):
         """Returns the parameters of a cascade, then properties of the ice."""
         return standard_parameters(CASCADE + self.ice_parameters)
 
-    def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+    def latents(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"], Float[Array, ""]]:
         """Computes the latent variables of a shower's light at its maximum.
 
         Args:
@@ -220,7 +229,9 @@ class AnalyticSegmentSource(_PointSource):
         """Returns the parameters of a piece of a track, then properties of the ice."""
         return standard_parameters(SEGMENT_PARAMETERS + self.ice_parameters)
 
-    def latents(self, hypothesis: Array, detector: Detector) -> tuple[Array, Array, Array, Array]:
+    def latents(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"], Float[Array, ""]]:
         """Computes the latent variables of the light of a piece of a track at its middle.
 
         Args:

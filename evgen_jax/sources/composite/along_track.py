@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.trafo import Trafo
@@ -16,22 +16,22 @@ from evgen_jax.sources.learned import cascade, track
 
 
 def cascades_along(
-    start: Array,
-    time: Array,
-    zenith: Array,
-    azimuth: Array,
-    distance: Array,
-    energy: Array,
-    extra: Array,
+    start: Float[Array, "3"],
+    time: Float[Array, ""],
+    zenith: Float[Array, ""],
+    azimuth: Float[Array, ""],
+    distance: Float[Array, " N"],
+    energy: Float[Array, " N"],
+    extra: Float[Array, " S"],
     detector: Detector,
-) -> Array:
+) -> Float[Array, "N 7+S"]:
     """Computes the parameters of cascades on a track; the energies of those outside the detector's box fade.
 
     Args:
       start: [3], m, where distances are counted from.
-      time: ns, when the particle is at `start`.
-      zenith: rad, where the particle comes from.
-      azimuth: rad, where the particle comes from.
+      time: scalar, ns, when the particle is at `start`.
+      zenith: scalar, rad, where the particle comes from.
+      azimuth: scalar, rad, where the particle comes from.
       distance: [N], m, from `start` along the direction of flight.
       energy: [N], GeV.
       extra: [S], further parameters, which all cascades get.
@@ -43,9 +43,13 @@ def cascades_along(
     position = start[None] + distance[:, None] * flight_direction(zenith, azimuth)[None]
     number = distance.shape[0]
     columns = [
-        position, jnp.full((number, 1), zenith), jnp.full((number, 1), azimuth), (energy * inside(position, detector))[:, None],
-        (time + distance / constants.SPEED_OF_LIGHT)[:, None], jnp.broadcast_to(extra, (number, extra.shape[0])),
-    ]  # fmt: skip
+        position,
+        jnp.full((number, 1), zenith),
+        jnp.full((number, 1), azimuth),
+        (energy * inside(position, detector))[:, None],
+        (time + distance / constants.SPEED_OF_LIGHT)[:, None],
+        jnp.broadcast_to(extra, (number, extra.shape[0])),
+    ]
     return jnp.concatenate(columns, axis=1)
 
 
@@ -90,9 +94,12 @@ def with_extra(base: Trafo, trafo: Trafo, names: Sequence[str]) -> Trafo:
     """
     chosen = trafo.select([trafo.parameter_names.index(n) for n in names], names)
     return Trafo(
-        base.parameter_names + chosen.parameter_names, base.mean + chosen.mean, base.std + chosen.std,
-        base.log + chosen.log, base.norm_constant,
-    )  # fmt: skip
+        base.parameter_names + chosen.parameter_names,
+        base.mean + chosen.mean,
+        base.std + chosen.std,
+        base.log + chosen.log,
+        base.norm_constant,
+    )
 
 
 OWN_PARAMETERS = {"cascade": cascade.PARAMETERS, "track": track.PARAMETERS}

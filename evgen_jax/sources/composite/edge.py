@@ -1,7 +1,7 @@
 """Where light of cascades is looked for: inside the detector's box nothing fades, outside it does."""
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.measurement.detector import Detector
 
@@ -14,7 +14,7 @@ WIDTH = 10.0
 """Distance outside the box over which the energy falls by a factor e, m."""
 
 
-def inside(position: Array, detector: Detector) -> Array:
+def inside(position: Float[Array, "N 3"], detector: Detector) -> Float[Array, " N"]:
     """Computes the share of the energy that cascades keep: exactly 1 inside the detector's box, falling outside.
 
     Two derivatives are continuous. Far outside, the share falls exponentially: a cascade that leaves keeps a gradient

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import Parameter, loss_parameters, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
@@ -27,13 +27,21 @@ class _FiniteTrack:
         """Returns the parameters of the track, further ones of the base, then the losses."""
         return standard_parameters(PARAMETERS + self.extra) + loss_parameters(self.num_segments)
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> dict[str, tuple[Float[Array, "N H_base"], None]]:
         own = len(PARAMETERS) + len(self.extra)
         share = (jnp.arange(self.num_segments, dtype=hypothesis.dtype) + 0.5) / self.num_segments
         cascades = cascades_along(
-            hypothesis[:3], hypothesis[5], hypothesis[3], hypothesis[4], share * hypothesis[6], hypothesis[own:],
-            hypothesis[len(PARAMETERS) : own], detector,
-        )  # fmt: skip
+            start=hypothesis[:3],
+            time=hypothesis[5],
+            zenith=hypothesis[3],
+            azimuth=hypothesis[4],
+            distance=share * hypothesis[6],
+            energy=hypothesis[own:],
+            extra=hypothesis[len(PARAMETERS) : own],
+            detector=detector,
+        )
         return {"cascade": (cascades, None)}
 
     def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:

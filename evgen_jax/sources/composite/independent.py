@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.errors import ConfigError, shown, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, parameters_of
@@ -27,7 +27,9 @@ class _Slices:
     parameters: tuple[Parameter, ...]
     base_parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> dict[str, tuple[Float[Array, "N H_base"], None]]:
         grouped: dict[str, list[Array]] = {}
         for base, start, stop in self.columns:
             grouped.setdefault(base, []).append(hypothesis[start:stop])

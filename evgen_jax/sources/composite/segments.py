@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
@@ -17,8 +17,14 @@ from evgen_jax.sources.learned import track
 
 
 @dataclass(frozen=True)
-class _SphereSegments:
-    """Equal pieces of the longest way through the sphere; the muon loses energy on its way."""
+class SphereSegments:
+    """Divides the longest way through a sphere into equal pieces; the muon loses energy on its way.
+
+    Attributes:
+      sphere_radius: m.
+      num_segments: number N of pieces.
+      extra: names of further parameters, which all pieces get.
+    """
 
     sphere_radius: float
     num_segments: int
@@ -29,7 +35,18 @@ class _SphereSegments:
         """Returns the parameters of a track that enters a sphere, then properties of the ice."""
         return standard_parameters(track.PARAMETERS + self.extra)
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> dict[str, tuple[Float[Array, "N H_base"], None]]:
+        """Computes the parameters of the pieces.
+
+        Args:
+          hypothesis: [H], physical units (m, ns, GeV, rad).
+          detector: of no effect.
+
+        Returns:
+          The base "segment" with its parameters [N, H_segment].
+        """
         dtype, number = hypothesis.dtype, self.num_segments
         length = 2 * self.sphere_radius / number
         distance = (jnp.arange(number, dtype=dtype) + 0.5) * length
@@ -41,14 +58,24 @@ class _SphereSegments:
             return jnp.broadcast_to(value, (number, *jnp.shape(value)))
 
         columns = [
-            position, same(hypothesis[4:6]), energy[:, None],
-            (hypothesis[2] + distance / constants.SPEED_OF_LIGHT)[:, None], jnp.full((number, 1), length, dtype),
+            position,
+            same(hypothesis[4:6]),
+            energy[:, None],
+            (hypothesis[2] + distance / constants.SPEED_OF_LIGHT)[:, None],
+            jnp.full((number, 1), length, dtype),
             same(hypothesis[len(track.PARAMETERS) :]),
-        ]  # fmt: skip
+        ]
         return {"segment": (jnp.concatenate(columns, axis=1), None)}
 
     def base_trafos(self, trafo: Trafo) -> dict[str, Trafo]:
-        """Analytic sources need none."""
+        """Makes normalisations for bases.
+
+        Args:
+          trafo: normalisation of the track.
+
+        Returns:
+          An empty dictionary: sources whose light is computed need none.
+        """
         return {}
 
 
@@ -70,4 +97,4 @@ def analytic_sphere_track(
       The multi-source.
     """
     number = max(-int(-2 * sphere_radius // segment_length), 1)
-    return MultiSource((("segment", segment),), _SphereSegments(sphere_radius, number, segment.ice_parameters), chunk)
+    return MultiSource((("segment", segment),), SphereSegments(sphere_radius, number, segment.ice_parameters), chunk)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, further_cascades, loss_parameters, standard_parameters
@@ -47,7 +47,9 @@ class _TrackWithCascades:
         own = further_cascades(0, number) if self.spacing is None else loss_parameters(number)
         return standard_parameters(PARAMETERS + self.extra) + own
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> dict[str, tuple[Float[Array, "N H_base"], None]]:
         own = len(PARAMETERS) + len(self.extra)
         further = dict(zip(self.extra, hypothesis[len(PARAMETERS) : own], strict=True))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import Parameter, further_cascades, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
@@ -25,7 +25,9 @@ class _StartingCascades:
         """Returns the parameters of the first cascade, further ones of the base, then those of the further cascades."""
         return standard_parameters(PARAMETERS + self.extra) + further_cascades(1, self.num_cascades)
 
-    def __call__(self, hypothesis: Array, detector: Detector) -> dict[str, tuple[Array, None]]:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], detector: Detector
+    ) -> dict[str, tuple[Float[Array, "N H_base"], None]]:
         own = len(PARAMETERS) + len(self.extra)
         first, pairs = hypothesis[:own], hypothesis[own:].reshape(-1, 2)
         further = cascades_along(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
@@ -52,7 +52,13 @@ class CascadeGeometry:
         """Returns the name of the parameter from which arrival times are counted."""
         return "time"
 
-    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+    def __call__(
+        self,
+        parameters: Float[Array, " H"],
+        trafo: Trafo,
+        positions: Float[Array, "D 3"],
+        with_homogeneous_charge: bool,
+    ) -> View:
         """Computes what the DOMs see of a cascade.
 
         Args:
@@ -91,6 +97,14 @@ class CascadeGeometry:
             guarded = jnp.sqrt(distance**2 + 1.0)
             homogeneous = photons * diffusion_density(guarded, MEAN_SCATTERING, MEAN_ABSORPTION)
         return View(
-            shared, (unit, (distance / distance_scale)[:, None]), late, displacement, unit, distance,
-            distance / constants.SPEED_OF_LIGHT_IN_ICE, shift, energy, homogeneous,
-        )  # fmt: skip
+            shared=shared,
+            columns=(unit, (distance / distance_scale)[:, None]),
+            late_columns=late,
+            displacement=displacement,
+            unit=unit,
+            distance=distance,
+            arrival=distance / constants.SPEED_OF_LIGHT_IN_ICE,
+            time_shift=shift,
+            energy=energy,
+            homogeneous_charge=homogeneous,
+        )

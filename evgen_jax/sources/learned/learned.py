@@ -1,11 +1,10 @@
 """Learned sources: from a view of the hypothesis at every DOM through the network to the light."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.errors import ConfigError
@@ -16,67 +15,11 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
-from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
+from evgen_jax.physics.acceptance import ACCEPTANCES
 from evgen_jax.sources.learned.network import DomNetwork, NetworkShape
+from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.time_mixture import charge_latent, mixture_light_yield, mixture_sample
 from evgen_jax.sources.linen_source import LinenSource
-
-
-@dataclass(frozen=True)
-class LearnedOptions:
-    """Holds the switches of a learned source; the names are the configuration keys.
-
-    Attributes:
-      add_anisotropy_angle: whether the horizontal direction of the light is an input.
-      add_dom_angular_acceptance: whether the angular acceptance is an input.
-      add_dom_coordinates: whether the position of the DOM is an input.
-      add_log_distance: whether ln(distance / 100 m) is an input, which resolves DOMs close by.
-      num_local_vars: number of trainable inputs per DOM.
-      scale_charge: whether the expected charge is proportional to energy / 1 TeV.
-      scale_charge_by_relative_dom_efficiency: whether the module's efficiency is a factor of the expected charge.
-      scale_charge_by_global_dom_efficiency: whether the parameter DOMEfficiency is a factor of the expected charge.
-      scale_charge_by_angular_acceptance: whether the angular acceptance is a factor of the expected charge.
-      scale_charge_by_relative_angular_acceptance: whether the angular acceptance relative to that of the baseline is a
-        factor of the expected charge.
-      scale_charge_by_diffusion: whether the light of 1 TeV in homogeneous ice is a factor of the expected charge, so
-        that the network learns only what differs from it, which takes far fewer steps.
-      use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
-        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis.
-      baseline_hole_ice_p0: first parameter of the hole ice of the baseline.
-      baseline_hole_ice_p1: second parameter of the hole ice of the baseline.
-      angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
-      mixture_component_t_seeds: offset of each time component, ns; None: 0.
-      charge_scale_tensors: charge parameters that get the scale factors; None: all expected charges.
-      additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
-    """
-
-    add_anisotropy_angle: bool = True
-    add_dom_angular_acceptance: bool = False
-    add_dom_coordinates: bool = False
-    add_log_distance: bool = False
-    num_local_vars: int = 0
-    scale_charge: bool = True
-    scale_charge_by_relative_dom_efficiency: bool = True
-    scale_charge_by_global_dom_efficiency: bool = False
-    scale_charge_by_angular_acceptance: bool = False
-    scale_charge_by_relative_angular_acceptance: bool = False
-    scale_charge_by_diffusion: bool = False
-    use_constant_baseline_hole_ice: bool = True
-    baseline_hole_ice_p0: float = BASELINE[0]
-    baseline_hole_ice_p1: float = BASELINE[1]
-    angular_acceptance: str = "formula"
-    mixture_component_t_seeds: tuple[float, ...] | None = None
-    charge_scale_tensors: tuple[str, ...] | None = None
-    additional_parameter_names: tuple[str, ...] = ()
-
-    @property
-    def needs_acceptance(self) -> bool:
-        """Returns whether an option needs the angular acceptance of the modules."""
-        return (
-            self.add_dom_angular_acceptance
-            or self.scale_charge_by_angular_acceptance
-            or self.scale_charge_by_relative_angular_acceptance
-        )
 
 
 class View(NamedTuple):
@@ -118,7 +61,13 @@ class Geometry(Protocol):
     def time_parameter(self) -> str:
         """Returns the name of the parameter from which arrival times are counted."""
 
-    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+    def __call__(
+        self,
+        parameters: Float[Array, " H"],
+        trafo: Trafo,
+        positions: Float[Array, "D 3"],
+        with_homogeneous_charge: bool,
+    ) -> View:
         """Computes what the DOMs see of a hypothesis.
 
         Args:
@@ -162,7 +111,9 @@ class LearnedSource(LinenSource):
         return parameters_of(self.geometry) + standard_parameters(self.options.additional_parameter_names)
 
     @nn.compact
-    def outputs(self, hypothesis: Array, event: Event, detector: Detector) -> tuple[Array, Array, Array, Array]:
+    def outputs(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector
+    ) -> tuple[Float[Array, "D L_charge"], Float[Array, "M L_time"], Float[Array, "M K"], Float[Array, ""]]:
         """Computes the latent variables of the decoders.
 
         Args:
@@ -185,9 +136,11 @@ class LearnedSource(LinenSource):
         acceptance = angular_acceptance(view.unit[:, 2], *hole_ice) if options.needs_acceptance else None
 
         network = DomNetwork(
-            num_doms=detector.num_doms, shape=self.network, num_dom_outputs=len(self.charge_decoder.parameter_names),
+            num_doms=detector.num_doms,
+            shape=self.network,
+            num_dom_outputs=len(self.charge_decoder.parameter_names),
             dtype=self.dtype,
-        )  # fmt: skip
+        )
         key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
         raw_charge, latent_time = network(self._features(view, position, acceptance), event.active, key)
         scale = self._charge_scale(view, named, detector, acceptance)
@@ -197,7 +150,9 @@ class LearnedSource(LinenSource):
         offset = at_active(event, view.arrival)[:, None] + jnp.asarray(seeds, self.dtype)[None]
         return latent_charge, latent_time, offset, named[self.geometry.time_parameter] + view.time_shift
 
-    def _features(self, view: View, position: Array, acceptance: Array | None) -> Array:
+    def _features(
+        self, view: View, position: Float[Array, "D 3"], acceptance: Float[Array, " D"] | None
+    ) -> Float[Array, "D F"]:
         """Network inputs [D, F]; the order is that of trained Event-Generator weights."""
         options, num_doms = self.options, position.shape[0]
         columns = [jnp.broadcast_to(view.shared, (num_doms, view.shared.shape[0])), *view.columns]
@@ -206,7 +161,8 @@ class LearnedSource(LinenSource):
             columns.append(horizontal / (safe_norm(horizontal) + constants.DISTANCE_OFFSET)[:, None])
         columns.extend(view.late_columns)
         if options.add_dom_angular_acceptance:
-            columns.append(acceptance[:, None])  # type: ignore[index]
+            assert acceptance is not None
+            columns.append(acceptance[:, None])
         if options.add_dom_coordinates:
             columns.append(position / constants.DOM_COORDINATE_SCALE)
         if options.add_log_distance:
@@ -216,7 +172,9 @@ class LearnedSource(LinenSource):
             columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
         return jnp.concatenate(columns, axis=1)
 
-    def _charge_scale(self, view: View, named: dict[str, Array], detector: Detector, acceptance: Array | None) -> Array:
+    def _charge_scale(
+        self, view: View, named: dict[str, Array], detector: Detector, acceptance: Float[Array, " D"] | None
+    ) -> Float[Array, " D"]:
         options = self.options
         scale = jnp.ones(detector.num_doms, self.dtype)
         if options.scale_charge:
@@ -226,16 +184,21 @@ class LearnedSource(LinenSource):
         if options.scale_charge_by_global_dom_efficiency:
             scale = scale * named["DOMEfficiency"].astype(self.dtype)
         if options.scale_charge_by_angular_acceptance:
-            scale = scale * (acceptance + 0.01)  # type: ignore[operator]
+            assert acceptance is not None
+            scale = scale * (acceptance + 0.01)
         if options.scale_charge_by_relative_angular_acceptance:
+            assert acceptance is not None
             angular_acceptance = ACCEPTANCES[options.angular_acceptance]
             baseline = angular_acceptance(view.unit[:, 2], options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
-            scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)  # type: ignore[operator]
+            scale = scale * jnp.clip((acceptance + 1e-3) / (baseline + 1e-3), 0.01, 100)
         if options.scale_charge_by_diffusion:
-            scale = scale * view.homogeneous_charge  # type: ignore[operator]
+            assert view.homogeneous_charge is not None
+            scale = scale * view.homogeneous_charge
         return scale
 
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         """Computes the light at every DOM and pulse of an event inside the linen module.
 
         Args:
@@ -252,7 +215,9 @@ class LearnedSource(LinenSource):
             self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
         )
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         """Draws one arrival time for each of P photoelectrons inside the linen module.
 
         Args:

@@ -8,7 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
@@ -41,10 +42,10 @@ def check_activation(name: str) -> None:
         )
 
 
-def _same_for_all_doms(num_doms: int):
+def _same_for_all_doms(num_doms: int) -> Callable[..., Array]:
     """Truncated normal of spread 1, the same values for every DOM."""
 
-    def init(key: Array, shape: tuple[int, ...], dtype) -> Array:
+    def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         one = nn.initializers.truncated_normal(1.0)(key, shape[1:], dtype)
         return jnp.broadcast_to(one, shape)
 
@@ -96,7 +97,11 @@ class DomNetwork(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, active: Array, key: Array | None = None) -> tuple[Array, Array]:
+    def __call__(
+        self, x: Float[Array, "D F"], active: Int[Array, " M"], key: PRNGKeyArray | None = None
+    ) -> tuple[
+        Float[Array, "D {self.num_dom_outputs}"], Float[Array, "M {self.shape.widths[-1]-self.num_dom_outputs}"]
+    ]:
         """Computes the latent variables of DOMs.
 
         Args:
@@ -117,7 +122,7 @@ class DomNetwork(nn.Module):
             x = self._hidden(i, x, key)
         return self._split(last, x, active)
 
-    def _hidden(self, i: int, x: Array, key: Array | None) -> Array:
+    def _hidden(self, i: int, x: Float[Array, "D n_in"], key: PRNGKeyArray | None) -> Float[Array, "D n_out"]:
         """Layer i at all DOMs: [D, n_in] to [D, n_out]."""
         net, layer = self.shape, self._layer(i, x.shape[-1])
         y = ACTIVATIONS[net.activations[i]](_dense(x * layer.scale, layer.kernel, layer.bias))
@@ -126,7 +131,11 @@ class DomNetwork(nn.Module):
             y = jnp.where(kept, y * float(1 / net.keep_prob), 0)
         return y if layer.residual is None else y * layer.residual[None] + _fitted(x, net.widths[i])
 
-    def _split(self, i: int, x: Array, active: Array) -> tuple[Array, Array]:
+    def _split(
+        self, i: int, x: Float[Array, "D n_in"], active: Int[Array, " M"]
+    ) -> tuple[
+        Float[Array, "D {self.num_dom_outputs}"], Float[Array, "M {self.shape.widths[-1]-self.num_dom_outputs}"]
+    ]:
         """Layer i, its first outputs at all DOMs, the others at the active ones."""
         net, layer, n = self.shape, self._layer(i, x.shape[-1]), self.num_dom_outputs
         rows = jnp.minimum(active, self.num_doms - 1)
@@ -174,12 +183,14 @@ class _Layer(NamedTuple):
     residual: Array | None
 
 
-def _dense(x: Array, kernel: Array, bias: Array) -> Array:
+def _dense(
+    x: Float[Array, "D n_in"], kernel: Float[Array, "*rows n_in n_out"], bias: Float[Array, "*rows n_out"]
+) -> Float[Array, "D n_out"]:
     if kernel.ndim == 3:
         return jnp.einsum("di,dio->do", x, kernel) + bias
     return x @ kernel + bias[None]
 
 
-def _fitted(x: Array, width: int) -> Array:
+def _fitted(x: Float[Array, "D n_in"], width: int) -> Float[Array, "D {width}"]:
     """Inputs [D, n_in] cut or padded with zeros to [D, width]."""
     return jnp.pad(x, ((0, 0), (0, max(width - x.shape[-1], 0))))[:, :width]

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.hypothesis.parameters import Parameter
@@ -40,7 +40,9 @@ class NoiseSource(LinenSource):
         return ()
 
     @nn.compact
-    def __call__(self, hypothesis: Array, event: Event, detector: Detector, cumulative: bool = False) -> LightYield:
+    def __call__(
+        self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
+    ) -> LightYield:
         """Computes the noise at every DOM and pulse of an event inside the linen module.
 
         Args:
@@ -84,7 +86,9 @@ class NoiseSource(LinenSource):
             passed = charge_full[dom] * jnp.clip(passed, 0, 1)
         return LightYield(charge, charge_full, excess, density, passed)
 
-    def _latent(self, weights: Array, names: tuple[str, ...], scaled: tuple[str, ...], base: Array) -> Array:
+    def _latent(
+        self, weights: Float[Array, " L"], names: tuple[str, ...], scaled: tuple[str, ...], base: Float[Array, " D"]
+    ) -> Float[Array, "D L"]:
         """Latent variables [D, L] of the charge decoder: expected charges from the weights, others as they are."""
         columns = []
         for i, name in enumerate(names):
@@ -95,7 +99,9 @@ class NoiseSource(LinenSource):
                 columns.append(jnp.broadcast_to(weights[i], base.shape))
         return jnp.stack(columns, axis=-1)
 
-    def draw_times(self, key: Array, hypothesis: Array, event: Event, detector: Detector, dom: Array) -> Array:
+    def draw_times(
+        self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
+    ) -> Float[Array, " P"]:
         """Draws one time for each of P photoelectrons, uniform in the readout window.
 
         Args:

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.decoders import Decoder, Mixture
 from evgen_jax.light.light_yield import (
@@ -16,7 +16,9 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.physics import constants
 
 
-def charge_latent(decoder: Decoder | Mixture, raw: Array, scale: Array, scaled: tuple[str, ...] | None) -> Array:
+def charge_latent(
+    decoder: Decoder | Mixture, raw: Float[Array, "D L"], scale: Float[Array, " D"], scaled: tuple[str, ...] | None
+) -> Float[Array, "D L"]:
     """Computes the latent variables of the charge decoder; expected charges are exp(clip(raw, -20, 15)) times a scale.
 
     Args:
@@ -42,10 +44,10 @@ def charge_latent(decoder: Decoder | Mixture, raw: Array, scale: Array, scaled: 
 def mixture_light_yield(
     time_decoder: Decoder | Mixture,
     charge_decoder: Decoder | Mixture,
-    latent_charge: Array,
-    latent_time: Array,
-    offset: Array,
-    vertex_time: Array,
+    latent_charge: Float[Array, "D L_charge"],
+    latent_time: Float[Array, "M L_time"],
+    offset: Float[Array, "M K"],
+    vertex_time: Float[Array, ""],
     event: Event,
     cumulative: bool,
 ) -> LightYield:
@@ -100,8 +102,12 @@ def mixture_light_yield(
 
 
 def mixture_sample(
-    time_decoder: Decoder | Mixture, key: Array, latent: Array, offset: Array, vertex_time: Array
-) -> Array:
+    time_decoder: Decoder | Mixture,
+    key: PRNGKeyArray,
+    latent: Float[Array, "P L"],
+    offset: Float[Array, "P K"],
+    vertex_time: Float[Array, ""],
+) -> Float[Array, " P"]:
     """Draws arrival times from latent variables.
 
     Args:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
@@ -53,7 +53,13 @@ class SphereTrackGeometry:
         """Returns the name of the parameter from which arrival times are counted."""
         return "entry_t"
 
-    def __call__(self, parameters: Array, trafo: Trafo, positions: Array, with_homogeneous_charge: bool) -> View:
+    def __call__(
+        self,
+        parameters: Float[Array, " H"],
+        trafo: Trafo,
+        positions: Float[Array, "D 3"],
+        with_homogeneous_charge: bool,
+    ) -> View:
         """Computes what the DOMs see of a track.
 
         Args:
@@ -91,9 +97,13 @@ class SphereTrackGeometry:
             * per_half_turn
         )
         columns = (
-            unit, lengths, angles, closest * float(1 / (500 + 1e-6)), (approach * per_radius)[:, None],
+            unit,
+            lengths,
+            angles,
+            closest * float(1 / (500 + 1e-6)),
+            (approach * per_radius)[:, None],
             sideways / approach[:, None],
-        )  # fmt: skip
+        )
         homogeneous = None
         if with_homogeneous_charge:
             per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE) * DOM_AREA * MEAN_ACCEPTANCE

@@ -1,0 +1,97 @@
+"""Batches of events that share the programs of fits: padded to few different lengths, stacked."""
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.packing import bucket
+from evgen_jax.measurement.padding import repad
+from evgen_jax.reconstruction.fit.lanes import LANES
+
+BUCKET_FACTOR = 4
+"""Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
+MANY_PULSES = 4096
+"""Number of pulses beyond which padded lengths double: there evaluations cost more than another program."""
+
+
+def shape_of(event: Event) -> tuple[int, int, int]:
+    """Computes the padded lengths of an event within its bucket.
+
+    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a
+    shape.
+
+    Args:
+      event: one event.
+
+    Returns:
+      Padded numbers of pulses, active DOMs and windows.
+    """
+    count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
+    pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
+    num_doms = event.charge.shape[0]
+    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // 4, num_doms), 1)
+    active = bucket(count, factor=BUCKET_FACTOR)
+    windows = int(np.sum(np.asarray(event.windows.mask)))
+    return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
+
+
+def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list[int]]:
+    """Groups events by their padded lengths.
+
+    Args:
+      events: E of them.
+
+    Returns:
+      Padded lengths -> places of the events that have them.
+    """
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for i, event in enumerate(events):
+        groups.setdefault(shape_of(event), []).append(i)
+    return groups
+
+
+def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[int], Event]]:
+    """Packs events of one padded shape into batches; every event is in one of them.
+
+    Args:
+      events: E of them.
+      most: largest number of events in a batch.
+
+    Yields:
+      Places of the events, and the batch.
+    """
+    for shape, places in grouped_by_shape(events).items():
+        for first in range(0, len(places), most):
+            own = places[first : first + most]
+            yield own, stacked([events[i] for i in own], shape, LANES)
+
+
+def stacked(events: Sequence[Event], shape: tuple[int, int, int], lanes: int) -> Event:
+    """Stacks events to a batch on the device; lanes without an event repeat the first one.
+
+    Args:
+      events: of one shape.
+      shape: padded numbers of pulses, active DOMs and windows.
+      lanes: number of events in the batch.
+
+    Returns:
+      The batch, with leading axis `lanes`.
+    """
+    padded = [_fitted(event, shape) for event in events]
+    rows = padded + [padded[0]] * (lanes - len(padded))
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
+
+
+def _fitted(event: Event, shape: tuple[int, int, int]) -> Event:
+    """The event with exactly these padded lengths."""
+    event = jax.tree.map(np.asarray, event)
+    cut = event.replace(
+        pulses=jax.tree.map(lambda a: a[: shape[0]], event.pulses),
+        active=event.active[: shape[1]],
+        windows=jax.tree.map(lambda a: a[: shape[2]], event.windows),
+    )
+    return repad(cut, *shape)

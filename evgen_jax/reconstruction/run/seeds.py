@@ -1,0 +1,149 @@
+"""Seeds of the events of a file: where they are read, what they lack, which of them cannot be meant."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.data.detector_match import compare_with_detector
+from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.labels import label_names
+from evgen_jax.errors import DataError, ReconstructionError
+from evgen_jax.hypothesis.names import check_labels, swapped
+from evgen_jax.hypothesis.parameters import POSITIONS, column_names
+from evgen_jax.model.ensemble import AnyModel
+from evgen_jax.reconstruction.starts.smear import smear
+
+LOGGER = logging.getLogger("evgen_jax")
+FROM_PULSES = "pulses"
+"""Value of `seed` with which starts are found from the pulses."""
+FAR_AWAY = 2000.0
+"""Largest distance of a seed's vertex from the box of the modules, m."""
+
+
+def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
+    """Finds the columns of the seed table in the order of the hypothesis.
+
+    Args:
+      model: gives the parameters, H of them.
+      settings: section reconstruction_settings of a configuration.
+      handler: section data_handler_settings of a configuration.
+
+    Returns:
+      Names of columns [H].
+
+    Raises:
+      ReconstructionError: another number of columns, or two that are swapped.
+    """
+    given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
+    if given:
+        columns: list[str] = []
+        for entry in given:
+            columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
+    else:
+        columns = list(column_names(model.parameters))
+    if len(columns) != len(model.parameter_names):
+        raise ReconstructionError(
+            f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "
+            f"{len(model.parameter_names)} parameters {', '.join(model.parameter_names)}."
+        )
+    if (pair := swapped(columns, model.parameters)) is not None:
+        (here, there), (i, j) = [columns[k] for k in pair], pair
+        raise ReconstructionError(
+            f"seed_parameter_names: the columns '{here}' and '{there}' are swapped: they stand for the parameters "
+            f"'{model.parameter_names[i]}' and '{model.parameter_names[j]}'. Write them in the order of the parameters: "
+            f"{', '.join(model.parameter_names[:20])}."
+        )
+    return tuple(columns)
+
+
+def make_seed_reader(
+    model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings
+) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
+    """Makes a function that reads the events of a file with their seeds.
+
+    Labels are read where they are seeds, and where the table has columns of the truth: there a file may lack them.
+
+    Args:
+      model: gives parameters and detector.
+      handler: section data_handler_settings of a configuration.
+      settings: section reconstruction_settings of a configuration.
+
+    Returns:
+      Function file -> (events, seeds [E, S, H], physical units).
+
+    Raises:
+      ReconstructionError: seed tables or columns that do not fit the model, or labels in another order than its
+        parameters.
+    """
+    names = (settings.seed,) if isinstance(settings.seed, str) else settings.seed
+    if FROM_PULSES in names and len(names) > 1:
+        raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
+    tables = tuple(n for n in names if n not in ("x_parameters", FROM_PULSES))
+    columns = seed_columns(model, settings, handler) if tables else ()
+    if "x_parameters" in names or settings.column_names == "reference":
+        labels = label_names(handler)
+        if len(labels) == len(model.parameters):
+            check_labels(labels, model.parameters, "data_handler_settings.label_settings", ReconstructionError)
+    defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
+    missing = settings.seed_missing_value
+    if missing is None:
+        missing = handler.misc_settings.missing_value
+    if missing is not None:
+        defaults = {c: defaults.get(c, missing) for c in columns}
+
+    def read(path: Path) -> tuple[EventFile, np.ndarray]:
+        given = partial(
+            read_event_file,
+            path,
+            handler,
+            model.detector,
+            parameters=model.parameters,
+            seed_names=tables,
+            seed_columns=columns,
+            seed_defaults=defaults,
+        )
+        if settings.column_names == "reference" and "x_parameters" not in names:
+            try:
+                file = given(labels=True, need_labels=False)
+            except DataError as error:
+                file = given(labels=False)
+                LOGGER.warning("columns of the truth stay empty: %s", error)
+        else:
+            file = given(labels="x_parameters" in names)
+        if file.notes():
+            LOGGER.warning("%s", file.notes())
+        compare_with_detector(file, model.detector)
+        if names == (FROM_PULSES,):
+            return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
+        sets = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
+        seeds = np.stack([np.asarray(g, np.float64) for g in sets], axis=1)
+        if settings.num_random_seeds:
+            # Of a file its own random numbers, whatever was read before.
+            rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
+            seeds = smear(seeds, model.parameters, settings.num_random_seeds, rng, settings.seed_spreads)
+        return file, seeds
+
+    return read
+
+
+def far_away(model: AnyModel, seeds: np.ndarray) -> np.ndarray:
+    """Finds seeds with a vertex far outside of the detector.
+
+    Args:
+      model: gives parameters and detector.
+      seeds: [E, S, H], physical units.
+
+    Returns:
+      Flags [E, S], true for more than `FAR_AWAY`.
+    """
+    low, high = np.asarray(model.detector.box, np.float64)
+    far = np.zeros(seeds.shape[:2], bool)
+    for i, parameter in enumerate(model.parameters):
+        if parameter.role in POSITIONS:
+            axis = POSITIONS.index(parameter.role)
+            far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
+    return far

@@ -1,0 +1,72 @@
+"""HEALPix pixels of the sky, nested: zenith is HEALPix' theta, azimuth its phi. The only file that imports astropy-healpix."""
+
+import numpy as np
+
+from evgen_jax.errors import ReconstructionError
+
+FINEST = 29
+"""Largest order of a pixel that 64 bits hold."""
+
+
+def pixel_vectors(order: int, pixels: np.ndarray) -> np.ndarray:
+    """Computes the centres of nested pixels.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+      pixels: [P], nested indices.
+
+    Returns:
+      Unit vectors [P, 3].
+    """
+    from astropy_healpix import healpy as pixelisation
+
+    return np.stack(pixelisation.pix2vec(2**order, np.asarray(pixels), nest=True), axis=-1)
+
+
+def pixel_of(order: int, zenith: float, azimuth: float) -> int:
+    """Finds the nested pixel of a direction.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+      zenith: rad.
+      azimuth: rad.
+
+    Returns:
+      Nested index.
+    """
+    from astropy_healpix import healpy as pixelisation
+
+    return int(pixelisation.ang2pix(2**order, zenith, azimuth, nest=True))
+
+
+def pixels_around(order: int, zenith: float, azimuth: float) -> np.ndarray:
+    """Finds the pixel of a direction and its neighbours.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+      zenith: rad.
+      azimuth: rad.
+
+    Returns:
+      Nested indices: seven or eight neighbours, then the pixel itself; -1 for a neighbour that is not there.
+    """
+    from astropy_healpix import neighbours
+
+    own = pixel_of(order, zenith, azimuth)
+    # Eight pixels of the sky have only seven neighbours: the library says so by -1, with a notice of NumPy.
+    with np.errstate(invalid="ignore"):
+        return np.append(neighbours(own, 2**order, order="nested"), own)
+
+
+def check_healpix() -> None:
+    """Checks that the package for HEALPix is there.
+
+    Raises:
+      ReconstructionError: it is not installed.
+    """
+    try:
+        import astropy_healpix  # noqa: F401
+    except ImportError:
+        raise ReconstructionError(
+            "sky maps need astropy-healpix. Install it with: pip install 'evgen_jax[sky]'."
+        ) from None

@@ -1,0 +1,62 @@
+"""Switches of learned sources: what the network is told, and what it need not learn."""
+
+from dataclasses import dataclass
+
+from evgen_jax.physics.acceptance import BASELINE
+
+
+@dataclass(frozen=True)
+class LearnedOptions:
+    """Holds the switches of a learned source; the names are the configuration keys.
+
+    Attributes:
+      add_anisotropy_angle: whether the horizontal direction of the light is an input.
+      add_dom_angular_acceptance: whether the angular acceptance is an input.
+      add_dom_coordinates: whether the position of the DOM is an input.
+      add_log_distance: whether ln(distance / 100 m) is an input, which resolves DOMs close by.
+      num_local_vars: number of trainable inputs per DOM.
+      scale_charge: whether the expected charge is proportional to energy / 1 TeV.
+      scale_charge_by_relative_dom_efficiency: whether the module's efficiency is a factor of the expected charge.
+      scale_charge_by_global_dom_efficiency: whether the parameter DOMEfficiency is a factor of the expected charge.
+      scale_charge_by_angular_acceptance: whether the angular acceptance is a factor of the expected charge.
+      scale_charge_by_relative_angular_acceptance: whether the angular acceptance relative to that of the baseline is a
+        factor of the expected charge.
+      scale_charge_by_diffusion: whether the light of 1 TeV in homogeneous ice is a factor of the expected charge, so
+        that the network learns only what differs from it, which takes far fewer steps.
+      use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
+        parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis.
+      baseline_hole_ice_p0: first parameter of the hole ice of the baseline.
+      baseline_hole_ice_p1: second parameter of the hole ice of the baseline.
+      angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
+      mixture_component_t_seeds: offset of each time component, ns; None: 0.
+      charge_scale_tensors: charge parameters that get the scale factors; None: all expected charges.
+      additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
+    """
+
+    add_anisotropy_angle: bool = True
+    add_dom_angular_acceptance: bool = False
+    add_dom_coordinates: bool = False
+    add_log_distance: bool = False
+    num_local_vars: int = 0
+    scale_charge: bool = True
+    scale_charge_by_relative_dom_efficiency: bool = True
+    scale_charge_by_global_dom_efficiency: bool = False
+    scale_charge_by_angular_acceptance: bool = False
+    scale_charge_by_relative_angular_acceptance: bool = False
+    scale_charge_by_diffusion: bool = False
+    use_constant_baseline_hole_ice: bool = True
+    baseline_hole_ice_p0: float = BASELINE[0]
+    baseline_hole_ice_p1: float = BASELINE[1]
+    angular_acceptance: str = "formula"
+    mixture_component_t_seeds: tuple[float, ...] | None = None
+    charge_scale_tensors: tuple[str, ...] | None = None
+    additional_parameter_names: tuple[str, ...] = ()
+
+    @property
+    def needs_acceptance(self) -> bool:
+        """Returns whether an option needs the angular acceptance of the modules."""
+        return (
+            self.add_dom_angular_acceptance
+            or self.scale_charge_by_angular_acceptance
+            or self.scale_charge_by_relative_angular_acceptance
+        )
