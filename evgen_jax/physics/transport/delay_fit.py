@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 from scipy import sparse
 
 from evgen_jax.numerics import log_gamma
@@ -47,7 +47,9 @@ def _quadrature(cells: Cells) -> tuple[np.ndarray, float]:
     return edges[:-1, None] + width * node, width / 2
 
 
-def delay_shares(cells: Cells, absorption: float, parameters: Array) -> Array:
+def delay_shares(
+    cells: Cells, absorption: float, parameters: Float[Array, "*shape 8"]
+) -> Float[Array, "*shape delays"]:
     """Computes how much light without absorption comes in each cell of the delay, in units of all light with absorption.
 
     Args:

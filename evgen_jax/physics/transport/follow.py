@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.sharding import AxisType, PartitionSpec
+from jaxtyping import Array, Float32, UInt32
 
 from evgen_jax.physics.transport.cells import Cells
 from evgen_jax.physics.transport.emission import Emission
@@ -39,8 +39,8 @@ class _Lanes(NamedTuple):
 
 @partial(jax.jit, static_argnames=("emission", "scattering", "cells"))
 def follow(
-    emission: Emission, scattering: Scattering, cells: Cells, words: Array, photon: Array
-) -> tuple[Array, Array]:
+    emission: Emission, scattering: Scattering, cells: Cells, words: UInt32[Array, " 4"], photon: UInt32[Array, "R N"]
+) -> tuple[Float32[Array, "cells 3"], UInt32[Array, ""]]:
     """Follows photons through a homogeneous medium without absorption and sums their track lengths in cells.
 
     Every photon is followed until its path is `cells.longest_path`. Sums are float32: a batch must be so small that no

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from evgen_jax.physics.transport.surface import Grid, split_distance, surface_values
 
@@ -36,12 +35,12 @@ class Light(NamedTuple):
       rate: b > 0 of the gamma distributions, per effective scattering length; shape (..., 3).
     """
 
-    log_fluence: Array
-    outward: Array
-    axial: Array
-    log_weight: Array
-    shape: Array
-    rate: Array
+    log_fluence: Float[Array, "*shape"]
+    outward: Float[Array, "*shape"]
+    axial: Float[Array, "*shape"]
+    log_weight: Float[Array, "*shape 3"]
+    shape: Float[Array, "*shape 3"]
+    rate: Float[Array, "*shape 3"]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["coefficients", "absorption", "decay"], meta_fields=["grid"])
@@ -63,7 +62,12 @@ class LightTable:
     decay: Array | float
 
 
-def table_light(table: LightTable, distance: Array, cosine: Array, absorption: ArrayLike) -> Light:
+def table_light(
+    table: LightTable,
+    distance: Float[Array, "*#shape"],
+    cosine: Float[Array, "*#shape"],
+    absorption: Real[ArrayLike, "*#shape"],
+) -> Light:
     """Computes the light of a source at places: pure, twice differentiable in every argument, finite everywhere.
 
     Between the first distance of the table (0.03 lambda_e in ice) and the last one (12) it is what photons do there.

@@ -8,7 +8,7 @@ pass BigCrush). Written in one expression it is fused with what uses the words, 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float32, Key, UInt32
 
 Words = tuple[Array, Array, Array, Array]
 """Four independent arrays of 32 random bits each, uint32."""
@@ -50,7 +50,7 @@ def threefry(key: Words, counter: Words, rounds: int = ROUNDS) -> Words:
     return x[0], x[1], x[2], x[3]
 
 
-def stream(key: Array) -> Array:
+def stream(key: Key[Array, ""]) -> UInt32[Array, " 4"]:
     """Makes the key of the generator of this file from a key of `jax.random`.
 
     Args:
@@ -62,7 +62,7 @@ def stream(key: Array) -> Array:
     return jax.random.bits(key, (4,), jnp.uint32)
 
 
-def random_words(words: Array, photon: Array, step: Array) -> Words:
+def random_words(words: UInt32[Array, " 4"], photon: UInt32[Array, " N"], step: Array) -> Words:
     """Draws the random words of photons at one step.
 
     Args:
@@ -78,7 +78,7 @@ def random_words(words: Array, photon: Array, step: Array) -> Words:
     return threefry(key, (photon, zero + step, zero, zero))
 
 
-def uniform(word: Array) -> Array:
+def uniform(word: UInt32[Array, "*shape"]) -> Float32[Array, "*shape"]:
     """Turns random bits into numbers between 0 and 1: the middles of 2^23 equal intervals, never 0 or 1.
 
     Args:
@@ -97,7 +97,7 @@ def _with_sign(value: Array, bit: Array) -> Array:
     return jax.lax.bitcast_convert_type(bits, jnp.float32)
 
 
-def azimuth(word: Array) -> tuple[Array, Array]:
+def azimuth(word: UInt32[Array, "*shape"]) -> tuple[Float32[Array, "*shape"], Float32[Array, "*shape"]]:
     """Turns random bits into cosine and sine of a uniform azimuth.
 
     Series in [-pi/4, pi/4] (error below 4e-7) and three bits for the octants: a third of the time of `jnp.cos` and `jnp.sin`.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float32, UInt32
 
 from evgen_jax.physics.transport.random_numbers import azimuth, uniform
 
@@ -44,7 +44,7 @@ SEA_WATER = Scattering(asymmetry=0.924, liu=0.0, molecular=0.17)
 """Mediterranean deep-sea water: particles with Petzold's mean cosine, 17 % molecules (ANTARES, astro-ph/0412126)."""
 
 
-def scattering_cosine(scattering: Scattering, word: Array) -> Array:
+def scattering_cosine(scattering: Scattering, word: UInt32[Array, "*shape"]) -> Float32[Array, "*shape"]:
     """Draws the cosine of the angle between the directions before and after scattering.
 
     Args:

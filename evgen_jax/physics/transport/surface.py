@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Int32
 
 TRANSITION = 0.2
 """Width in ln r, beyond the first and last distance, over which a surface becomes constant."""
@@ -61,7 +61,9 @@ def _basis(position: Array, intervals: int) -> tuple[Array, Array]:
     return knot.astype(jnp.int32), jnp.stack(values, axis=-1) / 6
 
 
-def split_distance(grid: Grid, distance: Array) -> tuple[Array, Array, Array]:
+def split_distance(
+    grid: Grid, distance: Float[Array, "*shape"]
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Splits ln r into the place where surfaces are read and how far the receiver is beyond.
 
     Args:
@@ -78,7 +80,9 @@ def split_distance(grid: Grid, distance: Array) -> tuple[Array, Array, Array]:
     return x + closer - further, closer, further
 
 
-def basis(grid: Grid, log_distance: Array, cosine: Array) -> tuple[Array, Array, Array, Array]:
+def basis(
+    grid: Grid, log_distance: Float[Array, "*shape"], cosine: Float[Array, "*shape"]
+) -> tuple[Int32[Array, "*shape"], Int32[Array, "*shape"], Float[Array, "*shape 4"], Float[Array, "*shape 4"]]:
     """Computes the B-splines that are not zero at a place.
 
     Args:
@@ -98,7 +102,12 @@ def basis(grid: Grid, log_distance: Array, cosine: Array) -> tuple[Array, Array,
     return i, j, along_distance, along_cosine
 
 
-def surface_values(grid: Grid, coefficients: Array, log_distance: Array, cosine: Array) -> Array:
+def surface_values(
+    grid: Grid,
+    coefficients: Float[Array, "distances cosines Q"],
+    log_distance: Float[Array, "*shape"],
+    cosine: Float[Array, "*shape"],
+) -> Float[Array, "*shape Q"]:
     """Computes several surfaces at a place.
 
     Args:
