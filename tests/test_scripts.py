@@ -17,6 +17,7 @@ from conftest import write_config
 
 import evgen_jax as eg
 from evgen_jax.config.validate import load_config
+from evgen_jax.physics.transport.table_file import table_origin
 from evgen_jax.training.metrics import read_metrics
 
 ROOT = Path(__file__).parent.parent
@@ -196,6 +197,13 @@ def check_unfolding(run: Runner, directory: Path) -> None:
     assert 0 < energy < 1e6 and 0.5 < ratio < 1.5 and 0 < share <= 1 and abs(off) <= 3 and pulses > 10
 
 
+def check_photon_transport(run: Runner, directory: Path) -> None:
+    rows = table(run("benchmarks/photon_transport.py", "--lanes", 64, "--repeats", 1))
+    assert [row[0] for row in rows] == ["floor: four random numbers", "scatterings in ice", "scatterings in sea water"]
+    for _, millions, nanoseconds in rows:
+        assert float(millions) > 0 and float(millions) * float(nanoseconds) == pytest.approx(1000, rel=0.02)
+
+
 def check_training_step(run: Runner, directory: Path) -> None:
     (row,) = table(run("benchmarks/training_step.py", "--one", "tiny"))
     step, first, _, floor, ratio = (numbers(cell)[0] for cell in row[1:])
@@ -262,6 +270,18 @@ def check_other_libraries(run: Runner, directory: Path) -> None:
         assert 0.1 < width < 20 and abs(mean - fitted) < 5 * width
 
 
+def check_photon_tables(run: Runner, directory: Path) -> None:
+    """The water tables need the fewest scatterings; two runs of one seed use the photons that the first one kept."""
+    arguments = ("muon_water", "--photons", 400_000, "--seed", 4, "-o", directory, "--tallies", directory / "photons")
+    out, again = (run("experiments/photon_tables.py", *arguments) for _ in range(2))
+    assert out == again and "muon_water: Cone(phase_index=1.35)" in out
+    for row in table(out):
+        error, charge, beyond, median, most, largest = map(float, row[2:])
+        assert 0 < error < 100 and charge < 2 * error and beyond < 10 and 0 < median <= most <= largest < 100
+    made = table_origin(directory / "light_muon_water.npz")
+    assert "python experiments/photon_tables.py muon_water --photons 400000 --seed 4" in made
+
+
 ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
@@ -269,6 +289,7 @@ ENTRIES = {
     "benchmarks/likelihood.py": check_likelihood,
     "benchmarks/many_cascades.py": check_many_cascades,
     "benchmarks/minima_from_seeds.py": check_small_network,
+    "benchmarks/photon_transport.py": check_photon_transport,
     "benchmarks/reader.py": check_reader,
     "benchmarks/reconstruction.py": check_reconstruction,
     "benchmarks/resolution.py": check_resolution,
@@ -277,6 +298,7 @@ ENTRIES = {
     "benchmarks/training_step.py": check_training_step,
     "benchmarks/training_step_of_cascades.py": check_steps_of_cascades,
     "benchmarks/unfolding.py": check_unfolding,
+    "experiments/photon_tables.py": check_photon_tables,
     "experiments/create_trafo_model.py": None,  # these four: test_steps_of_an_experiment
     "experiments/export_manager.py": None,
     "experiments/likelihood_gaps.py": check_likelihood_gaps,
@@ -297,6 +319,7 @@ LONG = {
     check_benchmarks_with_processes,
     check_single_script,
     check_fits_on_device,
+    check_photon_tables,
 }
 """Checks that take more than ten seconds on an idle core with programs from the cache."""
 
