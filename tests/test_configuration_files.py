@@ -220,7 +220,7 @@ def test_sources_are_a_mapping_of_names():
 def test_a_list_of_one_table_of_seeds_is_that_table():
     for given, read in ((["pulses"], "pulses"), (["A", "B"], ("A", "B")), ("A", "A")):
         assert validate(ReconstructionSettings, {"seed": given}, "config.yaml").seed == read
-    with pytest.raises(ConfigError, match=r"config.yaml: seed.*expected the name of a table, .* an empty list"):
+    with pytest.raises(ConfigError, match=r"config.yaml: seed: expected the name of a table, .* an empty list"):
         validate(ReconstructionSettings, {"seed": []}, "config.yaml")
 
 
@@ -231,6 +231,6 @@ def test_what_fits_events_is_known_by_name():
             == read
         )
     with pytest.raises(
-        ConfigError, match="reco_optimizer_interface.*'scippy'; expected one of .* Did you mean 'scipy'"
+        ConfigError, match="c.yaml: reco_optimizer_interface: got 'scippy'; expected one of .* Did you mean 'scipy'"
     ):
         validate(ReconstructionSettings, {"reco_optimizer_interface": "scippy"}, "c.yaml")

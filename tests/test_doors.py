@@ -550,3 +550,17 @@ def test_light_of_different_events_is_not_added():
         eg.LightYield.sum([])
     with pytest.raises(TypeError):
         one + 1
+
+
+def test_a_parameter_is_known_by_its_short_name_everywhere(model):
+    """By the name without its source, wherever a parameter is named; one that several may mean is told."""
+    whole, short = (eg.FitSettings(free={f"{p}x": False}, bounds={f"{p}energy": (1e2, 1e5)}) for p in ("cascade_", ""))
+    assert make_coordinates(model, whole) == make_coordinates(model, short)
+    settings = {"distribution": "uniform", "low": 1e2, "high": 1e5}
+    priors = [make_prior(model.parameters, {name: settings}) for name in ("cascade_energy", "energy")]
+    assert priors[0] == priors[1]
+    two = [parameter.under(source) for source in ("first", "second") for parameter in model.parameters]
+    with pytest.raises(
+        ReconstructionError, match="priors: 'energy' may be first_cascade_energy or second_cascade_energy"
+    ):
+        make_prior(two, {"energy": settings})

@@ -139,9 +139,10 @@ def test_hypotheses_have_names(model):
     np.testing.assert_array_equal(model.hypothesis(**old), TRUTH[0])
     for change, message in (
         ({"enrgy": 1.0}, "'enrgy' is no parameter of the model; it has cascade_x.*Did you mean 'cascade_energy'"),
-        ({"energy": None}, "energy: expected a number, got None"),
+        ({"energy": None}, "energy: expected a finite number, got None"),
         ({"cascade_x": 1.0}, "'cascade_x' is given twice, the second time as 'cascade_x'"),
-        ({"energy": "3e3"}, "energy: expected a number, got '3e3'"),
+        ({"energy": np.nan}, "energy: expected a finite number, got nan"),
+        ({"energy": "3e3"}, "energy: expected a finite number, got '3e3'"),
     ):
         with pytest.raises(HypothesisError, match=message):
             model.hypothesis(**{**NAMED, **change})

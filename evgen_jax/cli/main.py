@@ -58,7 +58,12 @@ def main(command: click.Command = cli) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+        else:
+            command_path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+            advice = f" See {command_path} --help." if command_path else ""
+            click.echo(f"error: {error.format_message()}{advice}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort) as error:
         cause = error.__cause__ or error  # click hides one in the other

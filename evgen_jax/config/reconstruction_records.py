@@ -40,7 +40,7 @@ INTERFACES = ("batched", "scipy", "tfp", "shog", "spherical_opt")
 
 def _known_interface(name: str) -> str:
     if name.lower() not in INTERFACES:
-        raise ValueError(f"got {name!r}; expected one of {', '.join(INTERFACES)}." + suggestion(name, INTERFACES))
+        raise ValueError(f": got {name!r}; expected one of {', '.join(INTERFACES)}." + suggestion(name, INTERFACES))
     return name.lower()
 
 
@@ -49,7 +49,7 @@ def _one_or_several(tables: str | tuple[str, ...]) -> str | tuple[str, ...]:
     if isinstance(tables, str):
         return tables
     if not tables:
-        raise ValueError("expected the name of a table, or several, got an empty list; 'pulses' means no seeds.")
+        raise ValueError(": expected the name of a table, or several, got an empty list; 'pulses' means no seeds.")
     return tables[0] if len(tables) == 1 else tables
 
 

@@ -78,6 +78,16 @@ def validate(record: type[R], values: Any, where: str) -> R:
         raise ConfigError(f"{where}: {_message(record, first)}") from None
 
 
+_WORDS = {
+    "dict_type": "expected a mapping {key: value}",
+    "model_type": "expected a mapping {key: value}",
+    "model_attributes_type": "expected a mapping {key: value}",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+}
+"""Kind of a fault -> what was expected, in the words of YAML instead of Python's."""
+
+
 def _message(record: type[BaseModel], error: Any) -> str:
     path, inner = _place(record, error["loc"])
     key, given = ".".join(path), error.get("input")
@@ -88,7 +98,7 @@ def _message(record: type[BaseModel], error: Any) -> str:
         return f"{key}: is missing and has no default."
     if error["type"] == "value_error":  # of a check of ours, which says it all
         return f"{key}{error['ctx']['error']}"
-    expected = error["msg"][0].lower() + error["msg"][1:]
+    expected = _WORDS.get(error["type"], error["msg"][0].lower() + error["msg"][1:])
     return f"{key}: got {shown(given)}; {expected.replace('input should be', 'expected')}."
 
 

@@ -13,6 +13,7 @@ from jax import Array
 
 from evgen_jax.checks import check_mapping
 from evgen_jax.errors import ConfigError, ReconstructionError, suggestion
+from evgen_jax.hypothesis.names import place_of
 from evgen_jax.hypothesis.parameters import DIRECTION, ENTRY_POINT, Parameter, check_records, names_of
 from evgen_jax.hypothesis.prior import IsotropicPrior, NormalPrior, PowerLawPrior, Prior, UniformPrior, numbers_of
 from evgen_jax.numerics import sum_dtype
@@ -200,16 +201,13 @@ def make_prior(parameters: Sequence[Parameter], settings: Mapping[str, Mapping[s
     factors = []
     for name, given in settings.items():
         check_mapping(given, f"priors.{name}", form, ReconstructionError)
-        if name not in names:
-            raise ReconstructionError(
-                f"priors: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
-            )
+        place = place_of(name, parameters, "priors", ReconstructionError)
         try:
-            prior = _stated(name, dict(given))
-            prior.check_place(parameters, names.index(name))
+            prior = _stated(names[place], dict(given))
+            prior.check_place(parameters, place)
         except ConfigError as error:
             raise ReconstructionError(str(error)) from None
-        factors.append(Factor(prior, (names.index(name),)))
+        factors.append(Factor(prior, (place,)))
     return JointPrior(tuple(parameters), tuple(factors))
 
 
@@ -237,6 +235,7 @@ def _stated(name: str, numbers: dict[str, Any]) -> Prior:
     if not isinstance(kind, str) or kind not in DISTRIBUTIONS:
         raise ReconstructionError(
             f"priors.{name}.distribution: expected one of {', '.join(DISTRIBUTIONS)}, got {kind!r}."
+            + suggestion(str(kind), DISTRIBUTIONS)
         )
     known = numbers_of(DISTRIBUTIONS[kind])
     if set(numbers) != set(known):

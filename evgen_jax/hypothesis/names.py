@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from evgen_jax.errors import EvgenError
+from evgen_jax.errors import EvgenError, shown, suggestion
 from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.hypothesis.roles import ROLES, STANDARD_NAMES
 
@@ -63,6 +63,37 @@ def with_time_spelled_out(name: str) -> str:
       The name with _t at its end spelled out; names without it as they are.
     """
     return re.sub(r"(^|_)t$", r"\1time", name)
+
+
+def place_of(name: str, parameters: Sequence[Parameter], what: str, error: type[EvgenError]) -> int:
+    """Finds a parameter by the name that a user wrote: whole, or without those of its sources where one alone fits.
+
+    Args:
+      name: as written; cascade_t is the time.
+      parameters: of the hypothesis, H of them.
+      what: stands before the message: the argument or key that holds the name; empty: nothing does.
+      error: raised for a name that means none or several.
+
+    Returns:
+      Place of the parameter, 0 to H - 1.
+
+    Raises:
+      EvgenError: of the type `error`: no parameter has this name, with the nearest match, or several have.
+    """
+    names, before = names_of(parameters), f"{what}: " if what else ""
+    if name in names:
+        return names.index(name)
+    spelled = with_time_spelled_out(name) if isinstance(name, str) else name
+    fitting = [i for i, parameter in enumerate(parameters) if parameter.answers_to(spelled)]
+    if not fitting:
+        raise error(
+            f"{before}{shown(name)} is no parameter of the model; it has {', '.join(names)}."
+            + suggestion(str(name), names)
+        )
+    if len(fitting) > 1:
+        choice = " or ".join(names[i] for i in fitting)
+        raise error(f"{before}{shown(name)} may be {choice}; give the whole name.")
+    return fitting[0]
 
 
 def other_spelling(name: str) -> str | None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
-from evgen_jax.hypothesis.names import with_time_spelled_out
+from evgen_jax.hypothesis.names import place_of
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
@@ -204,22 +204,16 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
     """
     names, found = names_of(parameters), dict[str, float]()
     for given, value in values.items():
-        spelled = with_time_spelled_out(given)  # cascade_t of old label tables
-        fitting = [given] if given in names else [own.name for own in parameters if own.answers_to(spelled)]
-        if not fitting:
-            raise HypothesisError(
-                f"'{given}' is no parameter of the model; it has {', '.join(names)}." + suggestion(given, names)
-            )
-        if len(fitting) > 1:
-            raise HypothesisError(f"'{given}' may be {' or '.join(fitting)}; give the whole name.")
-        if fitting[0] in found:
-            raise HypothesisError(f"'{fitting[0]}' is given twice, the second time as '{given}'.")
-        if isinstance(value, str | bytes) or np.ndim(value):
-            raise HypothesisError(f"{given}: expected a number, got {shown(value)}.")
+        name = names[place_of(given, parameters, "", HypothesisError)]
+        if name in found:
+            raise HypothesisError(f"'{name}' is given twice, the second time as '{given}'.")
         try:
-            found[fitting[0]] = float(value)
+            number = np.nan if isinstance(value, str | bytes) or np.ndim(value) else float(value)
         except (TypeError, ValueError):
-            raise HypothesisError(f"{given}: expected a number, got {shown(value)}.") from None
+            number = np.nan
+        if not np.isfinite(number):
+            raise HypothesisError(f"{given}: expected a finite number, got {shown(value)}.")
+        found[name] = number
     if missing := [name for name in names if name not in found]:
         raise HypothesisError(f"a hypothesis needs every parameter of the model; missing: {', '.join(missing)}.")
     return np.array([found[name] for name in names])

@@ -9,7 +9,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Real
 
 from evgen_jax.checks import is_number
-from evgen_jax.errors import ReconstructionError, shown, suggestion
+from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.hypothesis.names import place_of
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.model.ensemble import AnyModel
@@ -183,11 +184,7 @@ def make_coordinates(model: AnyModel, settings: FitSettings = DEFAULT) -> Coordi
     scalars = [i for i in np.flatnonzero(flags) if not any(i in pair for pair in pairs)]
     low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
     for name, ends in bounds.items():
-        if name not in names:
-            raise ReconstructionError(
-                f"bounds: '{name}' is no parameter of the model; it has {', '.join(names)}." + suggestion(name, names)
-            )
-        i = names.index(name)
+        i = place_of(name, model.parameters, "bounds (parameter_boundaries of a configuration)", ReconstructionError)
         if np.shape(ends) != (2,) or not all(is_number(end) for end in ends):
             raise ReconstructionError(f"bounds.{name}: expected (low, high), got {shown(ends)}.")
         first, last = ends
@@ -233,18 +230,13 @@ def free_flags(model: AnyModel, settings: FitSettings = DEFAULT) -> Bool[np.ndar
       ReconstructionError: an unknown name (with the nearest match), or nothing left to fit.
     """
     _check_settings(settings)
-    names, free = model.parameter_names, settings.free or {}
-    for name, flag in free.items():
-        if name not in names:
-            raise ReconstructionError(
-                f"free (minimize_parameter_dict of a configuration): '{name}' is no parameter of the model; it has {', '.join(names)}."
-                + suggestion(name, names)
-            )
+    what = "free (minimize_parameter_dict of a configuration)"
+    flags = np.full(len(model.parameters), settings.default_free)
+    for name, flag in (settings.free or {}).items():
+        place = place_of(name, model.parameters, what, ReconstructionError)
         if not isinstance(flag, bool | np.bool_ | int) or flag not in (0, 1):
-            raise ReconstructionError(
-                f"free (minimize_parameter_dict of a configuration): {name}: expected True or False, got {shown(flag)}."
-            )
-    flags = np.array([free.get(name, settings.default_free) for name in names])
+            raise ReconstructionError(f"{what}: {name}: expected True or False, got {shown(flag)}.")
+        flags[place] = bool(flag)
     if not flags.any():
         raise ReconstructionError("no parameter is free; nothing to fit.")
     return flags

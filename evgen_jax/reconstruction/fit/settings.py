@@ -48,7 +48,10 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {self.method!r}.")
+            raise ReconstructionError(
+                f"method: expected one of {', '.join(METHODS)}, got {self.method!r}."
+                + suggestion(str(self.method), METHODS)
+            )
         for what, given, form in (
             ("free (minimize_parameter_dict of a configuration)", self.free, "{parameter: whether it is fitted}"),
             ("bounds", self.bounds, "{parameter: (low, high)}"),

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.checks import check_whole
-from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.joint_prior import LogPrior
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis
@@ -111,7 +111,9 @@ def make_posterior_sampler(
         ) from None
     check_model(model)
     if method not in METHODS:
-        raise ReconstructionError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+        raise ReconstructionError(
+            f"method: expected one of {', '.join(METHODS)}, got {method!r}." + suggestion(str(method), METHODS)
+        )
     for what, number, least in (("num_warmup", num_warmup, 0), ("num_samples", num_samples, 1)):
         check_whole(number, least, what, ReconstructionError)
     if num_chains is not None:

@@ -7,7 +7,8 @@ import numpy as np
 from scipy import stats
 
 from evgen_jax.checks import check_mapping, check_share
-from evgen_jax.errors import ReconstructionError, shown, suggestion
+from evgen_jax.errors import ReconstructionError, shown
+from evgen_jax.hypothesis.names import place_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
@@ -125,15 +126,10 @@ def scan_profile(
     names = tuple(grid)
     if len(names) not in (1, 2):
         raise ReconstructionError(f"a scan takes one or two parameters, got {len(names)} ({', '.join(names)}).")
-    for name in names:
-        if name not in model.parameter_names:
-            raise ReconstructionError(
-                f"grid: '{name}' is no parameter of the model; it has {', '.join(model.parameter_names)}."
-                + suggestion(name, model.parameter_names)
-            )
     values = tuple(_grid_of(name, grid[name]) for name in names)
+    places = [place_of(name, model.parameters, "grid", ReconstructionError) for name in names]
+    names = tuple(model.parameter_names[place] for place in places)
     refit = refit or make_refit(model, names, settings, log_likelihood=log_likelihood)
-    places = [model.index(name) for name in names]
     best = np.asarray(best, np.float64)
     shape = tuple(len(v) for v in values)
     centre = [int(np.argmin(np.abs(v - best[i]))) for v, i in zip(values, places, strict=True)]
