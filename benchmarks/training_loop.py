@@ -127,7 +127,7 @@ def main() -> None:
         parser.error(f"--steps {arguments.steps}: the first {WARM} steps do not count; give {WARM + 2} at least.")
     print(machine())
     whole = load_detector()
-    detector = jax.tree.map(lambda x: x[:MODULES], whole)
+    detector = whole.modules(np.arange(MODULES))
     model, optimizer = build_network("tiny", detector), optax.adam(1e-4)
     events, labels = batch_of([synthetic_event(i, PULSES, MODULES) for i in range(BATCH)])
     batch = Batch(jax.tree.map(np.asarray, events), np.asarray(labels))

@@ -98,7 +98,7 @@ def check_fitter(fitter: Any) -> None:
     Raises:
       ReconstructionError: something else than a fitter.
     """
-    if not isinstance(fitter, Fitter):
+    if not (callable(fitter) and hasattr(fitter, "model")):  # a user's own may wrap one
         kind = type(fitter).__name__
         raise ReconstructionError(f"expected a Fitter, got a {kind}. Make one with `make_fitter(model)`.")
 
