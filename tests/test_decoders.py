@@ -90,7 +90,8 @@ def test_mixture_is_the_weighted_sum():
     gauss, gamma = (Decoder(FAMILIES[f]) for f in ("AsymmetricGaussianDecoder", "GammaFunctionDecoder"))
     parts = [gamma.pdf(x, latent[:2]), gauss.pdf(x, latent[3:6]), gauss.pdf(x, latent[7:10])]
     np.testing.assert_allclose(mixture.pdf(x, latent[None]), weights @ np.stack(parts), rtol=1e-10)
-    assert quad(lambda t: float(mixture.pdf(jnp.array(t), latent)), -20, 20, points=[0.0, 0.3], limit=200)[0] == (
+    pdf = jax.jit(mixture.pdf)
+    assert quad(lambda t: float(pdf(jnp.array(t), latent)), -20, 20, points=[0.0, 0.3], limit=200)[0] == (
         pytest.approx(1, abs=1e-6)
     )
     q = jnp.linspace(0.01, 0.99, 9)

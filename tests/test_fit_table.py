@@ -200,7 +200,7 @@ def test_reference_names_hold_the_quantities_of_the_reference():
 
 def test_widths_of_fits_in_physical_units_are_taken_as_they_are():
     """Such a fit knows no ln(1 + p), whatever the transformation of the model has; held parameters have no covariance."""
-    model = SimpleNamespace(parameter_names=NAMES, trafo=SimpleNamespace(log=LOG))
+    model = SimpleNamespace(parameter_names=NAMES, parameters=read_parameters(NAMES), trafo=SimpleNamespace(log=LOG))
     held = {"cascade_zenith": False}
     usual = ReconstructionSettings(minimize_parameter_dict=held)
     assert covariance_places(model, usual) == (LOG, (0, 2, 3))

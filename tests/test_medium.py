@@ -92,6 +92,7 @@ def test_layers_of_very_different_thickness_keep_the_thinnest(tmp_path):
 
 def test_means_along_paths_are_integrals(x64):
     ice = eg.load_medium()
+    means, at = jax.jit(mean_coefficients), jax.jit(coefficients_at)
     paths = [
         (-500.0, 480.0),
         (-120.0, -95.0),
@@ -102,10 +103,10 @@ def test_means_along_paths_are_integrals(x64):
         (3.0, 3.0),
     ]
     for start, end in paths:
-        own = np.asarray(mean_coefficients(ice, start, end))
-        np.testing.assert_allclose(own, np.asarray(mean_coefficients(ice, end, start)), rtol=1e-12)
+        own = np.asarray(means(ice, start, end))
+        np.testing.assert_allclose(own, np.asarray(means(ice, end, start)), rtol=1e-12)
         if start == end:
-            np.testing.assert_allclose(own, np.asarray(coefficients_at(ice, start)), rtol=1e-12)
+            np.testing.assert_allclose(own, np.asarray(at(ice, start)), rtol=1e-12)
             continue
         borders = np.asarray(ice.first_z) + np.asarray(ice.step) * (np.arange(221) - 0.5)
         low, high = min(start, end), max(start, end)
@@ -114,7 +115,7 @@ def test_means_along_paths_are_integrals(x64):
         points, weights = np.polynomial.legendre.leggauss(3)
         z = edges[:-1, None] + np.diff(edges)[:, None] * (points + 1) / 2
         for i in range(2):
-            pieces = np.asarray(coefficients_at(ice, z)[i]) @ weights / 2 * np.diff(edges)
+            pieces = np.asarray(at(ice, z)[i]) @ weights / 2 * np.diff(edges)
             assert own[i] == pytest.approx(pieces.sum() / (high - low), rel=1e-9)
     # The layers themselves, interpolated linearly, have nearly these means.
     rng = np.random.default_rng(0)
@@ -135,19 +136,19 @@ def test_derivatives_of_means_are_continuous_and_finite(x64):
     def mean(ends):
         return mean_coefficients(ice, ends[0], ends[1])[0]
 
-    gradient, hessian = jax.vmap(jax.grad(mean)), jax.vmap(jax.hessian(mean))
+    means, gradient, hessian = (jax.jit(jax.vmap(f)) for f in (mean, jax.grad(mean), jax.hessian(mean)))
     slopes = []
     for offset in (-1e-3, -1e-9, 0.0, 1e-9, 1e-3, 40.0):
         ends = jnp.stack([start, start + offset], axis=1)
         assert np.isfinite(hessian(ends)).all()
         slopes.append(np.asarray(gradient(ends)))
         step = jnp.array([[1e-4, 0.0]])
-        differences = (jax.vmap(mean)(ends + step) - jax.vmap(mean)(ends - step)) / 2e-4
+        differences = (means(ends + step) - means(ends - step)) / 2e-4
         np.testing.assert_allclose(slopes[-1][:, 0], differences, atol=1e-7)
     for other in slopes[:5]:
         np.testing.assert_allclose(other, slopes[2], atol=1e-6)
     single = jnp.stack([start, start + 1e-2], axis=1).astype(jnp.float32)
-    np.testing.assert_allclose(jax.vmap(mean)(single), jax.vmap(mean)(single.astype(float)), rtol=1e-4)
+    np.testing.assert_allclose(means(single), means(single.astype(float)), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("layers", "header", "message"), [
@@ -261,13 +262,14 @@ def test_the_likelihood_has_gradients_by_the_medium(loaded_detector, x64):
     hypothesis = jnp.array([20.0, -30.0, 15.0, 1.1, 2.0, 3e3, 9900.0])
     times = jnp.array([10000.0])
 
+    @jax.jit
     def charge(medium, detector=loaded_detector, h=hypothesis):
         own = replace(model, detector=detector.replace(medium=medium))
         return jnp.sum(eg.make_dom_expectation(own)(own.variables, h, times).charge)
 
     ice = jax.tree.map(jnp.asarray, loaded_detector.medium)
-    slopes = jax.grad(charge)(ice)
-    for name, step in (("absorption", 1e-6), ("scattering", 1e-6), ("photons_per_gev", 1.0)):
+    slopes = jax.jit(jax.grad(charge))(ice)
+    for name, step in (("absorption", 1e-5), ("scattering", 1e-5), ("photons_per_gev", 10.0)):  # the source is float32
         up, down = (charge(ice.replace(**{name: getattr(ice, name) + sign * step})) for sign in (1, -1))
         assert float(jnp.sum(getattr(slopes, name))) == pytest.approx(float(up - down) / (2 * step), rel=2e-3)
     moved = loaded_detector.replace(

@@ -59,18 +59,20 @@ def test_the_log_likelihood_is_a_function_of_a_model(model, events):
     both = eg.stack_events(events)
     function = jax.jit(chex.assert_max_traces(eg.log_likelihood, n=1))
     alone = [float(function(model, h, jax.tree.map(lambda a, i=i: a[i], both))) for i, h in enumerate(TRUTH)]
-    expected = [float(eg.make_log_likelihood(model)(model.variables, h, e)) for h, e in zip(TRUTH, events, strict=True)]
+    expected = [
+        float(jax.jit(eg.make_log_likelihood(model))(model.variables, h, e)) for h, e in zip(TRUTH, events, strict=True)
+    ]
     np.testing.assert_allclose(alone, expected, rtol=1e-5)
     # Another detector, other weights or an equal model made elsewhere: the same program.
     table = model.detector
     moved = replace(model, detector=table.replace(relative_efficiency=1.1 * table.relative_efficiency))
     assert float(function(moved, TRUTH[0], jax.tree.map(lambda a: a[0], both))) != alone[0]
     function(analytic_model(model.detector), TRUTH[0], jax.tree.map(lambda a: a[0], both))
-    many = jax.vmap(eg.log_likelihood, in_axes=(None, 0, 0))(model, jnp.asarray(TRUTH), both)
+    many = jax.jit(jax.vmap(eg.log_likelihood, in_axes=(None, 0, 0)))(model, jnp.asarray(TRUTH), both)
     np.testing.assert_allclose(many, alone, rtol=1e-5)
     ensemble = eg.Ensemble([model, moved])
     by_hand = (alone[0] + float(function(moved, TRUTH[0], jax.tree.map(lambda a: a[0], both)))) / 2
-    assert float(eg.log_likelihood(ensemble, TRUTH[0], events[0])) == pytest.approx(by_hand, rel=1e-5)
+    assert float(jax.jit(eg.log_likelihood)(ensemble, TRUTH[0], events[0])) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_gradients_by_positions_and_efficiencies_of_modules_over_detectors(model, events, x64):

@@ -31,7 +31,13 @@ SECTIONS = {
 STEPS, TRAIN, HELD_OUT = 40, 12, 6
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+# The longer ones share their parts with these three.
+EVERY_NIGHT = set(SECTIONS) - {"sum of sums", "track with equidistant cascades", "finite track"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.nightly) if n in EVERY_NIGHT else n for n in SECTIONS]
+)
 def test_it_learns(name, loaded_detector):
     settings = ModelSettings.model_validate(SECTIONS[name])
     parameters = parameters_of(build_source(settings)[0])
