@@ -13,6 +13,7 @@ import numpy as np
 from evgen_jax.errors import MediumError, shown, suggestion
 from evgen_jax.physics.medium import Medium, fingerprint
 from evgen_jax.physics.medium_table import SCALARS, MediumTable, grid_of, read_medium_table, write_medium_table
+from evgen_jax.physics.transport.scattering import nearest_scattering
 
 LOGGER = logging.getLogger("evgen_jax")
 KNOWN = ("south_pole", "mediterranean_water")
@@ -123,4 +124,5 @@ def _from_table(table: MediumTable, name: str) -> Medium:
         key: np.asarray(value, np.float64)
         for key, value in (numbers | means | {"molecular_fraction": 0.0} | table.scalars).items()
     }
-    return Medium(**arrays, name=name)
+    medium = Medium(**arrays, name=name)
+    return medium.replace(light=nearest_scattering(float(medium.mean_cosine)))

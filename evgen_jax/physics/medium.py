@@ -41,6 +41,7 @@ class Medium(struct.PyTreeNode):
       mean_scattering_length: scalar, typical effective scattering length, m, by which learned charges are scaled.
       mean_absorption_length: scalar, typical absorption length, m, by which learned charges are scaled.
       name: what the medium is called.
+      light: "ice" or "water", whose light tables the medium takes: those of the nearer mean cosine of scattering.
     """
 
     scattering: Array
@@ -59,6 +60,7 @@ class Medium(struct.PyTreeNode):
     mean_scattering_length: Array
     mean_absorption_length: Array
     name: str = struct.field(pytree_node=False, default="medium")
+    light: str = struct.field(pytree_node=False, default="ice")
 
     @property
     def group_velocity(self) -> Any:

@@ -39,8 +39,20 @@ def mean_photons_per_metre(energy: Real[ArrayLike, "*shape"], medium: Medium) ->
     Returns:
       Photons per m, weighted by the acceptance of a sensor, shape (...).
     """
-    losses = RADIATION * medium.density * medium.photons_per_gev
-    return bare_photons_per_metre(energy, medium) + losses * jnp.asarray(energy)
+    return bare_photons_per_metre(energy, medium) + loss_photons_per_metre(energy, medium)
+
+
+def loss_photons_per_metre(energy: Real[ArrayLike, "*shape"], medium: Medium) -> Float[Array, "*shape"]:
+    """Computes the photons per m of a muon's mean stochastic losses, b E per m: those of showers.
+
+    Args:
+      energy: GeV, >= 0, shape (...).
+      medium: gives photons and density.
+
+    Returns:
+      Photons per m, weighted by the acceptance of a sensor, shape (...).
+    """
+    return RADIATION * medium.density * medium.photons_per_gev * jnp.asarray(energy)
 
 
 def energy_after(

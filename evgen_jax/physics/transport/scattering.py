@@ -42,6 +42,20 @@ SOUTH_POLE_ICE = Scattering(asymmetry=0.9, liu=0.45)
 """Ice at the South Pole: g and mixture of the model SPICE-Mie, arXiv:1301.5361."""
 SEA_WATER = Scattering(asymmetry=0.924, liu=0.0, molecular=0.17)
 """Mediterranean deep-sea water: particles with Petzold's mean cosine, 17 % molecules (ANTARES, astro-ph/0412126)."""
+KINDS = {"ice": SOUTH_POLE_ICE, "water": SEA_WATER}
+"""Kinds of media of which there are light tables."""
+
+
+def nearest_scattering(mean_cosine: float) -> str:
+    """Finds the kind of medium that scatters most alike.
+
+    Args:
+      mean_cosine: of all scattering of a medium.
+
+    Returns:
+      Name of the kind with the nearest mean cosine, of `KINDS`.
+    """
+    return min(KINDS, key=lambda kind: abs(KINDS[kind].mean_cosine - mean_cosine))
 
 
 def scattering_cosine(scattering: Scattering, word: UInt32[Array, "*shape"]) -> Float32[Array, "*shape"]:

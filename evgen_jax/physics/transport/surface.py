@@ -120,6 +120,7 @@ def surface_values(
       Values (..., Q).
     """
     i, j, along_distance, along_cosine = basis(grid, log_distance, cosine)
+    coefficients = jnp.asarray(coefficients, along_distance.dtype)
 
     def one(i: Array, j: Array, u: Array, v: Array) -> Array:
         near = jax.lax.dynamic_slice(coefficients, (i, j, jnp.zeros_like(i)), (4, 4, coefficients.shape[-1]))

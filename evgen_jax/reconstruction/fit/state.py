@@ -52,6 +52,8 @@ class Rules(struct.PyTreeNode):
       far_value: value with which `decrement_share` compares.
       stalled: gain over `step.PATIENCE` iterations below which a search ends by stagnation: likelihoods of networks
         have edges along which it would make no progress.
+      judged: whether a search that stagnates has converged where the Newton decrement of a Hessian by differences is
+        less than `step.AT_MINIMUM`.
       refresh: iterations of BFGS between Hessians by differences; inf: only where a line search fails. Along edges of a
         function the memory of BFGS leads it better (Lewis & Overton, Math. Program. 141, 135 (2013)).
       max_iterations: per search, at least 1.
@@ -64,6 +66,7 @@ class Rules(struct.PyTreeNode):
     decrement_share: float = 0.0
     far_value: float = 0.0
     stalled: float = 0.0
+    judged: bool = False
     refresh: float = 30.0
     max_iterations: int = 200
     max_rescues: int = 1
@@ -113,6 +116,7 @@ class State(struct.PyTreeNode):
       line: the line search.
       status: place in `STATUSES`.
       waiting: whether a heat has ended, and the search is to be compared with its rivals before it goes on.
+      judging: whether the search has stagnated, and a Hessian by differences is made to tell whether it has converged.
       begin: a `Begin`.
       first_value: at the start.
       stall_mark: value at the last check for stagnation.
@@ -135,6 +139,7 @@ class State(struct.PyTreeNode):
     line: LineSearch
     status: Array
     waiting: Array
+    judging: Array
     begin: Array
     first_value: Array
     stall_mark: Array
@@ -195,6 +200,7 @@ def initial(
         line=line,
         status=zero,
         waiting=false,
+        judging=false,
         begin=begin,
         first_value=number,
         stall_mark=number,

@@ -39,6 +39,8 @@ LARGEST_STEP = 2.0
 """Largest component of a step, normalised units; the likelihood is no parabola that far away."""
 REACHES = (1e-3, 1e-2)
 """Distances at which gradients on all sides of a kink are taken, normalised units."""
+AT_MINIMUM = 1e-4
+"""Newton decrement, in log-likelihood, below which a search that gains nothing is at a minimum."""
 PATIENCE = 10
 """Number of iterations over which stagnation is judged."""
 HEAT = 5
@@ -154,9 +156,12 @@ def _iterated(rules: Rules, state: State) -> State:
     line, found, along_kink = state.line, state.line.found, state.phase == Phase.KINK_LINE
     # Even a fresh Hessian leads nowhere: there is a kink, and perhaps a way along it.
     stuck = ~found & ~along_kink & (state.age == 0)
+    # Rounding of the value hides what is left to gain, where components of the gradient are still above the tolerance.
+    least = stuck & (-line.slope / 2 < AT_MINIMUM)
+    stuck = stuck & ~least
     rescue = stuck & (state.rescues < rules.max_rescues)
     further = ~found & along_kink & (state.reach + 1 < len(REACHES))
-    beside_kink, lost = rescue | further, ~found & (stuck | along_kink)
+    beside_kink, lost = rescue | further, ~found & (stuck | least | along_kink)
     age = jnp.where(along_kink, state.age, state.age + 1)
     renew = (~found & ~lost) | (age >= rules.refresh)
     update = updated(state.inverse, line.x - state.x, line.gradient - state.gradient)
@@ -173,6 +178,7 @@ def _iterated(rules: Rules, state: State) -> State:
         iterations=state.iterations + jnp.where(along_kink, 0, 1),
         rescues=state.rescues + jnp.where(rescue, 1, 0),
     )
+    after = _ended(after, least, CONVERGED)
     after = _ended(after, lost & ~beside_kink, NO_DESCENT)
     return selected(beside_kink, after, _judged(rules, after))
 
@@ -208,18 +214,24 @@ def _departing(rules: Rules, state: State) -> State:
         phase=jnp.full_like(state.phase, Phase.LINE),
         line=line_search.begun(state.x, state.value, state.gradient, step * shorten, slope * shorten),
     )
-    return _ended(after, near, CONVERGED)
+    after = _ended(after, near | (state.judging & (-slope / 2 < AT_MINIMUM)), CONVERGED)
+    return _ended(after, state.judging, NO_DESCENT)
 
 
 def _judged(rules: Rules, state: State) -> State:
     """The state at the end of an iteration, ended where nothing is to be gained, waiting where a heat ends."""
     turn, heat = state.iterations % PATIENCE == 0, state.iterations % HEAT == 0
     after = _ended(state, _is_flat(rules, state), CONVERGED)
-    after = _ended(after, turn & (state.stall_mark - state.value < rules.stalled), NO_DESCENT)
+    stagnant = turn & (state.stall_mark - state.value < rules.stalled) & (after.status == STATUSES.index(RUNNING))
+    judging = stagnant & rules.judged
+    after = _ended(after, stagnant & ~judging, NO_DESCENT)
     after = _ended(after, state.iterations >= rules.max_iterations, LIMIT)
     # Rounding may let values rise, that of the best search too.
     gain = jnp.maximum(state.heat_mark - state.value, 0.0)
     return after.replace(
+        judging=judging,
+        phase=jnp.where(judging, Phase.HESSIAN, after.phase).astype(jnp.int32),
+        age=jnp.where(judging, 0, after.age),
         stall_mark=jnp.where(turn, state.value, state.stall_mark),
         heat_mark=jnp.where(heat, state.value, state.heat_mark),
         outlook=jnp.where(heat, state.value - OUTLOOK * gain, state.outlook),

@@ -1,145 +1,37 @@
-"""The analytic sources of the toy simulator: zoo members without weights whose likelihood is exactly known.
+"""Sources whose light is computed: showers and pieces of tracks, from tables of photon transport.
 
-A physics-motivated toy, not IceCube simulation: plane layers; no tilt, no birefringence, no hole-ice columns.
+They are members of the zoo without weights, and the likelihood of events that they simulate is exactly known. Plane
+layers enter through lengths averaged along the straight way; no tilt, no birefringence.
 """
-
-from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange
-from evgen_jax.decoders.smeared_gamma import PIECES
+from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.sensors import incoming_cosine, sensor_moments, sensor_response
-from evgen_jax.numerics import safe_norm
-from evgen_jax.physics import constants
+from evgen_jax.measurement.point_light import paths, point_light, source_table
 from evgen_jax.physics.acceptance import BASELINE
 from evgen_jax.physics.angular_curves import Curve, Unified
-from evgen_jax.physics.diffusion import MEAN_ACCEPTANCE, diffusion_density
 from evgen_jax.physics.geometry import flight_direction, shift_to_shower_maximum
-from evgen_jax.physics.medium import mean_lengths, relative_z
-from evgen_jax.physics.muon import bare_photons_per_metre, mean_photons_per_metre
+from evgen_jax.physics.muon import bare_photons_per_metre, loss_photons_per_metre
+from evgen_jax.sources.analytic.arrival_times import log_shares, time_latents, times_decoder
 from evgen_jax.sources.learned.time_mixture import mixture_light_yield, mixture_sample
 from evgen_jax.sources.linen_source import LinenSource
 
 SEGMENT_PARAMETERS = (*CASCADE, "length")
 """Names of the parameters of a piece of a track, in m, rad, GeV and ns."""
 ICE_PARAMETERS = ("Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
-"""Properties of ice and modules that the analytic sources can take as further parameters."""
-
-
-@dataclass(frozen=True)
-class Pandel:
-    """Holds the constants of a Pandel distribution of arrival times.
-
-    Attributes:
-      stretch: length in units of the effective scattering length.
-      time: tau, ns.
-    """
-
-    stretch: float
-    time: float
-
-
-CASCADE_TIMES = Pandel(1.64, 390.0)
-"""Arrival times of the light of cascades, calibrated on public simulation."""
-TRACK_TIMES = Pandel(1.17, 450.0)
-"""Arrival times of the light of tracks, calibrated on public simulation."""
-RESPONSE_WIDTH = 8.0
-"""Width of each of three uniforms whose sum is the response of module and photomultiplier, a jitter of 4 ns; ns."""
-LATE_FRACTION, LATE_DELAY = 0.035, 60.0
-"""Share of late pulses, and their delay in ns."""
-CONE_WIDTH = 0.05
-"""Width of the Cherenkov cone in the cosine of the angle.
-
-The fit to the emission of showers has a cusp there, 36 times the mean and 1e-4 wide. Scattering, every 2.5 m or so,
-smears it.
-"""
-EMISSION_NORM = 57.2 / 0.7326278516
-"""Factor that makes the mean of the emission over the sphere 1 (integrated numerically)."""
-
-TIMES = Mixture((Component("Gamma", Decoder(FAMILIES["SmearedGammaFunctionDecoder"]), 2),), ValueRange())
-"""Decoder of the arrival times, in units of 1000 ns."""
+"""Properties of ice and modules that can be further parameters of sources whose light is computed."""
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 """Decoder of the charges, PE."""
+FEWEST_PHOTONS = 1e-30
+"""Number of photons that stands for none where shares of sources are computed."""
 
-
-def emission_factor(cosine: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Computes the relative intensity of a shower at an angle to its axis (fit to Cherenkov cones).
-
-    Args:
-      cosine: shape (...), of the angle between the axis and the direction of the light.
-
-    Returns:
-      Relative intensity (...), whose mean over the sphere is 1.
-    """
-    distance = jnp.sqrt((cosine - 0.75786) ** 2 + CONE_WIDTH**2)
-    return EMISSION_NORM * jnp.exp(-5.941 * distance**0.2785)
-
-
-def point_of_light(
-    photons: Float[Array, ""],
-    position: Float[Array, "3"],
-    direction: Float[Array, "3"],
-    pandel: Pandel,
-    ice: dict[str, Float[Array, ""]],
-    detector: Detector,
-) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"]]:
-    """Computes what the DOMs see of a point source with the emission of a shower.
-
-    Expected charge: photons times area of the sensor times `diffusion_density`, times direction factors that fade with
-    exp(-r / lambda_e) to the isotropic limit. Arrival times: gamma distributions (Pandel).
-
-    Args:
-      photons: scalar, acceptance-weighted.
-      position: [3], m, of the light.
-      direction: [3], unit vector of flight.
-      pandel: constants of the arrival times.
-      ice: `ICE_PARAMETERS` that differ from the default, by name.
-      detector: of D DOMs.
-
-    Returns:
-      Charge latents [D, 1], time latents [D, 8] and offsets [D, 2] in ns, for the decoders CHARGES and TIMES.
-    """
-    dtype = position.dtype
-    dom_position = jnp.asarray(detector.position, dtype)
-    displacement = dom_position - position[None]
-    # A smooth guard: closer than about half a metre the formulas for points of light do not hold.
-    distance = jnp.sqrt(safe_norm(displacement) ** 2 + 0.25)
-    unit = displacement / distance[:, None]
-    medium = detector.medium.astype(dtype)
-    scattering, absorption = mean_lengths(
-        medium, relative_z(position[2], detector.origin), relative_z(dom_position[:, 2], detector.origin)
-    )
-    if "Scattering" in ice:
-        scattering = scattering / ice["Scattering"]
-    if "Absorption" in ice:
-        absorption = absorption / ice["Absorption"]
-
-    isotropic = photons * jnp.asarray(detector.area, dtype) * diffusion_density(distance, scattering, absorption)
-    direct = jnp.exp(-distance / scattering)
-    response = sensor_response(detector, incoming_cosine(detector, unit), _hole_ice(ice))
-    charge = (
-        isotropic
-        * (direct * emission_factor(unit @ direction) + 1 - direct)
-        * (direct * response + (1 - direct) * _mean_acceptance(detector, dtype))
-        * jnp.asarray(detector.relative_efficiency, dtype)
-        * jnp.asarray(detector.usable, dtype)
-    )
-    if "DOMEfficiency" in ice:
-        charge = charge * ice["DOMEfficiency"]
-
-    alpha = distance / (pandel.stretch * scattering)
-    beta = (1 / pandel.time + medium.group_velocity / absorption) * constants.TIME_UNIT
-    ones = jnp.ones_like(alpha)
-    shape = [alpha, beta, ones * (RESPONSE_WIDTH / constants.TIME_UNIT)]
-    latent_time = jnp.stack([*shape, ones * (1 - LATE_FRACTION), *shape, ones * LATE_FRACTION], axis=-1)
-    arrival = distance / medium.group_velocity - RESPONSE_WIDTH * PIECES / 2
-    return charge[:, None], latent_time, jnp.stack([arrival, arrival + LATE_DELAY], axis=-1)
+Latents = tuple[Float[Array, "D 1"], Float[Array, "D L"], Float[Array, "D K"], Float[Array, ""]]
+"""Charge latents, time latents, offsets in ns and the time of the light in ns."""
 
 
 def _hole_ice(ice: dict[str, Array]) -> Curve | None:
@@ -151,17 +43,41 @@ def _hole_ice(ice: dict[str, Array]) -> Curve | None:
     return Unified("hypothesis", True, jnp.asarray(p0), jnp.asarray(p1))
 
 
-def _mean_acceptance(detector: Detector, dtype: jnp.dtype) -> Float[Array, " D"] | float:
-    """Mean acceptance of sensors; of IceCube's modules, in hole ice, the number that stands for all their curves."""
-    if all(curve.hole_ice for curve in detector.kinds):
-        return MEAN_ACCEPTANCE
-    hole_ice = jnp.asarray([curve.hole_ice for curve in detector.kinds])
-    mean = sensor_moments(detector)[0].astype(dtype)
-    return jnp.where(hole_ice[jnp.asarray(detector.kind)], jnp.asarray(MEAN_ACCEPTANCE, dtype), mean)
+def point_latents(
+    photons: dict[str, Float[Array, ""]],
+    position: Float[Array, "3"],
+    direction: Float[Array, "3"],
+    ice: dict[str, Float[Array, ""]],
+    detector: Detector,
+) -> tuple[Float[Array, "D 1"], Float[Array, "D L"], Float[Array, "D K"]]:
+    """Computes what the DOMs see of one or several sources of light at a point, along one axis.
+
+    Args:
+      photons: name of a light table, "shower" or "muon" -> number of photons, weighted by the acceptance of a sensor.
+      position: [3], m, of the light.
+      direction: [3], unit vector of flight.
+      ice: `ICE_PARAMETERS` that differ from the default, by name.
+      detector: of D DOMs.
+
+    Returns:
+      Charge latents [D, 1], time latents [D, L] and offsets [D, K] in ns, for the decoders CHARGES and `times_decoder`.
+    """
+    dtype, hole_ice = position.dtype, _hole_ice(ice)
+    path = paths(position, detector, ice.get("Scattering", 1.0), ice.get("Absorption", 1.0))
+    tables = [source_table(source, detector.medium.light) for source in photons]
+    lights = [point_light(table, direction, path, detector, hole_ice) for table in tables]
+    number = list(photons.values())
+    logs = [light.log_charge + jnp.log(n + FEWEST_PHOTONS) for light, n in zip(lights, number, strict=True)]
+    charge = sum(n * jnp.exp(light.log_charge) for light, n in zip(lights, number, strict=True))
+    charge = charge * jnp.asarray(detector.relative_efficiency, dtype) * jnp.asarray(detector.usable, dtype)
+    if "DOMEfficiency" in ice:
+        charge = charge * ice["DOMEfficiency"]
+    arrival = path.distance / jnp.asarray(detector.medium.group_velocity, dtype)
+    return charge[:, None], *time_latents(lights, log_shares(logs), arrival)
 
 
 class _PointSource(LinenSource):
-    """Adapter of `point_of_light`; a subclass says where the light is.
+    """Adapter of `point_latents`; a subclass says where the light is.
 
     Attributes:
       ice_parameters: further hypothesis parameters, of `ICE_PARAMETERS`.
@@ -170,10 +86,13 @@ class _PointSource(LinenSource):
     ice_parameters: tuple[str, ...] = ()
     dtype: jnp.dtype = jnp.float32
 
-    def latents(
-        self, hypothesis: Float[Array, " H"], detector: Detector
-    ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"], Float[Array, ""]]:
-        """Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns."""
+    @property
+    def tables(self) -> int:
+        """Returns the number of light tables that the light is computed of."""
+        return 1
+
+    def latents(self, hypothesis: Float[Array, " H"], detector: Detector) -> Latents:
+        """Charge latents [D, 1], time latents [D, L], offsets [D, K] in ns and the time of the light, ns."""
         raise NotImplementedError
 
     def _ice(self, parameters: Float[Array, " H"]) -> dict[str, Float[Array, ""]]:
@@ -184,15 +103,14 @@ class _PointSource(LinenSource):
         self, hypothesis: Float[Array, " H"], event: Event, detector: Detector, cumulative: bool = False
     ) -> LightYield:
         charge, latent_time, offset, time = self.latents(hypothesis, detector)
-        return mixture_light_yield(
-            TIMES, CHARGES, charge, at_active(event, latent_time), at_active(event, offset), time, event, cumulative
-        )
+        times, seen = times_decoder(self.tables), (at_active(event, latent_time), at_active(event, offset))
+        return mixture_light_yield(times, CHARGES, charge, *seen, time, event, cumulative)
 
     def draw_times(
         self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
     ) -> Float[Array, " P"]:
         _, latent_time, offset, time = self.latents(hypothesis, detector)
-        return mixture_sample(TIMES, key, latent_time[dom], offset[dom], time)
+        return mixture_sample(times_decoder(self.tables), key, latent_time[dom], offset[dom], time)
 
 
 class AnalyticCascadeSource(_PointSource):
@@ -203,9 +121,7 @@ class AnalyticCascadeSource(_PointSource):
         """Returns the parameters of a cascade, then properties of the ice."""
         return standard_parameters(CASCADE + self.ice_parameters)
 
-    def latents(
-        self, hypothesis: Float[Array, " H"], detector: Detector
-    ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"], Float[Array, ""]]:
+    def latents(self, hypothesis: Float[Array, " H"], detector: Detector) -> Latents:
         """Computes the latent variables of a shower's light at its maximum.
 
         Args:
@@ -213,7 +129,7 @@ class AnalyticCascadeSource(_PointSource):
           detector: of D DOMs.
 
         Returns:
-          Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns.
+          Charge latents [D, 1], time latents [D, L], offsets [D, K] in ns and the time of the light, ns.
         """
         parameters = jnp.asarray(hypothesis, self.dtype)
         energy = jnp.maximum(parameters[5], 0)
@@ -222,10 +138,8 @@ class AnalyticCascadeSource(_PointSource):
         vertex, shift = shift_to_shower_maximum(
             parameters[:3], jnp.zeros((), self.dtype), direction, energy, medium.density
         )
-        light = point_of_light(
-            medium.photons_per_gev * energy, vertex, direction, CASCADE_TIMES, self._ice(parameters), detector
-        )
-        return *light, hypothesis[6] + shift
+        photons = {"shower": medium.photons_per_gev * energy}
+        return *point_latents(photons, vertex, direction, self._ice(parameters), detector), hypothesis[6] + shift
 
 
 class AnalyticSegmentSource(_PointSource):
@@ -235,19 +149,22 @@ class AnalyticSegmentSource(_PointSource):
     length [m], then `ice_parameters`.
 
     Attributes:
-      with_mean_losses: add the mean light of stochastic losses to that of the bare muon.
+      with_mean_losses: add the mean light of stochastic losses, that of showers, to the bare muon's Cherenkov cone.
     """
 
     with_mean_losses: bool = False
+
+    @property
+    def tables(self) -> int:
+        """Returns the number of light tables that the light is computed of."""
+        return 2 if self.with_mean_losses else 1
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Returns the parameters of a piece of a track, then properties of the ice."""
         return standard_parameters(SEGMENT_PARAMETERS + self.ice_parameters)
 
-    def latents(
-        self, hypothesis: Float[Array, " H"], detector: Detector
-    ) -> tuple[Float[Array, "D 1"], Float[Array, "D 8"], Float[Array, "D 2"], Float[Array, ""]]:
+    def latents(self, hypothesis: Float[Array, " H"], detector: Detector) -> Latents:
         """Computes the latent variables of the light of a piece of a track at its middle.
 
         Args:
@@ -255,13 +172,14 @@ class AnalyticSegmentSource(_PointSource):
           detector: of D DOMs.
 
         Returns:
-          Charge latents [D, 1], time latents [D, 8], offsets [D, 2] in ns and the time of the light, ns.
+          Charge latents [D, 1], time latents [D, L], offsets [D, K] in ns and the time of the light, ns.
         """
         parameters = jnp.asarray(hypothesis, self.dtype)
-        energy, length = parameters[5], jnp.maximum(parameters[7], 0)
-        per_metre = mean_photons_per_metre if self.with_mean_losses else bare_photons_per_metre
+        energy, medium = parameters[5], detector.medium.astype(self.dtype)
         # The light fades with the last GeV, so that the end of the range is no jump.
-        photons = per_metre(energy, detector.medium.astype(self.dtype)) * length * jnp.clip(energy, 0, 1)
+        length = jnp.maximum(parameters[7], 0) * jnp.clip(energy, 0, 1)
+        photons = {"muon": bare_photons_per_metre(energy, medium) * length}
+        if self.with_mean_losses:
+            photons["shower"] = loss_photons_per_metre(energy, medium) * length
         direction = flight_direction(parameters[3], parameters[4])
-        light = point_of_light(photons, parameters[:3], direction, TRACK_TIMES, self._ice(parameters), detector)
-        return *light, hypothesis[6]
+        return *point_latents(photons, parameters[:3], direction, self._ice(parameters), detector), hypothesis[6]
