@@ -1,10 +1,10 @@
-"""Simulation: hypotheses and events that a model draws, and the toy's true models.
+"""Simulation: hypotheses and events that a model draws, and models whose light is computed.
 
 Contents:
   EventSampler: events of hypotheses.
   photoelectron_charges: measured charges of single photoelectrons.
   draw_hypotheses, parameter_ranges, smeared_seeds: hypotheses at random, and seeds near them.
-  analytic_model, analytic_counterpart: the model without weights that the toy events come from.
+  analytic_model, analytic_counterpart: the model without weights that simulated events come from.
 
 `eg.simulate` writes the events of a configuration into files, `eg.likelihood_gap` compares a trained model with the
 true one.

@@ -13,7 +13,7 @@ from evgen_jax.building.parts import check_medium, experiment_detector, hypothes
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
-from evgen_jax.data.writer import TOY_NOTICE, write_events
+from evgen_jax.data.writer import PROVENANCE, write_events
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.light.tree import settings_of
@@ -64,7 +64,7 @@ def simulate(
     segment_length = next(iter(settings_of(model.source, "spacing")), SEGMENT_LENGTH)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    notice = f"simulated with the model {settings.model}" if settings.model else TOY_NOTICE
+    notice = f"simulated with the model {settings.model}" if settings.model else PROVENANCE
     count = -(-settings.num_events // settings.events_per_file)
     files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
     check_record(directory, config.unique_name, _record(config, model, ranges))
@@ -102,6 +102,7 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
         **settings.model_dump(mode="json", exclude={"ranges", "model"}),
         "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),
         "model": model_identity(model),
+        "provenance": PROVENANCE,
         "detector": fingerprint(model.detector),
         "medium": model.detector.medium.name,
         "tables": {
