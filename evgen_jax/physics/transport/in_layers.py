@@ -91,7 +91,8 @@ class Collisions(NamedTuple):
 
     Attributes:
       module: [H], int32.
-      delay: ns since the emission at which the photon passes the plane through the module's centre [H].
+      delay: ns since the emission [H], corrected from the place of the collision to the module's centre by the difference of
+        their distances from the source.
       direction: of the photon [H, 3].
       weight: what is left of the photon times the collision length [H], m.
     """
@@ -273,12 +274,19 @@ def in_spheres(
 
 @partial(jax.jit, static_argnames="size")
 def gathered(
-    spheres: Spheres, velocity: Array, record: Float[Array, "S 8"], module: Array, found: Array, size: int
+    spheres: Spheres,
+    source: PointSource,
+    velocity: Array,
+    record: Float[Array, "S 8"],
+    module: Array,
+    found: Array,
+    size: int,
 ) -> Collisions:
     """Gathers the collisions in spheres.
 
     Args:
       spheres: around the modules.
+      source: where it is.
       velocity: scalar, of light, m / ns.
       record: collisions [S * N, 8].
       module: of each [S * N].
@@ -290,6 +298,8 @@ def gathered(
     """
     (place,) = jnp.nonzero(found, size=size, fill_value=0)
     own, module = record[place], module[place]
-    ahead = jnp.sum((spheres.centre[module] - own[:, :3]) * own[:, 3:6], axis=-1)
+    # Light that flies straight on is exactly in time, and none comes before it.
+    start = jnp.asarray(source.position, jnp.float32)[None]
+    ahead = jnp.linalg.norm(spheres.centre[module] - start, axis=-1) - jnp.linalg.norm(own[:, :3] - start, axis=-1)
     weight = jnp.where(jnp.arange(size) < jnp.sum(found), own[:, 7], 0)
     return Collisions(module, (own[:, 6] + ahead) / velocity, own[:, 3:6], weight)

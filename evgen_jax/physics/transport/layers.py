@@ -26,6 +26,7 @@ COLLISION_LENGTH = 5.0
 """Mean distance between collisions that is aimed at, m: photons are counted where they collide."""
 TILT_SPACING = 10.0
 """Spacing of the grid of a tilt, m."""
+_mean_coefficients = jax.jit(mean_coefficients)
 
 
 class Anisotropy(NamedTuple):
@@ -150,7 +151,7 @@ def layers_of(
         last = first + step * (medium.scattering.shape[0] - 1) + around
         ends = np.linspace(first - around, last, 1 + int(np.ceil((last - first + around) / FINE)))
     with jax.enable_x64(True):
-        coefficients = mean_coefficients(medium.replace(first_z=np.asarray(first)), ends[:-1], ends[1:])
+        coefficients = _mean_coefficients(medium.replace(first_z=np.asarray(first)), ends[:-1], ends[1:])
         collisions, absorptions = (np.asarray(value) * np.diff(ends) for value in coefficients)
     collisions = collisions * (dilution / scattering.length)
     depth, beneath = (np.concatenate([[0.0], np.cumsum(value)]) for value in (collisions, absorptions))

@@ -26,7 +26,7 @@ class Seen(NamedTuple):
 
     Attributes:
       module: [H], places in the spheres.
-      delay: ns between the emission and the passage of the plane through the module's centre [H].
+      delay: ns between the emission and the arrival at the module [H].
       direction: of flight [H, 3], unit vectors.
       fluence: photons through a unit cross section per photon emitted that each stands for [H], 1 / m^2, float64.
       collisions: number of all collisions of the photons.
@@ -78,7 +78,7 @@ def propagate(
         size, known = SMALLEST_SIZE, int(count)
         while size < known:
             size *= 2
-        part = gathered(spheres, jnp.float32(velocity), flight.record, module, found, size)
+        part = gathered(spheres, source, jnp.float32(velocity), flight.record, module, found, size)
         parts.append(tuple(np.asarray(value)[:known] for value in part))
         collisions, under_way = collisions + int(flight.collisions), bool(more)
         flight = flight._replace(held=jnp.zeros_like(flight.held), collisions=jnp.uint32(0))

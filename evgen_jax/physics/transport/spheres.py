@@ -121,7 +121,7 @@ def radii_from(spheres: Spheres, source: Float[Array, "3"]) -> Float[Array, " U"
     Returns:
       Radii [U], m.
     """
-    return jnp.minimum(spheres.radius, NEAREST * jnp.linalg.norm(spheres.centre - source, axis=-1))
+    return jnp.minimum(spheres.radius, NEAREST * jnp.linalg.norm(spheres.centre - source[None], axis=-1))
 
 
 def module_at(
