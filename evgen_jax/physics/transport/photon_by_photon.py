@@ -13,10 +13,8 @@ from evgen_jax.physics.transport.layers import Layers
 from evgen_jax.physics.transport.random_numbers import stream
 from evgen_jax.physics.transport.spheres import NEAREST, Spheres
 
-LANES, SLOTS = {"cpu": 8192}, {"cpu": 128}
-"""Photons that fly at once, and collisions near modules that each lane holds, by the platform."""
-OTHER_LANES, OTHER_SLOTS = 1 << 18, 32
-"""The same on accelerators."""
+ON_CPU, ON_ACCELERATOR = ((512, 8192), 128), ((8192, 1 << 18), 32)
+"""Photons that fly at once where there are few and where there are many, and collisions near modules that each lane holds."""
 SMALLEST_SIZE = 1 << 12
 """Smallest padded number of collisions."""
 
@@ -64,12 +62,11 @@ def propagate(
     Returns:
       What comes to the spheres; the sum of `fluence` over a module is the expected fluence, averaged over its sphere.
     """
-    platform = jax.default_backend()
-    most = lanes or LANES.get(platform, OTHER_LANES)
-    lanes = min(most, 1 << max(photons - 1, 1).bit_length())
+    (few, many), slots = ON_CPU if jax.default_backend() == "cpu" else ON_ACCELERATOR
+    lanes = lanes or (many if photons > many // 2 else few)
     words, number = stream(key), jnp.uint32(photons)
     source = PointSource(*(jnp.asarray(value, jnp.float32) for value in source))
-    flight = launch(layers, emission, source, words, lanes, SLOTS.get(platform, OTHER_SLOTS))
+    flight = launch(layers, emission, source, words, lanes, slots)
     parts: list[tuple[np.ndarray, ...]] = []
     collisions, under_way = 0, True
     while under_way:
