@@ -38,6 +38,8 @@ ENERGY = 1e4
 """GeV, of the showers that are compared."""
 LIT, NEAREST, PRECISE = 0.3, 15.0, 0.25
 """Modules that are compared: PE and m, and the largest relative error of the photons."""
+LEVEL, FAR = 0.15, 100.0
+"""Largest cosine of the zenith of ways that are called level, and distance in m from which: most light goes through other layers."""
 GROUPS = 8
 """Groups of photons, whose spread gives the error."""
 ZENITHS = (0.6, 2.6, 1.6)
@@ -136,21 +138,14 @@ def print_costs(detector: eg.Detector, events: int, per_event: int, photons: Pho
 
 
 def draw(path: Path, rows: list[dict], detector: eg.Detector) -> None:
-    """Modules by their z, and totals and scatter by the depth of the shower."""
-    medium = detector.medium
+    """Modules by their z, and totals and scatter by the z of the shower."""
     z = np.linspace(-500, 500, 400)
-    length = np.asarray(mean_lengths(medium, z, z)[0])
+    coefficient = 1 / np.asarray(mean_lengths(detector.medium, z, z)[0])
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained", sharex=True)
-    colours = plt.get_cmap("cividis")(np.linspace(0, 0.95, len(rows)))
-    for row, colour in zip(rows, colours, strict=True):
-        left.scatter(row["modules"], row["log"], s=4, color=colour, alpha=0.5, linewidths=0)
-    left.axhline(0, color="0.3", linewidth=0.8)
-    left.set(
-        xlabel="z of the module (m)",
-        ylabel="ln (table / photons)",
-        ylim=(-1, 1),
-        title="modules, coloured by depth of the shower",
-    )
+    modules, log, level = (np.concatenate([row[name] for row in rows]) for name in ("modules", "log", "level"))
+    for own, colour, text in ((~level, "#0072b2", "other ways"), (level, "#d55e00", "level ways beyond 100 m")):
+        left.scatter(modules[own], log[own], s=6, color=colour, alpha=0.6, linewidths=0, label=text)
+    left.set(xlabel="z of the module (m)", ylabel="ln (table / photons)", ylim=(-1.5, 1.5), title=f"{len(log)} modules")
     where = [row["z"] for row in rows]
     right.plot(
         where, [row["total"] - 1 for row in rows], "o-", color="#0072b2", label="total light: table / photons - 1"
@@ -158,16 +153,17 @@ def draw(path: Path, rows: list[dict], detector: eg.Detector) -> None:
     right.plot(
         where, [row["scatter"] for row in rows], "s--", color="#d55e00", label="scatter of modules in the logarithm"
     )
-    right.axhline(0, color="0.3", linewidth=0.8)
-    right.set(xlabel="z of the shower (m)", title="showers of 10 TeV in IceCube-86")
+    right.set(xlabel="z of the shower (m)", ylim=(-0.2, 0.6), title=f"{len(rows)} showers of 10 TeV in IceCube-86")
     for axes in (left, right):
+        axes.axhline(0, color="0.3", linewidth=0.8)
         ice = axes.twinx()
-        ice.fill_between(z, 1 / length, color="0.5", alpha=0.2, linewidth=0)
-        ice.set(ylim=(0, 3 * float(np.max(1 / length))), yticks=[])
+        filled = ice.fill_between(
+            z, coefficient, color="0.5", alpha=0.25, linewidth=0, label="scattering coefficient of the ice"
+        )
+        ice.set(ylim=(0, 4 * float(coefficient.max())), yticks=[])
         axes.set_zorder(ice.get_zorder() + 1)
         axes.patch.set_visible(False)
-    right.plot([], [], color="0.5", alpha=0.3, linewidth=8, label="scattering coefficient of the ice")
-    right.legend(frameon=False, fontsize=8)
+        axes.legend(handles=[*axes.get_legend_handles_labels()[0], filled], loc="upper left", frameon=False, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
@@ -196,13 +192,14 @@ def main() -> None:
             np.asarray, table_charges(table, arrays, jnp.asarray(position, jnp.float32), jnp.asarray(axis))
         )
         away = np.linalg.norm(photons.position - position, axis=1)
-        lit = (charge > LIT) & (away > NEAREST) & (error < PRECISE * mean)
+        lit = (mean > LIT) & (away > NEAREST) & (error < PRECISE * mean)
+        level = (np.abs(photons.position[:, 2] - height) < LEVEL * away) & (away > FAR)
         log = np.log(charge[lit] / mean[lit])
         scatter = np.sqrt(max(np.var(log) - np.mean((error[lit] / mean[lit]) ** 2), 0))
         shares = [np.cumsum(part[lit].sum(axis=0)) / part[lit].sum() for part in (by_delay, late)]
         rows.append(
             {
-                "z": height, "zenith": zenith, "modules": photons.position[lit, 2], "log": log, "scatter": scatter,
+                "z": height, "zenith": zenith, "modules": photons.position[lit, 2], "log": log, "scatter": scatter, "level": level[lit],
                 "total": charge[lit].sum() / mean[lit].sum(), "delay": np.max(np.abs(shares[0] - shares[1])),
                 "length": float(mean_lengths(detector.medium, height, height)[0]),
             }
@@ -219,10 +216,15 @@ def main() -> None:
             f"| {row['z']:.0f} | {row['zenith']} | {row['length']:.1f} | {len(row['log'])} | {row['total']:.3f} | "
             f"{row['scatter']:.3f} | {row['delay']:.3f} |"
         )
-    worst = max(rows, key=lambda row: row["scatter"])
+    log, level = (np.concatenate([row[name] for row in rows]) for name in ("log", "level"))
     print(
-        f"\nmean scatter {np.mean([row['scatter'] for row in rows]):.3f}; largest at z = {worst['z']:.0f} m: {worst['scatter']:.3f}"
+        f"\nroot mean square of ln(table / photons), photons' errors included: {np.sqrt(np.mean(log**2)):.2f} of {len(log)} modules"
     )
+    for name, own in (("level ways beyond 100 m", level), ("other ways", ~level)):
+        if own.any():
+            print(
+                f"- {name}: {np.sqrt(np.mean(log[own] ** 2)):.2f} of {own.sum()} modules, {log[own].min():.2f} to {log[own].max():.2f}"
+            )
     if given.output:
         draw(given.output, rows, detector)
 
