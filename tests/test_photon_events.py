@@ -118,6 +118,14 @@ def test_cascades_along_an_axis_and_without_energy(detector):
     dark[[5, 7, 9, 11]] = 0
     pulses = sampled(model, [hypothesis, dark])
     assert len(pulses["event"]) > 100 and not np.any(pulses["event"] == 1)
+    shared = sampled(model, [dark, hypothesis], events_per_cascade=2)
+    assert len(shared["event"]) > 100 and not np.any(shared["event"] == 0)
+
+
+def test_a_detector_without_usable_modules(detector):
+    blind = detector.replace(usable=np.zeros(108, bool))
+    with pytest.raises(ConfigError, match="detector 'small': none of its 108 modules is usable"):
+        PhotonSampler(analytic_model(blind, CASCADES), SimulationSettings(**FEW))
 
 
 def test_sensors_take_light_from_where_they_look(detector):

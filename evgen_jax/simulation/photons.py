@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from evgen_jax.config.records import SimulationSettings
+from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.trafo import typical_trafo
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.packing import bucket
@@ -52,6 +53,10 @@ class _Sensors:
 
     def __init__(self, detector: Detector):
         seeing = np.flatnonzero(np.asarray(detector.usable) & (np.asarray(detector.relative_efficiency) > 0))
+        if not len(seeing):
+            raise ConfigError(
+                f"detector '{detector.name}': none of its {detector.num_doms} modules is usable; expected one at least."
+            )
         self.place, module = np.unique(np.asarray(detector.position)[seeing], axis=0, return_inverse=True)
         order = np.argsort(module, kind="stable")
         self.sensor, self.count = seeing[order], np.bincount(module, minlength=len(self.place))
@@ -83,7 +88,7 @@ class PhotonSampler:
       settings: how many photons of how many events, and which spheres see them.
 
     Raises:
-      ConfigError: a model of something else.
+      ConfigError: a model of something else, or a detector without a usable module.
     """
 
     def __init__(self, model: Model, settings: SimulationSettings):
@@ -139,13 +144,13 @@ class PhotonSampler:
             events = [showers_at(self._model, hypothesis) for hypothesis in own]
             for event, pulses in self._pulses(events, jax.random.fold_in(key_light, first), own, rng):
                 parts.append((np.full(len(pulses[0]), first + event), *pulses))
-        events_of, dom, time, charge = (np.concatenate(values) for values in zip(*parts, strict=True))
+        numbers, dom, time, charge = (np.concatenate(values) for values in zip(*parts, strict=True))
         start, stop = self._settings.readout_window
         inside = (time >= start) & (time <= stop)
         if draw:
             number = int(inside.sum())
             charge[inside] = photoelectron_charges(rng, number) if charge_response else np.ones(number)
-        columns = {"event": events_of, "dom": dom, "time": time, "charge": charge}
+        columns = {"event": numbers, "dom": dom, "time": time, "charge": charge}
         seen = {name: column[inside] for name, column in columns.items()}
         for number, sampler in enumerate(self._noise if draw else []):
             dark = sampler(hypotheses[:, :0], jax.random.fold_in(key_noise, number), charge_response, rng)
@@ -158,12 +163,14 @@ class PhotonSampler:
         """Sensors, times and charges of pulses of events that share the photons of their showers."""
         kept: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in events]
         total = np.zeros(len(events))
-        whole = sum(shower.energy for shower in events[0])
+        energies = np.array([[max(shower.energy, 0.0) for shower in showers] for showers in events])
         for number, showers in enumerate(zip(*events, strict=True)):
-            photons = max(1, round(self._settings.photons * showers[0].energy / whole))
+            if not energies[:, number].any():
+                continue
+            photons = max(1, round(self._settings.photons * energies[:, number].sum() / energies.sum()))
             for light in self._light(showers[0], photons, jax.random.fold_in(key, number)):
                 for event, shower in enumerate(showers):
-                    charge = light.charge * shower.energy
+                    charge = light.charge * energies[event, number]
                     total[event] += charge.sum()
                     refuse_too_bright(total, self._model, hypotheses)
                     if self._settings.draw:

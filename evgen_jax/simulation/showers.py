@@ -72,7 +72,7 @@ def showers_at(model: Model, hypothesis: Float[np.ndarray, " H"]) -> list[Shower
       hypothesis: [H], physical units.
 
     Returns:
-      Showers with an energy, in float64.
+      Its showers, in float64.
     """
     found: list[Shower] = []
     with jax.enable_x64(True):
@@ -80,7 +80,7 @@ def showers_at(model: Model, hypothesis: Float[np.ndarray, " H"]) -> list[Shower
         for copies in copies_at(model.source, model.variables, place, model.detector):
             if isinstance(copies.source, AnalyticCascadeSource):
                 found += _showers(copies.source, np.asarray(copies.parameters, np.float64), model.detector)
-    return [shower for shower in found if shower.energy > 0]
+    return found
 
 
 def _showers(source: AnalyticCascadeSource, parameters: np.ndarray, detector: Detector) -> Iterable[Shower]:
