@@ -163,7 +163,13 @@ def draw(path: Path, rows: list[dict], detector: eg.Detector) -> None:
         ice.set(ylim=(0, 4 * float(coefficient.max())), yticks=[])
         axes.set_zorder(ice.get_zorder() + 1)
         axes.patch.set_visible(False)
-        axes.legend(handles=[*axes.get_legend_handles_labels()[0], filled], loc="upper left", frameon=False, fontsize=8)
+        axes.legend(
+            handles=[*axes.get_legend_handles_labels()[0], filled],
+            loc="upper left",
+            frameon=False,
+            fontsize=8,
+            markerscale=1.5,
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -38,9 +38,9 @@ class Light(NamedTuple):
     """Light of a shower at sensors, as weighted photons.
 
     Attributes:
-      sensor: [H], places in the detector's tables.
-      delay: ns after the shower's maximum [H].
-      charge: expected, PE per GeV [H], float64.
+      sensor: [N], places in the detector's tables.
+      delay: ns after the shower's maximum [N].
+      charge: expected, PE per GeV [N], float64.
     """
 
     sensor: np.ndarray
@@ -62,7 +62,7 @@ class _Sensors:
         self.sensor, self.count = seeing[order], np.bincount(module, minlength=len(self.place))
         self.first = np.cumsum(self.count) - self.count
 
-    def of(self, module: Int[np.ndarray, " H"]) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, module: Int[np.ndarray, " N"]) -> tuple[np.ndarray, np.ndarray]:
         """Sensors at modules, and the number of the entry that each belongs to."""
         count = self.count[module]
         entry = np.repeat(np.arange(len(module)), count)
@@ -72,8 +72,8 @@ class _Sensors:
 
 @jax.jit
 def _accepted(
-    detector: Detector, sensor: Int[Array, " H"], direction: Float[Array, "H 3"], hole_ice: Curve | None
-) -> Float[Array, " H"]:
+    detector: Detector, sensor: Int[Array, " N"], direction: Float[Array, "N 3"], hole_ice: Curve | None
+) -> Float[Array, " N"]:
     """Photoelectrons per photon through a unit cross section, m^2, of sensors that light of a direction meets."""
     own = detector.modules(sensor)
     response = sensor_response(own, incoming_cosine(own, direction), hole_ice)

@@ -90,11 +90,11 @@ class Collisions(NamedTuple):
     """Collisions in spheres around modules.
 
     Attributes:
-      module: [H], int32.
-      delay: ns since the emission [H], corrected from the place of the collision to the module's centre by the difference of
+      module: [N], int32.
+      delay: ns since the emission [N], corrected from the place of the collision to the module's centre by the difference of
         their distances from the source.
-      direction: of the photon [H, 3].
-      weight: what is left of the photon times the collision length [H], m.
+      direction: of the photon [N, 3].
+      weight: what is left of the photon times the collision length [N], m.
     """
 
     module: Array

@@ -23,10 +23,10 @@ class Seen(NamedTuple):
     """Light of a source at modules, as weighted photons.
 
     Attributes:
-      module: [H], places in the spheres.
-      delay: ns between the emission and the arrival at the module [H].
-      direction: of flight [H, 3], unit vectors.
-      fluence: photons through a unit cross section per photon emitted that each stands for [H], 1 / m^2, float64.
+      module: [N], places in the spheres.
+      delay: ns between the emission and the arrival at the module [N].
+      direction: of flight [N, 3], unit vectors.
+      fluence: photons through a unit cross section per photon emitted that each stands for [N], 1 / m^2, float64.
       collisions: number of all collisions of the photons.
     """
 
