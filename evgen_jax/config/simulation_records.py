@@ -78,6 +78,11 @@ class SimulationSettings(Record):
     single_photoelectron_charge: Annotated[StrictBool, Key(idle=lambda settings: not settings.draw)] = described(
         True, "Whether charges of photoelectrons are drawn; False: 1 PE each."
     )
+    shower_particle: Literal["electron", "pi+", "pi-", "K0L", "K+", "K-", "proton", "neutron"] = described(
+        "electron",
+        "Particle that makes the showers. Ranges of energies are those of the particle, labels those of an electron of equal "
+        "light, which is drawn; the table ShowerParticle holds the particle's. Others than electrons need the extra hadronic.",
+    )
     light: Literal["table", "photons"] = described(
         "table", "Light of showers: that of the sources, or photons that are followed through the layers of the medium."
     )

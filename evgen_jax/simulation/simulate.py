@@ -21,6 +21,13 @@ from evgen_jax.measurement.detector import Detector, fingerprint, geometry_finge
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.events import EventSampler
+from evgen_jax.simulation.hadronic import (
+    ELECTRON,
+    PARTICLE_TABLE,
+    energy_places,
+    light_energies,
+    particle_columns,
+)
 from evgen_jax.simulation.photons import PhotonSampler
 from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.simulation.showers import with_shared_maxima
@@ -85,12 +92,19 @@ def simulate(
         events = min(settings.events_per_file, settings.num_events - number * settings.events_per_file)
         rng = np.random.default_rng((settings.random_seed, number))
         hypotheses = draw_hypotheses(rng, parameters, ranges, events, segment_length, detector.medium)
+        places = energy_places(parameters)
+        particles = hypotheses[:, places]
+        hypotheses[:, places] = light_energies(rng, settings.shower_particle, particles, detector.medium)
         if photons:
             density = float(detector.medium.density)
             hypotheses = with_shared_maxima(hypotheses, parameters, settings.events_per_cascade, density)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
+        if settings.shower_particle != ELECTRON:
+            tables[PARTICLE_TABLE] = particle_columns(
+                parameters, label_names(handler), particles, settings.shower_particle
+            )
         write_events(
             path,
             number + 1,
@@ -120,9 +134,10 @@ def _notice(settings: SimulationSettings, detector: Detector) -> str:
 def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[str, Any]:
     """What the simulated events depend on, as plain values."""
     settings, handler = config.simulation_settings, config.data_handler_settings
-    photons = settings.light == "photons"
+    photons, electron = settings.light == "photons", settings.shower_particle == ELECTRON
+    without = ["ranges", "model", *(() if photons else OF_PHOTONS), *(["shower_particle"] if electron else [])]
     return {
-        **settings.model_dump(mode="json", exclude={"ranges", "model", *(() if photons else OF_PHOTONS)}),
+        **settings.model_dump(mode="json", exclude=set(without)),
         "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),
         "model": model_identity(model),
         **({} if settings.model else {"provenance": _notice(settings, model.detector)}),
