@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
+from evgen_jax.physics.transport.collisions import gathered, in_spheres
 from evgen_jax.physics.transport.emission import Emission
-from evgen_jax.physics.transport.in_layers import PointSource, fly, gathered, in_spheres, launch
+from evgen_jax.physics.transport.in_layers import PointSource, fly, launch
 from evgen_jax.physics.transport.layers import Layers
 from evgen_jax.physics.transport.random_numbers import stream
 from evgen_jax.physics.transport.spheres import NEAREST, Spheres
