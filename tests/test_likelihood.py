@@ -110,12 +110,10 @@ def to_float64(model):
 
 def test_one_trace_per_bucket(model, oracle):
     function = jax.jit(chex.assert_max_traces(eg.make_log_likelihood(model), n=1))
-    for seed in range(3):
-        event = simulated(oracle, seed)
-        assert (
-            event.pulses.charge.shape == (1024,)
-            or event.pulses.charge.shape == simulated(oracle, 0).pulses.charge.shape
-        )
+    events = [simulated(oracle, seed) for seed in range(8)]
+    like_first = [e for e in events if jax.tree.map(jnp.shape, e) == jax.tree.map(jnp.shape, events[0])]
+    assert len(like_first) > 2
+    for seed, event in enumerate(like_first):
         function(model.variables, HYPOTHESIS * (1 + 0.01 * seed), event)
 
 

@@ -251,7 +251,8 @@ def test_modules_of_several_photomultipliers_are_sensors_at_one_place(water_dete
     charge = np.asarray(view.charge).reshape(7, 18, 6)
     assert np.all(charge > 0)
     # At the top of the central string light comes from below: down-looking photomultipliers see more than up-looking ones.
-    assert charge[0, 17, 0] > 1.2 * charge[0, 17, 1] and charge[0, 0, 1] > 1.2 * charge[0, 0, 0]
+    light = charge - charge.min()  # far away there is noise alone
+    assert light[0, 17, 0] > 1.2 * light[0, 17, 1] and light[0, 0, 1] > 1.2 * light[0, 0, 0]
     # The sideways ones that look along +x and -x, in a string at larger x than the shower.
     assert charge[1, 9, 3] > 1.5 * charge[1, 9, 2]
 
