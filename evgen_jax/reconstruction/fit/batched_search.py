@@ -86,7 +86,9 @@ def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
     if len(going_on):
         assert problems.precise is not None
         exact = problems.precise.searches(problems.events, which[going_on], anchors[going_on])
-        last = minimise(exact, first.x[going_on], rules.replace(refresh=np.inf, judged=True), inverse=first.inverse[going_on])
+        last = minimise(
+            exact, first.x[going_on], rules.replace(refresh=np.inf, judged=True), inverse=first.inverse[going_on]
+        )
         _go_on(first, last, going_on, rivals)
     if smooth is not None:
         first.first_value[:] = problems.values(problems.start)[0][lanes]

@@ -1,0 +1,101 @@
+"""Figure of one event: where and when it shone, from three sides."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evgen_jax.hypothesis.parameters import DIRECTION, POSITIONS, places_by_role
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.model import Model
+from evgen_jax.physics.geometry import flight_direction
+from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
+
+SPREAD = (0.05, 0.95)
+"""Shares of the charge between whose first pulses the colours change: noise before and after the light has one colour."""
+
+
+@styled
+def event_display(
+    path: Path,
+    model: Model,
+    event: Event,
+    hypothesis: np.ndarray,
+    *,
+    truth: np.ndarray | None = None,
+    seed: np.ndarray | None = None,
+    title: str = "",
+    notice: str = SIMULATED,
+) -> Path:
+    """Draws the hit modules from three sides, with vertices and directions of hypotheses.
+
+    The size of a module tells the charge of its sensors, the colour the time of their first pulse.
+
+    Args:
+      path: of the figure.
+      model: gives parameters and detector.
+      event: what was measured.
+      hypothesis: [H], the fit, physical units.
+      truth: [H]; None: not known.
+      seed: [H], where the fit began; None: not drawn.
+      title: of the whole figure.
+      notice: below the figure.
+
+    Returns:
+      The path.
+    """
+    position, pulses = np.asarray(model.detector.position), event.pulses
+    mask = np.asarray(pulses.mask)
+    dom = np.asarray(event.active)[np.asarray(pulses.slot)][mask]
+    # Photomultipliers at one place are one module, drawn where the first of them stands in the tables.
+    _, begins, module = np.unique(position, axis=0, return_index=True, return_inverse=True)
+    drawn = begins[module.ravel()]
+    first, charge = np.full(len(position), np.inf), np.bincount(drawn, np.asarray(event.charge), len(position))
+    np.minimum.at(first, drawn[dom], np.asarray(pulses.time)[mask])
+    hit = np.flatnonzero(np.isfinite(first))
+    hit = hit[np.argsort(charge[hit])]  # the bright ones on top
+    size = 4 + 80 * np.sqrt(charge[hit] / max(float(charge.max()), 1e-9))
+    low, high = _middle(first[hit], charge[hit])
+    given = {"truth": truth, "seed": seed, "fit": hypothesis}
+    arrows = {name: _arrows(model, values) for name, values in given.items() if values is not None}
+    length = 0.2 * float(np.ptp(position, axis=0).max())
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))
+    shown: Any = None
+    for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
+        axis.plot(position[:, i], position[:, j], ",", color="0.75")
+        shown = axis.scatter(
+            position[hit, i], position[hit, j], s=size, c=first[hit], alpha=0.8, lw=0, vmin=low, vmax=high
+        )
+        for name, pairs in arrows.items():
+            for vertex, flight in pairs:
+                axis.annotate(
+                    "",
+                    xy=(vertex[i] + length * flight[i], vertex[j] + length * flight[j]),
+                    xytext=(vertex[i], vertex[j]),
+                    arrowprops={"arrowstyle": "->", "lw": 1.6, "color": MARKS[name]["color"]},
+                )
+                axis.plot(vertex[i], vertex[j], ls="none", label=name, **MARKS[name])
+        axis.set(xlabel=f"{'xyz'[i]} (m)", ylabel=f"{'xyz'[j]} (m)", aspect="equal")
+    figure.colorbar(shown, ax=axes, label="first pulse (ns)", shrink=0.8, extend="both")
+    handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
+    return save(figure, path, title, notice)
+
+
+def _middle(time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
+    """Times between which the light of modules begins, weighted with their charge, ns; 0 and 1 where there is none."""
+    if not len(time):
+        return 0.0, 1.0
+    order = np.argsort(time)
+    passed = np.cumsum(charge[order]) / charge.sum()
+    low, high = (float(time[order][min(np.searchsorted(passed, share), len(time) - 1)]) for share in SPREAD)
+    return low, max(high, low + 1.0)
+
+
+def _arrows(model: Model, hypothesis: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Vertices and directions of flight of a hypothesis."""
+    pairs = []
+    for place in places_by_role(model.parameters, (*POSITIONS, *DIRECTION)):
+        vertex = np.array([hypothesis[place[role]] for role in POSITIONS])
+        pairs.append((vertex, np.asarray(flight_direction(hypothesis[place["zenith"]], hypothesis[place["azimuth"]]))))
+    return pairs
