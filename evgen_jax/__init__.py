@@ -43,7 +43,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "evgen_jax.approximation.approximate": ["Approximation", "approximate"],
         "evgen_jax.building.decoders": ["register_decoder"],
-        "evgen_jax.building.directory": ["load_model", "save_model"],
+        "evgen_jax.building.directory": ["save_model"],
+        "evgen_jax.building.named_models": ["load_model"],
         "evgen_jax.building.losses": ["register_loss"],
         "evgen_jax.building.zoo": ["register_source"],
         "evgen_jax.config.validate": ["load_config"],

@@ -9,9 +9,9 @@ from evgen_jax import training as training
 from evgen_jax.approximation.approximate import Approximation as Approximation
 from evgen_jax.approximation.approximate import approximate as approximate
 from evgen_jax.building.decoders import register_decoder as register_decoder
-from evgen_jax.building.directory import load_model as load_model
 from evgen_jax.building.directory import save_model as save_model
 from evgen_jax.building.losses import register_loss as register_loss
+from evgen_jax.building.named_models import load_model as load_model
 from evgen_jax.building.zoo import register_source as register_source
 from evgen_jax.config.validate import load_config as load_config
 from evgen_jax.decoders.family import Family as Family

@@ -38,7 +38,8 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.sources.learned.cascade import CascadeGeometry
-from evgen_jax.sources.learned.learned import Geometry, LearnedSource, check_learned
+from evgen_jax.sources.learned.check import check_learned
+from evgen_jax.sources.learned.learned import Geometry, LearnedSource
 from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.track import SphereTrackGeometry
 
@@ -114,6 +115,12 @@ class LearnedRecord(NetworkRecord, SourceRecord):
     scale_charge_by_diffusion: Switch = described(
         False,
         "Factor of the charge: light of 1 TeV in the medium's mean lengths; far fewer steps of training are needed.",
+    )
+    scale_charge_by_light: Switch = described(
+        False, "Factor of the charge: light of 1 TeV from photon transport in the medium's mean lengths; cascades only."
+    )
+    start_times_from_light: Switch = described(
+        False, "Whether three gamma distributions of the arrival times start from those of that light; cascades only."
     )
     use_constant_baseline_hole_ice: Switch = described(
         True, "Baseline hole ice in the acceptance; False: HoleIceForward_Unified_p0 and _p1 of the hypothesis."

@@ -29,6 +29,22 @@ other_configuration = click.option(
 )
 
 
+def place(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say where a model by name is.
+
+    Args:
+      command: function of a command.
+
+    Returns:
+      The function with options --detector and --medium.
+    """
+    detector = click.option(
+        "--detector", type=click.Path(), help="Detector table of MODEL icecube86-table (default: IceCube-86)."
+    )
+    medium = click.option("--medium", help="Medium of MODEL icecube86-table: a name or a file (default: south_pole).")
+    return detector(medium(command))
+
+
 @contextmanager
 def naming(config: tuple[str, ...]) -> Iterator[None]:
     """Adds to messages about settings which file they stand in, also where the program looks at them later.

@@ -43,17 +43,23 @@ def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config
 
 
 def data_and_fit(
-    model: str, loaded: "AnyModel", config: tuple[str, ...], settings: tuple[str, ...] = ()
+    model: str,
+    loaded: "AnyModel",
+    config: tuple[str, ...],
+    settings: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
 ) -> "tuple[DataHandlerSettings, ReconstructionSettings]":
     """Reads the sections of a configuration that a fit needs.
 
-    They are those of the given configuration, or of that which the model was trained with.
+    They are those of the given configuration, or of that which the model was trained with. For a model that was trained
+    with none the tables of the first file are told by their columns, and events are fitted without seeds.
 
     Args:
       model: directory of the model.
       loaded: the model.
       config: files of another configuration; none for the one that the model was trained with.
       settings: 'section.key=value' each, which override either.
+      files: with events, or patterns of their names.
 
     Returns:
       Sections data_handler_settings and reconstruction_settings.
@@ -64,19 +70,23 @@ def data_and_fit(
     from evgen_jax.config.reader import with_settings
     from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
     from evgen_jax.config.validate import load_config, validate
+    from evgen_jax.data.batches import find_files
+    from evgen_jax.data.found_tables import find_tables
 
     if config:
         experiment = load_config(config, settings)
         _tell_other_detector(experiment, loaded.detector, config)
         return experiment.data_handler_settings, experiment.reconstruction_settings
     stored = f"{model}/model.json"
-    if "data_handler_settings" not in loaded.settings:
-        raise ConfigError(
-            f"{stored}: the model was made in Python and does not say how files are read; give a configuration with -r."
-        )
     kept = {name: loaded.settings.get(name, {}) for name in ("data_handler_settings", "reconstruction_settings")}
     values = with_settings(kept, settings)
     where = ", ".join([stored, *(f"--set {text}" for text in settings)])
+    if "data_handler_settings" not in loaded.settings:
+        where = ", ".join([model, *(f"--set {text}" for text in settings)])
+        own = values["data_handler_settings"]
+        path = next(iter(find_files(files)))
+        values["data_handler_settings"] = {**own, "data_settings": find_tables(path, own.get("data_settings", {}))}
+        values["reconstruction_settings"] = {"seed": "pulses", **values["reconstruction_settings"]}
     return (
         validate(DataHandlerSettings, values["data_handler_settings"], where),
         validate(ReconstructionSettings, values["reconstruction_settings"], where),

@@ -2,12 +2,11 @@
 
 import sys
 from functools import partial
-from pathlib import Path
 
 import click
 
 from evgen_jax.cli.commands import KEY, Command
-from evgen_jax.cli.configuration import other_configuration, say, settings
+from evgen_jax.cli.configuration import other_configuration, place, say, settings
 from evgen_jax.cli.fit_settings import check_model, data_and_fit
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.own_sources import run_files
@@ -38,6 +37,7 @@ def prepare_worker(verbosity: int, sources: tuple[str, ...]) -> None:
 @click.option(
     "--ensemble", multiple=True, type=click.Path(), help="Further MODEL of the same hypothesis, fitted together."
 )
+@place
 @click.option("--workers", default=1, type=click.IntRange(min=1), help="Processes that share the files.")
 @click.option("--scheduler", help="Address of a Dask scheduler whose workers share the files, tcp://HOST:PORT.")
 @click.option(
@@ -57,11 +57,16 @@ def reconstruct(
     settings: tuple[str, ...],
     seed: str | None,
     ensemble: tuple[str, ...],
+    detector: str | None,
+    medium: str | None,
     workers: int,
     scheduler: str | None,
     columns: str | None,
 ) -> None:
-    """Fit the events in FILES with the exported MODEL and write a table."""
+    """Fit the events in FILES with the exported MODEL and write a table.
+
+    MODEL is a directory, or icecube86-table: a cascade with noise that needs no training.
+    """
     from evgen_jax.extras import need
     from evgen_jax.progress import is_quiet
     from evgen_jax.reconstruction.run.program import reconstruct_files
@@ -73,16 +78,15 @@ def reconstruct(
         if workers > 1:
             raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
         check_scheduler(scheduler)
-    directories = [str(Path(d).absolute()) for d in (model, *ensemble)]
-    loaded = load_models(directories)
-    handler, fit = data_and_fit(model, loaded, config, settings)
+    loaded = load_models((model, *ensemble), detector, medium)
+    handler, fit = data_and_fit(model, loaded, config, settings, files)
     if seed:
         fit = fit.model_copy(update={"seed": seed})
     if columns:
         fit = fit.model_copy(update={"column_names": columns})
     root = context.find_root()
     prepare = partial(prepare_worker, root.meta.get(KEY, NORMAL), root.params["sources"])
-    recipe = make_recipe(directories, handler, fit, prepare)
+    recipe = make_recipe((model, *ensemble), handler, fit, detector, medium, prepare)
     spread = None
     if scheduler:
         spread = partial(on_cluster, recipe, scheduler)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from evgen_jax.cli.commands import Command
-from evgen_jax.cli.configuration import other_configuration, say, settings
+from evgen_jax.cli.configuration import other_configuration, place, say, settings
 from evgen_jax.cli.fit_settings import check_model, data_and_fit
 from evgen_jax.cli.reference_options import log_level, num_threads, output_dir
 
@@ -20,6 +20,7 @@ from evgen_jax.cli.reference_options import log_level, num_threads, output_dir
 @num_threads
 @click.option("--seed", help="As in reconstruct.")
 @click.option("--ensemble", multiple=True, type=click.Path(), help="As in reconstruct.")
+@place
 @click.option(
     "--event",
     "numbers",
@@ -39,6 +40,8 @@ def show(
     settings: tuple[str, ...],
     seed: str | None,
     ensemble: tuple[str, ...],
+    detector: str | None,
+    medium: str | None,
     numbers: tuple[int, ...],
     scans: tuple[str, ...],
     sky_map: bool,
@@ -52,8 +55,8 @@ def show(
     from evgen_jax.report.findings import ReportSettings
 
     check_model(model, "FILE")
-    loaded = load_models([model, *ensemble])
-    handler, fit = data_and_fit(model, loaded, config, settings)
+    loaded = load_models((model, *ensemble), detector, medium)
+    handler, fit = data_and_fit(model, loaded, config, settings, (file,))
     if seed:
         fit = fit.model_copy(update={"seed": seed})
     wanted = ReportSettings(scans, sky_map, posterior, dict(fit.priors), notice)

@@ -83,6 +83,17 @@ class TableFile:
         """
         return self._file.attrs.get(name)
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Returns the names of the columns of a dataset at the top of the file, none of one without named columns.
+
+        Args:
+          name: of the dataset.
+
+        Returns:
+          Names in the order of the dataset.
+        """
+        return tuple(self._file[name].dtype.names or ())
+
     def read(self, name: str, columns: Sequence[str] = ()) -> np.ndarray:
         """Reads a whole table; rows marked as not existing are kept (`existing` drops them).
 

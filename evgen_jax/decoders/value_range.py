@@ -8,6 +8,8 @@ from jaxtyping import Array, Float
 from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
 
+SMALLEST = 1e-3
+"""Least distance from the lower end of a range that `inverse` makes."""
 KINDS = ("base", "elu", "exp")
 """Names of the value ranges in configurations."""
 
@@ -52,3 +54,22 @@ class ValueRange:
         if self.kind == "exp":
             return jnp.exp(jnp.clip(a, -20, 15)) + self.min_value
         return a
+
+    def inverse(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Computes the network output that gives a parameter.
+
+        Args:
+          value: parameter, shape (...); below the lower end of the range it is taken to be just above it.
+
+        Returns:
+          Network output, shape (...).
+        """
+        above = jnp.maximum(value - self.min_value, SMALLEST)
+        if self.kind == "elu":
+            # Selected before the logarithm, too, so that derivatives stay finite.
+            a = jnp.where(above < 1, jnp.log(jnp.minimum(above, 1)), above - 1)
+        elif self.kind == "exp":
+            a = jnp.log(above)
+        else:
+            a = value
+        return (a - self.offset) / self.scale

@@ -9,7 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from evgen_jax.building.directory import load_model, members
+from evgen_jax.building.directory import members
+from evgen_jax.building.named_models import is_named, load_model
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.main_guard import check_guarded
@@ -23,15 +24,19 @@ class Recipe:
     """States what a process needs to fit a file, in plain values.
 
     Attributes:
-      model_directories: exported; several are an ensemble.
+      model_directories: exported, or the name of a model; several are an ensemble.
       handler: section data_handler_settings of a configuration, as JSON.
       settings: section reconstruction_settings of a configuration, as JSON.
+      detector: path of the detector's table, of a model by name; None: its own.
+      medium: of a model by name; None: its own.
       prepare: called once per process, such as one that registers the sources of a user.
     """
 
     model_directories: tuple[str, ...]
     handler: str
     settings: str
+    detector: str | None = None
+    medium: str | None = None
     # Copies that arrive in a worker hold functions that are not equal; they are the same recipe all the same.
     prepare: Callable[[], None] | None = field(default=None, compare=False)
 
@@ -40,27 +45,35 @@ def make_recipe(
     model_directories: Sequence[str],
     handler: DataHandlerSettings,
     settings: ReconstructionSettings,
+    detector: str | None = None,
+    medium: str | None = None,
     prepare: Callable[[], None] | None = None,
 ) -> Recipe:
     """Makes the recipe of a fit of files.
 
     Args:
-      model_directories: exported; several are an ensemble.
+      model_directories: exported, or the name of a model; several are an ensemble.
       handler: section data_handler_settings of a configuration.
       settings: section reconstruction_settings of a configuration.
+      detector: path of the detector's table, of a model by name; None: its own.
+      medium: of a model by name; None: its own.
       prepare: called once per process; must be picklable by name.
 
     Returns:
       The recipe.
     """
-    return Recipe(tuple(model_directories), handler.model_dump_json(), settings.model_dump_json(), prepare)
+    names = tuple(name if is_named(name) else str(Path(name).absolute()) for name in model_directories)
+    own = None if detector is None else str(Path(detector).absolute())
+    return Recipe(names, handler.model_dump_json(), settings.model_dump_json(), own, medium, prepare)
 
 
-def load_models(directories: Sequence[str]) -> AnyModel:
-    """Loads an exported model, or an ensemble of several.
+def load_models(directories: Sequence[str], detector: str | None = None, medium: str | None = None) -> AnyModel:
+    """Loads an exported model, a model by its name, or an ensemble of several.
 
     Args:
-      directories: of models, or of ensembles that were exported as one directory.
+      directories: of models, or of ensembles that were exported as one directory; or the name of a model.
+      detector: path of the detector's table, of a model by name; None: its own.
+      medium: of a model by name; None: its own.
 
     Returns:
       The model; an ensemble if there are several.
@@ -69,7 +82,7 @@ def load_models(directories: Sequence[str]) -> AnyModel:
       EvgenError: a directory that is no model, or members that do not belong together.
     """
     paths = [path for directory in map(Path, directories) for path in members(directory) or [directory]]
-    models = [load_model(path) for path in paths]
+    models = [load_model(path, detector, medium) for path in paths]
     return models[0] if len(models) == 1 else Ensemble(models)
 
 
@@ -91,7 +104,7 @@ def _prepared(recipe: Recipe) -> FileJobs:
     if recipe.prepare:
         recipe.prepare()
     return make_file_jobs(
-        load_models(recipe.model_directories),
+        load_models(recipe.model_directories, recipe.detector, recipe.medium),
         DataHandlerSettings.model_validate_json(recipe.handler),
         ReconstructionSettings.model_validate_json(recipe.settings),
     )

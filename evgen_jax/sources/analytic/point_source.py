@@ -27,8 +27,8 @@ ICE_PARAMETERS = ("Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_U
 """Properties of ice and modules that can be further parameters of sources whose light is computed."""
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 """Decoder of the charges, PE."""
-FEWEST_PHOTONS = 1e-30
-"""Number of photons that stands for none where shares of sources are computed."""
+FEWEST_PHOTONS = 1e-6
+"""Number of photons that stands for none where shares of sources are computed: derivatives stay finite."""
 
 Latents = tuple[Float[Array, "D 1"], Float[Array, "D L"], Float[Array, "D K"], Float[Array, ""]]
 """Charge latents, time latents, offsets in ns and the time of the light in ns."""
@@ -67,13 +67,15 @@ def point_latents(
     tables = [source_table(source, detector.medium.light) for source in photons]
     lights = [point_light(table, direction, path, detector, hole_ice) for table in tables]
     number = list(photons.values())
-    logs = [light.log_charge + jnp.log(n + FEWEST_PHOTONS) for light, n in zip(lights, number, strict=True)]
+    shares = [jnp.zeros_like(lights[0].log_charge)]
+    if len(lights) > 1:
+        shares = log_shares([a.log_charge + jnp.log(n + FEWEST_PHOTONS) for a, n in zip(lights, number, strict=True)])
     charge = sum(n * jnp.exp(light.log_charge) for light, n in zip(lights, number, strict=True))
     charge = charge * jnp.asarray(detector.relative_efficiency, dtype) * jnp.asarray(detector.usable, dtype)
     if "DOMEfficiency" in ice:
         charge = charge * ice["DOMEfficiency"]
     arrival = path.distance / jnp.asarray(detector.medium.group_velocity, dtype)
-    return charge[:, None], *time_latents(lights, log_shares(logs), arrival)
+    return charge[:, None], *time_latents(lights, shares, arrival)
 
 
 class _PointSource(LinenSource):

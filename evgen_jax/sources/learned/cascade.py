@@ -8,11 +8,13 @@ from jaxtyping import Array, Float
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.point_light import medium_path, paths, point_light, source_table
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, diffusion_density
 from evgen_jax.physics.geometry import flight_direction, opening_angle, shift_to_shower_maximum
 from evgen_jax.sources.learned.learned import View
+from evgen_jax.sources.learned.options import LearnedOptions
 
 PARAMETERS = CASCADE
 """Names of the parameters of a cascade, in m, rad, GeV and ns."""
@@ -46,8 +48,13 @@ class CascadeGeometry:
         """Returns the name of the parameter from which arrival times are counted."""
         return "time"
 
+    @property
+    def has_light(self) -> bool:
+        """Returns whether the geometry knows the light of tables of photon transport."""
+        return True
+
     def __call__(
-        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, options: LearnedOptions
     ) -> View:
         """Computes what the DOMs see of a cascade.
 
@@ -55,7 +62,7 @@ class CascadeGeometry:
           parameters: [H], physical units (m, ns, GeV, rad): those of a cascade, then further inputs of the network.
           trafo: normalisation of the H parameters.
           detector: gives the positions of D DOMs, and the medium.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
+          options: say which light in a homogeneous medium is needed.
 
         Returns:
           The view at D DOMs.
@@ -82,13 +89,17 @@ class CascadeGeometry:
                 angle = (psi - trafo.mean[3]) / float(trafo.scale()[3])
             late = (angle[:, None],)
         homogeneous = None
-        if with_homogeneous_charge:
+        if options.scale_charge_by_diffusion:
             photons = medium.photons_per_gev * constants.CHARGE_ENERGY_SCALE * float(DOM_AREA * MEAN_ACCEPTANCE)
             # The smooth guard keeps the factor finite for a vertex inside a module.
             guarded = jnp.sqrt(distance**2 + 1.0)
             homogeneous = photons * diffusion_density(
                 guarded, medium.mean_scattering_length, medium.mean_absorption_length
             )
+        light = None
+        if options.needs_light:
+            path = medium_path(paths(vertex, detector), medium)
+            light = point_light(source_table("shower", detector.medium.light), direction, path, detector)
         return View(
             shared=shared,
             columns=(unit, (distance / distance_scale)[:, None]),
@@ -100,4 +111,5 @@ class CascadeGeometry:
             time_shift=shift,
             energy=energy,
             homogeneous_charge=homogeneous,
+            light=light,
         )

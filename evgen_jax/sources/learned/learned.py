@@ -7,17 +7,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Real
 
 from evgen_jax.decoders import Decoder, Mixture
-from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, parameters_of, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
+from evgen_jax.measurement.point_light import PointLight
 from evgen_jax.measurement.sensors import incoming_cosine, sensor_response
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.acceptance import ACCEPTANCES
 from evgen_jax.physics.diffusion import DOM_AREA
+from evgen_jax.sources.learned.light_start import gammas_of_light, times_of_light
 from evgen_jax.sources.learned.network import DomNetwork, NetworkShape
 from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.time_mixture import charge_latent, mixture_light_yield, mixture_sample
@@ -38,6 +39,7 @@ class View(NamedTuple):
       time_shift: scalar, added to the time of the hypothesis, ns.
       energy: scalar, GeV, not negative.
       homogeneous_charge: [D], PE of 1 TeV in homogeneous ice; None unless scale_charge_by_diffusion.
+      light: of one photon of a shower in homogeneous ice at D sensors; None unless an option needs it.
     """
 
     shared: Array
@@ -50,6 +52,7 @@ class View(NamedTuple):
     time_shift: Array
     energy: Array
     homogeneous_charge: Array | None
+    light: PointLight | None = None
 
 
 class Geometry(Protocol):
@@ -63,8 +66,12 @@ class Geometry(Protocol):
     def time_parameter(self) -> str:
         """Returns the name of the parameter from which arrival times are counted."""
 
+    @property
+    def has_light(self) -> bool:
+        """Returns whether the geometry knows the light of tables of photon transport."""
+
     def __call__(
-        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, options: LearnedOptions
     ) -> View:
         """Computes what the DOMs see of a hypothesis.
 
@@ -72,7 +79,7 @@ class Geometry(Protocol):
           parameters: [H], physical units (m, ns, GeV, rad).
           trafo: normalisation of the H parameters.
           detector: gives the positions of D DOMs, and the medium.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
+          options: say which light in a homogeneous medium is needed.
 
         Returns:
           The view at D DOMs.
@@ -126,7 +133,7 @@ class LearnedSource(LinenSource):
         named = dict(zip(self.parameter_names, jnp.asarray(hypothesis), strict=True))
         parameters = jnp.asarray(hypothesis, self.dtype)
         position = jnp.asarray(detector.position, self.dtype)
-        view = self.geometry(parameters, self.trafo, detector, options.scale_charge_by_diffusion)
+        view = self.geometry(parameters, self.trafo, detector, options)
         hole_ice = (options.baseline_hole_ice_p0, options.baseline_hole_ice_p1)
         if not options.use_constant_baseline_hole_ice:
             hole_ice = tuple(named[f"HoleIceForward_Unified_{p}"].astype(self.dtype) for p in ("p0", "p1"))
@@ -141,6 +148,9 @@ class LearnedSource(LinenSource):
         )
         key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
         raw_charge, latent_time = network(self._features(view, position, cosine, acceptance), event.active, key)
+        if options.start_times_from_light:
+            assert view.light is not None
+            latent_time = latent_time + times_of_light(self.time_decoder, at_active(event, gammas_of_light(view.light)))
         scale = self._charge_scale(view, named, detector, cosine, acceptance)
         latent_charge = charge_latent(self.charge_decoder, raw_charge, scale, options.charge_scale_tensors)
 
@@ -211,6 +221,12 @@ class LearnedSource(LinenSource):
         if options.scale_charge_by_diffusion:
             assert view.homogeneous_charge is not None
             scale = scale * view.homogeneous_charge
+        if options.scale_charge_by_light:
+            assert view.light is not None
+            area = jnp.asarray(detector.area, self.dtype) / jnp.asarray(DOM_AREA, jnp.float32).astype(self.dtype)
+            photons = constants.CHARGE_ENERGY_SCALE * jnp.asarray(detector.medium.photons_per_gev, self.dtype)
+            # The area is a factor of the light, and one of its own above.
+            scale = scale * (photons * jnp.exp(view.light.log_charge) / area)
         return scale
 
     def __call__(
@@ -250,52 +266,3 @@ class LearnedSource(LinenSource):
         everywhere = event.replace(active=jnp.arange(detector.num_doms))
         _, latent_time, offset, time = self.outputs(hypothesis, everywhere, detector)
         return mixture_sample(self.time_decoder, key, latent_time[dom], offset[dom], time)
-
-
-def check_learned(source: LearnedSource) -> None:
-    """Checks that the parts of a source fit together.
-
-    Args:
-      source: a learned source.
-
-    Raises:
-      ConfigError: number of outputs, decoders, offsets, options, parameters or transformation contradict each other.
-    """
-    options, widths = source.options, source.network.widths
-    num_charge, num_time = len(source.charge_decoder.parameter_names), len(source.time_decoder.parameter_names)
-    if widths[-1] != num_charge + num_time:
-        raise ConfigError(
-            f"num_filters_list ends with {widths[-1]} outputs, but the decoders need {num_charge} (charge) + "
-            f"{num_time} (time) = {num_charge + num_time}. Change the last entry or the decoders."
-        )
-    if not source.charge_decoder.is_charge or source.time_decoder.is_charge:
-        raise ConfigError("decoder_charge_settings must name a charge distribution, decoder_settings one of times.")
-    seeds, num_components = options.mixture_component_t_seeds, source.time_decoder.num_components
-    if seeds is not None and len(seeds) != num_components:
-        raise ConfigError(
-            f"mixture_component_t_seeds has {len(seeds)} entries, the time decoder {num_components} components."
-        )
-    for name in options.charge_scale_tensors or ():
-        if name not in source.charge_decoder.loc_parameters:
-            raise ConfigError(
-                f"charge_scale_tensors: '{name}' is not one of the expected charges "
-                f"{', '.join(source.charge_decoder.loc_parameters)} of the charge decoder."
-            )
-    if options.angular_acceptance not in ACCEPTANCES:
-        raise ConfigError(
-            f"angular_acceptance: expected {' or '.join(repr(k) for k in ACCEPTANCES)}, got {options.angular_acceptance!r}."
-        )
-    if options.scale_charge_by_angular_acceptance and options.scale_charge_by_relative_angular_acceptance:
-        raise ConfigError(
-            "scale_charge_by_angular_acceptance and scale_charge_by_relative_angular_acceptance exclude each other."
-        )
-    needed = ["DOMEfficiency"] * options.scale_charge_by_global_dom_efficiency
-    needed += ["HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1"] * (not options.use_constant_baseline_hole_ice)
-    for name in needed:
-        if name not in source.parameter_names:
-            raise ConfigError(f"the options need the parameter '{name}', which is not in snowstorm_parameter_names.")
-    if source.trafo.parameter_names != source.parameter_names:
-        raise ConfigError(
-            f"the data transformation has the parameters {', '.join(source.trafo.parameter_names)}, "
-            f"the source {', '.join(source.parameter_names)}."
-        )

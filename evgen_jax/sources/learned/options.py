@@ -26,6 +26,11 @@ class LearnedOptions:
       scale_charge_by_diffusion: whether the light of 1 TeV in a homogeneous medium, with the mean lengths of the
         detector's, is a factor of the expected charge, so that the network learns only what differs from it, which
         takes far fewer steps.
+      scale_charge_by_light: whether the light of 1 TeV from tables of photon transport, in a homogeneous medium with the
+        mean lengths of the detector's and at sensors with their axes and angular curves, is a factor of the expected
+        charge.
+      start_times_from_light: whether the first three gamma distributions of the arrival times start from those of that
+        light: the network learns what differs from them.
       use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
         parameters HoleIceForward_Unified_p0 and _p1 of the hypothesis. Kinds of sensors that are not in hole ice have
         their own acceptance.
@@ -49,6 +54,8 @@ class LearnedOptions:
     scale_charge_by_angular_acceptance: bool = False
     scale_charge_by_relative_angular_acceptance: bool = False
     scale_charge_by_diffusion: bool = False
+    scale_charge_by_light: bool = False
+    start_times_from_light: bool = False
     use_constant_baseline_hole_ice: bool = True
     baseline_hole_ice_p0: float = BASELINE[0]
     baseline_hole_ice_p1: float = BASELINE[1]
@@ -65,3 +72,8 @@ class LearnedOptions:
             or self.scale_charge_by_angular_acceptance
             or self.scale_charge_by_relative_angular_acceptance
         )
+
+    @property
+    def needs_light(self) -> bool:
+        """Returns whether an option needs light from tables of photon transport."""
+        return self.scale_charge_by_light or self.start_times_from_light

@@ -15,6 +15,7 @@ from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, track_diffusi
 from evgen_jax.physics.geometry import flight_direction, opening_angle, sphere_point
 from evgen_jax.physics.muon import mean_photons_per_metre
 from evgen_jax.sources.learned.learned import View
+from evgen_jax.sources.learned.options import LearnedOptions
 
 PARAMETERS = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
 """Names of the parameters of a track that enters a sphere, in rad, ns and GeV."""
@@ -46,8 +47,13 @@ class SphereTrackGeometry:
         """Returns the name of the parameter from which arrival times are counted."""
         return "entry_t"
 
+    @property
+    def has_light(self) -> bool:
+        """Returns whether the geometry knows the light of tables of photon transport."""
+        return False
+
     def __call__(
-        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, with_homogeneous_charge: bool
+        self, parameters: Float[Array, " H"], trafo: Trafo, detector: Detector, options: LearnedOptions
     ) -> View:
         """Computes what the DOMs see of a track.
 
@@ -55,7 +61,7 @@ class SphereTrackGeometry:
           parameters: [H], physical units (m, ns, GeV, rad): those of a track, then further inputs of the network.
           trafo: normalisation of the H parameters.
           detector: gives the positions of D DOMs, and the medium.
-          with_homogeneous_charge: whether to compute the charge of 1 TeV in a homogeneous medium.
+          options: say which light in a homogeneous medium is needed.
 
         Returns:
           The view at D DOMs.
@@ -96,7 +102,7 @@ class SphereTrackGeometry:
             sideways / approach[:, None],
         )
         homogeneous = None
-        if with_homogeneous_charge:
+        if options.scale_charge_by_diffusion:
             per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE, medium) * DOM_AREA * MEAN_ACCEPTANCE
             guarded = jnp.sqrt(approach**2 + 1.0)
             homogeneous = per_metre * track_diffusion_density(
