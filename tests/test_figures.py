@@ -172,7 +172,7 @@ def test_a_style_of_its_own_leaves_other_figures_alone(drawn, tmp_path):
 
 def test_title_and_notice_overprint_nothing(model, event, drawn, tmp_path):
     """They stand above and below everything that is drawn."""
-    made = made_up_map(1.4, 2.0)
+    made, x = made_up_map(1.4, 2.0), np.linspace(-3, 3, 21)
     views = {"own": made_up_view(np.full(108, 16.0), 4.0)}
     words = {"title": "Run 1, event 3: 2.3 TeV, 412 pulses, 387 PE", "notice": "made up for a test"}
     levels = {"own": Recovery(*np.random.default_rng(0).uniform(0.01, 1, (4, 20)))}
@@ -184,6 +184,13 @@ def test_title_and_notice_overprint_nothing(model, event, drawn, tmp_path):
         coverage(tmp_path / "coverage.png", levels, **words),
         loss_curve(tmp_path / "loss.png", metric_rows(30), **words),
         sky(tmp_path / "sky.png", made, (1.4, 2.0), **words),
+        profile(
+            tmp_path / "scan.png",
+            Profile(("x", "y"), (x, x), -np.add.outer(x**2, x**2), None),
+            ["m", "m"],
+            [0, 0],
+            **words,
+        ),
     ):
         figure = drawn(path)
         title, notice = (
@@ -216,7 +223,7 @@ def test_light_yield_shows_charges_and_pulls(model, event, drawn, tmp_path):
 def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, drawn, tmp_path):
     moved = TRUTH + np.array([30.0, -20.0, 10.0, 0.3, -0.5, 100.0, 5.0])
     figure = drawn(event_display(tmp_path / "display.png", model, event, TRUTH, truth=moved))
-    position, panels = np.asarray(model.detector.position), figure.axes[:3]
+    position, panels, lengths = np.asarray(model.detector.position), figure.axes[:3], []
     for axis, (i, j) in zip(panels, ((0, 1), (0, 2), (1, 2)), strict=True):
         assert (axis.get_xlabel(), axis.get_ylabel()) == (f"{'xyz'[i]} (m)", f"{'xyz'[j]} (m)")
         (hits,) = axis.collections
@@ -230,8 +237,10 @@ def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, 
         for line, arrow, hypothesis in zip(axis.lines[-2:], axis.texts, (moved, TRUTH), strict=True):
             np.testing.assert_allclose(np.ravel(line.get_data()), hypothesis[[i, j]])
             flight = -unit_vectors(hypothesis[3], hypothesis[4])
-            length = 0.2 * np.ptp(position, axis=0).max()
-            np.testing.assert_allclose(np.subtract(arrow.xy, arrow.xyann), length * flight[[i, j]], atol=1e-3)
+            lengths.append(np.subtract(arrow.xy, arrow.xyann) / flight[[i, j]])
+        assert all(axis.get_xlim()[0] < p < axis.get_xlim()[1] for p in (position[BRIGHT, i], TRUTH[i], moved[i]))
+    np.testing.assert_allclose(lengths, lengths[0][0], rtol=1e-4)  # arrows of one length along the flight
+    assert lengths[0][0] > 0
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["truth", "fit"]
     assert figure.axes[3].get_ylabel() == "first pulse (ns)"
 

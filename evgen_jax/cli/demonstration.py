@@ -35,7 +35,7 @@ from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.report.demonstration import Outcome, page, summary
 from evgen_jax.report.plots.overview import Example, figures
 from evgen_jax.report.recovery import bound_errors, cascade_errors, confidence_levels, coverage, medians
-from evgen_jax.simulation.fisher_information import fisher_information
+from evgen_jax.simulation.information import fisher_information
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
 from evgen_jax.simulation.simulate import simulate
 from evgen_jax.simulation.tables import SEED_TABLE

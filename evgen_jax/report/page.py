@@ -3,7 +3,6 @@
 import html
 import json
 from collections.abc import Sequence
-from functools import partial
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -80,15 +79,18 @@ def _figures(directory: Path, name_of_event: str, findings: Findings, notice: st
     model, event, best, truth = findings.model, findings.event, findings.result.hypothesis, findings.truth
     energies = [best[i] for i, own in enumerate(model.parameters) if own.role in ("energy", "entry_energy")]
     title = event_title(name_of_event, float(energies[0]) if energies else None, event)
-    named = {"title": title, "notice": notice}
+    named: dict[str, Any] = {"title": title, "notice": notice}
     models, first = findings.models, next(iter(findings.models.values()))
     titles = {d: f", {findings.pulls[d]:+.1f} sigma" for d in findings.worst}
-    times = partial(arrival_times, models=models, event=event, hypothesis=best, truth=truth, **named)
+
+    def times(name: str, **chosen: Any) -> Path:
+        return arrival_times(directory / name, models, event, best, truth=truth, **chosen, **named)
+
     charges = light_yield(directory / "charges.png", findings.views, event, model.detector, **named)
-    worst = times(directory / "worst_doms.png", doms=findings.worst, titles=titles)
+    worst = times("worst_doms.png", doms=findings.worst, titles=titles)
     figures = [
         ("Event", event_display(directory / "event.png", first, event, best, truth=truth, **named)),
-        ("Brightest DOMs", times(directory / "brightest_doms.png")),
+        ("Brightest DOMs", times("brightest_doms.png")),
         ("DOMs whose charge is farthest from the expected one", worst),
         ("Charges and their residuals", charges),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -47,18 +48,20 @@ def signal_window(time: Float[np.ndarray, " P"], charge: Float[np.ndarray, " P"]
     return float(start - margin), float(max(stop + margin, start - margin + SHORTEST))
 
 
-def brightest_doms(event: Event, count: int) -> np.ndarray:
+def brightest_doms(event: Event, count: int, expected: np.ndarray | None = None) -> np.ndarray:
     """Finds the usable DOMs with the largest charges.
 
     Args:
       event: one event.
       count: largest number of DOMs.
+      expected: [D], charges that decide between DOMs of one charge, of which many have one pulse of noise; None: their
+        places.
 
     Returns:
       Places of the DOMs, the brightest first; none of those without charge.
     """
     charge = np.where(np.asarray(event.usable), np.asarray(event.charge), 0)
-    order = np.argsort(-charge, kind="stable")[:count]
+    order = np.lexsort((np.arange(len(charge)) if expected is None else -np.asarray(expected), -charge))[:count]
     return order[charge[order] > 0]
 
 
@@ -93,8 +96,12 @@ def arrival_times(
     Returns:
       The path.
     """
-    chosen = brightest_doms(event, count) if doms is None else np.asarray(doms, int)
-    detector = next(iter(models.values())).detector
+    first = next(iter(models.values()))
+    detector = first.detector
+    if doms is None:
+        chosen = brightest_doms(event, count, np.asarray(expectation(first, event, hypothesis).charge))
+    else:
+        chosen = np.asarray(doms, int)
     rows = max(-(-len(chosen) // COLUMNS), 1)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(10, 2.3 * rows + 0.5), squeeze=False)
     for axis in axes.flat[len(chosen) :]:
@@ -114,7 +121,7 @@ def arrival_times(
 
 
 def _panel(
-    axis: plt.Axes,
+    axis: Any,
     models: Mapping[str, Model],
     event: Event,
     dom: int,

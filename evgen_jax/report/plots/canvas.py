@@ -23,9 +23,12 @@ MARKS: dict[str, dict[str, Any]] = {
 }
 """How hypotheses are marked in all figures, by the name that legends show."""
 
+GAP = 0.05
+"""Between what is drawn and title or notice, inches."""
 UNITS = ((1e6, "PeV"), (1e3, "TeV"), (1.0, "GeV"))
 """Units of energies in titles, in GeV."""
-Arguments, Returned = ParamSpec("Arguments"), TypeVar("Returned")
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 __all__ = ["MARKS", "SIMULATED", "STYLE", "event_title", "plt", "save", "styled"]
 
@@ -82,8 +85,12 @@ def save(figure: Any, path: Path, title: str = "", notice: str = SIMULATED) -> P
     Returns:
       The path.
     """
-    figure.text(0.01, 1.0, title, ha="left", va="bottom", fontsize=10, fontweight="bold")
-    figure.text(0.99, 0.0, notice, ha="right", va="top", fontsize=6.5, color="0.4")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what stands where is settled; both texts go around it
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    left, right = box.x0 / width, box.x1 / width
+    figure.text(left, (box.y1 + GAP) / height, title, ha="left", va="bottom", fontsize=10, fontweight="bold")
+    figure.text(right, (box.y0 - GAP) / height, notice, ha="right", va="top", fontsize=6.5, color="0.4")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     plt.close(figure)

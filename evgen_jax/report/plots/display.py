@@ -13,6 +13,10 @@ from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
 
 SPREAD = (0.05, 0.95)
 """Shares of the charge between whose first pulses the colours change: noise before and after the light has one colour."""
+NEARBY = 0.85
+"""Share of the charge within half the distance that is drawn."""
+SMALLEST = 150.0
+"""Smallest distance from the middle to the sides that is drawn, m."""
 
 
 @styled
@@ -27,7 +31,7 @@ def event_display(
     title: str = "",
     notice: str = SIMULATED,
 ) -> Path:
-    """Draws the hit modules from three sides, with vertices and directions of hypotheses.
+    """Draws the hit modules around the light from three sides, with vertices and directions of hypotheses.
 
     The size of a module tells the charge of its sensors, the colour the time of their first pulse.
 
@@ -58,11 +62,13 @@ def event_display(
     low, high = _middle(first[hit], charge[hit])
     given = {"truth": truth, "seed": seed, "fit": hypothesis}
     arrows = {name: _arrows(model, values) for name, values in given.items() if values is not None}
-    length = 0.2 * float(np.ptp(position, axis=0).max())
+    vertices = [vertex for pairs in arrows.values() for vertex, _ in pairs]
+    middle, reach = _surroundings(position[hit], charge[hit], vertices)
+    length = 0.45 * reach
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))
     shown: Any = None
     for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
-        axis.plot(position[:, i], position[:, j], ",", color="0.75")
+        axis.plot(position[:, i], position[:, j], ".", ms=1.5, mew=0, color="0.7")
         shown = axis.scatter(
             position[hit, i], position[hit, j], s=size, c=first[hit], alpha=0.8, lw=0, vmin=low, vmax=high
         )
@@ -75,11 +81,24 @@ def event_display(
                     arrowprops={"arrowstyle": "->", "lw": 1.6, "color": MARKS[name]["color"]},
                 )
                 axis.plot(vertex[i], vertex[j], ls="none", label=name, **MARKS[name])
-        axis.set(xlabel=f"{'xyz'[i]} (m)", ylabel=f"{'xyz'[j]} (m)", aspect="equal")
+        axis.set(xlim=middle[i] + np.array([-reach, reach]), ylim=middle[j] + np.array([-reach, reach]), aspect="equal")
+        axis.set(xlabel=f"{'xyz'[i]} (m)", ylabel=f"{'xyz'[j]} (m)")
     figure.colorbar(shown, ax=axes, label="first pulse (ns)", shrink=0.8, extend="both")
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
     return save(figure, path, title, notice)
+
+
+def _surroundings(position: np.ndarray, charge: np.ndarray, vertices: list[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Middle of the light and how far it and the vertices reach from there, m; noise far away does not count."""
+    points = position if len(position) else np.zeros((1, 3))
+    middle = np.average(points, axis=0, weights=charge if len(position) else None)
+    away = np.linalg.norm(points - middle, axis=1)
+    order = np.argsort(away)
+    passed = np.cumsum(charge[order]) if len(position) else np.ones(1)
+    light = 2 * float(away[order][np.searchsorted(passed, NEARBY * passed[-1])])
+    marks = max((1.2 * float(np.linalg.norm(vertex - middle)) for vertex in vertices), default=0.0)
+    return middle, max(light, marks, SMALLEST)
 
 
 def _middle(time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
@@ -88,8 +107,8 @@ def _middle(time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     order = np.argsort(time)
     passed = np.cumsum(charge[order]) / charge.sum()
-    low, high = (float(time[order][min(np.searchsorted(passed, share), len(time) - 1)]) for share in SPREAD)
-    return low, max(high, low + 1.0)
+    low, high = time[order][np.minimum(np.searchsorted(passed, SPREAD), len(time) - 1)]
+    return float(low), max(float(high), float(low) + 1.0)
 
 
 def _arrows(model: Model, hypothesis: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -37,7 +37,7 @@ class Example:
       seed: [H], where the fit began.
       fit: [H].
       sky_map: of the directions; None: not made.
-      likelihood: name of the likelihood of fit and sky map.
+      likelihood: of fit and sky map, such as "true likelihood".
     """
 
     name: str
@@ -76,7 +76,7 @@ def figures(
     model, event, truth = next(iter(models.values())), example.event, example.truth
     place = places_by_role(model.parameters, CASCADE)[0]
     own = event_title(example.name, float(truth[place["energy"]]), event)
-    fitted, expected = f"{own}; fit of the {example.likelihood} likelihood", f"{own}; light expected at the truth"
+    fitted, expected = f"{own}; fit with the {example.likelihood}", f"{own}; light expected at the truth"
     views = {name: expectation(one, event, truth) for name, one in models.items()}
     display = event_display(
         directory / "event.png", model, event, example.fit, truth=truth, seed=example.seed, title=fitted

@@ -42,7 +42,7 @@ def errors(path: Path, found: Mapping[str, Recovery], *, title: str = "", notice
         axis.set(xscale="log", xlabel=label, ylim=(0, 1.02), xlim=(max(0.7 * least, 1e-6 * furthest), 1.4 * furthest))
         axis.set_title(f"{quantity}: medians {middle}", loc="left")
         axis.axhline(0.5, color="0.85", lw=0.8, zorder=0)
-        axis.xaxis.set_minor_formatter(plt.NullFormatter())
+        axis.tick_params(which="minor", labelbottom=False)
     for axis in axes[:, 0]:
         axis.set_ylabel("share of events")
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(found))
@@ -68,7 +68,7 @@ def coverage(path: Path, levels: Mapping[str, Recovery], *, title: str = "", not
         for curve, every in levels.items():
             own = np.sort(getattr(every, name))
             axis.step(own, (np.arange(len(own)) + 1) / len(own), where="post", label=curve)
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence level", aspect="equal")
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence level")
         axis.set_title(quantity, loc="left")
     axes[0].set_ylabel("share of events inside")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(levels))

@@ -21,6 +21,8 @@ WIDTH = 800
 """Width of the raster of the whole sky, pixels."""
 PART_WIDTH = 300
 """Width of the raster of the surroundings, pixels."""
+FARTHEST = 2.5
+"""Distance of a truth that widens the surroundings, in radii of the 99 % contour."""
 FINEST_FLAT = 8
 """Largest HEALPix order at which the whole sky is drawn."""
 
@@ -103,12 +105,13 @@ def _carried(line: np.ndarray, here: Any, there: Any) -> np.ndarray:
 
 
 def _reach(sky_map: SkyMap, zenith: float, azimuth: float, truth: tuple[float, float] | None) -> float:
-    """From the best direction to the sides of the drawn surroundings, rad: the 99 % contour and the truth lie inside."""
+    """From the best direction to the sides of the drawn surroundings, rad: they hold the 99 % contour, and a truth nearby."""
     away = angle_between(sky_map.direction, unit_vectors(zenith, azimuth))
     inside = sky_map.delta() < stats.chi2.ppf(0.99, 2)
     reach = max(float(np.max(away[inside])), 3 * float(np.sqrt(sky_map.area.min())))
     if truth is not None:
-        reach = max(reach, float(angle_between(unit_vectors(*truth), unit_vectors(zenith, azimuth))))
+        distance = float(angle_between(unit_vectors(*truth), unit_vectors(zenith, azimuth)))
+        reach = max(reach, distance) if distance < FARTHEST * reach else reach
     return min(1.2 * reach, np.pi / 2)
 
 

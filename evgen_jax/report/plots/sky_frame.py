@@ -47,7 +47,7 @@ class Raster(NamedTuple):
         return np.radians(90 - latitude), np.radians(azimuth)
 
 
-class _ToSky(CurvedTransform):
+class _ToSky(CurvedTransform):  # type: ignore[misc]
     """Pixels to azimuth and zenith, degrees."""
 
     has_inverse = True
@@ -66,7 +66,7 @@ class _ToSky(CurvedTransform):
         return _ToPixels(self.wcs)
 
 
-class _ToPixels(CurvedTransform):
+class _ToPixels(CurvedTransform):  # type: ignore[misc]
     """Azimuth and zenith, degrees, to pixels."""
 
     has_inverse = True
@@ -157,6 +157,7 @@ def sky_axes(figure: Any, place: Any, raster: Raster, whole: bool) -> Any:
     figure.add_axes(axes)
     axes.coords[1].set_major_formatter("%.4g°")
     if whole:
+        axes.coords[0].set_major_formatter("d")
         axes.coords[0].set_ticks(np.arange(60, 360, 60) * degree)
         axes.coords[1].set_ticks(np.arange(30, 180, 30) * degree)
     axes.set(xlim=(-0.5, raster.width - 0.5), ylim=(-0.5, raster.height - 0.5), aspect="equal")

@@ -71,10 +71,16 @@ def _information(model: Model, hypotheses: Float[Array, "B H"], events: Event) -
 
     def single(pair: tuple[Array, Event]) -> Array:
         hypothesis, event = pair
-        seen = event.pulses.mask
+        seen, detector = event.pulses.mask, model.detector
+        if not jax.tree.leaves(model.variables):  # weights may belong to single modules; else those with pulses suffice
+            places = jnp.minimum(event.active, detector.num_doms - 1)
+            detector = detector.modules(places)
+            event = event.replace(
+                charge=event.charge[places], usable=event.usable[places], active=jnp.arange(len(places))
+            )
 
         def log_rate(own: Array) -> Array:
-            light = model.source.light_yield(model.variables, own, event, model.detector)
+            light = model.source.light_yield(model.variables, own, event, detector)
             return jnp.where(seen, jnp.log(jnp.where(seen, light.density, 1.0)), 0.0)
 
         gradient = jax.jacfwd(log_rate)(hypothesis)
