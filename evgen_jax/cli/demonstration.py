@@ -22,7 +22,7 @@ from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError
 from evgen_jax.extras import need
-from evgen_jax.hypothesis.parameters import CASCADE, column_names, places_by_role
+from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
@@ -31,6 +31,7 @@ from evgen_jax.model.model import Model
 from evgen_jax.progress import Bar, counted, counted_blocks, is_quiet
 from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.report.demonstration import Outcome, page, summary
 from evgen_jax.report.plots.overview import Example, figures
@@ -38,7 +39,6 @@ from evgen_jax.report.recovery import bound_errors, cascade_errors, confidence_l
 from evgen_jax.simulation.information import fisher_information
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
 from evgen_jax.simulation.simulate import simulate
-from evgen_jax.simulation.tables import SEED_TABLE
 from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.restore import manager_directory
@@ -46,6 +46,8 @@ from evgen_jax.training.run import train
 
 NUM_FITS = 100
 """Default number of fitted events."""
+SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
+"""By how much seeds are smeared truth, by role: m, rad (on both axes of the sphere), in the logarithm, ns."""
 
 
 def run_demo(
@@ -204,18 +206,17 @@ def _test_events(
     events: list[Event] = []
     ids: list[np.ndarray] = []
     truth: list[np.ndarray] = []
-    seeds: list[np.ndarray] = []
-    columns = column_names(model.parameters)
-    read = partial(read_event_file, parameters=model.parameters, seed_names=(SEED_TABLE,), seed_columns=columns)
     for path in find_files(iterator(config, "test").input_data):
-        file = read(path, config.data_handler_settings, model.detector)
+        file = read_event_file(path, config.data_handler_settings, model.detector, parameters=model.parameters)
         events += [file.event(i) for i in range(min(count - len(events), len(file)))]
         ids.append(file.ids)
         truth.append(np.asarray(file.labels))
-        seeds.append(file.seeds[SEED_TABLE])
         if len(events) == count:
             break
-    hypotheses, smeared = (np.concatenate(rows)[: len(events)] for rows in (truth, seeds))
+    hypotheses = np.concatenate(truth)[: len(events)]
+    place = places_by_role(model.parameters, CASCADE)[0]
+    spreads = {model.parameter_names[place[role]]: width for role, width in SPREADS.items()}
+    smeared = smear(hypotheses[:, None], model.parameters, 1, np.random.default_rng(0), spreads)[:, 1]
     names = [f"Run {run:.0f}, event {number:.0f}" for run, number, *_ in np.concatenate(ids)[: len(events)]]
     return [_few_lengths(event) for event in events], names, hypotheses, smeared
 

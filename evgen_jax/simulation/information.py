@@ -13,6 +13,8 @@ from evgen_jax.measurement.padding import stack_events
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.events import EventSampler
 
+MOST = 512
+"""Most photoelectrons of an event that are looked at; the sum over all is their share of it."""
 TOGETHER = 64
 """Number of events that are padded to one length and evaluated in one call."""
 
@@ -59,10 +61,22 @@ def fisher_information(
         places = by_length[start : start + TOGETHER]
         padded = np.resize(places, TOGETHER)  # the last events once more, so that batches have one size
         moved = [counted_from_readout(model.parameters, repeated[i], events[i])[:2] for i in padded]
-        batch = stack_events([event for _, event in moved], factor=4)
+        thinned = [_thinned(event, np.random.default_rng(int(i))) for i, (_, event) in zip(padded, moved, strict=True)]
+        batch = stack_events([event for event, _ in thinned], factor=4)
         own = np.stack([hypothesis for hypothesis, _ in moved]).astype(np.float32)
-        found[places] = np.asarray(_information(model, own, batch))[: len(places)]
+        factor = np.array([factor for _, factor in thinned])
+        found[places] = (factor[:, None, None] * np.asarray(_information(model, own, batch)))[: len(places)]
     return found.reshape(-1, repeats, *found.shape[1:]).mean(axis=1)
+
+
+def _thinned(event: Event, rng: np.random.Generator) -> tuple[Event, float]:
+    """The event with `MOST` of its photoelectrons, chosen at random, and how many times more it had."""
+    pulses, seen = event.pulses, np.flatnonzero(np.asarray(event.pulses.mask))
+    if len(seen) <= MOST:
+        return event, 1.0
+    chosen = np.sort(rng.choice(seen, MOST, replace=False))
+    event = event.replace(pulses=jax.tree.map(lambda values: np.asarray(values)[chosen], pulses))
+    return event, len(seen) / MOST
 
 
 @jax.jit
