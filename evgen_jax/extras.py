@@ -11,6 +11,7 @@ EXTRAS = {
     "blackjax": "posterior",
     "corner": "posterior",
     "distributed": "cluster",
+    "acem": "hadronic",
     "wandb": "wandb",
     "mlflow": "mlflow",
 }

@@ -26,7 +26,7 @@ def test_written_files_are_read_back(experiment, config, loaded_detector):
     file = read_event_file(path, config.data_handler_settings, loaded_detector)
     assert len(file) == 20
     with h5py.File(path) as raw:
-        assert "toy" in raw.attrs["provenance"]
+        assert "photon transport" in raw.attrs["provenance"]
         rows = raw["MCPulses"][:]
         assert raw["__I3Index__"]["MCPulses"]["stop"][-1] == len(rows)
         np.testing.assert_allclose(file.labels[:, 5], raw["LabelsMCCascade"]["cascade_energy"])

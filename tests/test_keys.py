@@ -30,7 +30,7 @@ BASE = {
     "loss_module_settings": [{"config": {"loss_function_name": "dom_charge_pdf"}}],
     "model_settings": {"model_class": "AnalyticCascadeModel"},
 }
-HANDLER, RECONSTRUCTION = "data_handler_settings", "reconstruction_settings"
+HANDLER, RECONSTRUCTION, SIMULATION = "data_handler_settings", "reconstruction_settings", "simulation_settings"
 ITERATOR = "data_iterator_settings.training"
 TOLD, REFUSED = "told", "refused"
 EXAMPLES = {
@@ -114,6 +114,34 @@ EXAMPLES = {
     ("ReconstructionSettings", "parameter_tensor_name"): (
         REFUSED,
         {f"{RECONSTRUCTION}.parameter_tensor_name": "x_other"},
+    ),
+    **{
+        ("SimulationSettings", key): (TOLD, {f"{SIMULATION}.{key}": value})
+        for key, value in (
+            ("photons", 1000),
+            ("sphere_radius", 3.0),
+            ("events_per_cascade", 2),
+            ("tilt", {"azimuth": 0.0, "distances": [0.0, 100.0], "shifts": [0.0, 5.0]}),
+            ("anisotropy", {"strength": 0.1, "azimuth": 2.0}),
+        )
+    },
+    ("SimulationSettings", "single_photoelectron_charge"): (
+        TOLD,
+        {
+            f"{SIMULATION}.light": "photons",
+            f"{SIMULATION}.draw": False,
+            f"{SIMULATION}.single_photoelectron_charge": True,
+        },
+    ),
+    ("SimulationSettings", "draw"): (REFUSED, {f"{SIMULATION}.draw": False}),
+    ("SimulationSettings", "model"): (REFUSED, {f"{SIMULATION}.light": "photons", f"{SIMULATION}.model": "exported"}),
+    ("TiltSettings", "distances"): (
+        REFUSED,
+        {
+            f"{SIMULATION}.light": "photons",
+            f"{SIMULATION}.tilt": {"azimuth": 0.0, "shifts": [0.0, 5.0]},
+            f"{SIMULATION}.tilt.distances": [0.0],
+        },
     ),
     ("EvaluationSettings", "config"): (REFUSED, {"evaluation_module_settings.config": {"key": 1}}),
 }

@@ -204,6 +204,21 @@ def check_photon_transport(run: Runner, directory: Path) -> None:
         assert float(millions) > 0 and float(millions) * float(nanoseconds) == pytest.approx(1000, rel=0.02)
 
 
+def check_photons_in_layers(run: Runner, directory: Path) -> None:
+    """Few photons say little: totals of two showers are within the chance of a few modules."""
+    figure = directory / "layers.png"
+    arguments = ("--photons", 30_000, "--cascades", 2, "--events", 1, "--per-event", 3000, "--output", figure)
+    out = run("benchmarks/photons_in_layers.py", *arguments)
+    rows = table(out)
+    costs, showers = rows[:3], rows[3:]
+    assert float(re.search(r"([\d.e+]+) million scatterings per second", out)[1]) > 0
+    assert [row[:2] for row in costs] == [["1", "3000"], ["10", "3000"], ["50", "3000"]]
+    assert all(float(row[2]) > 0 for row in costs) and float(costs[2][3]) > 20 * float(costs[0][3]) > 0
+    assert len(showers) == 2 and figure.stat().st_size > 1e4
+    for _, _, length, modules, total, scatter, delay in (map(float, row) for row in showers):
+        assert 5 < length < 100 and modules > 10 and 0.6 < total < 1.6 and 0 <= scatter < 0.6 and 0 <= delay < 0.3
+
+
 def check_training_step(run: Runner, directory: Path) -> None:
     (row,) = table(run("benchmarks/training_step.py", "--one", "tiny"))
     step, first, _, floor, ratio = (numbers(cell)[0] for cell in row[1:])
@@ -290,6 +305,7 @@ ENTRIES = {
     "benchmarks/many_cascades.py": check_many_cascades,
     "benchmarks/minima_from_seeds.py": check_small_network,
     "benchmarks/photon_transport.py": check_photon_transport,
+    "benchmarks/photons_in_layers.py": check_photons_in_layers,
     "benchmarks/reader.py": check_reader,
     "benchmarks/reconstruction.py": check_reconstruction,
     "benchmarks/resolution.py": check_resolution,

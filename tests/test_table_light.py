@@ -1,5 +1,8 @@
 """Light of tables at sensors: densities, derivatives, acceptance, the model by name, networks that start from it."""
 
+import hashlib
+import json
+
 import h5py
 import jax
 import jax.numpy as jnp
@@ -12,12 +15,16 @@ from evgen_jax.building import decoders as d
 from evgen_jax.building import zoo
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.cli.fit_settings import data_and_fit
+from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.writer import PROVENANCE, write_events
 from evgen_jax.decoders import FAMILIES
-from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
+from evgen_jax.errors import ConfigError, DataError, EvgenError, ModelDirectoryError
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.point_light import paths, point_light, source_table
 from evgen_jax.physics import constants
 from evgen_jax.physics.geometry import flight_direction
+from evgen_jax.simulation.record import check_record
 from evgen_jax.sources.analytic.arrival_times import FASTEST, times_decoder
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource, AnalyticSegmentSource
 from evgen_jax.sources.learned.light_start import gammas_of_light, times_of_light
@@ -311,3 +318,31 @@ def test_analytic_model_in_water(small):
     model = analytic_model(water)
     light = model.source.bases[0][1].latents(jnp.array(SHOWER_AT), water)
     assert np.all(np.isfinite(light[0]))
+
+
+def test_light_of_earlier_versions_is_told(small, tmp_path, caplog):
+    """Files are read with one line about them; models are refused, since fits with them would change without a word."""
+    path = tmp_path / "events.hdf5"
+    pulses = {name: np.array([value]) for name, value in
+              {"event": 0, "string": 5, "om": 7, "time": 9700.0, "charge": 1.0}.items()}  # fmt: skip
+    notice = "physics-motivated toy; not IceCube simulation"
+    write_events(path, 1, 1, pulses, {"Ids": {"x": np.zeros(1)}}, pulse_key="Pulses", detector=small, notice=notice)
+    handler = DataHandlerSettings(data_settings={"pulse_key": "Pulses", "event_id_key": "Ids"})
+    assert len(read_event_file(path, handler, small, labels=False)) == 1
+    assert "light forgot the direction" in caplog.text and "evgen-jax simulate" in caplog.text
+    saved = eg.save_model(eg.load_model("icecube86-table", small), tmp_path / "model")
+    content = json.loads((saved / "model.json").read_text())
+    del content["computed_light"]
+    (saved / "model.json").write_text(json.dumps(content))
+    sums = json.loads((saved / "checksums.json").read_text())
+    sums["model.json"] = hashlib.sha256((saved / "model.json").read_bytes()).hexdigest()
+    (saved / "checksums.json").write_text(json.dumps(sums))
+    with pytest.raises(
+        ModelDirectoryError, match="its computed light is that of an earlier version.*Save the model again"
+    ):
+        eg.load_model(saved)
+    settings = {"num_events": 5, "events_per_file": 5, "provenance": PROVENANCE}
+    (tmp_path / "old_000000.hdf5").touch()
+    (tmp_path / "old.simulation.json").write_text(json.dumps({"num_events": 5, "events_per_file": 5}))
+    with pytest.raises(DataError, match="provenance: physics-motivated toy .of an earlier version. -> light of tables"):
+        check_record(tmp_path, "old", settings)

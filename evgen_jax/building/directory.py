@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,9 +16,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from evgen_jax.building.described import check_equal, check_own_classes, own_classes, settings_of
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
+from evgen_jax.building.model_files import CHECKSUMS, DETECTOR, MEDIUM, SETTINGS, TRAFO, WEIGHTS, as_path, verify
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.config.validate import validate
-from evgen_jax.errors import ConfigError, ModelDirectoryError, shown, suggestion
+from evgen_jax.errors import ConfigError, ModelDirectoryError, suggestion
 from evgen_jax.hypothesis.trafo import load_trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import load_detector
@@ -31,6 +31,8 @@ from evgen_jax.version import __version__
 
 Shape = tuple[int, ...]
 FORMAT = 1
+COMPUTED_LIGHT = "tables of photon transport"
+"""Light of sources without weights; model directories of versions with another one do not name any."""
 KEPT_SETTINGS = (
     "unique_name",
     "model_settings",
@@ -38,13 +40,6 @@ KEPT_SETTINGS = (
     "data_handler_settings",
     "reconstruction_settings",
 )
-SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
-DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
-"""Files of a model directory."""
-MEDIUM = "medium.csv"
-"""File of a model's medium, where it is not the default one."""
-HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
-"""What a training run leaves in its directory."""
 
 
 def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]] | None = None) -> Path:
@@ -76,7 +71,7 @@ def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]
             "save_model: an ensemble is saved member by member, as DIR/models_0000, DIR/models_0001 and so on; "
             "evgen-jax reconstruct DIR fits them together."
         )
-    directory = _as_path(directory)
+    directory = as_path(directory)
     if directory.exists():
         raise ModelDirectoryError(f"{directory}: exists already. Give another name or remove it first.")
     partial = directory.with_name(directory.name + ".partial")
@@ -104,6 +99,7 @@ def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None
         "medium": {"name": model.detector.medium.name, "fingerprint": medium_fingerprint(model.detector.medium)},
         "settings": settings,
         "training_history": history,
+        "computed_light": COMPUTED_LIGHT,
     }
     if own := own_classes(settings):
         content["own_classes"] = own
@@ -171,14 +167,19 @@ def load_model(directory: str | Path) -> Model:
     Raises:
       ModelDirectoryError: missing, damaged (a file is named) or written by a newer version.
     """
-    directory = _as_path(directory)
-    _verify(directory)
+    directory = as_path(directory)
+    verify(directory)
     try:
         content = json.loads((directory / SETTINGS).read_text())
         if content["format"] > FORMAT:
             raise ModelDirectoryError(
                 f"{directory}: written by evgen_jax {content['versions']['evgen_jax']}, newer than this one "
                 f"({__version__}). Update evgen_jax."
+            )
+        if "computed_light" not in content and "Analytic" in json.dumps(content["settings"]["model_settings"]):
+            raise ModelDirectoryError(
+                f"{directory}: its computed light is that of an earlier version, which forgot the direction of a shower within a "
+                "scattering length. Save the model again, or use 'icecube86-table'; fits with it change."
             )
         check_own_classes(content.get("own_classes", {}), str(directory))
         trafo = load_trafo(directory / TRAFO)
@@ -230,71 +231,6 @@ def architecture_difference(model: Mapping[str, Shape], stored: Mapping[str, Sha
     lines = [f"  in the model, not on disk:   - {k} {v}" for k, v in sorted(model.items()) if stored.get(k) != v]
     lines += [f"  on disk, not in the model:   + {k} {v}" for k, v in sorted(stored.items()) if model.get(k) != v]
     return "\n".join(lines)
-
-
-def is_model(directory: Path) -> bool:
-    """Whether a directory looks like one that `save_model` wrote."""
-    return (directory / CHECKSUMS).is_file()
-
-
-def is_run(directory: Path) -> bool:
-    """Whether a directory looks like that of a training."""
-    return (directory / HISTORY).is_file() and (directory / CHECKPOINTS).is_dir()
-
-
-def members(directory: Path) -> list[Path]:
-    """The models of an exported ensemble, in order; empty if it is none."""
-    return sorted(p for p in directory.glob("models_[0-9][0-9][0-9][0-9]") if is_model(p))
-
-
-def _what_it_is(directory: Path) -> str:
-    """What stands in place of a model, and what to do about it."""
-    if directory.is_file():
-        return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
-    if not directory.exists():
-        beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
-        return "does not exist; expected a model directory." + suggestion(directory.name, beside)
-    if is_run(directory):
-        configurations = sorted(directory.glob("config_[0-9]*.yaml"))
-        config = configurations[-1] if configurations else "CONFIG"
-        return (
-            f"is a training run, not an exported model. Export it with: evgen-jax export {config} -o DIR; as load_dir of a "
-            "configuration it serves as it is."
-        )
-    if (directory / "configuration.yaml").is_file():
-        return (
-            "was written by Event-Generator: weights of TensorFlow and pickles, which are not read. Train its configuration "
-            "here with: evgen-jax train CONFIG"
-        )
-    if members(directory):
-        names = ", ".join(p.name for p in members(directory))
-        return f"is an ensemble, which evgen-jax reconstruct fits as a whole; single models in it: {names}."
-    return f"is no model directory ({CHECKSUMS} is missing), which evgen-jax export CONFIG -o DIR writes."
-
-
-def _as_path(directory: Any) -> Path:
-    if not isinstance(directory, str | os.PathLike):
-        raise ModelDirectoryError(f"expected the directory of a model, got {shown(directory)}. Give its path.")
-    return Path(directory)
-
-
-def _verify(directory: Path) -> None:
-    if not is_model(directory):
-        raise ModelDirectoryError(f"{directory}: {_what_it_is(directory)}")
-    try:
-        sums = json.loads((directory / CHECKSUMS).read_text())
-        items = list(sums.items())
-    except (ValueError, AttributeError):
-        raise ModelDirectoryError(f"{directory / CHECKSUMS}: is damaged. Export the model again.") from None
-    for name in (SETTINGS, TRAFO, DETECTOR):
-        if name not in sums:
-            raise ModelDirectoryError(f"{directory / CHECKSUMS}: does not list {name}. Export the model again.")
-    for name, expected in items:
-        path = directory / name
-        if not path.is_file():
-            raise ModelDirectoryError(f"{path}: is missing. Export or copy the model again.")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise ModelDirectoryError(f"{path}: was changed or damaged since the export. Export or copy it again.")
 
 
 def model_identity(model: AnyModel) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evgen_jax.building.directory import CHECKPOINTS, HISTORY, is_model, is_run, load_model, part_of
+from evgen_jax.building.directory import load_model, part_of
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import (
     build_source,
@@ -18,6 +18,7 @@ from evgen_jax.building.model import (
     init_variables,
     resolve_settings,
 )
+from evgen_jax.building.model_files import CHECKPOINTS, HISTORY, is_model, is_run
 from evgen_jax.building.stored_checkpoints import StoredCheckpoints
 from evgen_jax.config.reader import read_yaml_file
 from evgen_jax.config.records import ExperimentConfig, ModelSettings

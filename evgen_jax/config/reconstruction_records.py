@@ -1,4 +1,4 @@
-"""Records of fits and of simulations."""
+"""The record of fits."""
 
 from typing import Annotated, Any, Literal
 
@@ -121,22 +121,3 @@ class ReconstructionSettings(Record):
         None, "Of Event-Generator; labels are read as usual."
     )
     modified_data_module: Annotated[Any, WHEN_FITTED] = described(None, "Of Event-Generator; pulses are read as usual.")
-
-
-class SimulationSettings(Record):
-    """What `evgen-jax simulate` draws; ranges are [low, high] in physical units, energy log-uniform."""
-
-    num_events: Count = described(1000, "Events.")
-    events_per_file: Count = described(500, "Events of a file.")
-    random_seed: StrictInt = described(1, "Seed of all that is drawn.")
-    ranges: dict[StrictStr, tuple[Number, Number]] = described(
-        {}, "[low, high] by parameter, in its unit (m, rad, GeV, ns)."
-    )
-    readout_window: tuple[Number, Number] = described((0.0, 20000.0), "Readout window of every event.", "ns")
-    model: StrictStr | None = described(
-        None,
-        "Exported model that simulates; empty: the analytic counterpart of the model, or a source of one's own itself.",
-    )
-    single_photoelectron_charge: StrictBool = described(
-        True, "Whether charges of photoelectrons are drawn; False: 1 PE each."
-    )

@@ -14,8 +14,9 @@ from evgen_jax.config.data_records import (
     PulseSettings,
     TrafoSettings,
 )
-from evgen_jax.config.reconstruction_records import ReconstructionSettings, SimulationSettings
+from evgen_jax.config.reconstruction_records import ReconstructionSettings
 from evgen_jax.config.record import Key, Number, Record, described, needed
+from evgen_jax.config.simulation_records import AnisotropySettings, SimulationSettings, TiltSettings
 from evgen_jax.config.training_records import (
     ClassSettings,
     EvaluationSettings,
@@ -97,6 +98,7 @@ class ExperimentConfig(Record):
 
 
 __all__ = [
+    "AnisotropySettings",
     "ClassSettings",
     "DataHandlerSettings",
     "DataIteratorSettings",
@@ -118,6 +120,7 @@ __all__ = [
     "ReconstructionSettings",
     "Record",
     "SimulationSettings",
+    "TiltSettings",
     "TrafoSettings",
     "TrainingSettings",
 ]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -13,6 +13,7 @@ from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_filter import pass_filter
 from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.labels import label_columns, label_names, time_columns
+from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.names import read_parameters
@@ -20,9 +21,9 @@ from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.measurement.event import Event, pad_events
-from evgen_jax.measurement.measured import NO_WINDOWS, Measured, faults, without_events
+from evgen_jax.measurement.measured import Measured, faults, without_events
 from evgen_jax.measurement.packing import PackedEvents, pack_events
-from evgen_jax.measurement.ragged import NO_ROWS, Rows
+from evgen_jax.measurement.ragged import Rows
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -34,6 +35,8 @@ MEDIUM_FINGERPRINT = "medium_fingerprint"
 """Attribute of a file: checksum of its medium."""
 MEDIUM_NAME = "medium"
 """Attribute of a file: name of its medium."""
+EARLIER_LIGHT = "physics-motivated toy"
+"""How the attribute 'provenance' of simulated files of earlier versions begins."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def read_event_file(
             wrong = odd if need_labels else {}
             label_values, times = relative_to_origin(detector, own, label_values), time_columns(settings, own)
         rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
-        event, dom, ignored = _doms(file, data.pulse_key, rows, ids, detector)
+        event, dom, ignored = doms_of(file, data.pulse_key, rows, ids, detector)
         unmatched = int(np.sum(event < 0)) if len(settings.filter_settings.constraints) == 0 else 0
         if unmatched == len(rows) > 0 and len(ids) > 0:
             raise DataError(
@@ -192,8 +195,8 @@ def read_event_file(
         good = (event >= 0) & (dom >= 0)
         if not good.all():
             event, dom, rows = event[good], dom[good], rows[good]
-        excluded = _read_doms(file, data.dom_exclusions_key, ids, detector)
-        windows = _read_windows(file, data.time_exclusions_key, ids, detector)
+        excluded = read_doms(file, data.dom_exclusions_key, ids, detector)
+        windows = read_windows(file, data.time_exclusions_key, ids, detector)
         readout = None
         if data.readout_window_key is not None:
             readout = ids.align(data.readout_window_key, ("start", "stop"))
@@ -220,6 +223,11 @@ def read_event_file(
 
 def _check_detector(file: TableFile, detector: Detector) -> bool:
     """Returns whether the file says that it belongs to this detector; raises DataError if it names another one, or medium."""
+    if str(file.attribute("provenance")).startswith(EARLIER_LIGHT):
+        say_once(
+            f"{file.path.parent}: its events were simulated by an earlier version, whose light forgot the direction of a shower "
+            "within a scattering length. Simulate them anew with evgen-jax simulate."
+        )
     own = file.attribute(FINGERPRINT)
     if own is None:
         return False
@@ -242,70 +250,3 @@ def _check_detector(file: TableFile, detector: Detector) -> bool:
 
 def _id_of(row: np.ndarray) -> str:
     return f"run {row['Run']}, event {row['Event']}"
-
-
-def _doms(
-    file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector: Detector
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Event and DOM index per row, and how many rows are at labels that the detector ignores: their DOM is -1."""
-    event = ids.match(table, rows)
-    dom = detector.dom_index(rows["string"], rows["om"])
-    lacking = (dom < 0) & (event >= 0)
-    if not lacking.any():
-        return event, dom, 0
-    unknown = lacking & ~detector.is_ignored(rows["string"], rows["om"])
-    if unknown.any():
-        row = rows[np.argmax(unknown)]
-        raise DataError(
-            f"{file.path}: table '{table}' has a DOM (string {row['string']}, om {row['om']}) that the detector "
-            f"'{detector.name}' does not know. Give its geometry in detector_settings.geometry, or, if it is no part of the array, "
-            f"write a line such as '# ignored: string {row['string']}, om {row['om']}' into the detector's table."
-        )
-    return event, dom, int(lacking.sum())
-
-
-def _absent(file: TableFile, key: str, consequence: str) -> bool:
-    """Whether a table of exclusions is not there, told once a folder: files without exclusions may lack it."""
-    if file.has(key):
-        return False
-    _say_once(f"{file.path.parent}: table '{key}' is missing in its files; {consequence}.")
-    return True
-
-
-@lru_cache(maxsize=64)
-def _say_once(text: str) -> None:
-    LOGGER.warning("%s", text)
-
-
-def _read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector) -> Rows:
-    """Modules that take no part in an event."""
-    if key is None or _absent(file, key, "no further DOM is excluded"):
-        return NO_ROWS
-    rows = existing(file.read(key, ("string", "om")))
-    event, dom, _ = _doms(file, key, rows, ids, detector)
-    good = (event >= 0) & (dom >= 0)
-    return Rows(event[good], dom[good])
-
-
-def _read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Detector) -> Rows:
-    """Excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it."""
-    if key is None or _absent(file, key, "no time window is excluded"):
-        return NO_WINDOWS
-    rows = existing(file.read(key, ("string", "om")))
-    pairs, own = (("start", "stop"), ("time", "width")), rows.dtype.names or ()
-    names = next((pair for pair in pairs if set(pair) <= set(own)), None)
-    if names is None:
-        raise DataError(
-            f"{file.path}: table '{key}' (time_exclusions_key) has the columns {', '.join(own)}; expected start and stop, or "
-            "time and width with the stop time in 'width', as tableio books an I3TimeWindowSeriesMap, in ns."
-        )
-    rows = existing(file.read(key, names))
-    if "width" in names and len(rows) and np.mean(rows["width"] < rows["time"]) > 0.5:
-        raise DataError(
-            f"{file.path}: table '{key}' (time_exclusions_key): in most rows 'width' is before 'time', expected the time at which "
-            "the window stops, as tableio books an I3TimeWindowSeriesMap. Write columns start and stop, in ns."
-        )
-    event, dom, _ = _doms(file, key, rows, ids, detector)
-    good = (event >= 0) & (dom >= 0)
-    start, stop = (rows[name].astype(np.float64)[good] for name in names)
-    return Rows(event[good], dom[good], {"start": start, "stop": stop})

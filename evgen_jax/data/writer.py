@@ -11,11 +11,11 @@ from evgen_jax.data.wide_tables import divide, mark
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
-TOY_NOTICE = (
-    "physics-motivated toy; not IceCube simulation; homogeneous in x,y; no tilt, no birefringence, "
-    "no hole-ice columns, analytic timing"
+PROVENANCE = (
+    "light of tables of photon transport in lengths averaged along straight ways; not IceCube simulation; no tilt, no "
+    "birefringence, no hole-ice columns"
 )
-"""Provenance of files of the toy simulation, stored in their attributes."""
+"""Provenance of files whose light is computed, stored in their attributes."""
 ID_TYPES = [("Run", "<u4"), ("Event", "<u4"), ("SubEvent", "<u4"), ("SubEventStream", "<i4"), ("exists", "u1")]
 """Columns, with their types, that every table of a file begins with."""
 
@@ -39,7 +39,7 @@ def write_events(
     pulse_key: str,
     dom_tables: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     detector: Detector | None = None,
-    notice: str = TOY_NOTICE,
+    notice: str = PROVENANCE,
 ) -> None:
     """Writes events into one file, which appears under its name only when complete.
 

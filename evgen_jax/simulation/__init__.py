@@ -1,7 +1,8 @@
-"""Simulation: hypotheses and events that a model draws, and their true models.
+"""Simulation: hypotheses and events that a model draws, and models whose light is computed.
 
 Contents:
   EventSampler: events of hypotheses.
+  PhotonSampler: events of cascades, photon by photon.
   photoelectron_charges: measured charges of single photoelectrons.
   draw_hypotheses, parameter_ranges, smeared_seeds: hypotheses at random, and seeds near them.
   analytic_model, analytic_counterpart: the model without weights that simulated events come from.
@@ -20,5 +21,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.simulation.draw": ["draw_hypotheses", "parameter_ranges", "smeared_seeds"],
         "evgen_jax.simulation.information": ["fisher_information"],
         "evgen_jax.simulation.events": ["EventSampler", "photoelectron_charges"],
+        "evgen_jax.simulation.photons": ["PhotonSampler"],
     },
 )

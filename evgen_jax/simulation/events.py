@@ -87,13 +87,7 @@ class EventSampler:
         physical = jnp.asarray(moved, jnp.float32)
         window = jnp.asarray(self._readout, jnp.float32)
         expected = np.asarray(_expected_charges(self._model, physical, window))
-        if len(expected) and not expected.max() <= BRIGHTEST:
-            worst = int(np.argmax(np.nan_to_num(expected, nan=np.inf)))
-            raise ConfigError(
-                f"an event is expected to have {expected[worst]:.3g} photoelectrons, the memory is for {BRIGHTEST:.3g}: "
-                + ", ".join(f"{n} {v:.4g}" for n, v in zip(self._model.parameter_names, hypotheses[worst], strict=True))
-                + ". Lower the energies (simulation_settings.ranges)."
-            )
+        refuse_too_bright(expected, self._model, hypotheses)
         # Events of similar brightness together: all events of a batch are padded to the brightest.
         order, out, start = np.argsort(expected), [], 0
 
@@ -146,6 +140,26 @@ class EventSampler:
             num_doms=detector.num_doms,
             readout=(self._readout[0] + self._anchor, self._readout[1] + self._anchor),
             usable=np.asarray(detector.usable),
+        )
+
+
+def refuse_too_bright(expected: Real[np.ndarray, " E"], model: Model, hypotheses: Real[np.ndarray, "E H"]) -> None:
+    """Checks that the memory holds the photoelectrons of each event.
+
+    Args:
+      expected: photoelectrons of each event [E].
+      model: names the parameters.
+      hypotheses: [E, H], physical units.
+
+    Raises:
+      ConfigError: an event of more light.
+    """
+    if len(expected) and not expected.max() <= BRIGHTEST:
+        worst = int(np.argmax(np.nan_to_num(expected, nan=np.inf)))
+        raise ConfigError(
+            f"an event is expected to have {expected[worst]:.3g} photoelectrons, the memory is for {BRIGHTEST:.3g}: "
+            + ", ".join(f"{n} {v:.4g}" for n, v in zip(model.parameter_names, hypotheses[worst], strict=True))
+            + ". Lower the energies (simulation_settings.ranges)."
         )
 
 

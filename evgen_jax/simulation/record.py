@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evgen_jax.data.event_file import EARLIER_LIGHT
 from evgen_jax.errors import DataError
 from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.names import with_time_spelled_out
@@ -44,6 +45,8 @@ def check_record(directory: Path, name: str, settings: dict[str, Any]) -> None:
         was = _as_now(json.loads(path.read_text()))
         if "medium" in now:  # earlier versions knew one alone
             was.setdefault("medium", KNOWN[0])
+        if "provenance" in now:
+            was.setdefault("provenance", f"{EARLIER_LIGHT} (of an earlier version)")
         grown = now["num_events"] > was["num_events"] and was["num_events"] % was["events_per_file"] == 0
         different = [
             key for key in {**was, **now} if was.get(key) != now.get(key) and not (grown and key == "num_events")

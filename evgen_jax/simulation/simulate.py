@@ -10,10 +10,10 @@ import numpy as np
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.directory import model_identity
 from evgen_jax.building.parts import check_medium, experiment_detector, hypothesis_parameters, load_part
-from evgen_jax.config.records import ExperimentConfig, ModelSettings
+from evgen_jax.config.records import ExperimentConfig, ModelSettings, SimulationSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
-from evgen_jax.data.writer import TOY_NOTICE, write_events
+from evgen_jax.data.writer import PROVENANCE, write_events
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.light.tree import settings_of
@@ -21,11 +21,25 @@ from evgen_jax.measurement.detector import Detector, fingerprint, geometry_finge
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.events import EventSampler
+from evgen_jax.simulation.hadronic import (
+    ELECTRON,
+    PARTICLE_TABLE,
+    energy_places,
+    light_energies,
+    particle_columns,
+)
+from evgen_jax.simulation.photons import PhotonSampler
 from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
+from evgen_jax.simulation.showers import with_shared_maxima
 from evgen_jax.simulation.tables import tables_of_events, tables_of_modules, with_labels
 
 SEGMENT_LENGTH = 15.0
 """Distance between the energy losses of a track where no source states one, m."""
+
+OF_PHOTONS = (
+    "light", "photons", "sphere_radius", "draw", "events_per_cascade", "tilt", "anisotropy",
+)  # fmt: skip
+"""Settings on which events of other light do not depend."""
 
 
 def simulate(
@@ -61,15 +75,16 @@ def simulate(
             f"the model to train {', '.join(names)}."
         )
     ranges = parameter_ranges(parameters, settings.ranges)
+    photons = settings.light == "photons"
     segment_length = next(iter(settings_of(model.source, "spacing")), SEGMENT_LENGTH)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    notice = f"simulated with the model {settings.model}" if settings.model else TOY_NOTICE
     count = -(-settings.num_events // settings.events_per_file)
     files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
     check_record(directory, config.unique_name, _record(config, model, ranges))
     tell_far_ranges(parameters, ranges, detector)
-    sample, modules = EventSampler(model, settings.readout_window), tables_of_modules(handler, detector)
+    sample = PhotonSampler(model, settings) if photons else EventSampler(model, settings.readout_window)
+    modules = tables_of_modules(handler, detector)
     made = dark = 0
     for number, path in enumerate(progress(files)):
         if path.exists():
@@ -77,9 +92,19 @@ def simulate(
         events = min(settings.events_per_file, settings.num_events - number * settings.events_per_file)
         rng = np.random.default_rng((settings.random_seed, number))
         hypotheses = draw_hypotheses(rng, parameters, ranges, events, segment_length, detector.medium)
+        places = energy_places(parameters)
+        particles = hypotheses[:, places]
+        hypotheses[:, places] = light_energies(rng, settings.shower_particle, particles, detector.medium)
+        if photons:
+            density = float(detector.medium.density)
+            hypotheses = with_shared_maxima(hypotheses, parameters, settings.events_per_cascade, density)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
+        if settings.shower_particle != ELECTRON:
+            tables[PARTICLE_TABLE] = particle_columns(
+                parameters, label_names(handler), particles, settings.shower_particle
+            )
         write_events(
             path,
             number + 1,
@@ -89,19 +114,33 @@ def simulate(
             pulse_key=handler.data_settings.pulse_key,
             dom_tables=modules,
             detector=detector,
-            notice=notice,
+            notice=_notice(settings, detector),
         )
     tell_dark_events(dark, made)
     return files
 
 
+def _notice(settings: SimulationSettings, detector: Detector) -> str:
+    """Where the events come from, for the attributes of a file."""
+    if settings.light == "photons":
+        return (
+            f"photons followed through {detector.medium.name}, {settings.photons} weighted photons an event, spheres of "
+            f"{settings.sphere_radius:g} m; not IceCube simulation; no birefringence, no hole-ice columns"
+            + ("" if settings.draw else "; expected pulses, nothing is drawn, no noise")
+        )
+    return f"simulated with the model {settings.model}" if settings.model else PROVENANCE
+
+
 def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[str, Any]:
     """What the simulated events depend on, as plain values."""
     settings, handler = config.simulation_settings, config.data_handler_settings
+    photons, electron = settings.light == "photons", settings.shower_particle == ELECTRON
+    without = ["ranges", "model", *(() if photons else OF_PHOTONS), *(["shower_particle"] if electron else [])]
     return {
-        **settings.model_dump(mode="json", exclude={"ranges", "model"}),
+        **settings.model_dump(mode="json", exclude=set(without)),
         "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),
         "model": model_identity(model),
+        **({} if settings.model else {"provenance": _notice(settings, model.detector)}),
         "detector": fingerprint(model.detector),
         "medium": model.detector.medium.name,
         "tables": {

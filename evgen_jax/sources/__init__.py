@@ -2,7 +2,7 @@
 
 Records, with the names and keys of configurations; `record.build(trafo)` makes the source:
   DefaultCascadeModel, EnteringSphereInfTrack, DefaultNoiseModel: learned cascade, infinite track, noise.
-  AnalyticCascadeModel, AnalyticSphereTrackModel, AnalyticNoiseModel: the toy simulation's light, without weights.
+  AnalyticCascadeModel, AnalyticSphereTrackModel, AnalyticNoiseModel: light of photon transport, without weights.
   IndependentMultiSource: any sources side by side.
   StartingVariableMultiCascadeModel: a cascade and more along its direction.
   FiniteTrackMultiCascadeModel: a track that starts and stops.
@@ -16,7 +16,7 @@ What the records build, learned:
   NoiseSource: noise of every module.
 
 What the records build, computed:
-  AnalyticCascadeSource, AnalyticSegmentSource, analytic_sphere_track: the toy simulation's light.
+  AnalyticCascadeSource, AnalyticSegmentSource, analytic_sphere_track: light of photon transport.
 
 What the records build, composite:
   independent_multi_source: any sources side by side.

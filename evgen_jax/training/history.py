@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from evgen_jax.building.directory import HISTORY
+from evgen_jax.building.model_files import HISTORY
 from evgen_jax.building.parts import read_history
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.config.validate import validate

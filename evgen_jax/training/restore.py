@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from evgen_jax.building.directory import CHECKPOINTS
 from evgen_jax.building.experiment import build_model
+from evgen_jax.building.model_files import CHECKPOINTS
 from evgen_jax.config.records import ExperimentConfig, TrainingSettings
 from evgen_jax.errors import CheckpointError
 from evgen_jax.hypothesis.trafo import TRAFO_FILE

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from evgen_jax.building.directory import CHECKPOINTS
 from evgen_jax.building.experiment import build_model, open_stream
+from evgen_jax.building.model_files import CHECKPOINTS
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position
 from evgen_jax.data.prefetch import Prefetch, place

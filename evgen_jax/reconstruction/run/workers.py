@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from evgen_jax.building.directory import members
+from evgen_jax.building.model_files import members
 from evgen_jax.building.named_models import is_named, load_model
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.errors import ReconstructionError

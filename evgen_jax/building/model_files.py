@@ -1,0 +1,92 @@
+"""What lies in a model directory: names of its files, whether it is one, whether it is whole."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from evgen_jax.errors import ModelDirectoryError, shown, suggestion
+
+SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
+DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
+"""Files of a model directory."""
+MEDIUM = "medium.csv"
+"""File of a model's medium, where it is not the default one."""
+HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
+"""What a training run leaves in its directory."""
+
+
+def is_model(directory: Path) -> bool:
+    """Whether a directory looks like one that `save_model` wrote."""
+    return (directory / CHECKSUMS).is_file()
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory looks like that of a training."""
+    return (directory / HISTORY).is_file() and (directory / CHECKPOINTS).is_dir()
+
+
+def members(directory: Path) -> list[Path]:
+    """The models of an exported ensemble, in order; empty if it is none."""
+    return sorted(p for p in directory.glob("models_[0-9][0-9][0-9][0-9]") if is_model(p))
+
+
+def _what_it_is(directory: Path) -> str:
+    """What stands in place of a model, and what to do about it."""
+    if directory.is_file():
+        return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
+    if not directory.exists():
+        beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
+        return "does not exist; expected a model directory." + suggestion(directory.name, beside)
+    if is_run(directory):
+        configurations = sorted(directory.glob("config_[0-9]*.yaml"))
+        config = configurations[-1] if configurations else "CONFIG"
+        return (
+            f"is a training run, not an exported model. Export it with: evgen-jax export {config} -o DIR; as load_dir of a "
+            "configuration it serves as it is."
+        )
+    if (directory / "configuration.yaml").is_file():
+        return (
+            "was written by Event-Generator: weights of TensorFlow and pickles, which are not read. Train its configuration "
+            "here with: evgen-jax train CONFIG"
+        )
+    if members(directory):
+        names = ", ".join(p.name for p in members(directory))
+        return f"is an ensemble, which evgen-jax reconstruct fits as a whole; single models in it: {names}."
+    return f"is no model directory ({CHECKSUMS} is missing), which evgen-jax export CONFIG -o DIR writes."
+
+
+def as_path(directory: Any) -> Path:
+    """The path of a model directory.
+
+    Raises:
+      ModelDirectoryError: something else than a path.
+    """
+    if not isinstance(directory, str | os.PathLike):
+        raise ModelDirectoryError(f"expected the directory of a model, got {shown(directory)}. Give its path.")
+    return Path(directory)
+
+
+def verify(directory: Path) -> None:
+    """Checks that all files of a model directory are as they were written.
+
+    Raises:
+      ModelDirectoryError: it is no model directory, or a file is missing or was changed; says which and what to do.
+    """
+    if not is_model(directory):
+        raise ModelDirectoryError(f"{directory}: {_what_it_is(directory)}")
+    try:
+        sums = json.loads((directory / CHECKSUMS).read_text())
+        items = list(sums.items())
+    except (ValueError, AttributeError):
+        raise ModelDirectoryError(f"{directory / CHECKSUMS}: is damaged. Export the model again.") from None
+    for name in (SETTINGS, TRAFO, DETECTOR):
+        if name not in sums:
+            raise ModelDirectoryError(f"{directory / CHECKSUMS}: does not list {name}. Export the model again.")
+    for name, expected in items:
+        path = directory / name
+        if not path.is_file():
+            raise ModelDirectoryError(f"{path}: is missing. Export or copy the model again.")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise ModelDirectoryError(f"{path}: was changed or damaged since the export. Export or copy it again.")

@@ -1,0 +1,54 @@
+"""Expected pulses of an event: weighted photons at sensors, their times as modules measure them, merged and thinned out."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from evgen_jax.decoders.smeared_gamma import PIECES
+from evgen_jax.measurement.merging import merged_columns
+from evgen_jax.sources.analytic.arrival_times import LATE_DELAY, LATE_FRACTION, RESPONSE_WIDTH
+
+WIDTH = 2.0
+"""Time within which pulses are merged right after the first one of a sensor, see `merged_columns`, ns."""
+SMALLEST = 0.01
+"""Smallest charge of an expected pulse, PE."""
+
+
+def smeared_times(rng: np.random.Generator, time: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+    """Draws the times at which modules measure photons: response of module and photomultiplier, and late pulses.
+
+    Args:
+      rng: numpy's generator.
+      time: of the photons [P], ns.
+
+    Returns:
+      Times of the pulses [P], ns.
+    """
+    response = RESPONSE_WIDTH * (rng.uniform(size=(len(time), PIECES)).sum(axis=1) - PIECES / 2)
+    return time + response + LATE_DELAY * (rng.uniform(size=len(time)) < LATE_FRACTION)
+
+
+def expected_pulses(
+    rng: np.random.Generator,
+    sensor: Int[np.ndarray, " P"],
+    time: Float[np.ndarray, " P"],
+    charge: Float[np.ndarray, " P"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Merges pulses of one sensor that are close in time, and thins out those of little charge.
+
+    Merged pulses have the sum of the charges and the mean of the times: within 2 ns of each other, or 3 % of the time since
+    the first pulse of their sensor. A pulse below 0.01 PE stays with the probability of its charge over 0.01 PE, as a pulse
+    of 0.01 PE: expected sums are unchanged, and the noise is that of hundredths of photoelectrons.
+
+    Args:
+      rng: numpy's generator.
+      sensor: of each pulse [P].
+      time: of each pulse [P], ns.
+      charge: of each pulse [P], PE.
+
+    Returns:
+      Sensors, times and charges of fewer pulses.
+    """
+    order = np.lexsort((time, sensor))
+    starts, mean, total = merged_columns(sensor[order], time[order], charge[order], WIDTH)
+    kept = rng.uniform(size=len(starts)) * SMALLEST < total
+    return sensor[order][starts][kept], mean[kept], np.maximum(total, SMALLEST)[kept]
