@@ -618,6 +618,7 @@ def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, comman
     loaded = load_model(model)
     handler = validate(DataHandlerSettings, loaded.settings["data_handler_settings"], "")
     one = read_event_file(file, handler, loaded.detector)
+    assert "<th>truth</th>" in page and f"<td>{one.labels[1, 5]:.6g}</td>" in page
     others = [i for i in range(len(one)) if i != 1 and shape_of(one.event(i)) == shape_of(one.event(1))]
     with programs_built() as built:
         code, _, err = command(

@@ -12,7 +12,7 @@ from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
 
 SPREAD = (0.05, 0.95)
-"""Shares of the charge between whose first pulses the colours change: noise before and after the light has one colour."""
+"""Shares of the light between whose first pulses the colours change: noise before and after it has one colour."""
 NEARBY = 0.85
 """Share of the charge within half the distance that is drawn."""
 SMALLEST = 150.0
@@ -58,13 +58,14 @@ def event_display(
     np.minimum.at(first, drawn[dom], np.asarray(pulses.time)[mask])
     hit = np.flatnonzero(np.isfinite(first))
     hit = hit[np.argsort(charge[hit])]  # the bright ones on top
-    size = 4 + 80 * np.sqrt(charge[hit] / max(float(charge.max()), 1e-9))
-    low, high = _middle(first[hit], charge[hit])
+    size = 5 + 90 * (np.log1p(charge[hit]) / np.log1p(max(float(charge.max()), 1.0))) ** 2
     given = {"truth": truth, "seed": seed, "fit": hypothesis}
     arrows = {name: _arrows(model, values) for name, values in given.items() if values is not None}
     vertices = [vertex for pairs in arrows.values() for vertex, _ in pairs]
     middle, reach = _surroundings(position[hit], charge[hit], vertices)
     length = 0.45 * reach
+    near = hit[np.linalg.norm(position[hit] - middle, axis=1) < reach]
+    low, high = _begin_and_end(first[near], charge[near])
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))
     shown: Any = None
     for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
@@ -101,13 +102,16 @@ def _surroundings(position: np.ndarray, charge: np.ndarray, vertices: list[np.nd
     return middle, max(light, marks, SMALLEST)
 
 
-def _middle(time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
-    """Times between which the light of modules begins, weighted with their charge, ns; 0 and 1 where there is none."""
+def _begin_and_end(time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
+    """Times between which the light of modules begins, ns; 0 and 1 where there is none.
+
+    Weighted with the root of the charge: neither the brightest module alone nor single pulses of noise decide.
+    """
     if not len(time):
         return 0.0, 1.0
     order = np.argsort(time)
-    passed = np.cumsum(charge[order]) / charge.sum()
-    low, high = time[order][np.minimum(np.searchsorted(passed, SPREAD), len(time) - 1)]
+    passed = np.cumsum(np.sqrt(charge[order]))
+    low, high = time[order][np.minimum(np.searchsorted(passed / passed[-1], SPREAD), len(time) - 1)]
     return float(low), max(float(high), float(low) + 1.0)
 
 
