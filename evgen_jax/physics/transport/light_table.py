@@ -93,16 +93,15 @@ def table_light(
       rate_per_ns = light.rate * 0.299792458 / medium.group_index / scattering
     """
     inside, closer, further = split_distance(table.grid, distance)
-    values = surface_values(table.grid, table.coefficients, inside, cosine)
-    logits = jnp.concatenate([values[..., 3:5], jnp.zeros_like(values[..., :1])], axis=-1)
-    shape = jnp.exp(values[..., 5:8] + further[..., None])
-    free = jnp.exp(values[..., 8:11] + closer[..., None])
-    rate = free + (absorption * jnp.ones_like(distance))[..., None]
-    log_weight = jax.nn.log_softmax(logits) + shape * (jnp.log(free + table.absorption) - jnp.log(rate))
-    left = jax.nn.logsumexp(log_weight, axis=-1)
-    log_fluence = values[..., 0] + further - table.decay * jnp.expm1(further) * jnp.exp(inside)
-    axial = values[..., 2]
-    return Light(
-        log_fluence + left - absorption * distance, values[..., 1] + axial * cosine, axial, log_weight - left[..., None],
-        shape, rate,
-    )  # fmt: skip
+    # Surfaces first: loops over places are those that a processor does at once.
+    values = jnp.moveaxis(surface_values(table.grid, table.coefficients, inside, cosine), -1, 0)
+    logits = jnp.concatenate([values[3:5], jnp.zeros_like(values[:1])])
+    shape, free = jnp.exp(values[5:8] + further[None]), jnp.exp(values[8:11] + closer[None])
+    rate = free + (absorption * jnp.ones_like(distance))[None]
+    left = logits + shape * jnp.log((free + table.absorption) / rate)
+    log_fluence = values[0] + further - table.decay * jnp.expm1(further) * jnp.exp(inside)
+    total = jax.nn.logsumexp(left, axis=0)
+    log_fluence = log_fluence + total - jax.nn.logsumexp(logits, axis=0) - absorption * distance
+    log_weight = left - total[None]
+    log_weight, shape, rate = (jnp.moveaxis(value, 0, -1) for value in (log_weight, shape, rate))
+    return Light(log_fluence, values[1] + values[2] * cosine, values[2], log_weight, shape, rate)

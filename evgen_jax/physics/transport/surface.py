@@ -4,10 +4,13 @@ Values and their first and second derivatives are continuous everywhere, since f
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Int32
 
 TRANSITION = 0.2
@@ -52,13 +55,26 @@ def _warped(grid: Grid, cosine: Array | float) -> Array:
     return cosine + grid.closer * grid.width * jnp.arctan((cosine - grid.centre) / grid.width)
 
 
-def _basis(position: Array, intervals: int) -> tuple[Array, Array]:
-    """Number of the first of four coefficients, and the four cubic B-splines [..., 4] at a position in knots."""
+def _basis(position: Array, intervals: int, order: int = 0) -> tuple[Array, Array]:
+    """Number of the first of four coefficients, and a derivative of the four cubic B-splines [..., 4] at places in knots."""
     knot = jnp.clip(jnp.floor(position), 0, intervals - 1)
     t = position - knot
-    s = 1 - t
-    values = (s**3, 3 * t**2 * (t - 2) + 4, 3 * s**2 * (s - 2) + 4, t**3)
-    return knot.astype(jnp.int32), jnp.stack(values, axis=-1) / 6
+    s, one = 1 - t, jnp.ones_like(t)
+    values = {
+        0: (s**3 / 6, t**2 * (t - 2) / 2 + 2 / 3, s**2 * (s - 2) / 2 + 2 / 3, t**3 / 6),
+        1: (-(s**2) / 2, t * (3 * t - 4) / 2, -s * (3 * s - 4) / 2, t**2 / 2),
+        2: (s, 3 * t - 2, 3 * s - 2, t),
+        3: (-one, 3 * one, -3 * one, one),
+    }.get(order, (0 * one,) * 4)
+    return knot.astype(jnp.int32), jnp.stack(values, axis=-1)
+
+
+def _places(grid: Grid, log_distance: Array, cosine: Array) -> tuple[Array, Array]:
+    """Places in knots along ln r and cos theta."""
+    first, last = np.log(grid.distance) + TRANSITION / 2 * np.array([-1, 1])
+    start, end = _warped(grid, -1.0), _warped(grid, 1.0)
+    along_distance = (log_distance - float(first)) * float(grid.distances / (last - first))
+    return along_distance, (_warped(grid, cosine) - start) * (grid.cosines / (end - start))
 
 
 def split_distance(
@@ -93,13 +109,10 @@ def basis(
     Returns:
       Numbers of the first coefficient along ln r and cos theta, int32 (...), and the B-splines (..., 4) along each.
     """
-    first, last = np.log(grid.distance) + TRANSITION / 2 * np.array([-1, 1])
-    position = (log_distance - float(first)) * float(grid.distances / (last - first))
-    i, along_distance = _basis(position, grid.distances)
-    start, end = _warped(grid, -1.0), _warped(grid, 1.0)
-    position = (_warped(grid, cosine) - start) * (grid.cosines / (end - start))
-    j, along_cosine = _basis(position, grid.cosines)
-    return i, j, along_distance, along_cosine
+    along_distance, along_cosine = _places(grid, log_distance, cosine)
+    i, u = _basis(along_distance, grid.distances)
+    j, v = _basis(along_cosine, grid.cosines)
+    return i, j, u, v
 
 
 def surface_values(
@@ -119,13 +132,36 @@ def surface_values(
     Returns:
       Values (..., Q).
     """
-    i, j, along_distance, along_cosine = basis(grid, log_distance, cosine)
-    coefficients = jnp.asarray(coefficients, along_distance.dtype)
+    place = _places(grid, log_distance, cosine)
+    flat = jax.tree.map(jnp.ravel, jnp.broadcast_arrays(*place))
+    values = _splines(jnp.asarray(coefficients, flat[0].dtype), *flat, (0, 0))
+    return values.reshape(*jnp.broadcast_shapes(*map(jnp.shape, place)), coefficients.shape[-1])
 
-    def one(i: Array, j: Array, u: Array, v: Array) -> Array:
-        near = jax.lax.dynamic_slice(coefficients, (i, j, jnp.zeros_like(i)), (4, 4, coefficients.shape[-1]))
-        return jnp.einsum("a,b,abq->q", u, v, near)
 
-    for _ in range(jnp.ndim(i)):
-        one = jax.vmap(one)
-    return one(i, j, along_distance, along_cosine)
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _splines(coefficients: Array, first: Array, second: Array, orders: tuple[int, int]) -> Array:
+    """Derivatives [N, Q] of the given orders of surfaces at places [N] in knots, each with derivatives of its own.
+
+    Derivatives are those of the splines: transposing the gathering of coefficients would take five times as long.
+    """
+    i, along_first = _basis(first, coefficients.shape[0] - 3, orders[0])
+    j, along_second = _basis(second, coefficients.shape[1] - 3, orders[1])
+    size = (4, 4, coefficients.shape[-1])
+    near = jax.vmap(lambda i, j: jax.lax.dynamic_slice(coefficients, (i, j, jnp.zeros_like(i)), size))(i, j)
+    return jnp.einsum("nb,nbq->nq", along_second, jnp.einsum("na,nabq->nbq", along_first, near))
+
+
+def _splines_jvp(orders: tuple[int, int], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Any]:
+    coefficients, first, second = primals
+    parts = []
+    for tangent, own in zip(tangents[1:], ((1, 0), (0, 1)), strict=True):
+        if not isinstance(tangent, SymbolicZero):
+            slope = _splines(coefficients, first, second, (orders[0] + own[0], orders[1] + own[1]))
+            parts.append(slope * tangent[:, None])
+    if not isinstance(tangents[0], SymbolicZero):
+        parts.append(_splines(tangents[0], first, second, orders))
+    value = _splines(coefficients, first, second, orders)
+    return value, sum(parts, jnp.zeros_like(value))
+
+
+_splines.defjvp(_splines_jvp, symbolic_zeros=True)
