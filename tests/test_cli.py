@@ -519,7 +519,7 @@ def test_a_worker_prepares_once_for_all_of_its_files(exported):
 
     handler, calls = load_config(exported / "config.yaml").data_handler_settings, []
     recipe = workers.make_recipe(
-        [str(exported / "exported")], handler, ReconstructionSettings(), partial(calls.append, 1)
+        [str(exported / "exported")], handler, ReconstructionSettings(), prepare=partial(calls.append, 1)
     )
     first = workers._prepared(recipe)
     copy = replace(recipe, prepare=partial(calls.append, 1))

@@ -264,6 +264,8 @@ LEARNED = {
     "scale_charge_by_angular_acceptance",
     "scale_charge_by_relative_angular_acceptance",
     "scale_charge_by_diffusion",
+    "scale_charge_by_light",
+    "start_times_from_light",
     "use_constant_baseline_hole_ice",
     "baseline_hole_ice_p0",
     "baseline_hole_ice_p1",

@@ -22,6 +22,7 @@ from evgen_jax.physics.media import is_default, save_medium
 from evgen_jax.physics.medium import coefficients_at, fingerprint, mean_coefficients, mean_lengths
 from evgen_jax.simulation.record import check_record
 from evgen_jax.simulation.simulate import simulate
+from evgen_jax.sources.learned.options import LearnedOptions
 
 HEADER = """# name: lake
 # phase_index: 1.34
@@ -280,10 +281,11 @@ def test_the_likelihood_has_gradients_by_the_medium(loaded_detector, x64):
 
 def test_learned_times_follow_the_group_velocity(loaded_detector):
     geometry = eg.sources.CascadeGeometry(shift_cascade_vertex=False)
+    with_diffusion = LearnedOptions(scale_charge_by_diffusion=True)
     trafo = typical_trafo(geometry.parameters)
     hypothesis = jnp.array([20.0, -30.0, 15.0, 1.1, 2.0, 3e3, 9900.0])
     wet = loaded_detector.replace(medium=eg.load_medium("mediterranean_water"))
-    ice, water = (geometry(hypothesis, trafo, own, True) for own in (loaded_detector, wet))
+    ice, water = (geometry(hypothesis, trafo, own, with_diffusion) for own in (loaded_detector, wet))
     np.testing.assert_allclose(water.arrival / ice.arrival, 1.375 / 1.35634, rtol=1e-6)
     # In the mean lengths of the medium: 30 and 110 m, 265 and 60 m. Near the source all that counts are the photons.
     near, far = np.argsort(np.asarray(ice.distance))[[0, -1]]
@@ -291,5 +293,5 @@ def test_learned_times_follow_the_group_velocity(loaded_detector):
     assert ratio[near] != pytest.approx(ratio[far], rel=0.1)
     track = eg.sources.SphereTrackGeometry(300.0)
     muon = jnp.array([1.2, 2.1, 9200.0, 5000.0, 1.0, 2.0])
-    views = [track(muon, typical_trafo(track.parameters), own, True) for own in (loaded_detector, wet)]
+    views = [track(muon, typical_trafo(track.parameters), own, with_diffusion) for own in (loaded_detector, wet)]
     assert np.all(np.isfinite(views[1].homogeneous_charge)) and not np.allclose(views[0].arrival, views[1].arrival)

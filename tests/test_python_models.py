@@ -11,7 +11,6 @@ from evgen_jax.building import decoders as d
 from evgen_jax.building import losses, zoo
 from evgen_jax.building.model import build_source, read_model
 from evgen_jax.building.value_ranges import EluValueRange
-from evgen_jax.cli.fit_settings import data_and_fit
 from evgen_jax.config.records import LossSettings, ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError, ModelDirectoryError
 from evgen_jax.hypothesis.names import read_parameters
@@ -171,13 +170,6 @@ def test_a_directory_that_cannot_be_read_back_as_it_was_is_not_made(detector, tm
     with pytest.raises(ModelDirectoryError, match="its source is not the one that its settings make"):
         eg.save_model(wrong, tmp_path / "model")
     assert not list(tmp_path.iterdir())
-
-
-def test_how_files_are_read_is_asked_for(detector):
-    with pytest.raises(
-        ConfigError, match="DIR/model.json: the model was made in Python .* give a configuration with -r"
-    ):
-        data_and_fit("DIR", model_of(SHOWER, detector), ())
 
 
 def test_any_error_leaves_nothing(detector, tmp_path, monkeypatch):

@@ -210,7 +210,7 @@ def test_learned_sources_see_axes_areas_and_kinds(loaded_detector):
     )
     plain, other = (source.light_yield(variables, hypothesis, event, own).charge for own in (detector, flipped))
     from_shower = detector.position - hypothesis[None, :3]
-    geometry = source.geometry(hypothesis, source.trafo, detector, False)
+    geometry = source.geometry(hypothesis, source.trafo, detector, source.options)
     np.testing.assert_allclose(
         geometry.unit, from_shower / jnp.linalg.norm(from_shower, axis=1, keepdims=True), atol=0.1
     )
