@@ -593,7 +593,7 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, experiment, command, tm
     assert code == 2 and "ensemble: model 1 has the parameters" in err
 
 
-def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, command, tmp_path):
+def test_show_writes_a_folder_and_a_page_per_event(exported, experiment, three_files, command, tmp_path):
     model, file = exported / "exported", three_files / "0.hdf5"
     code, out, err = command(
         "show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map", "--notice", "toy"
@@ -618,10 +618,13 @@ def test_show_writes_a_folder_and_a_page_per_event(exported, three_files, comman
     loaded = load_model(model)
     handler = validate(DataHandlerSettings, loaded.settings["data_handler_settings"], "")
     one = read_event_file(file, handler, loaded.detector)
-    others = [i for i in range(len(one)) if i != 1 and shape_of(one.event(i)) == shape_of(one.event(1))]
+    assert "<th>truth</th>" in page and f"<td>{one.labels[1, 5]:.6g}</td>" in page
+    write_events(experiment, tmp_path / "all.hdf5", range(20))
+    every, shape = read_event_file(tmp_path / "all.hdf5", handler, loaded.detector), shape_of(one.event(1))
+    other = next(i for i in range(len(every)) if every.ids[i, 1] != one.ids[1, 1] and shape_of(every.event(i)) == shape)
     with programs_built() as built:
         code, _, err = command(
-            "show", model, file, "-o", tmp_path, "--event", others[0], "--scan", "cascade_x", "--sky-map"
+            "show", model, tmp_path / "all.hdf5", "-o", tmp_path, "--event", other, "--scan", "cascade_x", "--sky-map"
         )
     assert code == 0 and built == [], err
     for wrong, message in (

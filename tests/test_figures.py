@@ -1,5 +1,6 @@
 """Every figure shows what it was given; none needs a fit: results, scans, sky maps and samples are made up."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from scipy import stats
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.physics.sphere import unit_vectors
@@ -19,10 +21,16 @@ from evgen_jax.reconstruction.uncertainty.pixels import pixel_vectors
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
-from evgen_jax.report.plots import figures
-from evgen_jax.report.plots.event import arrival_times, brightest_doms, event_display, expectation, light_yield
-from evgen_jax.report.plots.overview import errors, loss_curve
-from evgen_jax.report.plots.uncertainty import corner, profile, sky
+from evgen_jax.report.plots.arrival_times import arrival_times, brightest_doms, signal_window
+from evgen_jax.report.plots.canvas import event_title, save, styled
+from evgen_jax.report.plots.charges import light_yield
+from evgen_jax.report.plots.display import event_display
+from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.overview import Example, figures, loss_curve
+from evgen_jax.report.plots.recovery import coverage, errors
+from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.uncertainty import corner, profile
+from evgen_jax.report.recovery import Recovery
 
 TRUTH = np.array([20.0, -30.0, 40.0, 1.1, 2.0, 3000.0, 10000.0])
 BRIGHT, DIM, UNUSABLE = 17, 60, 5
@@ -102,26 +110,98 @@ def result(hypothesis: np.ndarray, names: tuple[str, ...]) -> FitResult:
 
 
 def test_arrival_times_show_pulses_windows_and_expected_light(model, event, drawn, tmp_path):
-    axes = drawn(arrival_times(tmp_path / "times.png", {"own": model}, event, TRUTH, 9)).axes
-    shown = [axis for axis in axes if axis.axison]
+    figure = drawn(arrival_times(tmp_path / "times.png", {"own": model}, event, TRUTH, 9))
+    shown = [axis for axis in figure.axes if axis.axison]
     assert [axis.get_title() for axis in shown] == ["string 2, om 6: 20 PE", "string 6, om 1: 1 PE"]
-    # Without the last pulses, where 90 % of the charge has come; at least 1000 ns are shown.
-    start, stop = 9950.0, 10950.0
-    assert np.allclose(shown[0].get_xlim(), (start, stop))
+    # Nine of ten pulses, 400 ns, with 75 ns on both sides; around a single pulse the shortest window.
+    start, stop = 9925.0, 10475.0
+    assert np.allclose(shown[0].get_xlim(), (start, stop)) and np.allclose(shown[1].get_xlim(), (10225.0, 10725.0))
     bars = [b for b in shown[0].patches if to_rgba(b.get_facecolor()) == to_rgba("0.8")]
     assert sum(bar.get_height() for bar in bars) == pytest.approx(20.0) and len(bars) == 40
     (line,) = shown[0].lines
     view = expectation(model, event, TRUTH, (start, stop))
     assert line.get_label() == "own" and np.allclose(line.get_xdata(), np.linspace(start, stop, 200))
-    np.testing.assert_allclose(line.get_ydata(), 25.0 * float(view.charge[BRIGHT]) * view.pdf[BRIGHT], rtol=1e-5)
+    width = (stop - start) / 40
+    np.testing.assert_allclose(line.get_ydata(), width * float(view.charge[BRIGHT]) * view.pdf[BRIGHT], rtol=1e-5)
     assert line.get_ydata().max() > 0
     # The excluded window of this DOM, and none at the other.
     assert [len(axis.patches) for axis in shown] == [41, 40]
-    assert shown[0].figure.get_supxlabel() == "time (ns)"
+    assert figure.get_supxlabel() == "time (ns)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["pulses", "own"]
     named = drawn(
-        arrival_times(tmp_path / "named.png", {"own": model}, event, TRUTH, doms=[DIM], titles={DIM: ", late"})
+        arrival_times(
+            tmp_path / "named.png", {"own": model}, event, TRUTH + 5, doms=[DIM], titles={DIM: ", late"}, truth=TRUTH
+        )
     )
-    assert [axis.get_title() for axis in named.axes if axis.axison] == ["string 6, om 1: 1 PE, late"]
+    (axis,) = [axis for axis in named.axes if axis.axison]
+    assert axis.get_title() == "string 6, om 1: 1 PE, late"
+    fit, truth = axis.lines
+    assert (fit.get_label(), truth.get_label(), truth.get_linestyle()) == ("own at the fit", "own at the truth", "--")
+    at_truth = expectation(model, event, TRUTH, (10225.0, 10725.0))
+    np.testing.assert_allclose(truth.get_ydata(), 12.5 * float(at_truth.charge[DIM]) * at_truth.pdf[DIM], rtol=1e-5)
+
+
+def test_a_window_follows_the_light_and_not_the_noise():
+    light = 5000.0 + np.arange(40) * 10.0
+    time, charge = np.append(light, [100.0, 19000.0]), np.append(np.full(40, 2.0), [1.0, 1.0])
+    start, stop = signal_window(time, charge)
+    assert 4900 < start < 5000 and 5390 < stop < 5600
+    start, stop = signal_window(np.array([700.0]), np.array([1.0]))
+    assert start < 700 < stop and stop - start == 500
+
+
+def test_titles_name_event_energy_and_pulses(event):
+    assert event_title("Run 1, event 3", 2300.0, event) == "Run 1, event 3: 2.3 TeV, 12 pulses, 71 PE"
+    assert event_title("Run 1, event 3", 45.0, event) == "Run 1, event 3: 45 GeV, 12 pulses, 71 PE"
+    assert event_title("Run 1, event 3", 1.25e7, event) == "Run 1, event 3: 12.5 PeV, 12 pulses, 71 PE"
+    assert event_title("Run 1, event 3", None, event.replace(charge=event.charge / 3)).endswith("12 pulses, 24 PE")
+
+
+def test_a_style_of_its_own_leaves_other_figures_alone(drawn, tmp_path):
+    before = dict(plt.rcParams)
+
+    @styled
+    def cycle():
+        figure, axis = plt.subplots()
+        axis.plot([0, 1], label="one")
+        return [line.get_color() for line in axis.lines], save(figure, tmp_path / "own.png")
+
+    (color,), _ = cycle()
+    assert color == "#0072B2" and dict(plt.rcParams) == before
+
+
+def test_title_and_notice_overprint_nothing(model, event, drawn, tmp_path):
+    """They stand above and below everything that is drawn."""
+    made, x = made_up_map(1.4, 2.0), np.linspace(-3, 3, 21)
+    views = {"own": made_up_view(np.full(108, 16.0), 4.0)}
+    words = {"title": "Run 1, event 3: 2.3 TeV, 412 pulses, 387 PE", "notice": "made up for a test"}
+    levels = {"own": Recovery(*np.random.default_rng(0).uniform(0.01, 1, (4, 20)))}
+    for path in (
+        arrival_times(tmp_path / "times.png", {"own": model}, event, TRUTH, **words),
+        light_yield(tmp_path / "light.png", views, event, model.detector, **words),
+        event_display(tmp_path / "display.png", model, event, TRUTH, truth=TRUTH + 1, seed=TRUTH + 9, **words),
+        errors(tmp_path / "errors.png", levels, **words),
+        coverage(tmp_path / "coverage.png", levels, **words),
+        loss_curve(tmp_path / "loss.png", metric_rows(30), **words),
+        sky(tmp_path / "sky.png", made, (1.4, 2.0), **words),
+        profile(
+            tmp_path / "scan.png",
+            Profile(("x", "y"), (x, x), -np.add.outer(x**2, x**2), None),
+            ["m", "m"],
+            [0, 0],
+            **words,
+        ),
+    ):
+        figure = drawn(path)
+        title, notice = (
+            next(text for text in figure.texts if text.get_text() == words[w]) for w in ("title", "notice")
+        )
+        renderer = figure.canvas.get_renderer()
+        drawings = [*figure.axes, *figure.legends, *(t for t in figure.texts if t not in (title, notice))]
+        for own in (title, notice):
+            box = own.get_window_extent(renderer)
+            for other in drawings:
+                assert not box.overlaps(other.get_tightbbox(renderer)), f"{path.name}: {own.get_text()} and {other}"
 
 
 def test_light_yield_shows_charges_and_pulls(model, event, drawn, tmp_path):
@@ -141,24 +221,27 @@ def test_light_yield_shows_charges_and_pulls(model, event, drawn, tmp_path):
 
 
 def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, drawn, tmp_path):
-    figure = drawn(event_display(tmp_path / "display.png", model, event, TRUTH))
-    position, panels = np.asarray(model.detector.position), figure.axes[:3]
+    moved = TRUTH + np.array([30.0, -20.0, 10.0, 0.3, -0.5, 100.0, 5.0])
+    figure = drawn(event_display(tmp_path / "display.png", model, event, TRUTH, truth=moved))
+    position, panels, lengths = np.asarray(model.detector.position), figure.axes[:3], []
     for axis, (i, j) in zip(panels, ((0, 1), (0, 2), (1, 2)), strict=True):
         assert (axis.get_xlabel(), axis.get_ylabel()) == (f"{'xyz'[i]} (m)", f"{'xyz'[j]} (m)")
         (hits,) = axis.collections
-        hit = [UNUSABLE, BRIGHT, DIM]
+        hit = [DIM, BRIGHT, UNUSABLE]  # the brightest on top
         np.testing.assert_allclose(hits.get_offsets(), position[hit][:, [i, j]])
         first = {UNUSABLE: 10100.0, BRIGHT: 10000.0, DIM: 10300.0}
         np.testing.assert_allclose(hits.get_array(), [first[d] for d in hit])
         size = dict(zip(hit, hits.get_sizes(), strict=True))
         assert size[BRIGHT] > size[DIM]
-        vertex = axis.lines[-1]
-        np.testing.assert_allclose(np.ravel(vertex.get_data()), TRUTH[[i, j]])
-        (arrow,) = axis.texts
-        flight = -unit_vectors(TRUTH[3], TRUTH[4])
-        along = np.subtract(arrow.xy, arrow.xyann)
-        length = 0.2 * np.ptp(position, axis=0).max()
-        np.testing.assert_allclose(along, length * flight[[i, j]], atol=1e-3)
+        # Truth, then the fit on top of it.
+        for line, arrow, hypothesis in zip(axis.lines[-2:], axis.texts, (moved, TRUTH), strict=True):
+            np.testing.assert_allclose(np.ravel(line.get_data()), hypothesis[[i, j]])
+            flight = -unit_vectors(hypothesis[3], hypothesis[4])
+            lengths.append(np.subtract(arrow.xy, arrow.xyann) / flight[[i, j]])
+        assert all(axis.get_xlim()[0] < p < axis.get_xlim()[1] for p in (position[BRIGHT, i], TRUTH[i], moved[i]))
+    np.testing.assert_allclose(lengths, lengths[0][0], rtol=1e-4)  # arrows of one length along the flight
+    assert lengths[0][0] > 0
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["truth", "fit"]
     assert figure.axes[3].get_ylabel() == "first pulse (ns)"
 
 
@@ -194,11 +277,12 @@ def test_a_scan_of_one_parameter_is_a_curve_with_its_levels(drawn, tmp_path):
     value = -0.5 * ((energy - 1000.0) / 30.0) ** 2
     value[3] = np.nan  # a fit that failed
     scan = Profile(("energy",), (energy,), value, np.zeros((21, 7)))
-    (axis,) = drawn(profile(tmp_path / "energy.png", scan, ["GeV"])).axes
+    (axis,) = drawn(profile(tmp_path / "energy.png", scan, ["GeV"], [1010.0])).axes
     np.testing.assert_allclose(axis.lines[0].get_xdata(), energy)
     seen = np.isfinite(value)
     np.testing.assert_allclose(axis.lines[0].get_ydata()[seen], ((energy - 1000.0) / 30.0)[seen] ** 2, atol=1e-9)
-    assert [line.get_ydata()[0] for line in axis.lines[1:]] == pytest.approx([1.0, 4.0], abs=1e-3)
+    assert [line.get_ydata()[0] for line in axis.lines[1:3]] == pytest.approx([1.0, 4.0], abs=1e-3)
+    assert list(axis.lines[3].get_xdata()) == [1010.0, 1010.0] and axis.lines[3].get_label() == "truth"
     assert axis.get_xlabel() == "energy (GeV)" and axis.get_ylabel() == "2 (best - log-likelihood)"
     assert [text.get_text().strip() for text in axis.texts] == ["68 %", "95 %"]
 
@@ -208,9 +292,12 @@ def test_a_scan_of_two_parameters_has_contours_at_the_right_place(drawn, tmp_pat
     value = -0.5 * ((x[:, None] / 5.0) ** 2 + ((charge - 1.0) / 0.2) ** 2)
     value[0, 0] = np.nan
     scan = Profile(("x", "scale"), (x, charge), value, np.zeros((81, 81, 7)))
-    axis, bar = drawn(profile(tmp_path / "both.png", scan, ["m", ""])).axes
+    axis, bar = drawn(profile(tmp_path / "both.png", scan, ["m", ""], [2.0, 1.1])).axes
     assert (axis.get_xlabel(), axis.get_ylabel(), bar.get_ylabel()) == ("x (m)", "scale", "2 (best - log-likelihood)")
     mesh, contours = axis.collections
+    assert [text.get_text() for text in contours.labelTexts] == ["50 %", "90 %"]
+    best, truth = axis.lines
+    assert np.ravel(best.get_data()) == pytest.approx([0.0, 1.0]) and list(np.ravel(truth.get_data())) == [2.0, 1.1]
     assert np.nanmax(mesh.get_array()) == 25 and np.nanmin(mesh.get_array()) == 0
     for path, level in zip(contours.get_paths(), (0.5, 0.9), strict=True):
         radius = np.hypot(path.vertices[:, 0] / 5.0, (path.vertices[:, 1] - 1.0) / 0.2)
@@ -232,32 +319,52 @@ def made_up_map(zenith: float, azimuth: float) -> SkyMap:
 def test_a_sky_map_has_contours_and_truth_at_the_right_place(azimuth, drawn, tmp_path):
     """Also where azimuths on both sides of 0 are near each other."""
     pytest.importorskip("astropy_healpix")
+    pytest.importorskip("astropy")
     made = made_up_map(1.4, azimuth)
     best = int(np.nanargmax(made.log_likelihood))
-    towards = made.direction[best]
-    zenith_best, azimuth_best = np.arccos(towards[2]), np.arctan2(towards[1], towards[0])
-    truth = (1.4, azimuth)
-    figure = drawn(sky(tmp_path / "sky.png", made, truth))
-    whole, near, bar = figure.axes
-    (dots,) = whole.collections
-    assert len(dots.get_offsets()) == len(made.pixel) and dots.get_array().max() == 50
-    at_best = dots.get_offsets()[best]
-    np.testing.assert_allclose(at_best, [np.mod(azimuth_best, 2 * np.pi) - np.pi, np.pi / 2 - zenith_best], atol=1e-6)
-    assert dots.get_array()[best] == 0
-    contours = next(c for c in near.collections if len(c.get_paths()) == 2)
-    middle = np.degrees([(azimuth - azimuth_best) * np.sin(zenith_best), 1.4 - zenith_best])
-    for path, level in zip(contours.get_paths(), (0.5, 0.9), strict=True):
-        radius = np.linalg.norm(path.vertices - middle, axis=1)
-        expected = np.degrees(np.sqrt(stats.chi2.ppf(level, 2) / KAPPA))
+    truth, seed = (1.45, azimuth + 0.1), (1.2, azimuth)
+    whole, near, bar = drawn(sky(tmp_path / "sky.png", made, truth, seed)).axes
+
+    def towards(axis, pixels):
+        """Directions (unit vectors) of pixels [N, 2] of the axis, from the numbers of its graticule."""
+        azimuths, zeniths = axis.coords[0]._transform.transform(np.reshape(pixels, (-1, 2))).T
+        return unit_vectors(np.radians(zeniths), np.radians(azimuths))
+
+    for axis in (whole, near):
+        marks = {
+            line.get_label(): towards(axis, np.ravel(line.get_data()))
+            for line in axis.lines
+            if line.get_marker() in "*os"
+        }
+        expected = {"fit": made.direction[best], "seed": unit_vectors(*seed), "truth": unit_vectors(*truth)}
+        assert marks.keys() == expected.keys()
+        for name, vector in expected.items():
+            np.testing.assert_allclose(marks[name][0], vector, atol=1e-6)
+        (image,) = axis.images
+        shown = image.get_array()
+        rows = np.array([np.unravel_index(np.argmin(shown), shown.shape)[::-1]])
+        assert np.arccos(towards(axis, rows)[0] @ made.direction[best]) < np.radians(4.0), (
+            "the best pixel is the brightest"
+        )
+        assert [coordinate.get_ticklabel_visible() for coordinate in axis.coords] == [True, True]
+    contours = next(c for c in near.collections if hasattr(c, "labelTexts"))
+    assert [text.get_text() for text in contours.labelTexts] == ["50 %", "90 %"]
+    for lines, level in zip(contours.allsegs, (0.5, 0.9), strict=True):
+        away = np.degrees(np.arccos(towards(near, np.concatenate(lines)) @ unit_vectors(1.4, azimuth)))
         # Pixels are 3.7 degrees wide, and their best one is where the likelihood ratio begins.
-        np.testing.assert_allclose(np.median(radius), expected, rtol=0.1)
-    (star,) = [line for line in near.lines if line.get_label() == "truth"]
-    np.testing.assert_allclose(np.ravel(star.get_data()), middle, atol=1e-6)
+        np.testing.assert_allclose(np.median(away), np.degrees(np.sqrt(stats.chi2.ppf(level, 2) / KAPPA)), rtol=0.1)
     areas = [float(part.split(": ")[1].split()[0]) for part in near.get_title().split(", ")]
     assert areas == pytest.approx([made.contour_area(0.5), made.contour_area(0.9)], rel=1e-2)
-    low, high = near.get_ylim()
-    assert low == -high and low > 0, "zenith grows downwards"
+    upper, lower = towards(near, [[150.0, 290.0], [150.0, 10.0]])
+    assert upper[2] > lower[2], "zenith grows downwards"
     assert bar.get_ylabel() == "2 (best - log-likelihood)"
+
+
+def test_a_sky_map_without_astropy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "evgen_jax.report.plots.sky_frame", None)
+    with pytest.raises(ReconstructionError, match=r"pip install 'evgen_jax\[sky\]'"):
+        sky(tmp_path / "sky.png", made_up_map(1.4, 2.0))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
@@ -268,7 +375,7 @@ def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
     samples = best + width * np.random.default_rng(1).normal(size=(2, 300, 7))
     samples[..., 4] %= 2 * np.pi
     posterior = Posterior(samples, np.zeros((2, 300)), np.ones(2), 0, np.ones(6), np.full(6, 600.0))
-    figure = drawn(corner(tmp_path / "corner.png", posterior, model.parameters, best))
+    figure = drawn(corner(tmp_path / "corner.png", posterior, model.parameters, best, best + width))
     axes = np.array(figure.axes).reshape(6, 6)  # time does not vary
     names = [axis.get_xlabel() for axis in axes[-1]]
     assert names == [
@@ -281,12 +388,15 @@ def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
     ]
     for i in range(6):
         lines = sorted(float(line.get_xdata()[0]) for line in axes[i, i].lines)
-        assert best[i] in lines, "the best fit is marked"
+        true = best[i] + width[i]
+        assert all(np.min(np.abs(np.subtract(lines, value))) < 1e-9 for value in (best[i], true)), (
+            "fit and truth are marked"
+        )
         own = samples[..., i].ravel()
         if i == 4:
             own = (own + np.pi) % (2 * np.pi) - np.pi
         low, middle, high = np.quantile(own, [0.16, 0.5, 0.84])
-        others = [line for line in lines if line != best[i]]
+        others = [line for line in lines if min(abs(line - best[i]), abs(line - true)) > 1e-9]
         np.testing.assert_allclose(others, [low, middle, high], rtol=1e-3, atol=1e-3)
 
 
@@ -314,34 +424,77 @@ def test_loss_curve_shows_every_number_and_a_running_median(count, drawn, tmp_pa
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["training", "validation"]
 
 
-def test_errors_are_cumulative_distributions(model, drawn, tmp_path):
-    truth = np.tile(TRUTH, (4, 1))
-    fitted = truth.copy()
-    fitted[:, 0] += [3.0, 1.0, 4.0, 2.0]
-    fitted[:, 5] *= np.exp([0.1, -0.4, 0.3, 0.2])
-    fits = {"own": [result(h, model.parameter_names) for h in fitted]}
-    errors(tmp_path / "errors.png", fits, truth, model.parameters)
-    left, right = drawn(tmp_path / "errors.png").axes
-    np.testing.assert_allclose(left.lines[0].get_data(), [[1.0, 2.0, 3.0, 4.0], [0.25, 0.5, 0.75, 1.0]])
-    np.testing.assert_allclose(right.lines[0].get_data(), [[0.1, 0.2, 0.3, 0.4], [0.25, 0.5, 0.75, 1.0]])
-    assert left.get_xlabel() == "vertex error (m)" and left.get_xscale() == "log"
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["own"]
+def test_errors_are_cumulative_distributions_of_all_four(drawn, tmp_path):
+    found = {
+        "seeds": Recovery(np.full(4, 30.0), np.full(4, 60.0), np.full(4, 0.5), np.full(4, 90.0)),
+        "own": Recovery(
+            np.array([3.0, 1.0, 4.0, 2.0]),
+            np.array([9.0, 5.0, 7.0, 6.0]),
+            np.array([0.1, 0.4, 0.3, 0.2]),
+            np.arange(1.0, 5),
+        ),
+    }
+    figure = drawn(errors(tmp_path / "errors.png", found))
+    assert [axis.get_xlabel() for axis in figure.axes] == [
+        "vertex error (m)",
+        "opening angle (deg)",
+        "|ln(E / E_true)|",
+        "time error (ns)",
+    ]
+    for axis, own in zip(figure.axes, found["own"], strict=True):
+        seeds, curve = axis.lines[:2]
+        np.testing.assert_allclose(curve.get_data(), [np.sort(own), [0.25, 0.5, 0.75, 1.0]])
+        assert axis.get_xscale() == "log" and seeds.get_label() == "seeds"
+        assert f"{np.median(own):.3g}" in axis.get_title(loc="left")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["seeds", "own"]
 
 
-def test_figures_of_a_run_show_its_median_event_in_both_lights(model, event, drawn, tmp_path):
+def test_coverage_is_the_share_of_events_within_a_level(drawn, tmp_path):
+    levels = Recovery(*np.array([[0.2, 0.9, 0.5, 0.7]] * 4))
+    axes = drawn(coverage(tmp_path / "coverage.png", {"own": levels})).axes
+    assert [axis.get_title(loc="left") for axis in axes] == ["vertex", "direction", "energy", "time"]
+    for axis in axes:
+        np.testing.assert_allclose(axis.lines[1].get_data(), [[0.2, 0.5, 0.7, 0.9], [0.25, 0.5, 0.75, 1.0]])
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_figures_of_a_run_show_an_event_in_both_lights(mapped, model, event, drawn, tmp_path):
     twice = replace(model, detector=model.detector.replace(relative_efficiency=2 * model.detector.relative_efficiency))
-    truth = np.stack([TRUTH] * 3)
-    brighter = event.replace(charge=3 * event.charge)
-    fits = {name: [result(h + 1, model.parameter_names) for h in truth] for name in ("trained", "true")}
-    figures(tmp_path / "figures", twice, model, [empty_event(108), event, brighter], truth, fits, metric_rows(30))
-    paths = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert paths == ["arrival_times.png", "errors.png", "light_yield.png", "loss.png"]
-    for name in paths:
-        drawn(tmp_path / "figures" / name)
-    left, _ = drawn(tmp_path / "figures" / "light_yield.png", -2).axes
+    example = Example(
+        "Run 1, event 3", event, TRUTH, TRUTH + 2, TRUTH + 1, made_up_map(1.1, 2.0) if mapped else None, "true"
+    )
+    found = {"own": Recovery(*np.random.default_rng(0).uniform(0.01, 1, (4, 20)))}
+    directory = tmp_path / "figures"
+    drawings = figures(
+        directory, {"trained": twice, "true": model}, example, found, found, metric_rows(30), "20 events"
+    )
+    paths = sorted(path.name for path in directory.iterdir())
+    names = ["arrival_times.png", "coverage.png", "errors.png", "event.png", "light_yield.png", "loss.png"]
+    assert paths == names + ["sky_map.png"] * mapped == sorted(path.name for _, path in drawings)
+    by_name = {name: drawn(directory / name, place) for name, place in drawing_order(drawings).items()}
+    title = "Run 1, event 3: 3 TeV, 12 pulses, 71 PE"
+    for name in ("event.png", "arrival_times.png", "light_yield.png", *["sky_map.png"] * mapped):
+        assert any(text.get_text().startswith(title) for text in by_name[name].texts), name
+    assert any(text.get_text() == "20 events" for text in by_name["errors.png"].texts)
+    left, _ = by_name["light_yield.png"].axes
     (measured, double), (_, once) = (line.get_data() for line in left.lines[:2])
-    assert list(measured) == [20, 1], "of three events the one of median charge"
+    assert list(measured) == [20, 1]
     # Noise, 0.01 PE at each module, is not what the efficiency doubles.
     np.testing.assert_allclose(double - 0.01, 2 * (once - 0.01), rtol=0.02, atol=1e-6)
-    times = [axis for axis in drawn(tmp_path / "figures" / "arrival_times.png", -3).axes if axis.axison]
-    assert [text.get_text() for text in times[0].get_legend().get_texts()] == ["trained", "true"]
+    legend = by_name["arrival_times.png"].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["pulses", "trained", "true"]
+
+
+def drawing_order(drawings) -> dict[str, int]:
+    """File of a figure -> its place among the figures that were written, counted from the last one."""
+    order = [
+        "event.png",
+        "arrival_times.png",
+        "light_yield.png",
+        "errors.png",
+        "coverage.png",
+        "sky_map.png",
+        "loss.png",
+    ]
+    order = [name for name in order if name in [path.name for _, path in drawings]]
+    return {name: place - len(order) for place, name in enumerate(order)}

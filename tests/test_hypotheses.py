@@ -22,7 +22,7 @@ from evgen_jax.hypothesis.prior import NormalPrior, SoftUniformPrior
 from evgen_jax.hypothesis.snowstorm import snowstorm_priors
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.report.plots.event import expectation
+from evgen_jax.report.plots.expected import expectation
 from evgen_jax.simulation import events as simulation
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.simulation.events import EventSampler

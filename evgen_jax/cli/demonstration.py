@@ -1,14 +1,16 @@
 """The demo: simulate, fit the transformation, train, export, load back, fit held-out events, draw and summarise."""
 
 import json
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from evgen_jax.building.analytic import analytic_model
@@ -19,27 +21,33 @@ from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.errors import ConfigError
-from evgen_jax.hypothesis.parameters import CASCADE, DIRECTION, POSITIONS, Parameter, column_names, places_by_role
+from evgen_jax.extras import need
+from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.padding import repad
 from evgen_jax.model.model import Model
-from evgen_jax.physics.geometry import flight_direction
 from evgen_jax.progress import Bar, counted, counted_blocks, is_quiet
 from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
-from evgen_jax.report.plots import figures
+from evgen_jax.reconstruction.starts.smear import smear
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
+from evgen_jax.report.demonstration import Outcome, page, summary
+from evgen_jax.report.plots.overview import Example, figures
+from evgen_jax.report.recovery import bound_errors, cascade_errors, confidence_levels, coverage, medians
+from evgen_jax.simulation.information import fisher_information
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
 from evgen_jax.simulation.simulate import simulate
-from evgen_jax.simulation.tables import SEED_TABLE
 from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.restore import manager_directory
 from evgen_jax.training.run import train
 
-NUM_FITS = 16
+NUM_FITS = 100
 """Default number of fitted events."""
+SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
+"""By how much seeds are smeared truth, by role: m, rad (on both axes of the sphere), in the logarithm, ns."""
 
 
 def run_demo(
@@ -75,26 +83,78 @@ def run_demo(
     if finished.exists() and json.loads(finished.read_text())["identity"] == identity:
         return (directory / "summary.md").read_text() + "\n(Made by an earlier run, reused.)"
     exported = directory / f"exported_{config.training_settings.num_training_iterations}"
-    model = train_on_simulation(config, directory / "events", exported)
+    clock = _Clock()
+    model = train_on_simulation(config, directory / "events", exported, clock)
     oracle = analytic_model(model.detector)
-    events, truth, seeds = _test_events(config, model, num_fits)
-    fits = {name: _fits(name, m, events, seeds) for name, m in (("trained", model), ("true", oracle))}
-    gap, pulses = likelihood_gap(config, model, oracle)
-    rows = {name: error_medians(results, truth, model.parameters) for name, results in fits.items()}
-    figures(directory / "figures", model, oracle, events, truth, fits, read_metrics(manager_directory(config)))
-    summary = _summary(directory, rows, (gap, pulses), len(events), time.perf_counter() - start)
-    (directory / "summary.md").write_text(summary + "\n")
-    finished.write_text(json.dumps({"identity": identity, "medians": rows, "gap": gap}, indent=1) + "\n")
-    return summary
+    events, names, truth, seeds = _test_events(config, model, num_fits)
+    models = {"trained network": model, "true likelihood": oracle}
+    fits = {}
+    for name, own in models.items():
+        with clock(f"fits of the {name}"):
+            fits[name] = _fits(name, own, events, seeds)
+    with clock("bound"):
+        readout = config.simulation_settings.readout_window
+        information = fisher_information(oracle, truth, readout, jax.random.key(0))
+    with clock("likelihood gap"):
+        gap, pulses = likelihood_gap(config, model, oracle)
+    found = {"seeds": cascade_errors(seeds, truth, model.parameters)}
+    for name, results in fits.items():
+        found[name] = cascade_errors(np.stack([fit.hypothesis for fit in results]), truth, model.parameters)
+    found["Cramer-Rao bound"] = bound_errors(information, truth, model.parameters)
+    levels = {name: confidence_levels(results, truth, model.parameters) for name, results in fits.items()}
+    best = "true likelihood"
+    which = int(np.argsort([event.charge.sum() for event in events])[len(events) // 2])
+    with clock("sky map"):
+        sky_map, missing = _sky_map(oracle, events[which], fits[best][which].hypothesis)
+    example = Example(
+        names[which], events[which], truth[which], seeds[which], fits[best][which].hypothesis, sky_map, best
+    )
+    energies = truth[:, places_by_role(model.parameters, CASCADE)[0]["energy"]] / 1e3
+    title = f"{len(events)} held-out cascades of {energies.min():.2g} to {energies.max():.2g} TeV"
+    with clock("figures"):
+        metrics = read_metrics(manager_directory(config))
+        drawn = figures(directory / "figures", models, example, found, levels, metrics, title)
+    medians_of = {name: medians(own) for name, own in found.items()}
+    coverage_of = {name: coverage(own) for name, own in levels.items()}
+    outcome = Outcome(title, medians_of, coverage_of, gap, pulses, clock.seconds, time.perf_counter() - start, missing)
+    (directory / "index.html").write_text(page(outcome, drawn, directory))
+    text = f"{summary(outcome)} Page: {directory / 'index.html'}."
+    (directory / "summary.md").write_text(text + "\n")
+    kept = {"identity": identity, "medians": medians_of, "coverage": coverage_of, "gap": gap}
+    finished.write_text(json.dumps(kept, indent=1) + "\n")
+    return text
 
 
-def train_on_simulation(config: ExperimentConfig, events: Path, exported: Path) -> Model:
+class _Clock:
+    """Counts CPU seconds of stages: `with clock("training"): ...`.
+
+    Attributes:
+      seconds: stage -> seconds of all cores together, processes that have ended among them.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        before = sum(os.times()[:4])
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + sum(os.times()[:4]) - before
+
+
+def train_on_simulation(
+    config: ExperimentConfig,
+    events: Path,
+    exported: Path,
+    clock: Callable[[str], AbstractContextManager[None]] = lambda stage: nullcontext(),
+) -> Model:
     """Simulates events, fits the transformation, trains and exports; what is there is reused.
 
     Args:
       config: the experiment.
       events: directory of the simulated events.
       exported: directory of the exported model.
+      clock: stage -> context in which it runs, for measurements.
 
     Returns:
       The trained model.
@@ -102,13 +162,15 @@ def train_on_simulation(config: ExperimentConfig, events: Path, exported: Path) 
     Raises:
       EvgenError: the configuration, a file or a number makes one of these steps impossible.
     """
-    simulate(config, events, partial(_counted_events, config.simulation_settings))
-    if not (Path(config.data_trafo_settings.model_dir) / TRAFO_FILE).exists():
-        create_trafo(config, lambda items: counted(items, "trafo", "file"))
-    train(config, progress=not is_quiet())
-    if not exported.exists():
-        export_model(config, exported)
-    return load_model(exported)
+    with clock("simulation"):
+        simulate(config, events, partial(_counted_events, config.simulation_settings))
+    with clock("training"):
+        if not (Path(config.data_trafo_settings.model_dir) / TRAFO_FILE).exists():
+            create_trafo(config, lambda items: counted(items, "trafo", "file"))
+        train(config, progress=not is_quiet())
+        if not exported.exists():
+            export_model(config, exported)
+        return load_model(exported)
 
 
 def _counted_events(settings: SimulationSettings, files: Sequence[Path]) -> Iterator[Path]:
@@ -137,22 +199,26 @@ def _config(directory: Path, steps: int | None, source: Path | None, settings: S
     return config.model_copy(update={"training_settings": training})
 
 
-def _test_events(config: ExperimentConfig, model: Model, count: int) -> tuple[list[Event], np.ndarray, np.ndarray]:
-    """The first events of the test iterator with truth and smeared seeds, padded to few different lengths."""
+def _test_events(
+    config: ExperimentConfig, model: Model, count: int
+) -> tuple[list[Event], list[str], np.ndarray, np.ndarray]:
+    """The first events of the test iterator with names, truth and smeared seeds, padded to few different lengths."""
     events: list[Event] = []
+    ids: list[np.ndarray] = []
     truth: list[np.ndarray] = []
-    seeds: list[np.ndarray] = []
-    names = column_names(model.parameters)
-    read = partial(read_event_file, parameters=model.parameters, seed_names=(SEED_TABLE,), seed_columns=names)
     for path in find_files(iterator(config, "test").input_data):
-        file = read(path, config.data_handler_settings, model.detector)
+        file = read_event_file(path, config.data_handler_settings, model.detector, parameters=model.parameters)
         events += [file.event(i) for i in range(min(count - len(events), len(file)))]
+        ids.append(file.ids)
         truth.append(np.asarray(file.labels))
-        seeds.append(file.seeds[SEED_TABLE])
         if len(events) == count:
             break
-    hypotheses, smeared = (np.concatenate(rows)[: len(events)] for rows in (truth, seeds))
-    return [_few_lengths(event) for event in events], hypotheses, smeared
+    hypotheses = np.concatenate(truth)[: len(events)]
+    place = places_by_role(model.parameters, CASCADE)[0]
+    spreads = {model.parameter_names[place[role]]: width for role, width in SPREADS.items()}
+    smeared = smear(hypotheses[:, None], model.parameters, 1, np.random.default_rng(0), spreads)[:, 1]
+    names = [f"Run {run:.0f}, event {number:.0f}" for run, number, *_ in np.concatenate(ids)[: len(events)]]
+    return [_few_lengths(event) for event in events], names, hypotheses, smeared
 
 
 def _few_lengths(event: Event) -> Event:
@@ -161,59 +227,15 @@ def _few_lengths(event: Event) -> Event:
 
 
 def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> list[FitResult]:
-    description = f"fit ({name} likelihood)"
-    return reconstruct(
-        model, events, seeds, covariance=False, progress=lambda b: counted_blocks(b, description, len(events))
-    )
+    return reconstruct(model, events, seeds, progress=lambda b: counted_blocks(b, f"fit ({name})", len(events)))
 
 
-def error_medians(fits: list[FitResult], truth: np.ndarray, parameters: Sequence[Parameter]) -> dict[str, float]:
-    """Computes the median errors of fits of one cascade.
-
-    Args:
-      fits: of E events.
-      truth: [E, H], physical units.
-      parameters: of a hypothesis with one cascade.
-
-    Returns:
-      vertex_m, m; angle_deg, degrees; log_energy, |ln(E / E_true)|; time_ns, ns.
-    """
-    place, fitted = places_by_role(parameters, CASCADE)[0], np.stack([f.hypothesis for f in fits])
-    vertex, (zenith, azimuth) = [place[role] for role in POSITIONS], [place[role] for role in DIRECTION]
-    energy, when = place["energy"], place["time"]
-    own = np.asarray(flight_direction(jnp.asarray(fitted[:, zenith]), jnp.asarray(fitted[:, azimuth])))
-    true = np.asarray(flight_direction(jnp.asarray(truth[:, zenith]), jnp.asarray(truth[:, azimuth])))
-    angle = np.degrees(np.arccos(np.clip(np.sum(own * true, axis=1), -1, 1)))
-    return {
-        "vertex_m": float(np.median(np.linalg.norm(fitted[:, vertex] - truth[:, vertex], axis=1))),
-        "angle_deg": float(np.median(angle)),
-        "log_energy": float(np.median(np.abs(np.log(np.maximum(fitted[:, energy], 1e-3) / truth[:, energy])))),
-        "time_ns": float(np.median(np.abs(fitted[:, when] - truth[:, when]))),
-    }
-
-
-def _summary(
-    directory: Path, rows: Mapping[str, Mapping[str, float]], gap: tuple[float, float], count: int, seconds: float
-) -> str:
-    lines = [
-        "# evgen_jax demo",
-        "",
-        "Toy events: physics-motivated, not IceCube simulation.",
-        "",
-        f"Median errors of {count} held-out cascades, fitted from the same smeared seeds:",
-        "",
-        "| likelihood | vertex (m) | direction (deg) | abs ln(E/E_true) | time (ns) |",
-        "|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        lines.append(
-            f"| {name} | {row['vertex_m']:.2f} | {row['angle_deg']:.2f} | {row['log_energy']:.3f} | "
-            f"{row['time_ns']:.2f} |"
-        )
-    lines += [
-        "",
-        f"Log-likelihood per event at the truth: the trained model is {gap[0]:.1f} below the true likelihood "
-        f"({gap[1]:.0f} pulses per event).",
-        f"Run time: {seconds:.0f} s. Figures: {directory / 'figures'}.",
-    ]
-    return "\n".join(lines)
+def _sky_map(model: Model, event: Event, fit: np.ndarray) -> tuple[SkyMap | None, list[str]]:
+    """The map of an event, or what to install for it."""
+    try:
+        need("astropy_healpix", "the sky map")
+        need("astropy", "the sky map")
+    except ConfigError as error:
+        return None, [str(error)]
+    with Bar("sky map"):
+        return make_sky_map(model)(event, fit), []

@@ -3,11 +3,16 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.labels import label_names
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.extras import need
 from evgen_jax.files import check_writable
 from evgen_jax.hypothesis.joint_prior import make_prior
+from evgen_jax.hypothesis.names import swapped
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import stage
@@ -62,8 +67,9 @@ def report_file(
             f"--config, such as {{{zenith}: {{distribution: isotropic}}}}."
         )
     make_prior(model.parameters, wanted.priors or {})
-    fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings)
+    fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings, truth=True)
     found, seeds = read(Path(file))
+    truth = _known_truth(found, model, handler)
     for number in numbers:
         if number >= len(found):
             raise DataError(f"{file}: --event {number}: the file has {len(found)} events, counted from 0.")
@@ -74,4 +80,15 @@ def report_file(
             (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
         run, own, *rest = (int(i) for i in found.ids[number])
         name = f"run_{run:06d}_event_{own:06d}" + "".join(f"_{i}" for i in rest if i)
-        yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted)
+        true = None if truth is None or not np.all(np.isfinite(truth[number])) else truth[number]
+        yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted, true)
+
+
+def _known_truth(found: EventFile, model: AnyModel, handler: DataHandlerSettings) -> np.ndarray | None:
+    """The labels [E, H] of the events, physical units; None where there are none, or they are not those of the hypothesis."""
+    names = label_names(handler)
+    if found.labels is None or np.shape(found.labels)[1] != len(model.parameters):
+        return None
+    if len(names) != len(model.parameters) or swapped(names, model.parameters) is not None:
+        return None
+    return np.asarray(found.labels, np.float64)

@@ -20,7 +20,7 @@ from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
-from evgen_jax.report.plots.event import expectation
+from evgen_jax.report.plots.expected import expectation
 
 SCAN_POINTS = 21
 """Number of points of a scan."""
@@ -64,6 +64,7 @@ class Findings:
       scans: profile scans by parameter.
       sky_map: None if it was not asked for.
       posterior: None if it was not asked for.
+      truth: [H], physical units; None if it is not known.
     """
 
     model: AnyModel
@@ -76,9 +77,12 @@ class Findings:
     scans: Mapping[str, Profile]
     sky_map: SkyMap | None
     posterior: Posterior | None
+    truth: np.ndarray | None = None
 
 
-def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSettings) -> Findings:
+def examine(
+    fitter: Fitter, event: Event, result: FitResult, settings: ReportSettings, truth: np.ndarray | None = None
+) -> Findings:
     """Computes what a report shows.
 
     Args:
@@ -86,6 +90,7 @@ def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSet
       event: what was measured.
       result: of the fit, with covariances for scans of a suitable length.
       settings: what to compute besides the expected light.
+      truth: [H], physical units; None: not known.
 
     Returns:
       The findings.
@@ -117,7 +122,7 @@ def examine(fitter: Fitter, event: Event, result: FitResult, settings: ReportSet
         with stage("posterior"):
             sampler = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(model.parameters, priors)))
             posterior = sampler(event, best, jax.random.key(0))
-    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior)
+    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior, truth)
 
 
 def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:

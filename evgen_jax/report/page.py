@@ -3,7 +3,6 @@
 import html
 import json
 from collections.abc import Sequence
-from functools import partial
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -23,8 +22,12 @@ from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
 from evgen_jax.report.findings import Findings, ReportSettings, examine
-from evgen_jax.report.plots.event import arrival_times, event_display, light_yield
-from evgen_jax.report.plots.uncertainty import corner, profile, sky
+from evgen_jax.report.plots.arrival_times import arrival_times
+from evgen_jax.report.plots.canvas import event_title
+from evgen_jax.report.plots.charges import light_yield
+from evgen_jax.report.plots.display import event_display
+from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.uncertainty import corner, profile
 
 AGREE = 1.05
 """Largest R-hat at which chains count as converged."""
@@ -33,7 +36,13 @@ Figure = tuple[str, Path]
 
 
 def report_event(
-    directory: Path, title: str, fitter: Fitter, event: Event, result: FitResult, settings: ReportSettings
+    directory: Path,
+    title: str,
+    fitter: Fitter,
+    event: Event,
+    result: FitResult,
+    settings: ReportSettings,
+    truth: np.ndarray | None = None,
 ) -> Path:
     """Writes the figures, tables and the page of one fitted event.
 
@@ -44,6 +53,7 @@ def report_event(
       event: what was measured.
       result: of the fit.
       settings: what to compute besides the expected light.
+      truth: [H], drawn and written beside the fit; None: not known.
 
     Returns:
       The page, index.html.
@@ -53,38 +63,48 @@ def report_event(
       ConfigError: an unknown parameter to scan.
     """
     try:
-        findings = examine(fitter, event, result, settings)
+        findings = examine(fitter, event, result, settings, truth)
     except ReconstructionError as error:
         raise ReconstructionError(f"{title}: {error}") from None
     directory.mkdir(parents=True, exist_ok=True)
-    figures = _figures(directory, findings, settings.notice)
+    figures = _figures(directory, title, findings, settings.notice)
     _write_tables(directory, findings)
     page = directory / "index.html"
     write_whole(page, _page(title, findings, settings, figures))
     return page
 
 
-def _figures(directory: Path, findings: Findings, notice: str) -> list[Figure]:
+def _figures(directory: Path, name_of_event: str, findings: Findings, notice: str) -> list[Figure]:
     """Draws everything."""
-    model, event, best = findings.model, findings.event, findings.result.hypothesis
+    model, event, best, truth = findings.model, findings.event, findings.result.hypothesis, findings.truth
+    energies = [best[i] for i, own in enumerate(model.parameters) if own.role in ("energy", "entry_energy")]
+    title = event_title(name_of_event, float(energies[0]) if energies else None, event)
+    named: dict[str, Any] = {"title": title, "notice": notice}
     models, first = findings.models, next(iter(findings.models.values()))
     titles = {d: f", {findings.pulls[d]:+.1f} sigma" for d in findings.worst}
-    times = partial(arrival_times, models=models, event=event, hypothesis=best, notice=notice)
-    charges = light_yield(directory / "charges.png", findings.views, event, model.detector, notice)
-    worst = times(directory / "worst_doms.png", doms=findings.worst, titles=titles)
+
+    def times(name: str, **chosen: Any) -> Path:
+        return arrival_times(directory / name, models, event, best, truth=truth, **chosen, **named)
+
+    charges = light_yield(directory / "charges.png", findings.views, event, model.detector, **named)
+    worst = times("worst_doms.png", doms=findings.worst, titles=titles)
     figures = [
-        ("Event", event_display(directory / "event.png", first, event, best, notice)),
-        ("Brightest DOMs", times(directory / "brightest_doms.png")),
+        ("Event", event_display(directory / "event.png", first, event, best, truth=truth, **named)),
+        ("Brightest DOMs", times("brightest_doms.png")),
         ("DOMs whose charge is farthest from the expected one", worst),
         ("Charges and their residuals", charges),
     ]
     for name, scan in findings.scans.items():
-        unit = model.parameters[model.index(name)].unit
-        figures.append((f"Scan of {name}", profile(directory / f"scan_{name}.png", scan, [unit], notice)))
+        place = model.index(name)
+        true = None if truth is None else [float(truth[place])]
+        drawn = profile(directory / f"scan_{name}.png", scan, [model.parameters[place].unit], true, **named)
+        figures.append((f"Scan of {name}", drawn))
     if findings.sky_map is not None:
-        figures.append(("Sky map", sky(directory / "sky_map.png", findings.sky_map, notice=notice)))
+        pair = direction_pairs(model.parameters)[-1]  # that which `make_sky_map` maps
+        towards = None if truth is None else (float(truth[pair[0]]), float(truth[pair[1]]))
+        figures.append(("Sky map", sky(directory / "sky_map.png", findings.sky_map, towards, **named)))
     if findings.posterior is not None:
-        drawn = corner(directory / "posterior.png", findings.posterior, model.parameters, best, notice)
+        drawn = corner(directory / "posterior.png", findings.posterior, model.parameters, best, truth, **named)
         figures.append(("Posterior", drawn))
     return figures
 
@@ -183,7 +203,8 @@ def _page(title: str, findings: Findings, settings: ReportSettings, figures: Seq
                 for m in (result.covariance.physical, result.covariance.physical_sandwich)
             ]
             width = f"{own[0]:.4g} (sandwich {own[1]:.4g})"
-        rows.append((parameter.name, f"{result.hypothesis[i]:.6g}", width, parameter.unit))
+        true = "" if findings.truth is None else f"{findings.truth[i]:.6g}"
+        rows.append((parameter.name, f"{result.hypothesis[i]:.6g}", width, true, parameter.unit))
     diagnostics = result.diagnostics
     facts = {
         "log-likelihood": f"{result.log_likelihood:.3f} (seed {result.log_likelihood_seed:.3f})",

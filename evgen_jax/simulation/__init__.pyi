@@ -5,4 +5,5 @@ from evgen_jax.simulation.draw import parameter_ranges as parameter_ranges
 from evgen_jax.simulation.draw import smeared_seeds as smeared_seeds
 from evgen_jax.simulation.events import EventSampler as EventSampler
 from evgen_jax.simulation.events import photoelectron_charges as photoelectron_charges
+from evgen_jax.simulation.information import fisher_information as fisher_information
 from evgen_jax.simulation.photons import PhotonSampler as PhotonSampler

@@ -61,16 +61,17 @@ def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: Dat
 
 
 def make_seed_reader(
-    model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings
+    model: AnyModel, handler: DataHandlerSettings, settings: ReconstructionSettings, *, truth: bool = False
 ) -> Callable[[Path], tuple[EventFile, np.ndarray]]:
     """Makes a function that reads the events of a file with their seeds.
 
-    Labels are read where they are seeds, and where the table has columns of the truth: there a file may lack them.
+    Labels are read where they are seeds, and where the truth is wanted: there a file may lack them.
 
     Args:
       model: gives parameters and detector.
       handler: section data_handler_settings of a configuration.
       settings: section reconstruction_settings of a configuration.
+      truth: whether labels are wanted, beside tables with columns of the truth.
 
     Returns:
       Function file -> (events, seeds [E, S, H], physical units).
@@ -106,12 +107,14 @@ def make_seed_reader(
             seed_columns=columns,
             seed_defaults=defaults,
         )
-        if settings.column_names == "reference" and "x_parameters" not in names:
+        columns_of_truth = settings.column_names == "reference"
+        if (truth or columns_of_truth) and "x_parameters" not in names:
             try:
                 file = given(labels=True, need_labels=False)
             except DataError as error:
                 file = given(labels=False)
-                LOGGER.warning("columns of the truth stay empty: %s", error)
+                if columns_of_truth:
+                    LOGGER.warning("columns of the truth stay empty: %s", error)
         else:
             file = given(labels="x_parameters" in names)
         if file.notes():

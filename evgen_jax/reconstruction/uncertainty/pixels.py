@@ -1,6 +1,7 @@
 """HEALPix pixels of the sky, nested: zenith is HEALPix' theta, azimuth its phi. The only file that imports astropy-healpix."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from evgen_jax.errors import ReconstructionError
 
@@ -23,8 +24,24 @@ def pixel_vectors(order: int, pixels: np.ndarray) -> np.ndarray:
     return np.stack(pixelisation.pix2vec(2**order, np.asarray(pixels), nest=True), axis=-1)
 
 
+def pixels_of(order: int, zenith: ArrayLike, azimuth: ArrayLike) -> np.ndarray:
+    """Finds the nested pixels of directions.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+      zenith: rad, shape (...).
+      azimuth: rad, shape (...).
+
+    Returns:
+      Nested indices (...).
+    """
+    from astropy_healpix import healpy as pixelisation
+
+    return np.asarray(pixelisation.ang2pix(2**order, zenith, azimuth, nest=True))
+
+
 def pixel_of(order: int, zenith: float, azimuth: float) -> int:
-    """Finds the nested pixel of a direction.
+    """Finds the nested pixel of one direction.
 
     Args:
       order: HEALPix order (nside = 2^order).
@@ -34,9 +51,7 @@ def pixel_of(order: int, zenith: float, azimuth: float) -> int:
     Returns:
       Nested index.
     """
-    from astropy_healpix import healpy as pixelisation
-
-    return int(pixelisation.ang2pix(2**order, zenith, azimuth, nest=True))
+    return int(pixels_of(order, zenith, azimuth))
 
 
 def pixels_around(order: int, zenith: float, azimuth: float) -> np.ndarray:

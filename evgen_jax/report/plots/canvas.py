@@ -1,37 +1,97 @@
-"""Matplotlib without a screen, and how figures are written."""
+"""Matplotlib without a screen: the style of all figures, and how they are written."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-TOY = "physics-motivated toy; not IceCube simulation"
-"""Default notice in the corner of a figure."""
-NOTICE_HEIGHT = 0.12
-"""Height of the line of the notice, inches."""
+from evgen_jax.measurement.event import Event  # noqa: E402
 
-__all__ = ["TOY", "plt", "save"]
+SIMULATED = "simulated with light from photon transport tables; not IceCube simulation"
+"""Default notice below a figure."""
+STYLE = "evgen_jax.report.plots.style"
+"""Style file of all figures, as `matplotlib.pyplot.style` names it."""
+MARKS: dict[str, dict[str, Any]] = {
+    "truth": {"color": "#D55E00", "marker": "*", "ms": 12, "mec": "white", "mew": 0.8},
+    "seed": {"color": "#E69F00", "marker": "s", "ms": 6, "mec": "white", "mew": 0.8},
+    "fit": {"color": "black", "marker": "o", "ms": 6, "mec": "white", "mew": 0.8},
+}
+"""How hypotheses are marked in all figures, by the name that legends show."""
+
+GAP = 0.05
+"""Between what is drawn and title or notice, inches."""
+UNITS = ((1e6, "PeV"), (1e3, "TeV"), (1.0, "GeV"))
+"""Units of energies in titles, in GeV."""
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
+
+__all__ = ["MARKS", "SIMULATED", "STYLE", "event_title", "plt", "save", "styled"]
 
 
-def save(figure: Any, path: Path, notice: str = TOY) -> Path:
-    """Writes a figure with a small notice in its corner and closes it.
+def styled(draw: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """Lets a function draw in the style of all figures, without a change of matplotlib's global settings.
+
+    Args:
+      draw: function that makes and writes a figure.
+
+    Returns:
+      The function, within a context of the style.
+    """
+
+    @wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        with plt.style.context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def event_title(name: str, energy: float | None, event: Event) -> str:
+    """Names an event in the title of a figure.
+
+    Args:
+      name: such as "Run 1, event 3".
+      energy: GeV; None where the hypothesis has no energy.
+      event: gives pulses and charge.
+
+    Returns:
+      Such as "Run 1, event 3: 2.3 TeV, 412 pulses, 387 PE".
+
+    Example:
+      title = event_title("Run 1, event 3", 2300.0, event)
+    """
+    pulses = int(event.pulses.mask.sum())
+    facts = [f"{pulses} pulse{'s' if pulses != 1 else ''}", f"{float(event.charge.sum()):.0f} PE"]
+    if energy is not None:
+        scale, unit = next(row for row in UNITS if energy >= row[0] or row[0] == 1)
+        facts.insert(0, f"{energy / scale:.3g} {unit}")
+    return f"{name}: {', '.join(facts)}"
+
+
+def save(figure: Any, path: Path, title: str = "", notice: str = SIMULATED) -> Path:
+    """Writes a figure with its title above and a small notice below everything drawn, and closes it.
 
     Args:
       figure: of matplotlib.
       path: of the file.
-      notice: text in the corner.
+      title: of the whole figure.
+      notice: text below the figure.
 
     Returns:
       The path.
     """
-    if notice:
-        if figure.get_layout_engine():  # the notice has a line of its own above the axes
-            figure.get_layout_engine().set(rect=(0, 0, 1, 1 - NOTICE_HEIGHT / figure.get_figheight()))
-        figure.text(0.995, 0.995, notice, ha="right", va="top", fontsize=6, color="0.4")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what stands where is settled; both texts go around it
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    left, right = box.x0 / width, box.x1 / width
+    figure.text(left, (box.y1 + GAP) / height, title, ha="left", va="bottom", fontsize=10, fontweight="bold")
+    figure.text(right, (box.y0 - GAP) / height, notice, ha="right", va="top", fontsize=6.5, color="0.4")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path)
     plt.close(figure)
     return path

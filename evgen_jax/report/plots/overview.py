@@ -1,51 +1,106 @@
-"""Figures of a training run: loss curve, light of an event at its brightest DOMs, errors of the fits."""
+"""Figures of a training run and its fits: one event, errors of many, the loss."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.ticker
 import numpy as np
 
-from evgen_jax.hypothesis.parameters import CASCADE, POSITIONS, Parameter, places_by_role
+from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
-from evgen_jax.reconstruction.fit.result import FitResult
-from evgen_jax.report.plots.canvas import plt, save
-from evgen_jax.report.plots.event import arrival_times, expectation, light_yield
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
+from evgen_jax.report.plots.arrival_times import arrival_times
+from evgen_jax.report.plots.canvas import SIMULATED, event_title, plt, save, styled
+from evgen_jax.report.plots.charges import light_yield
+from evgen_jax.report.plots.display import event_display
+from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.recovery import coverage, errors
+from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.recovery import Recovery
+
+FEW = 9
+"""Number of rows from which a running median of them is drawn."""
+Figure = tuple[str, Path]
+"""Heading and file of a figure."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Holds one simulated event with one cascade, and what was found.
+
+    Attributes:
+      name: such as "Run 8, event 3".
+      event: what was measured.
+      truth: [H], physical units.
+      seed: [H], where the fit began.
+      fit: [H].
+      sky_map: of the directions; None: not made.
+      likelihood: of fit and sky map, such as "true likelihood".
+    """
+
+    name: str
+    event: Event
+    truth: np.ndarray
+    seed: np.ndarray
+    fit: np.ndarray
+    sky_map: SkyMap | None
+    likelihood: str
 
 
 def figures(
     directory: Path,
-    model: Model,
-    oracle: Model,
-    events: Sequence[Event],
-    truth: np.ndarray,
-    fits: Mapping[str, Sequence[FitResult]],
+    models: Mapping[str, Model],
+    example: Example,
+    found: Mapping[str, Recovery],
+    levels: Mapping[str, Recovery],
     metrics: Sequence[Mapping[str, Any]],
-) -> None:
-    """Writes loss.png, arrival_times.png, light_yield.png and errors.png.
+    title: str,
+) -> list[Figure]:
+    """Writes errors.png, coverage.png, event.png, arrival_times.png, light_yield.png, sky_map.png (if any) and loss.png.
 
     Args:
       directory: of the figures, made if needed.
-      model: trained.
-      oracle: with the true likelihood.
-      events: E simulated events.
-      truth: [E, H], physical units.
-      fits: label -> fits of the events.
+      models: label -> model whose light is drawn at the truth of the example.
+      example: one event.
+      found: label -> errors of many events.
+      levels: label -> confidence levels of many fits.
       metrics: rows of `read_metrics`.
+      title: of the figures of many events.
+
+    Returns:
+      Headings and files.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    loss_curve(directory / "loss.png", metrics)
-    brightest = int(np.argsort([e.charge.sum() for e in events])[len(events) // 2])
-    models = {"trained": model, "true": oracle}
-    arrival_times(directory / "arrival_times.png", models, events[brightest], truth[brightest], 6)
-    views = {name: expectation(m, events[brightest], truth[brightest]) for name, m in models.items()}
-    light_yield(directory / "light_yield.png", views, events[brightest], model.detector)
-    errors(directory / "errors.png", fits, truth, model.parameters)
+    model, event, truth = next(iter(models.values())), example.event, example.truth
+    place = places_by_role(model.parameters, CASCADE)[0]
+    own = event_title(example.name, float(truth[place["energy"]]), event)
+    fitted, expected = f"{own}; fit with the {example.likelihood}", f"{own}; light expected at the truth"
+    views = {name: expectation(one, event, truth) for name, one in models.items()}
+    display = event_display(
+        directory / "event.png", model, event, example.fit, truth=truth, seed=example.seed, title=fitted
+    )
+    times = arrival_times(directory / "arrival_times.png", models, event, truth, 6, title=expected)
+    charges = light_yield(directory / "light_yield.png", views, event, model.detector, title=expected)
+    drawn = [
+        ("Errors of the fits", errors(directory / "errors.png", found, title=title)),
+        ("Coverage of the uncertainties", coverage(directory / "coverage.png", levels, title=title)),
+        ("One event", display),
+        ("Its brightest modules", times),
+        ("Its charges", charges),
+    ]
+    if example.sky_map is not None:
+        towards, begun = ((float(h[place["zenith"]]), float(h[place["azimuth"]])) for h in (truth, example.seed))
+        drawn.append(("Its direction", sky(directory / "sky_map.png", example.sky_map, towards, begun, title=fitted)))
+    drawn.append(("Training", loss_curve(directory / "loss.png", metrics)))
+    return drawn
 
 
-def loss_curve(path: Path, metrics: Sequence[Mapping[str, Any]]) -> None:
+@styled
+def loss_curve(
+    path: Path, metrics: Sequence[Mapping[str, Any]], *, title: str = "Training", notice: str = SIMULATED
+) -> Path:
     """Draws training and validation loss per photoelectron against the step.
 
     Each has its running median from nine numbers on.
@@ -53,46 +108,27 @@ def loss_curve(path: Path, metrics: Sequence[Mapping[str, Any]]) -> None:
     Args:
       path: of the figure.
       metrics: rows of `read_metrics`.
+      title: of the whole figure.
+      notice: below the figure.
+
+    Returns:
+      The path.
     """
-    figure, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
+    figure, axis = plt.subplots(figsize=(6.5, 3.8))
     for kind, color in (("training", "C0"), ("validation", "C1")):
         rows = [m for m in metrics if m["kind"] == kind]
         step, loss = np.array([m["step"] for m in rows]), np.array([m["loss_per_pe"] for m in rows])
-        smooth = len(loss) >= 9
-        axis.plot(step, loss, ".", ms=2, alpha=0.4, color=color, label=None if smooth else kind)
+        smooth = len(loss) >= FEW
+        axis.plot(step, loss, ".", ms=3, alpha=0.4, color=color, label=None if smooth else kind)
         if smooth:
-            window = max(9, len(loss) // 25)
+            window = max(FEW, len(loss) // 25)
             windows = np.lib.stride_tricks.sliding_window_view(loss, window)
             axis.plot(step[window // 2 :][: len(windows)], np.median(windows, axis=1), color=color, label=kind)
     axis.set(xlabel="training step", ylabel="loss per photoelectron")
+    # The first steps, which are far off, would flatten all that follows.
+    late = [m["loss_per_pe"] for m in metrics][len(metrics) // 20 :]
+    if len(late) >= FEW:
+        low, high = np.quantile(late, [0.005, 0.98])
+        axis.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
     axis.legend()
-    save(figure, path)
-
-
-def errors(
-    path: Path, fits: Mapping[str, Sequence[FitResult]], truth: np.ndarray, parameters: Sequence[Parameter]
-) -> None:
-    """Draws cumulative distributions of the vertex and energy errors of the fits.
-
-    Args:
-      path: of the figure.
-      fits: label -> fits of E events.
-      truth: [E, H], physical units.
-      parameters: of a hypothesis with one cascade.
-    """
-    place = places_by_role(parameters, CASCADE)[0]
-    places, energy_place = [place[role] for role in POSITIONS], place["energy"]
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), constrained_layout=True)
-    for name, results in fits.items():
-        fitted = np.stack([r.hypothesis for r in results])
-        vertex = np.sort(np.linalg.norm(fitted[:, places] - truth[:, places], axis=1))
-        energy = np.sort(np.abs(np.log(np.maximum(fitted[:, energy_place], 1e-3) / truth[:, energy_place])))
-        share = (np.arange(len(results)) + 1) / len(results)
-        axes[0].step(vertex, share, where="post", label=name)
-        axes[1].step(energy, share, where="post", label=name)
-    axes[0].set(xlabel="vertex error (m)", ylabel="share of events", xscale="log")
-    axes[1].set(xlabel="|ln(E / E_true)|", xscale="log")
-    for axis in axes:
-        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    axes[0].legend()
-    save(figure, path)
+    return save(figure, path, title, notice)

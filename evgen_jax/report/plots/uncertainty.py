@@ -1,4 +1,4 @@
-"""Figures of uncertainties: profile scans, sky maps, corner plots of posterior samples."""
+"""Figures of uncertainties: profile scans and corner plots of posterior samples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,115 +8,97 @@ from scipy import stats
 
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter
-from evgen_jax.physics.sphere import angles
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
-from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
-from evgen_jax.report.plots.canvas import TOY, plt, save
+from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
 
 LEVELS = (0.5, 0.9)
-"""Confidence levels of contours."""
+"""Confidence levels of contours in two parameters."""
+LINE_LEVELS = (0.6827, 0.9545)
+"""Confidence levels of scans in one parameter."""
+DEEPEST = 25.0
+"""Largest 2 (best - log-likelihood) that has a colour of its own."""
 
 
-def profile(path: Path, scan: Profile, units: Sequence[str], notice: str = TOY) -> Path:
+@styled
+def profile(
+    path: Path,
+    scan: Profile,
+    units: Sequence[str],
+    truth: Sequence[float] | None = None,
+    *,
+    title: str = "",
+    notice: str = SIMULATED,
+) -> Path:
     """Draws 2 (best - log-likelihood) along one parameter, or its contours in two.
 
     Args:
       path: of the figure.
       scan: of one or two parameters.
       units: of the parameters.
-      notice: in the corner of the figure.
+      truth: value of each parameter; None: not known.
+      title: of the whole figure.
+      notice: below the figure.
 
     Returns:
       The path.
     """
-    figure, axis = plt.subplots(figsize=(5, 4), constrained_layout=True)
+    figure, axis = plt.subplots(figsize=(5.4, 4))
     labels = [f"{name} ({unit})" if unit else name for name, unit in zip(scan.names, units, strict=True)]
     delta = scan.delta()
     if len(scan.names) == 1:
         axis.plot(scan.values[0], delta, ".-")
-        for level in (0.6827, 0.9545):
+        for level in LINE_LEVELS:
             axis.axhline(stats.chi2.ppf(level, 1), color="0.6", lw=0.8)
             axis.text(scan.values[0][0], stats.chi2.ppf(level, 1), f" {100 * level:.0f} %", fontsize=7, va="bottom")
+        if truth is not None:
+            axis.axvline(truth[0], color=MARKS["truth"]["color"], ls="--", label="truth")
         axis.set(xlabel=labels[0], ylabel="2 (best - log-likelihood)")
     else:
-        shown = axis.pcolormesh(*scan.values, np.minimum(delta.T, 25), shading="nearest", cmap="viridis_r")
-        axis.contour(
+        shown = axis.pcolormesh(*scan.values, np.minimum(delta.T, DEEPEST), shading="nearest", cmap="cividis_r")
+        contours = axis.contour(
             *scan.values,
             np.where(np.isfinite(delta), delta, 1e3).T,
             levels=[stats.chi2.ppf(p, 2) for p in LEVELS],
-            colors="k",
+            colors="black",
             linewidths=1,
         )
-        figure.colorbar(shown, label="2 (best - log-likelihood)")
+        names = dict(zip(contours.levels, (f"{100 * level:.0f} %" for level in LEVELS), strict=True))
+        axis.clabel(contours, fmt=names, fontsize=8)
+        best = np.unravel_index(np.nanargmin(delta), delta.shape)
+        fit = [values[i] for values, i in zip(scan.values, best, strict=True)]
+        axis.plot(*fit, ls="none", label="best of the grid", **MARKS["fit"])
+        if truth is not None:
+            axis.plot(*truth, ls="none", label="truth", **MARKS["truth"])
+        figure.colorbar(shown, label="2 (best - log-likelihood)", extend="max")
         axis.set(xlabel=labels[0], ylabel=labels[1])
-    return save(figure, path, notice)
+    handles, names_of_handles = axis.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names_of_handles, loc="outside upper right", ncols=len(handles))
+    return save(figure, path, title, notice)
 
 
-def sky(path: Path, sky_map: SkyMap, truth: tuple[float, float] | None = None, notice: str = TOY) -> Path:
-    """Draws the whole sky and the part around the best pixel, with contours of 50 and 90 % (Wilks).
-
-    Args:
-      path: of the figure.
-      sky_map: to draw.
-      truth: zenith and azimuth to mark, rad; None: nothing.
-      notice: in the corner of the figure.
-
-    Returns:
-      The path.
-    """
-    figure = plt.figure(figsize=(11, 4.4), constrained_layout=True)
-    whole = figure.add_subplot(1, 2, 1, projection="mollweide")
-    near = figure.add_subplot(1, 2, 2)
-    zenith, azimuth = angles(sky_map.direction)
-    delta = np.minimum(sky_map.delta(), 50)
-    best = int(np.argmin(sky_map.delta()))
-    # Pixels of every size as dots of that size.
-    size = 2.5e4 * sky_map.area / (4 * np.pi)
-    shown = whole.scatter(azimuth - np.pi, np.pi / 2 - zenith, c=delta, s=np.maximum(size, 0.3), cmap="viridis_r", lw=0)
-    whole.grid(alpha=0.3)
-    whole.set_xticklabels([])
-    whole.set_title("zenith 0 above, azimuth from 0 (left) to 360 degrees", fontsize=8)
-    inside = sky_map.delta() < stats.chi2.ppf(0.99, 2)
-    offset = np.degrees((azimuth - azimuth[best] + np.pi) % (2 * np.pi) - np.pi) * np.sin(zenith[best])
-    height = np.degrees(zenith - zenith[best])
-    reach = min(90.0, 1.3 * max(np.max(np.hypot(offset, height)[inside]), np.degrees(np.sqrt(sky_map.area[best]))))
-    close = (np.abs(offset) < 2 * reach) & (np.abs(height) < 2 * reach)
-    near.tripcolor(offset[close], height[close], delta[close], cmap="viridis_r", shading="gouraud")
-    near.tricontour(
-        offset[close], height[close], delta[close], levels=[stats.chi2.ppf(p, 2) for p in LEVELS], colors="k"
-    )
-    near.plot(0, 0, "kx")
-    if truth is not None:
-        shift = np.degrees((truth[1] - azimuth[best] + np.pi) % (2 * np.pi) - np.pi) * np.sin(zenith[best])
-        near.plot(shift, np.degrees(truth[0] - zenith[best]), "r*", label="truth")
-        if near.get_legend_handles_labels()[0]:
-            near.legend(fontsize=8)
-    near.set(
-        xlim=(-reach, reach),
-        ylim=(reach, -reach),
-        xlabel="azimuth from the best, times sin(zenith) (deg)",
-        ylabel="zenith from the best (deg)",
-        aspect="equal",
-    )
-    near.set_title(
-        f"50 %: {sky_map.contour_area(0.5):.3g}, 90 %: {sky_map.contour_area(0.9):.3g} square degrees", fontsize=8
-    )
-    figure.colorbar(shown, ax=near, label="2 (best - log-likelihood)")
-    return save(figure, path, notice)
-
-
+@styled
 def corner(
-    path: Path, posterior: Posterior, parameters: Sequence[Parameter], best: np.ndarray, notice: str = TOY
+    path: Path,
+    posterior: Posterior,
+    parameters: Sequence[Parameter],
+    best: np.ndarray,
+    truth: np.ndarray | None = None,
+    *,
+    title: str = "",
+    notice: str = SIMULATED,
 ) -> Path:
-    """Draws the samples of all parameters that vary, in pairs.
+    """Draws the samples of all parameters that vary, in pairs, with the best fit (black) and the truth (dashed).
 
     Args:
       path: of the figure.
       posterior: samples [S, H].
       parameters: of the hypothesis, H of them.
       best: [H], the best fit, physical units.
-      notice: in the corner of the figure.
+      truth: [H]; None: not known.
+      title: of the whole figure.
+      notice: below the figure.
 
     Returns:
       The path.
@@ -130,19 +112,27 @@ def corner(
         raise ReconstructionError(
             "corner plots need the package corner. Install it with: pip install 'evgen_jax[posterior]'."
         ) from None
-    samples = posterior.samples.copy()
+    samples, known = posterior.samples.copy(), None if truth is None else np.array(truth, np.float64)
     varying = [int(i) for i in np.flatnonzero(np.ptp(samples, axis=0) > 0)]
     for i in varying:
         if parameters[i].role in ("azimuth", "entry_azimuth"):
             # Around the best one, so that nothing is torn apart at 0.
             samples[:, i] = best[i] + (samples[:, i] - best[i] + np.pi) % (2 * np.pi) - np.pi
+            if known is not None:
+                known[i] = best[i] + (known[i] - best[i] + np.pi) % (2 * np.pi) - np.pi
     shown = [parameters[i] for i in varying]
     labels = [f"{own.name} ({own.unit})" if own.unit else own.name for own in shown]
-    figure = package.corner(
-        samples[:, varying],
-        labels=labels,
-        truths=best[varying],
-        label_kwargs={"fontsize": 8},
-        quantiles=(0.16, 0.5, 0.84),
-    )
-    return save(figure, path, notice)
+    # The package places its panels itself.
+    with plt.rc_context({"figure.constrained_layout.use": False}):
+        figure = package.corner(
+            samples[:, varying],
+            labels=labels,
+            truths=best[varying],
+            truth_color=MARKS["fit"]["color"],
+            color="C0",
+            label_kwargs={"fontsize": 8},
+            quantiles=(0.16, 0.5, 0.84),
+        )
+        if known is not None:
+            package.overplot_lines(figure, known[varying], color=MARKS["truth"]["color"], ls="--")
+    return save(figure, path, title, notice)

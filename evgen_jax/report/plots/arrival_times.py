@@ -1,0 +1,150 @@
+"""Figure of one event: pulses and expected light against time at single modules."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from evgen_jax.measurement.event import Event
+from evgen_jax.model.model import Model
+from evgen_jax.report.plots.canvas import SIMULATED, plt, save, styled
+from evgen_jax.report.plots.expected import TIMES, expectation
+
+BINS = 40
+"""Number of bins of a histogram of pulses."""
+COLUMNS = 3
+"""Number of panels side by side."""
+SHARE = 0.9
+"""Share of the charge of a module within the shortest window that is drawn."""
+SHORTEST = 500.0
+"""Shortest window of a panel, ns."""
+MARGIN = 0.15
+"""Part of a window that is added on both sides."""
+
+
+def signal_window(time: Float[np.ndarray, " P"], charge: Float[np.ndarray, " P"]) -> tuple[float, float]:
+    """Chooses the times to draw: the shortest window with `SHARE` of the charge, and a margin.
+
+    Single pulses of noise, before or after the light of an event, do not widen it.
+
+    Args:
+      time: [P], ns, at least one.
+      charge: [P], PE.
+
+    Returns:
+      Start and stop, ns, at least `SHORTEST` apart.
+    """
+    order = np.argsort(time)
+    time, charge = np.asarray(time, np.float64)[order], np.asarray(charge, np.float64)[order]
+    passed = np.cumsum(charge)
+    # For every pulse as the first one, the last one that is needed.
+    last = np.searchsorted(passed, passed - charge + SHARE * passed[-1] * (1 - 1e-9))
+    first = np.flatnonzero(last < len(time))
+    length = time[last[first]] - time[first]
+    start, stop = time[first[np.argmin(length)]], time[last[first[np.argmin(length)]]]
+    margin = max(MARGIN * (stop - start), MARGIN * SHORTEST)
+    return float(start - margin), float(max(stop + margin, start - margin + SHORTEST))
+
+
+def brightest_doms(event: Event, count: int, expected: np.ndarray | None = None) -> np.ndarray:
+    """Finds the usable DOMs with the largest charges.
+
+    Args:
+      event: one event.
+      count: largest number of DOMs.
+      expected: [D], charges that decide between DOMs of one charge, of which many have one pulse of noise; None: their
+        places.
+
+    Returns:
+      Places of the DOMs, the brightest first; none of those without charge.
+    """
+    charge = np.where(np.asarray(event.usable), np.asarray(event.charge), 0)
+    order = np.lexsort((np.arange(len(charge)) if expected is None else -np.asarray(expected), -charge))[:count]
+    return order[charge[order] > 0]
+
+
+@styled
+def arrival_times(
+    path: Path,
+    models: Mapping[str, Model],
+    event: Event,
+    hypothesis: np.ndarray,
+    count: int = 9,
+    doms: Sequence[int] | None = None,
+    titles: Mapping[int, str] | None = None,
+    *,
+    truth: np.ndarray | None = None,
+    title: str = "",
+    notice: str = SIMULATED,
+) -> Path:
+    """Draws pulses and expected light against time, one panel per DOM with a time axis that follows its light.
+
+    Args:
+      path: of the figure.
+      models: {label: model}.
+      event: what was measured.
+      hypothesis: [H], for which the light is expected, physical units.
+      count: number of brightest DOMs to draw, unless `doms` are given.
+      doms: places of the DOMs to draw.
+      titles: {place of a DOM: text behind its title}.
+      truth: [H], for which the light is drawn dashed; None: not known.
+      title: of the whole figure.
+      notice: below the figure.
+
+    Returns:
+      The path.
+    """
+    first = next(iter(models.values()))
+    detector = first.detector
+    if doms is None:
+        chosen = brightest_doms(event, count, np.asarray(expectation(first, event, hypothesis).charge))
+    else:
+        chosen = np.asarray(doms, int)
+    rows = max(-(-len(chosen) // COLUMNS), 1)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(10, 2.3 * rows + 0.5), squeeze=False)
+    for axis in axes.flat[len(chosen) :]:
+        axis.set_axis_off()
+    if not len(chosen):
+        figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
+    for axis, d in zip(axes.flat, chosen, strict=False):
+        _panel(axis, models, event, int(d), hypothesis, truth)
+        name = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(event.charge[d]):.0f} PE"
+        axis.set_title(name + (titles or {}).get(int(d), ""))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if len(chosen):
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        figure.supxlabel("time (ns)", fontsize=9)
+        figure.supylabel(f"charge per bin (PE), {BINS} bins a panel", fontsize=9)
+    return save(figure, path, title, notice)
+
+
+def _panel(
+    axis: Any,
+    models: Mapping[str, Model],
+    event: Event,
+    dom: int,
+    hypothesis: np.ndarray,
+    truth: np.ndarray | None,
+) -> None:
+    """Draws pulses, excluded windows and expected light of one DOM."""
+    active, pulses, windows = np.asarray(event.active), event.pulses, event.windows
+    own = np.asarray(pulses.mask) & (active[np.asarray(pulses.slot)] == dom)
+    time, charge = np.asarray(pulses.time)[own], np.asarray(pulses.charge)[own]
+    span = signal_window(time, charge) if own.any() else (float(event.readout[0]), float(event.readout[1]))
+    bin_width = (span[1] - span[0]) / BINS
+    axis.hist(time, weights=charge, bins=BINS, range=span, color="0.8", label="pulses")
+    times, lines = np.linspace(*span, TIMES), [("", "-", hypothesis)]
+    if truth is not None:
+        lines = [(" at the fit", "-", hypothesis), (" at the truth", "--", truth)]
+    for number, (name, model) in enumerate(models.items()):
+        for where, dashes, light_of in lines:
+            view = expectation(model, event, light_of, span)
+            expected = bin_width * np.asarray(view.charge)[dom] * np.asarray(view.pdf)[dom]
+            axis.plot(times, expected, dashes, color=f"C{number}", label=name + where)
+    for w in np.flatnonzero(np.asarray(windows.mask)):
+        if active[np.asarray(windows.slot)[w]] == dom:
+            axis.axvspan(float(windows.start[w]), float(windows.stop[w]), color="C3", alpha=0.25, lw=0)
+    axis.set_xlim(*span)
+    axis.locator_params(axis="x", nbins=4)

@@ -1,0 +1,136 @@
+"""Figure of a sky map: the whole sky, and the surroundings of its best pixel with contours."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.interpolate import CloughTocher2DInterpolator
+
+from evgen_jax.errors import ReconstructionError
+from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
+from evgen_jax.reconstruction.uncertainty.pixels import pixels_of
+from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
+from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
+
+LEVELS = (0.5, 0.9)
+"""Confidence levels of contours."""
+DEEPEST = 25.0
+"""Largest 2 (best - log-likelihood) that has a colour of its own."""
+WIDTH = 800
+"""Width of the raster of the whole sky, pixels."""
+PART_WIDTH = 300
+"""Width of the raster of the surroundings, pixels."""
+FARTHEST = 2.5
+"""Distance of a truth that widens the surroundings, in radii of the 99 % contour."""
+FINEST_FLAT = 8
+"""Largest HEALPix order at which the whole sky is drawn."""
+
+
+@styled
+def sky(
+    path: Path,
+    sky_map: SkyMap,
+    truth: tuple[float, float] | None = None,
+    seed: tuple[float, float] | None = None,
+    *,
+    title: str = "",
+    notice: str = SIMULATED,
+) -> Path:
+    """Draws the whole sky and the part around the best pixel, with contours of 50 and 90 % (Wilks).
+
+    Args:
+      path: of the figure.
+      sky_map: to draw.
+      truth: zenith and azimuth to mark, rad; None: not known.
+      seed: zenith and azimuth to mark, rad; None: not drawn.
+      title: of the whole figure.
+      notice: below the figure.
+
+    Returns:
+      The path.
+
+    Raises:
+      ReconstructionError: the package astropy is not installed.
+    """
+    try:
+        from evgen_jax.report.plots.sky_frame import part_of_sky, sky_axes, whole_sky
+    except ImportError:
+        raise ReconstructionError("sky maps need astropy. Install it with: pip install 'evgen_jax[sky]'.") from None
+    zenith, azimuth = (float(a) for a in angles(sky_map.direction[int(np.argmin(sky_map.delta()))]))
+    marks = {"fit": (zenith, azimuth), "seed": seed, "truth": truth}
+    reach = _reach(sky_map, zenith, azimuth, truth)
+    figure = plt.figure(figsize=(11, 4.2))
+    cells = figure.add_gridspec(1, 2, width_ratios=[1.25, 1])
+    everywhere, around = whole_sky(WIDTH), part_of_sky(zenith, azimuth, reach, PART_WIDTH)
+    whole = sky_axes(figure, cells[0], everywhere, whole=True)
+    near = sky_axes(figure, cells[1], around, whole=False)
+    image = _smooth(sky_map, around, reach)
+    shades = {"origin": "lower", "cmap": "cividis_r", "vmin": 0, "vmax": DEEPEST, "aspect": "equal"}
+    whole.imshow(_nearest(sky_map, *everywhere.directions()), **shades)
+    shown = near.imshow(image, **shades)
+    contours = near.contour(image, levels=[stats.chi2.ppf(p, 2) for p in LEVELS], colors="black", linewidths=1)
+    for line in (line for lines in contours.allsegs for line in lines):
+        whole.plot(*_carried(line, around, everywhere), color="black", lw=0.8)
+    names = dict(zip(contours.levels, (f"{100 * level:.0f} %" for level in LEVELS), strict=True))
+    near.clabel(contours, fmt=names, fontsize=8)
+    for axes, raster in ((whole, everywhere), (near, around)):
+        axes.grid(color="0.7", alpha=0.5, lw=0.6)
+        for name, direction in marks.items():
+            if direction is not None:
+                axes.plot(*raster.pixels(*np.array(direction)), ls="none", label=name, **MARKS[name])
+        for coordinate, name in zip(axes.coords, ("azimuth", "zenith"), strict=True):
+            coordinate.set_axislabel(f"{name} (deg)" if axes is near else "")
+            inside = axes is whole and name == "azimuth"
+            coordinate.set_ticklabel(size=7, color="white" if inside else "black", exclude_overlapping=True)
+    whole.set_title("whole sky")
+    areas = (f"{100 * level:.0f} %: {_square_degrees(sky_map.contour_area(level))}" for level in LEVELS)
+    near.set_title(f"{', '.join(areas)} square degrees (Wilks)")
+    figure.colorbar(shown, ax=near, label="2 (best - log-likelihood)", extend="max")
+    figure.legend(*near.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    return save(figure, path, title, notice)
+
+
+def _square_degrees(area: float) -> str:
+    """An area with three digits and no power of ten."""
+    return f"{area:.0f}" if area >= 100 else f"{area:.3g}"
+
+
+def _carried(line: np.ndarray, here: Any, there: Any) -> np.ndarray:
+    """A line [N, 2] of one raster in the pixels of that of the whole sky, [2, N]; torn where it leaves it at a side."""
+    azimuth, latitude = here.wcs.wcs_pix2world(*line.T, 0)
+    carried = there.pixels(np.radians(90 - latitude), np.radians(azimuth))
+    carried[1:][np.abs(np.diff(carried[:, 0])) > there.width / 3] = np.nan
+    return carried.T
+
+
+def _reach(sky_map: SkyMap, zenith: float, azimuth: float, truth: tuple[float, float] | None) -> float:
+    """From the best direction to the sides of the drawn surroundings, rad: they hold the 99 % contour, and a truth nearby."""
+    away = angle_between(sky_map.direction, unit_vectors(zenith, azimuth))
+    inside = sky_map.delta() < stats.chi2.ppf(0.99, 2)
+    reach = max(float(np.max(away[inside])), 3 * float(np.sqrt(sky_map.area.min())))
+    if truth is not None:
+        distance = float(angle_between(unit_vectors(*truth), unit_vectors(zenith, azimuth)))
+        reach = max(reach, distance) if distance < FARTHEST * reach else reach
+    return min(1.2 * reach, np.pi / 2)
+
+
+def _nearest(sky_map: SkyMap, zenith: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """2 (best - log-likelihood) of the pixels that hold directions [...]; NaN where these are."""
+    order = min(int(sky_map.order.max()), FINEST_FLAT)
+    flat = sky_map.flat(np.minimum(sky_map.delta(), 2 * DEEPEST), order)
+    values, seen = np.full(zenith.shape, np.nan), np.isfinite(zenith)
+    values[seen] = flat[pixels_of(order, zenith[seen], azimuth[seen] % (2 * np.pi))]
+    return values
+
+
+def _smooth(sky_map: SkyMap, raster: Any, reach: float) -> np.ndarray:
+    """2 (best - log-likelihood) between the centres of pixels, a cubic in each triangle of them."""
+    zenith, azimuth = angles(sky_map.direction)
+    place = raster.pixels(zenith, azimuth)
+    margin = 12 * np.sqrt(sky_map.area) / reach * raster.width
+    near = np.all(np.abs(place - raster.width / 2) < raster.width + margin[:, None], axis=1)
+    delta = np.minimum(sky_map.delta()[near], 2 * DEEPEST)
+    x, y = np.meshgrid(np.arange(raster.width), np.arange(raster.height))
+    smooth = CloughTocher2DInterpolator(place[near], delta)(x, y)
+    return np.where(np.isfinite(smooth), smooth, _nearest(sky_map, *raster.directions()))
