@@ -193,7 +193,7 @@ def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):
             multi_source_bases={"cascade": ModelSettings(model_class="AnalyticCascadeModel")},
         ),
     )
-    truth = np.array([[-110.0, 0, -60, 0.5, 1, 5000.0, 9500.0, 100.0, 20, 70, 0.5, 1, 1500.0, 10100.0]])
+    truth = np.array([[-110.0, 0, -60, 0.5, 1, 5000.0, 9500.0, 100.0, 20, 70, 0.5, 1, 5000.0, 10100.0]])
     (event,) = simulated(two, truth, 1)
     seed = cluster_seed(two, event, min_distance=120.0)
     for first in (0, 7):

@@ -92,7 +92,7 @@ def test_merged_pulses_keep_charge_and_log_likelihood(model, sampler):
     coarse, fine = (unfold_energies(model, start, event, pulse_width=w) for w in (2.0, 0.0))
     log_likelihood = eg.make_log_likelihood(model)
     values = [float(log_likelihood(model.variables, r.hypothesis, event)) for r in (coarse, fine)]
-    assert values[0] == pytest.approx(values[1], abs=0.2)
+    assert values[0] == pytest.approx(values[1], abs=3e-4 * many)
     assert coarse.energies.sum() == pytest.approx(fine.energies.sum(), rel=1e-3)
     assert merge_pulses(event, 0.0) is event
 
