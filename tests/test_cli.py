@@ -488,7 +488,7 @@ def tell():
     time.sleep(4)
     print(*(p.pid for p in multiprocessing.active_children()), flush=True)
 threading.Thread(target=tell).start()
-list(in_processes(Recipe((), "", "", partial(time.sleep, 500)), 2, [(Path("a"), Path("b"))] * 2))
+list(in_processes(Recipe((), "", "", prepare=partial(time.sleep, 500)), 2, [(Path("a"), Path("b"))] * 2))
 """
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
