@@ -77,16 +77,16 @@ def data_and_fit(
         experiment = load_config(config, settings)
         _tell_other_detector(experiment, loaded.detector, config)
         return experiment.data_handler_settings, experiment.reconstruction_settings
-    stored = f"{model}/model.json"
     kept = {name: loaded.settings.get(name, {}) for name in ("data_handler_settings", "reconstruction_settings")}
     values = with_settings(kept, settings)
-    where = ", ".join([stored, *(f"--set {text}" for text in settings)])
+    source = f"{model}/model.json"
     if "data_handler_settings" not in loaded.settings:
-        where = ", ".join([model, *(f"--set {text}" for text in settings)])
+        source = model
         own = values["data_handler_settings"]
         path = next(iter(find_files(files)))
         values["data_handler_settings"] = {**own, "data_settings": find_tables(path, own.get("data_settings", {}))}
         values["reconstruction_settings"] = {"seed": "pulses", **values["reconstruction_settings"]}
+    where = ", ".join([source, *(f"--set {text}" for text in settings)])
     return (
         validate(DataHandlerSettings, values["data_handler_settings"], where),
         validate(ReconstructionSettings, values["reconstruction_settings"], where),

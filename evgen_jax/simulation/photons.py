@@ -16,8 +16,7 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.measurement.sensors import incoming_cosine, sensor_response
 from evgen_jax.model.model import Model
-from evgen_jax.physics.acceptance import BASELINE
-from evgen_jax.physics.angular_curves import Curve, Unified
+from evgen_jax.physics.angular_curves import Curve
 from evgen_jax.physics.transport import emission
 from evgen_jax.physics.transport.in_layers import PointSource
 from evgen_jax.physics.transport.layers import Anisotropy, Tilt, anisotropy_of, layers_of, tilt_of
@@ -26,12 +25,11 @@ from evgen_jax.physics.transport.spheres import spheres_around
 from evgen_jax.simulation.events import EventSampler, photoelectron_charges, refuse_too_bright
 from evgen_jax.simulation.expected_pulses import expected_pulses, smeared_times
 from evgen_jax.simulation.showers import Shower, check_showers, showers_at
+from evgen_jax.sources.analytic.point_source import hole_ice_of
 
 LOGGER = logging.getLogger("evgen_jax")
 TOGETHER = 1 << 22
 """Most photons whose collisions are held together, some 300 MB."""
-HOLE_ICE = ("HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
-"""Parameters of the unified model of hole ice."""
 
 
 class Light(NamedTuple):
@@ -210,10 +208,6 @@ class PhotonSampler:
         padding = bucket(len(sensor), 1 << 12) - len(sensor)
         places = np.pad(sensor, (0, padding)).astype(np.int32)
         direction = np.pad(seen.direction[entry], ((0, padding), (0, 0)))
-        curve: Curve | None = None
-        if any(name in ice for name in HOLE_ICE):
-            numbers = (ice.get(name, default) for name, default in zip(HOLE_ICE, BASELINE, strict=True))
-            curve = Unified("hypothesis", True, *(jnp.float32(number) for number in numbers))
-        accepted = np.asarray(_accepted(self._detector, places, direction, curve), np.float64)[: len(sensor)]
+        accepted = np.asarray(_accepted(self._detector, places, direction, hole_ice_of(ice)), np.float64)[: len(sensor)]
         per_gev = self._photons_per_gev * share * ice.get("DOMEfficiency", 1.0)
         return Light(sensor, seen.delay[entry], accepted * seen.fluence[entry] * per_gev)

@@ -15,6 +15,7 @@ from evgen_jax.light.tree import copies_at
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.model import Model
 from evgen_jax.physics.geometry import flight_direction, shift_to_shower_maximum, shower_maximum
+from evgen_jax.simulation.hadronic import energy_places
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource
 from evgen_jax.sources.learned.noise import NoiseSource
 
@@ -115,7 +116,7 @@ def with_shared_maxima(
     if count == 1:
         return hypotheses
     groups = places_by_role(parameters, CASCADE)
-    if len(groups) != 1 or sum(parameter.role in ("energy", "cascade_energy") for parameter in parameters) != 1:
+    if len(groups) != 1 or len(energy_places(parameters)) != 1:
         raise ConfigError(
             f"simulation_settings.events_per_cascade: got {count}; events of several cascades share no photons. Set it to 1."
         )

@@ -9,6 +9,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from scipy import stats  # noqa: E402
 
 from evgen_jax.measurement.event import Event  # noqa: E402
 
@@ -23,6 +25,10 @@ MARKS: dict[str, dict[str, Any]] = {
 }
 """How hypotheses are marked in all figures, by the name that legends show."""
 
+LEVELS = (0.5, 0.9)
+"""Confidence levels of contours in two parameters."""
+DEEPEST = 25.0
+"""Largest 2 (best - log-likelihood) that has a colour of its own."""
 GAP = 0.05
 """Between what is drawn and title or notice, inches."""
 UNITS = ((1e6, "PeV"), (1e3, "TeV"), (1.0, "GeV"))
@@ -30,7 +36,7 @@ UNITS = ((1e6, "PeV"), (1e3, "TeV"), (1.0, "GeV"))
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 
-__all__ = ["MARKS", "SIMULATED", "STYLE", "event_title", "plt", "save", "styled"]
+__all__ = ["DEEPEST", "LEVELS", "MARKS", "SIMULATED", "STYLE", "draw_contours", "event_title", "plt", "save", "styled"]
 
 
 def styled(draw: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
@@ -71,6 +77,23 @@ def event_title(name: str, energy: float | None, event: Event) -> str:
         scale, unit = next(row for row in UNITS if energy >= row[0] or row[0] == 1)
         facts.insert(0, f"{energy / scale:.3g} {unit}")
     return f"{name}: {', '.join(facts)}"
+
+
+def draw_contours(axis: Any, *grid: np.ndarray) -> Any:
+    """Draws contours of `LEVELS` in two parameters (Wilks), labelled in per cent.
+
+    Args:
+      axis: of matplotlib.
+      grid: coordinates, if any, and 2 (best - log-likelihood), as `contour` takes them.
+
+    Returns:
+      The contours of matplotlib.
+    """
+    levels = [stats.chi2.ppf(level, 2) for level in LEVELS]
+    contours = axis.contour(*grid, levels=levels, colors="black", linewidths=1)
+    names = dict(zip(contours.levels, (f"{100 * level:.0f} %" for level in LEVELS), strict=True))
+    axis.clabel(contours, fmt=names, fontsize=8)
+    return contours
 
 
 def save(figure: Any, path: Path, title: str = "", notice: str = SIMULATED) -> Path:

@@ -11,12 +11,8 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.uncertainty.pixels import pixels_of
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
-from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import DEEPEST, LEVELS, MARKS, SIMULATED, draw_contours, plt, save, styled
 
-LEVELS = (0.5, 0.9)
-"""Confidence levels of contours."""
-DEEPEST = 25.0
-"""Largest 2 (best - log-likelihood) that has a colour of its own."""
 WIDTH = 800
 """Width of the raster of the whole sky, pixels."""
 PART_WIDTH = 300
@@ -69,11 +65,9 @@ def sky(
     shades = {"origin": "lower", "cmap": "cividis_r", "vmin": 0, "vmax": DEEPEST, "aspect": "equal"}
     whole.imshow(_nearest(sky_map, *everywhere.directions()), **shades)
     shown = near.imshow(image, **shades)
-    contours = near.contour(image, levels=[stats.chi2.ppf(p, 2) for p in LEVELS], colors="black", linewidths=1)
+    contours = draw_contours(near, image)
     for line in (line for lines in contours.allsegs for line in lines):
         whole.plot(*_carried(line, around, everywhere), color="black", lw=0.8)
-    names = dict(zip(contours.levels, (f"{100 * level:.0f} %" for level in LEVELS), strict=True))
-    near.clabel(contours, fmt=names, fontsize=8)
     for axes, raster in ((whole, everywhere), (near, around)):
         axes.grid(color="0.7", alpha=0.5, lw=0.6)
         for name, direction in marks.items():

@@ -10,14 +10,10 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
-from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import DEEPEST, MARKS, SIMULATED, draw_contours, plt, save, styled
 
-LEVELS = (0.5, 0.9)
-"""Confidence levels of contours in two parameters."""
 LINE_LEVELS = (0.6827, 0.9545)
 """Confidence levels of scans in one parameter."""
-DEEPEST = 25.0
-"""Largest 2 (best - log-likelihood) that has a colour of its own."""
 
 
 @styled
@@ -56,15 +52,7 @@ def profile(
         axis.set(xlabel=labels[0], ylabel="2 (best - log-likelihood)")
     else:
         shown = axis.pcolormesh(*scan.values, np.minimum(delta.T, DEEPEST), shading="nearest", cmap="cividis_r")
-        contours = axis.contour(
-            *scan.values,
-            np.where(np.isfinite(delta), delta, 1e3).T,
-            levels=[stats.chi2.ppf(p, 2) for p in LEVELS],
-            colors="black",
-            linewidths=1,
-        )
-        names = dict(zip(contours.levels, (f"{100 * level:.0f} %" for level in LEVELS), strict=True))
-        axis.clabel(contours, fmt=names, fontsize=8)
+        draw_contours(axis, *scan.values, np.where(np.isfinite(delta), delta, 1e3).T)
         best = np.unravel_index(np.nanargmin(delta), delta.shape)
         fit = [values[i] for values, i in zip(scan.values, best, strict=True)]
         axis.plot(*fit, ls="none", label="best of the grid", **MARKS["fit"])

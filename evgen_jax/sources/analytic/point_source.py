@@ -4,8 +4,10 @@ They are members of the zoo without weights, and the likelihood of events that t
 layers enter through lengths averaged along the straight way; no tilt, no birefringence.
 """
 
+from collections.abc import Mapping
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Real
 
 from evgen_jax.decoders import FAMILIES, Decoder
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
@@ -23,7 +25,9 @@ from evgen_jax.sources.linen_source import LinenSource
 
 SEGMENT_PARAMETERS = (*CASCADE, "length")
 """Names of the parameters of a piece of a track, in m, rad, GeV and ns."""
-ICE_PARAMETERS = ("Absorption", "Scattering", "DOMEfficiency", "HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
+HOLE_ICE = ("HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
+"""Parameters of the unified model of hole ice."""
+ICE_PARAMETERS = ("Absorption", "Scattering", "DOMEfficiency", *HOLE_ICE)
 """Properties of ice and modules that can be further parameters of sources whose light is computed."""
 CHARGES = Decoder(FAMILIES["PoissonDecoder"])
 """Decoder of the charges, PE."""
@@ -34,12 +38,18 @@ Latents = tuple[Float[Array, "D 1"], Float[Array, "D L"], Float[Array, "D K"], F
 """Charge latents, time latents, offsets in ns and the time of the light in ns."""
 
 
-def _hole_ice(ice: dict[str, Array]) -> Curve | None:
-    """The unified model where the hypothesis has its parameters, in place of the curves of modules in hole ice."""
-    names = ("HoleIceForward_Unified_p0", "HoleIceForward_Unified_p1")
-    if not any(n in ice for n in names):
+def hole_ice_of(ice: Mapping[str, Real[ArrayLike, ""]]) -> Curve | None:
+    """Makes the angular curve of modules in the hole ice of a hypothesis.
+
+    Args:
+      ice: `ICE_PARAMETERS` that differ from the default, by name.
+
+    Returns:
+      The unified model; None where the hypothesis has none of its parameters.
+    """
+    if not any(name in ice for name in HOLE_ICE):
         return None
-    p0, p1 = (ice.get(n, default) for n, default in zip(names, BASELINE, strict=True))
+    p0, p1 = (ice.get(name, default) for name, default in zip(HOLE_ICE, BASELINE, strict=True))
     return Unified("hypothesis", True, jnp.asarray(p0), jnp.asarray(p1))
 
 
@@ -62,7 +72,7 @@ def point_latents(
     Returns:
       Charge latents [D, 1], time latents [D, L] and offsets [D, K] in ns, for the decoders CHARGES and `times_decoder`.
     """
-    dtype, hole_ice = position.dtype, _hole_ice(ice)
+    dtype, hole_ice = position.dtype, hole_ice_of(ice)
     path = paths(position, detector, ice.get("Scattering", 1.0), ice.get("Absorption", 1.0))
     tables = [source_table(source, detector.medium.light) for source in photons]
     lights = [point_light(table, direction, path, detector, hole_ice) for table in tables]

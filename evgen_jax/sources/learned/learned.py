@@ -205,9 +205,9 @@ class LearnedSource(LinenSource):
         scale = jnp.ones(detector.num_doms, self.dtype)
         if options.scale_charge:
             scale = scale * view.energy * float(1 / constants.CHARGE_ENERGY_SCALE)
+        # Of a sensor of another size than IceCube's module, for which expected charges are of order 1.
+        area = jnp.asarray(detector.area, self.dtype) / jnp.asarray(DOM_AREA, jnp.float32).astype(self.dtype)
         if options.scale_charge_by_relative_dom_efficiency:
-            # Of a sensor of another size than IceCube's module, for which expected charges are of order 1.
-            area = jnp.asarray(detector.area, self.dtype) / jnp.asarray(DOM_AREA, jnp.float32).astype(self.dtype)
             scale = scale * (jnp.asarray(detector.relative_efficiency, self.dtype) * area)
         if options.scale_charge_by_global_dom_efficiency:
             scale = scale * named["DOMEfficiency"].astype(self.dtype)
@@ -223,7 +223,6 @@ class LearnedSource(LinenSource):
             scale = scale * view.homogeneous_charge
         if options.scale_charge_by_light:
             assert view.light is not None
-            area = jnp.asarray(detector.area, self.dtype) / jnp.asarray(DOM_AREA, jnp.float32).astype(self.dtype)
             photons = constants.CHARGE_ENERGY_SCALE * jnp.asarray(detector.medium.photons_per_gev, self.dtype)
             # The area is a factor of the light, and one of its own above.
             scale = scale * (photons * jnp.exp(view.light.log_charge) / area)
