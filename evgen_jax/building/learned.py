@@ -39,6 +39,7 @@ from evgen_jax.light.source import Source
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.sources.learned.cascade import CascadeGeometry
 from evgen_jax.sources.learned.check import check_learned
+from evgen_jax.sources.learned.inputs import REFERENCE, SETS
 from evgen_jax.sources.learned.learned import Geometry, LearnedSource
 from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.track import SphereTrackGeometry
@@ -93,6 +94,14 @@ class LearnedRecord(NetworkRecord, SourceRecord):
     snowstorm_parameter_names: Annotated[
         tuple[str, ...], Read("a list of names or [name with {}, number]", _numbered_names, LIST)
     ] = described((), "Properties of ice and modules that are hypothesis parameters and inputs, after further labels.")
+    inputs: ListOfNames = described(
+        (REFERENCE,),
+        f"Inputs of the network: names, and the sets {REFERENCE} (as the keys add_... choose), {', '.join(SETS)}.",
+    )
+    anisotropy_azimuth: Number | None = described(
+        None, "Azimuth of the axis of an anisotropy of the medium, for the input anisotropy.", "rad"
+    )
+    num_embedding_vars: Annotated[int, Whole(least=0)] = described(0, "Trainable inputs per module that start at 0.")
     add_anisotropy_angle: Switch = described(
         True, "Input: direction from the light to the module in the horizontal plane."
     )
@@ -118,6 +127,11 @@ class LearnedRecord(NetworkRecord, SourceRecord):
     )
     scale_charge_by_light: Switch = described(
         False, "Factor of the charge: light of 1 TeV from photon transport in the medium's mean lengths; cascades only."
+    )
+    light_along_way: Switch = described(
+        False,
+        "Whether that light, or that of diffusion, has lengths averaged along the way to each module instead of the medium's "
+        "mean lengths.",
     )
     start_times_from_light: Switch = described(
         False, "Whether three gamma distributions of the arrival times start from those of that light; cascades only."
@@ -179,6 +193,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
             self.decoder_settings.build(),
             self.decoder_charge_settings.build(),
             self.network(),
+            self.time_network(),
             DTYPES[self.float_precision],
         )
         try:
@@ -201,7 +216,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
         options = {key: getattr(source.options, key) for key in OPTIONS}
         return {
             **{key: value for key, value in options.items() if value != getattr(defaults, key)},
-            **network_fields(source.network),
+            **network_fields(source.network, source.time_network),
             "float_precision": precision_of(source),
             "additional_label_names": source.options.additional_parameter_names,
             "decoder_settings": decoder_record(source.time_decoder),

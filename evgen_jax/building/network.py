@@ -7,7 +7,7 @@ from evgen_jax.building.record import ZooRecord
 from evgen_jax.config.kinds import Flag, Kind, Misfit, OneOf, Read, Real
 from evgen_jax.config.record import described, needed
 from evgen_jax.errors import ConfigError, shown
-from evgen_jax.sources.learned.network import ACTIVATIONS, NetworkShape, check_activation
+from evgen_jax.sources.learned.network import ACTIVATIONS, STARTS, NetworkShape, check_activation
 
 METHODS = ("locally_connected", "convolution")
 
@@ -96,6 +96,26 @@ class NetworkRecord(ZooRecord):
     use_batch_norm_list: Annotated[Any, Read("False", _no_batch_norm)] = described(
         False, "Normalisation over batches, which is not there: False alone is possible."
     )
+    layer_start: Annotated[str, OneOf(options=STARTS)] = described(
+        STARTS[0],
+        "How layers start: 'event_generator' as that program's, 'fan_in' as networks usually do, which learn in a tenth of the "
+        "steps.",
+    )
+    time_filters_list: (
+        Annotated[
+            tuple[int, ...],
+            Read(
+                "a list of whole numbers > 0",
+                _widths,
+                (("type", "array"), ("items", {"type": "integer", "minimum": 1})),
+            ),
+        ]
+        | None
+    ) = described(
+        None,
+        "Outputs of each layer of a network of the arrival times alone, computed where there are pulses; its layers are as the "
+        "first of num_filters_list, with shared weights. Empty: one network for charge and times.",
+    )
     filter_size_list: Annotated[Any, Read("a list of [1, 1]", _single_filters, (("type", "array"),))] = described(
         (), "Modules that a filter of Event-Generator covers: [1, 1] alone is possible."
     )
@@ -119,6 +139,23 @@ class NetworkRecord(ZooRecord):
             self._per_layer("use_residual_list", (True,) * last + (False,)),
             dropout,
             self.keep_prob or 1.0,
+            self.layer_start,
+        )
+
+    def time_network(self) -> NetworkShape | None:
+        """The layers of the arrival times alone, if there are."""
+        if self.time_filters_list is None:
+            return None
+        charge, last = self.network(), len(self.time_filters_list) - 1
+        first = (charge.activations[:1] * last, charge.residual[:1] * last, charge.dropout[:1] * last)
+        return NetworkShape(
+            self.time_filters_list,
+            (False,) * (last + 1),
+            (*first[0], ""),
+            (*first[1], False),
+            (*first[2], False) if any(charge.dropout) else (),
+            charge.keep_prob,
+            charge.start,
         )
 
     def check(self) -> None:
@@ -132,8 +169,8 @@ class NetworkRecord(ZooRecord):
             raise Misfit("has no effect where use_dropout_list is False. Leave it out.", "keep_prob")
 
 
-def network_fields(shape: NetworkShape) -> Mapping[str, Any]:
-    """The fields of a `NetworkRecord` that make these layers."""
+def network_fields(shape: NetworkShape, times: NetworkShape | None = None) -> Mapping[str, Any]:
+    """The fields of a `NetworkRecord` that make these layers, those of the times among them."""
     dropout = {"use_dropout_list": shape.dropout, "keep_prob": shape.keep_prob} if any(shape.dropout) else {}
     return {
         "num_filters_list": shape.widths,
@@ -141,4 +178,6 @@ def network_fields(shape: NetworkShape) -> Mapping[str, Any]:
         "activation_list": shape.activations,
         "use_residual_list": shape.residual,
         **dropout,
+        **({} if shape.start == STARTS[0] else {"layer_start": shape.start}),
+        **({} if times is None else {"time_filters_list": times.widths}),
     }

@@ -197,3 +197,28 @@ def medium_path(path: Path, medium: Medium) -> Path:
     return path._replace(
         scattering=ones * medium.mean_scattering_length, absorption=ones * medium.mean_absorption_length
     )
+
+
+def lengths_of_light(
+    detector: Detector,
+    medium: Medium,
+    source_z: Float[Array, "*#D"],
+    sensor_z: Float[Array, " D"],
+    along_way: bool,
+) -> tuple[Float[Array, "*#D"], Float[Array, "*#D"]]:
+    """Chooses effective scattering and absorption lengths of the light that reaches sensors.
+
+    Args:
+      detector: gives the origin of the coordinates.
+      medium: in the precision of the lengths.
+      source_z: z from where the light comes, m, a scalar or [D].
+      sensor_z: [D], z of the sensors, m.
+      along_way: whether coefficients are averaged along the straight way to each sensor; otherwise the mean lengths of
+        the medium hold.
+
+    Returns:
+      Effective scattering and absorption lengths, m, [D] or scalars.
+    """
+    if not along_way:
+        return medium.mean_scattering_length, medium.mean_absorption_length
+    return mean_lengths(medium, relative_z(source_z, detector.origin), relative_z(sensor_z, detector.origin))

@@ -157,20 +157,39 @@ def mean_coefficients(
     Example:
       `mean_coefficients(detector.medium, vertex[2], detector.position[:, 2])`
     """
+    values = jnp.stack([medium.scattering, medium.absorption], axis=-1)
+    mean = mean_values(medium, values, source_z, z)
+    return mean[..., 0], mean[..., 1]
+
+
+def mean_values(
+    medium: Medium, values: Real[Array, "Z C"], source_z: Real[ArrayLike, "*#shape"], z: Real[ArrayLike, "*#shape"]
+) -> Float[Array, "*#shape C"]:
+    """Computes means on straight lines of what is given at the points of the medium's grid, as `mean_coefficients` does.
+
+    Args:
+      medium: gives the grid.
+      values: [Z, C], at the points of the grid, the lowest first.
+      source_z: z of one end, m, in the coordinates of detector tables, broadcastable.
+      z: z of the other end, m, broadcastable.
+
+    Returns:
+      Means (..., C).
+    """
     start, end = jnp.asarray(source_z), jnp.asarray(z)
     dtype = jnp.result_type(start, end, float)
     start, end = jnp.broadcast_arrays(start.astype(dtype), end.astype(dtype))
     shape = start.shape
-    medium = medium.astype(dtype)
-    values = jnp.stack([medium.scattering, medium.absorption], axis=-1)
+    values = values.astype(dtype)
     if medium.is_homogeneous:
-        return jnp.broadcast_to(values[0, 0], shape), jnp.broadcast_to(values[0, 1], shape)
+        return jnp.broadcast_to(values[0], (*shape, values.shape[-1]))
     # Places in cells of length 1 around the points of the grid. At equality derivatives belong to both ends, which
     # minimum and maximum would halve.
-    place = (jnp.stack([start.ravel(), end.ravel()]) - medium.first_z) / medium.step + 0.5
+    first_z, step = jnp.asarray(medium.first_z, dtype), jnp.asarray(medium.step, dtype)
+    place = (jnp.stack([start.ravel(), end.ravel()]) - first_z) / step + 0.5
     ordered = place[0] <= place[1]
     mean = _mean(_Cells(values), jnp.where(ordered, place[0], place[1]), jnp.where(ordered, place[1], place[0]))
-    return mean[:, 0].reshape(shape), mean[:, 1].reshape(shape)
+    return mean.reshape(*shape, values.shape[-1])
 
 
 class _Cells:

@@ -8,13 +8,13 @@ from jaxtyping import Array, Float
 from evgen_jax.hypothesis.parameters import CASCADE, Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.point_light import medium_path, paths, point_light, source_table
+from evgen_jax.measurement.point_light import lengths_of_light, medium_path, paths, point_light, source_table
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, diffusion_density
 from evgen_jax.physics.geometry import flight_direction, opening_angle, shift_to_shower_maximum
-from evgen_jax.sources.learned.learned import View
 from evgen_jax.sources.learned.options import LearnedOptions
+from evgen_jax.sources.learned.view import View
 
 PARAMETERS = CASCADE
 """Names of the parameters of a cascade, in m, rad, GeV and ns."""
@@ -93,12 +93,13 @@ class CascadeGeometry:
             photons = medium.photons_per_gev * constants.CHARGE_ENERGY_SCALE * float(DOM_AREA * MEAN_ACCEPTANCE)
             # The smooth guard keeps the factor finite for a vertex inside a module.
             guarded = jnp.sqrt(distance**2 + 1.0)
-            homogeneous = photons * diffusion_density(
-                guarded, medium.mean_scattering_length, medium.mean_absorption_length
-            )
+            lengths = lengths_of_light(detector, medium, vertex[2], positions[:, 2], options.light_along_way)
+            homogeneous = photons * diffusion_density(guarded, *lengths)
         light = None
         if options.needs_light:
-            path = medium_path(paths(vertex, detector), medium)
+            path = paths(vertex, detector)
+            if not options.light_along_way:
+                path = medium_path(path, medium)
             light = point_light(source_table("shower", detector.medium.light), direction, path, detector)
         return View(
             shared=shared,
@@ -112,4 +113,6 @@ class CascadeGeometry:
             energy=energy,
             homogeneous_charge=homogeneous,
             light=light,
+            source=vertex,
+            axis=direction,
         )

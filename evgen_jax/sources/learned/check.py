@@ -2,6 +2,7 @@
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.physics.acceptance import ACCEPTANCES
+from evgen_jax.sources.learned.inputs import REFERENCE, check_inputs
 from evgen_jax.sources.learned.learned import LearnedSource
 from evgen_jax.sources.learned.light_start import check_light
 
@@ -17,7 +18,14 @@ def check_learned(source: LearnedSource) -> None:
     """
     options, widths = source.options, source.network.widths
     num_charge, num_time = len(source.charge_decoder.parameter_names), len(source.time_decoder.parameter_names)
-    if widths[-1] != num_charge + num_time:
+    if source.time_network is not None:
+        of_times = source.time_network.widths[-1]
+        if widths[-1] != num_charge or of_times != num_time:
+            raise ConfigError(
+                f"num_filters_list ends with {widths[-1]} outputs and time_filters_list with {of_times}, but the decoders "
+                f"need {num_charge} (charge) and {num_time} (time). Change the last entries or the decoders."
+            )
+    elif widths[-1] != num_charge + num_time:
         raise ConfigError(
             f"num_filters_list ends with {widths[-1]} outputs, but the decoders need {num_charge} (charge) + "
             f"{num_time} (time) = {num_charge + num_time}. Change the last entry or the decoders."
@@ -35,6 +43,19 @@ def check_learned(source: LearnedSource) -> None:
                 f"charge_scale_tensors: '{name}' is not one of the expected charges "
                 f"{', '.join(source.charge_decoder.loc_parameters)} of the charge decoder."
             )
+    is_track = not source.geometry.has_light
+    check_inputs(options.inputs, is_track, options.anisotropy_azimuth)
+    if REFERENCE not in options.inputs:
+        for key in ("add_dom_angular_acceptance", "add_axis_cosine", "add_dom_coordinates", "add_log_distance"):
+            if getattr(options, key):
+                raise ConfigError(
+                    f"{key}: chooses an input of '{REFERENCE}', which inputs does not name. Remove one of them."
+                )
+    if options.light_along_way and not (options.needs_light or options.scale_charge_by_diffusion):
+        raise ConfigError(
+            "light_along_way: has no effect without scale_charge_by_light, start_times_from_light or "
+            "scale_charge_by_diffusion. Add one of them, or remove it."
+        )
     if options.needs_light:
         check_light(options, source.geometry.has_light, source.time_decoder)
     if options.angular_acceptance not in ACCEPTANCES:

@@ -1,8 +1,9 @@
 """Learned sources: from a view of the hypothesis at every DOM through the network to the light."""
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Real
 
@@ -12,47 +13,18 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.light_yield import LightYield, at_active
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.point_light import PointLight
 from evgen_jax.measurement.sensors import incoming_cosine, sensor_response
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.acceptance import ACCEPTANCES
 from evgen_jax.physics.diffusion import DOM_AREA
+from evgen_jax.sources.learned.inputs import REFERENCE, Seen, named_columns
 from evgen_jax.sources.learned.light_start import gammas_of_light, times_of_light
 from evgen_jax.sources.learned.network import DomNetwork, NetworkShape
 from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.time_mixture import charge_latent, mixture_light_yield, mixture_sample
+from evgen_jax.sources.learned.view import View
 from evgen_jax.sources.linen_source import LinenSource
-
-
-class View(NamedTuple):
-    """Holds a hypothesis as the DOMs see it.
-
-    Attributes:
-      shared: [S], inputs that are equal at every DOM.
-      columns: [D, c] each, inputs of the DOMs.
-      late_columns: [D, c] each, inputs that follow the angle of anisotropy.
-      displacement: [D, 3], from where the light comes to the DOM, m.
-      unit: [D, 3], direction of the displacement.
-      distance: [D], length of the displacement, m.
-      arrival: [D], when unscattered light arrives, relative to the time of the hypothesis, ns.
-      time_shift: scalar, added to the time of the hypothesis, ns.
-      energy: scalar, GeV, not negative.
-      homogeneous_charge: [D], PE of 1 TeV in homogeneous ice; None unless scale_charge_by_diffusion.
-      light: of one photon of a shower in homogeneous ice at D sensors; None unless an option needs it.
-    """
-
-    shared: Array
-    columns: tuple[Array, ...]
-    late_columns: tuple[Array, ...]
-    displacement: Array
-    unit: Array
-    distance: Array
-    arrival: Array
-    time_shift: Array
-    energy: Array
-    homogeneous_charge: Array | None
-    light: PointLight | None = None
 
 
 class Geometry(Protocol):
@@ -98,7 +70,9 @@ class LearnedSource(LinenSource):
       trafo: normalisation of the inputs, one entry per hypothesis parameter.
       time_decoder: distribution of the arrival times.
       charge_decoder: distribution of the charge.
-      network: see `NetworkShape`.
+      network: see `NetworkShape`; of the charge alone where times have a network of their own.
+      time_network: network of the arrival times, which is computed at active DOMs alone; None: the outputs of the other
+        one after those of the charge.
       dtype: float32 or float64.
     """
 
@@ -108,6 +82,7 @@ class LearnedSource(LinenSource):
     time_decoder: Decoder | Mixture
     charge_decoder: Decoder | Mixture
     network: NetworkShape
+    time_network: NetworkShape | None = None
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -140,14 +115,9 @@ class LearnedSource(LinenSource):
         cosine = incoming_cosine(detector, view.unit)
         acceptance = self._acceptance(detector, cosine, *hole_ice) if options.needs_acceptance else None
 
-        network = DomNetwork(
-            num_doms=detector.num_doms,
-            shape=self.network,
-            num_dom_outputs=len(self.charge_decoder.parameter_names),
-            dtype=self.dtype,
-        )
         key = self.get_variable("dropout", "key") if self.has_variable("dropout", "key") else None
-        raw_charge, latent_time = network(self._features(view, position, cosine, acceptance), event.active, key)
+        features = self._features(view, detector, position, cosine, acceptance)
+        raw_charge, latent_time = self._networks(features, event.active, detector.num_doms, key)
         if options.start_times_from_light:
             assert view.light is not None
             latent_time = latent_time + times_of_light(self.time_decoder, at_active(event, gammas_of_light(view.light)))
@@ -165,14 +135,53 @@ class LearnedSource(LinenSource):
         formula = ACCEPTANCES[self.options.angular_acceptance]
         return sensor_response(detector, cosine, lambda own: formula(own, p0, p1))
 
+    def _networks(
+        self, features: Float[Array, "D F"], active: Int[Array, " M"], num_doms: int, key: PRNGKeyArray | None
+    ) -> tuple[Float[Array, "D L_charge"], Float[Array, "M L_time"]]:
+        """Outputs for the charge decoder at all DOMs, and for the time decoder at the active ones."""
+        of_charge = len(self.charge_decoder.parameter_names)
+        network = DomNetwork(num_doms, self.network, of_charge, self.dtype)
+        raw_charge, latent_time = network(features, active, key)
+        if self.time_network is None:
+            return raw_charge, latent_time
+        # All its layers are shared by the DOMs: their number does not matter.
+        own = DomNetwork(len(active), self.time_network, self.time_network.widths[-1], self.dtype, name="times")
+        at_doms = features[jnp.minimum(active, num_doms - 1)]
+        return raw_charge, own(at_doms, active[:0], None if key is None else jax.random.fold_in(key, 1))[0]
+
     def _features(
+        self,
+        view: View,
+        detector: Detector,
+        position: Float[Array, "D 3"],
+        cosine: Float[Array, " D"],
+        acceptance: Float[Array, " D"] | None,
+    ) -> Float[Array, "D F"]:
+        """Network inputs [D, F]: those of Event-Generator first, in the order of trained weights."""
+        options, num_doms = self.options, position.shape[0]
+        columns: list[Array] = []
+        if REFERENCE in options.inputs:
+            columns += self._reference_columns(view, position, cosine, acceptance)
+        elif options.additional_parameter_names:
+            further = view.shared[-len(options.additional_parameter_names) :]
+            columns.append(jnp.broadcast_to(further, (num_doms, len(further))))
+        columns += named_columns(options.inputs, Seen(view, detector, position, cosine, options.anisotropy_azimuth))
+        if options.num_local_vars > 0:
+            shape = (num_doms, options.num_local_vars)
+            columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
+        if options.num_embedding_vars > 0:
+            shape = (num_doms, options.num_embedding_vars)
+            columns.append(self.param("embedding", nn.initializers.zeros, shape, self.dtype))
+        return jnp.concatenate(columns, axis=1)
+
+    def _reference_columns(
         self,
         view: View,
         position: Float[Array, "D 3"],
         cosine: Float[Array, " D"],
         acceptance: Float[Array, " D"] | None,
-    ) -> Float[Array, "D F"]:
-        """Network inputs [D, F]; the order is that of trained Event-Generator weights."""
+    ) -> list[Array]:
+        """The inputs of Event-Generator and its like, as the switches choose them."""
         options, num_doms = self.options, position.shape[0]
         columns = [jnp.broadcast_to(view.shared, (num_doms, view.shared.shape[0])), *view.columns]
         if options.add_anisotropy_angle:
@@ -188,10 +197,7 @@ class LearnedSource(LinenSource):
             columns.append(position / constants.DOM_COORDINATE_SCALE)
         if options.add_log_distance:
             columns.append(jnp.log(view.distance / 100)[:, None])
-        if options.num_local_vars > 0:
-            shape = (num_doms, options.num_local_vars)
-            columns.append(self.param("local_vars", nn.initializers.truncated_normal(1.0), shape, self.dtype))
-        return jnp.concatenate(columns, axis=1)
+        return columns
 
     def _charge_scale(
         self,

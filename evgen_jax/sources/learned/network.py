@@ -22,8 +22,15 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "selu": jax.nn.selu,
     "tanh": jnp.tanh,
     "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
 }
 """Activation functions by the names of the configuration; '': none."""
+
+
+STARTS = ("event_generator", "fan_in")
+"""How layers start and which factors they have, see `DomNetwork`."""
+LAST = 0.01
+"""Factor of the weights from which the last layer starts, relative to those of other layers ("fan_in")."""
 
 
 def check_activation(name: str) -> None:
@@ -42,14 +49,14 @@ def check_activation(name: str) -> None:
         )
 
 
-def _same_for_all_doms(num_doms: int) -> Callable[..., Array]:
-    """Truncated normal of spread 1, the same values for every DOM."""
+def _same_for_all_doms(own: bool, spread: float = 1.0) -> Callable[..., Array]:
+    """Truncated normal, the same values for every DOM where each has weights of its own."""
 
     def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        one = nn.initializers.truncated_normal(1.0)(key, shape[1:], dtype)
+        one = nn.initializers.truncated_normal(spread)(key, shape[1:], dtype)
         return jnp.broadcast_to(one, shape)
 
-    return init if num_doms else nn.initializers.truncated_normal(1.0)
+    return init if own else nn.initializers.truncated_normal(spread)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class NetworkShape:
       dropout: whether the outputs, without what a residual connection adds, are set to 0 with probability
         1 - keep_prob in training and divided by keep_prob otherwise; empty: nowhere.
       keep_prob: see dropout.
+      start: one of `STARTS`.
     """
 
     widths: tuple[int, ...]
@@ -72,14 +80,20 @@ class NetworkShape:
     residual: tuple[bool, ...]
     dropout: tuple[bool, ...] = ()
     keep_prob: float = 1.0
+    start: str = STARTS[0]
 
 
 class DomNetwork(nn.Module):
-    """Layers y = act((x W / sqrt(n_in) + b) / sqrt(2)) with residual connections y s + x.
+    """Layers over the DOMs of a detector, with residual connections.
 
-    W and b are shared by all DOMs or belong to one DOM each (`per_dom`). Residual: the first
-    min(n_in, n_out) channels get the layer's input added; channels beyond n_in stay y s. W and b start from a
-    truncated normal of spread 1 (identical for all DOMs), s from one of spread 0.001.
+    W and b are shared by all DOMs or belong to one DOM each (`per_dom`, with identical values at the start). Residual: the
+    first min(n_in, n_out) channels get the layer's input added.
+
+    "fan_in": y = act(x W + b), residual y + x. W starts from a truncated normal of spread 1 / sqrt(n_in), in the last layer
+    0.01 / sqrt(n_in), b from 0.
+    "event_generator": y = act((x W / sqrt(n_in) + b) / sqrt(2)), residual y s + x, where channels beyond n_in stay y s. W
+    and b start from a truncated normal of spread 1, s from one of spread 0.001. Adam's steps are some ten times smaller in
+    relation to the weights, and the first network is rough.
 
     The last layer is split: its first `num_dom_outputs` outputs are computed at all DOMs, the others only at the
     active DOMs of the event, where alone the arrival times matter.
@@ -154,15 +168,22 @@ class DomNetwork(nn.Module):
 
     def _layer(self, i: int, n_in: int) -> "_Layer":
         """Weights of layer i."""
-        width = self.shape.widths[i]
-        lead = (self.num_doms,) if self.shape.per_dom[i] else ()
-        init = _same_for_all_doms(len(lead))
-        kernel = self.param(f"layer_{i:02d}_kernel", init, (*lead, n_in, width), self.dtype)
-        bias = self.param(f"layer_{i:02d}_bias", init, (*lead, width), self.dtype)
+        net, width, own = self.shape, self.shape.widths[i], self.shape.per_dom[i]
+        lead, usual = ((self.num_doms,) if own else ()), net.start == "fan_in"
+        spread = float(1 / np.sqrt(n_in)) * (LAST if i == len(net.widths) - 1 else 1) if usual else 1.0
+        kernel = self.param(f"layer_{i:02d}_kernel", _same_for_all_doms(own, spread), (*lead, n_in, width), self.dtype)
+        first_bias = nn.initializers.zeros if usual else _same_for_all_doms(own)
+        bias = self.param(f"layer_{i:02d}_bias", first_bias, (*lead, width), self.dtype)
         residual = None
-        if self.shape.residual[i]:
+        if net.residual[i]:
             small = nn.initializers.truncated_normal(1e-3)
-            residual = self.param(f"layer_{i:02d}_residual_scale", small, (width,), self.dtype)
+            residual = (
+                jnp.ones(width, self.dtype)
+                if usual
+                else self.param(f"layer_{i:02d}_residual_scale", small, (width,), self.dtype)
+            )
+        if usual:
+            return _Layer(kernel, bias, 1.0, residual)
         # Both factors act on the small arrays: scaling a per-DOM kernel costs more than the product with it.
         return _Layer(kernel, bias * float(1 / np.sqrt(2)), float(1 / np.sqrt(2 * n_in)), residual)
 

@@ -10,6 +10,9 @@ class LearnedOptions:
     """Holds the switches of a learned source; the names are the configuration keys.
 
     Attributes:
+      inputs: names of inputs and of sets of them, see `inputs.INPUTS` and `inputs.SETS`.
+      anisotropy_azimuth: azimuth of the axis of an anisotropy, rad, for the input `anisotropy`; None: none.
+      num_embedding_vars: number of inputs of every DOM that are trained and start at 0.
       add_anisotropy_angle: whether the horizontal direction of the light is an input.
       add_dom_angular_acceptance: whether the angular acceptance is an input.
       add_axis_cosine: whether the cosine between the axis of the sensor and the incoming light is an input.
@@ -29,6 +32,8 @@ class LearnedOptions:
       scale_charge_by_light: whether the light of 1 TeV from tables of photon transport, in a homogeneous medium with the
         mean lengths of the detector's and at sensors with their axes and angular curves, is a factor of the expected
         charge.
+      light_along_way: whether that light, or that of diffusion, has the lengths averaged along the straight way to each
+        DOM instead of the mean lengths of the medium.
       start_times_from_light: whether the first three gamma distributions of the arrival times start from those of that
         light: the network learns what differs from them.
       use_constant_baseline_hole_ice: whether the hole ice is that of the baseline; otherwise it is that of the
@@ -42,6 +47,9 @@ class LearnedOptions:
       additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
     """
 
+    inputs: tuple[str, ...] = ("event_generator",)
+    anisotropy_azimuth: float | None = None
+    num_embedding_vars: int = 0
     add_anisotropy_angle: bool = True
     add_dom_angular_acceptance: bool = False
     add_axis_cosine: bool = False
@@ -55,6 +63,7 @@ class LearnedOptions:
     scale_charge_by_relative_angular_acceptance: bool = False
     scale_charge_by_diffusion: bool = False
     scale_charge_by_light: bool = False
+    light_along_way: bool = False
     start_times_from_light: bool = False
     use_constant_baseline_hole_ice: bool = True
     baseline_hole_ice_p0: float = BASELINE[0]

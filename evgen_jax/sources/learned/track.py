@@ -9,13 +9,14 @@ from jaxtyping import Array, Float
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.measurement.point_light import lengths_of_light
 from evgen_jax.numerics import safe_norm
 from evgen_jax.physics import constants
 from evgen_jax.physics.diffusion import DOM_AREA, MEAN_ACCEPTANCE, track_diffusion_density
 from evgen_jax.physics.geometry import flight_direction, opening_angle, sphere_point
 from evgen_jax.physics.muon import mean_photons_per_metre
-from evgen_jax.sources.learned.learned import View
 from evgen_jax.sources.learned.options import LearnedOptions
+from evgen_jax.sources.learned.view import View
 
 PARAMETERS = ("entry_zenith", "entry_azimuth", "entry_t", "entry_energy", "zenith", "azimuth")
 """Names of the parameters of a track that enters a sphere, in rad, ns and GeV."""
@@ -105,9 +106,26 @@ class SphereTrackGeometry:
         if options.scale_charge_by_diffusion:
             per_metre = mean_photons_per_metre(constants.CHARGE_ENERGY_SCALE, medium) * DOM_AREA * MEAN_ACCEPTANCE
             guarded = jnp.sqrt(approach**2 + 1.0)
-            homogeneous = per_metre * track_diffusion_density(
-                guarded, medium.mean_scattering_length, medium.mean_absorption_length, medium.phase_index
+            emitted_z = positions[:, 2] - displacement[:, 2]
+            scattering, absorption = lengths_of_light(
+                detector, medium, emitted_z, positions[:, 2], options.light_along_way
             )
+            homogeneous = per_metre * track_diffusion_density(guarded, scattering, absorption, medium.phase_index)
         arrival = distance / medium.group_velocity + emission_along / constants.SPEED_OF_LIGHT
         no_shift = jnp.zeros((), parameters.dtype)
-        return View(shared, columns, (), displacement, unit, distance, arrival, no_shift, energy, homogeneous)
+        return View(
+            shared,
+            columns,
+            (),
+            displacement,
+            unit,
+            distance,
+            arrival,
+            no_shift,
+            energy,
+            homogeneous,
+            source=positions - displacement,
+            axis=direction,
+            approach=approach,
+            along=emission_along,
+        )
