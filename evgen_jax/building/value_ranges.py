@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from evgen_jax.building.record import ZooRecord, by_name, named, only_keys
-from evgen_jax.config.kinds import Number
+from evgen_jax.config.kinds import Misfit, Number
 from evgen_jax.config.record import described
 from evgen_jax.decoders import ValueRange
 from evgen_jax.errors import ConfigError, shown
@@ -44,8 +44,25 @@ class ExpValueRange(ValueRangeRecord):
     kind: ClassVar[str] = "exp"
 
 
+class SigmoidValueRange(ValueRangeRecord):
+    """Values between min_value and max_value: min_value + (max_value - min_value) / (1 + exp(-a))."""
+
+    max_value: Number = described(1.0, "Upper end of the range.")
+
+    kind: ClassVar[str] = "sigmoid"
+
+    def build(self) -> ValueRange:
+        """The function from a network's output to the range."""
+        return ValueRange(self.kind, self.scale, self.offset, self.min_value, self.max_value)
+
+    def check(self) -> None:
+        """Whether the ends are in order."""
+        if not self.max_value > self.min_value:
+            raise Misfit(f"expected more than min_value = {self.min_value:g}, got {self.max_value:g}.", "max_value")
+
+
 VALUE_RANGES: dict[str, type[ValueRangeRecord]] = {
-    record.__name__: record for record in (BaseValueRange, EluValueRange, ExpValueRange)
+    record.__name__: record for record in (BaseValueRange, EluValueRange, ExpValueRange, SigmoidValueRange)
 }
 
 
@@ -58,7 +75,8 @@ Ranges = Annotated[
 def range_record(entry: ValueRange) -> ValueRangeRecord:
     """The record that makes a value range."""
     (record,) = (r for r in VALUE_RANGES.values() if r.kind == entry.kind)
-    return record(scale=entry.scale, offset=entry.offset, min_value=entry.min_value)
+    upper = {"max_value": entry.max_value} if record is SigmoidValueRange else {}
+    return record(scale=entry.scale, offset=entry.offset, min_value=entry.min_value, **upper)
 
 
 def read_range(entry: Any, where: str) -> ValueRangeRecord:

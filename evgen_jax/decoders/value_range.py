@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -10,7 +11,7 @@ from evgen_jax.numerics import elu
 
 SMALLEST = 1e-3
 """Least distance from the lower end of a range that `inverse` makes."""
-KINDS = ("base", "elu", "exp")
+KINDS = ("base", "elu", "exp", "sigmoid")
 """Names of the value ranges in configurations."""
 
 
@@ -19,25 +20,30 @@ class ValueRange:
     """Maps an unbounded network output x to the allowed range of a parameter, by way of a = scale * x + offset.
 
     Attributes:
-      kind: 'base': a; 'elu': elu(a) + 1 + min_value; 'exp': exp(clip(a, -20, 15)) + min_value.
+      kind: 'base': a; 'elu': elu(a) + 1 + min_value; 'exp': exp(clip(a, -20, 15)) + min_value; 'sigmoid': min_value +
+        (max_value - min_value) / (1 + exp(-a)).
       scale: factor of the network output.
       offset: added to the scaled output.
-      min_value: lower end of the range of 'elu' and 'exp'.
+      min_value: lower end of the range of 'elu', 'exp' and 'sigmoid'.
+      max_value: upper end of the range of 'sigmoid'.
 
     Raises:
-      ConfigError: another kind.
+      ConfigError: another kind, or an upper end that is not above the lower one.
     """
 
     kind: str = "base"
     scale: float = 1.0
     offset: float = 0.0
     min_value: float = 0.0
+    max_value: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(
                 f"value range '{self.kind}' is unknown; known: {', '.join(KINDS)}." + suggestion(self.kind, KINDS)
             )
+        if self.kind == "sigmoid" and not self.max_value > self.min_value:
+            raise ConfigError(f"max_value: expected more than min_value = {self.min_value:g}, got {self.max_value:g}.")
 
     def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Maps a network output to a parameter within its range.
@@ -53,6 +59,8 @@ class ValueRange:
             return elu(a) + (1 + self.min_value)
         if self.kind == "exp":
             return jnp.exp(jnp.clip(a, -20, 15)) + self.min_value
+        if self.kind == "sigmoid":
+            return self.min_value + (self.max_value - self.min_value) * jax.nn.sigmoid(a)
         return a
 
     def inverse(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -70,6 +78,9 @@ class ValueRange:
             a = jnp.where(above < 1, jnp.log(jnp.minimum(above, 1)), above - 1)
         elif self.kind == "exp":
             a = jnp.log(above)
+        elif self.kind == "sigmoid":
+            share = jnp.clip(above / (self.max_value - self.min_value), SMALLEST, 1 - SMALLEST)
+            a = jnp.log(share) - jnp.log1p(-share)
         else:
             a = value
         return (a - self.offset) / self.scale
