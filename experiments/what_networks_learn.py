@@ -47,7 +47,9 @@ def batches(events, labels, size, rng):
     order = np.argsort([len(e.pulses.charge) for e in events])
     groups = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
     ready = [(eg.stack_events([events[i] for i in own], factor=4), labels[own].astype(np.float32)) for own in groups]
-    yield from {ready_batch[0].pulses.charge.shape + ready_batch[0].active.shape: ready_batch for ready_batch in ready}.values()
+    yield from {
+        ready_batch[0].pulses.charge.shape + ready_batch[0].active.shape: ready_batch for ready_batch in ready
+    }.values()
     yield None
     while True:
         for group in rng.permutation(len(groups)):
@@ -95,7 +97,10 @@ def main() -> None:
         truth_model = analytic_model(model.detector).replace(loss=model.loss)
         test = eg.stack_events(held[: given.test], factor=4)
         hypotheses = truth[: given.test].astype(np.float32)
-        true_terms = {k: np.asarray(v).mean() for k, v in jax.jit(make_loss_terms(truth_model))(truth_model.variables, test, hypotheses).items()}
+        true_terms = {
+            k: np.asarray(v).mean()
+            for k, v in jax.jit(make_loss_terms(truth_model))(truth_model.variables, test, hypotheses).items()
+        }
         true_charge = charges_of(truth_model, hypotheses, test)(truth_model.variables)
         distance = np.linalg.norm(np.asarray(detector.position)[None] - hypotheses[:, None, :3], axis=-1)
         chosen = (true_charge * (1e4 / hypotheses[:, 5:6]) > FEWEST) & (distance > NEAREST)
@@ -141,7 +146,10 @@ def main() -> None:
                 report(state.variables, number, spent)
                 clock = time.process_time() - spent
         report(state.variables, number, spent)
-        print(f"   {1e3 * spent / number:.0f} ms per step of {size} events; {(time.process_time() - begin):.0f} CPU s", flush=True)
+        print(
+            f"   {1e3 * spent / number:.0f} ms per step of {size} events; {(time.process_time() - begin):.0f} CPU s",
+            flush=True,
+        )
         if given.save:
             eg.save_model(model.with_variables(state.variables), given.save / name, overwrite=True)
 

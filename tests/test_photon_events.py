@@ -18,11 +18,13 @@ from evgen_jax.config.validate import load_config, validate
 from evgen_jax.data.writer import PROVENANCE
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.physics.geometry import flight_direction, shower_maximum
-from evgen_jax.simulation.expected_pulses import SMALLEST, expected_pulses, smeared_times
+from evgen_jax.simulation.expected_pulses import expected_pulses, smeared_times
 from evgen_jax.simulation.photons import PhotonSampler
 from evgen_jax.simulation.showers import with_shared_maxima
 from evgen_jax.simulation.simulate import simulate
 
+SMALLEST = 0.01
+"""Smallest charge of expected pulses here, PE."""
 CASCADE = np.array([10.0, -20.0, 15.0, 1.1, 2.0, 3000.0, 9000.0])
 CASCADES = ModelSettings(model_class="AnalyticCascadeModel")
 FEW = {"light": "photons", "photons": 3000, "sphere_radius": 8.0}
@@ -56,7 +58,7 @@ def test_photoelectrons_are_drawn_from_the_expected_charges(cascades):
     count = 60
     same = np.tile(CASCADE, (count, 1))
     drawn = sampled(cascades, same, events_per_cascade=count)
-    expected = sampled(cascades, CASCADE[None], draw=False)
+    expected = sampled(cascades, CASCADE[None], draw=False, smallest_charge=SMALLEST)
     mean, whole = charges(expected), np.bincount(drawn["dom"], drawn["charge"], 108) / count
     assert mean[5] == whole[5] == 0, "a module that is not usable"
     assert np.all(drawn["charge"] == 1) and np.all(expected["charge"] >= SMALLEST)
@@ -209,13 +211,13 @@ def test_expected_pulses_keep_charges_and_times():
     number = 200_000
     sensor, time = rng.integers(0, 50, number), 1e4 + rng.exponential(400.0, number)
     charge = rng.exponential(1e-3, number) * (1 + sensor)
-    kept = expected_pulses(rng, sensor, time, charge)
+    kept = expected_pulses(rng, sensor, time, charge, SMALLEST)
     assert len(kept[0]) < number / 10 and kept[2].min() >= SMALLEST
     whole, fewer = (np.bincount(s, c, 50) for s, c in ((sensor, charge), (kept[0], kept[2])))
     np.testing.assert_allclose(fewer, whole, rtol=0.05)
     assert fewer.sum() == pytest.approx(whole.sum(), rel=2e-3)
     assert np.average(kept[1], weights=kept[2]) == pytest.approx(np.average(time, weights=charge), abs=2)
-    assert len(expected_pulses(rng, sensor[:0], time[:0], charge[:0])[0]) == 0
+    assert len(expected_pulses(rng, sensor[:0], time[:0], charge[:0], SMALLEST)[0]) == 0
 
 
 def test_files_are_those_of_other_simulations(files, detector):

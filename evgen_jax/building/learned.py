@@ -39,7 +39,7 @@ from evgen_jax.light.source import Source
 from evgen_jax.physics.acceptance import ACCEPTANCES, BASELINE
 from evgen_jax.sources.learned.cascade import CascadeGeometry
 from evgen_jax.sources.learned.check import check_learned
-from evgen_jax.sources.learned.inputs import REFERENCE, SETS
+from evgen_jax.sources.learned.inputs import REFERENCE, contents
 from evgen_jax.sources.learned.learned import Geometry, LearnedSource
 from evgen_jax.sources.learned.options import LearnedOptions
 from evgen_jax.sources.learned.track import SphereTrackGeometry
@@ -94,10 +94,7 @@ class LearnedRecord(NetworkRecord, SourceRecord):
     snowstorm_parameter_names: Annotated[
         tuple[str, ...], Read("a list of names or [name with {}, number]", _numbered_names, LIST)
     ] = described((), "Properties of ice and modules that are hypothesis parameters and inputs, after further labels.")
-    inputs: ListOfNames = described(
-        (REFERENCE,),
-        f"Inputs of the network: names, and the sets {REFERENCE} (as the keys add_... choose), {', '.join(SETS)}.",
-    )
+    inputs: ListOfNames = described((REFERENCE,), contents())
     anisotropy_azimuth: Number | None = described(
         None, "Azimuth of the axis of an anisotropy of the medium, for the input anisotropy.", "rad"
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ MEDIUM = "medium.csv"
 """File of a model's medium, where it is not the default one."""
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
+SHIPPED = ("demo", "icecube86-cascade")
+"""Networks that come with the package, trained for IceCube-86 (`evgen_jax/tables/networks`)."""
 
 
 def is_model(directory: Path) -> bool:
@@ -38,7 +41,8 @@ def _what_it_is(directory: Path) -> str:
         return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
     if not directory.exists():
         beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
-        return "does not exist; expected a model directory." + suggestion(directory.name, beside)
+        named = f"expected a model directory, or {', '.join(SHIPPED)} or icecube86-table."
+        return f"does not exist; {named}" + suggestion(directory.name, [*beside, *SHIPPED, "icecube86-table"])
     if is_run(directory):
         configurations = sorted(directory.glob("config_[0-9]*.yaml"))
         config = configurations[-1] if configurations else "CONFIG"
@@ -65,7 +69,22 @@ def as_path(directory: Any) -> Path:
     """
     if not isinstance(directory, str | os.PathLike):
         raise ModelDirectoryError(f"expected the directory of a model, got {shown(directory)}. Give its path.")
-    return Path(directory)
+    return shipped_path(directory)
+
+
+def shipped_path(directory: str | os.PathLike[str]) -> Path:
+    """The place of a network that comes with the package, or of a part of it; any other path as it is.
+
+    Args:
+      directory: path, or one of `SHIPPED`, or a part of it as in 'icecube86-cascade/cascade'.
+
+    Returns:
+      The path.
+    """
+    path = Path(directory)
+    if path.parts and path.parts[0] in SHIPPED and not path.exists():
+        return Path(str(resources.files("evgen_jax") / "tables" / "networks")).joinpath(*path.parts)
+    return path
 
 
 def verify(directory: Path) -> None:

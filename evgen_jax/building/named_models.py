@@ -4,6 +4,7 @@ from pathlib import Path
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.directory import load_model as load_directory
+from evgen_jax.building.model_files import SHIPPED
 from evgen_jax.errors import ModelDirectoryError
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.model.model import Model
@@ -14,7 +15,7 @@ TABLE_MODEL = "icecube86-table"
 
 
 def is_named(model: str | Path) -> bool:
-    """Tells whether a model is meant by its name: nothing on disk is called so.
+    """Tells whether a model is meant by its name: nothing in the working directory is called so.
 
     Args:
       model: directory or name.
@@ -22,7 +23,7 @@ def is_named(model: str | Path) -> bool:
     Returns:
       True for the name of a model.
     """
-    return str(model) == TABLE_MODEL and not Path(model).exists()
+    return str(model) in (TABLE_MODEL, *SHIPPED) and not Path(model).exists()
 
 
 def load_model(
@@ -32,11 +33,12 @@ def load_model(
 ) -> Model:
     """Loads a model, or a part of one, from its directory or by its name.
 
-    The one model with a name, 'icecube86-table', is a cascade with noise and without weights: its light is that of
-    tables of photon transport. It fits events without any training.
+    Three models have names and fit cascades with noise in IceCube-86 without any training: 'icecube86-table' has no
+    weights, its light is that of tables of photon transport; 'icecube86-cascade' is a network that learned cascades of 1
+    to 50 TeV photon by photon in layered ice; 'demo' is one that learned those of 1 to 30 TeV in the light of the tables.
 
     Args:
-      directory: that `save_model` or evgen-jax export has written, or 'icecube86-table'.
+      directory: that `save_model` or evgen-jax export has written, or a name.
       detector: of 'icecube86-table': a detector, or the path of its table; None: the in-ice array of IceCube-86.
       medium: of 'icecube86-table': as of `load_detector`; None: South Pole ice, or what the detector is in.
 
@@ -53,10 +55,10 @@ def load_model(
       model = eg.load_model("icecube86-table")
       fits = eg.reconstruct(model, events, seeds)
     """
-    if not isinstance(directory, str | Path) or not is_named(directory):
+    if not isinstance(directory, str | Path) or not is_named(directory) or str(directory) != TABLE_MODEL:
         if detector is not None or medium is not None:
             raise ModelDirectoryError(
-                f"{directory}: a detector or a medium can be chosen for '{TABLE_MODEL}' alone; an exported model has "
+                f"{directory}: a detector or a medium can be chosen for '{TABLE_MODEL}' alone; a trained model has "
                 "those that it was trained in."
             )
         return load_directory(directory)

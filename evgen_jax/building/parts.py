@@ -18,7 +18,7 @@ from evgen_jax.building.model import (
     init_variables,
     resolve_settings,
 )
-from evgen_jax.building.model_files import CHECKPOINTS, HISTORY, is_model, is_run
+from evgen_jax.building.model_files import CHECKPOINTS, HISTORY, is_model, is_run, shipped_path
 from evgen_jax.building.stored_checkpoints import StoredCheckpoints
 from evgen_jax.config.reader import read_yaml_file
 from evgen_jax.config.records import ExperimentConfig, ModelSettings
@@ -165,8 +165,9 @@ def load_part(path: str) -> Model:
     Raises:
       EvgenError: nothing of that kind lies there, or not the part.
     """
-    for directory in (Path(path), *Path(path).parents):
-        parts = Path(path).relative_to(directory).parts
+    whole = shipped_path(path)
+    for directory in (whole, *whole.parents):
+        parts = whole.relative_to(directory).parts
         parts = parts[1:] if parts[:1] == ("models_0000",) else parts
         if is_model(directory):
             return part_of(load_model(directory), parts, str(directory))

@@ -100,6 +100,12 @@ class SimulationSettings(Record):
         "Whether photoelectrons are drawn; False: expected events, whose pulses are the weighted photons with fractional "
         "charges and no noise.",
     )
+    smallest_charge: Annotated[Positive, Key(idle=lambda settings: settings.draw)] = described(
+        0.1,
+        "Least charge of a pulse of expected events: smaller ones are thinned out, with their sums unchanged. Fewer pulses train "
+        "faster, with more noise.",
+        "PE",
+    )
     events_per_cascade: Annotated[Count, OF_PHOTONS] = described(
         1,
         "Successive events of one shower's photons: place of the shower maximum, direction and properties of the ice are equal, "

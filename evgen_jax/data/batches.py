@@ -262,7 +262,9 @@ def dark_share(dark: int, count: int, files: int) -> str:
 
 
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads events to a common shape; lengths grow in steps of four, so that training compiles few shapes.
+    """Pads events to a common shape.
+
+    Lengths grow in steps of four, those of many pulses in steps of two, so that training compiles few shapes.
 
     Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels
     alike: only differences of times matter.

@@ -16,6 +16,8 @@ from evgen_jax.measurement.ragged import Ragged
 
 SMALLEST_BUCKET = 64
 """Shortest padded length."""
+MANY_PULSES = 4096
+"""Number of pulses beyond which padded lengths double: there computing costs more than another program."""
 
 
 def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
@@ -32,6 +34,19 @@ def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
     while smallest < size:
         smallest *= factor
     return smallest
+
+
+def pulse_bucket(size: int, factor: int = 2) -> int:
+    """Finds the padded number of pulses: that of `bucket`, but lengths double beyond `MANY_PULSES`.
+
+    Args:
+      size: number of pulses.
+      factor: ratio of successive padded lengths up to `MANY_PULSES`.
+
+    Returns:
+      The padded length.
+    """
+    return bucket(size, factor=factor) if size <= MANY_PULSES else bucket(size, smallest=MANY_PULSES)
 
 
 @dataclass(frozen=True)
@@ -178,7 +193,7 @@ def padded_arrays(
     """
     count, num_doms = len(chosen), chosen[0][0].num_doms
     most = [max(int(getattr(p, name).sizes[i]) for p, i in chosen) for name in ("pulses", "active", "windows")]
-    size_p, size_m = (bucket(n, factor=factor) for n in most[:2])
+    size_p, size_m = pulse_bucket(most[0], factor), bucket(most[1], factor=factor)
     size_w = bucket(most[2], 16, factor) if most[2] else 0
 
     def empty(size: int, dtype: Any, fill: Any = 0) -> Any:

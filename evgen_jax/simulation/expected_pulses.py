@@ -9,8 +9,6 @@ from evgen_jax.sources.analytic.arrival_times import LATE_DELAY, LATE_FRACTION, 
 
 WIDTH = 2.0
 """Time within which pulses are merged right after the first one of a sensor, see `merged_columns`, ns."""
-SMALLEST = 0.01
-"""Smallest charge of an expected pulse, PE."""
 
 
 def smeared_times(rng: np.random.Generator, time: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
@@ -32,23 +30,25 @@ def expected_pulses(
     sensor: Int[np.ndarray, " P"],
     time: Float[np.ndarray, " P"],
     charge: Float[np.ndarray, " P"],
+    smallest: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merges pulses of one sensor that are close in time, and thins out those of little charge.
 
     Merged pulses have the sum of the charges and the mean of the times: within 2 ns of each other, or 3 % of the time since
-    the first pulse of their sensor. A pulse below 0.01 PE stays with the probability of its charge over 0.01 PE, as a pulse
-    of 0.01 PE: expected sums are unchanged, and the noise is that of hundredths of photoelectrons.
+    the first pulse of their sensor. A pulse below the smallest charge stays with the probability of its charge over that
+    one, as a pulse of that charge: expected sums are unchanged, and the noise is that of counts of the smallest charge.
 
     Args:
       rng: numpy's generator.
       sensor: of each pulse [P].
       time: of each pulse [P], ns.
       charge: of each pulse [P], PE.
+      smallest: charge of a pulse, PE.
 
     Returns:
       Sensors, times and charges of fewer pulses.
     """
     order = np.lexsort((time, sensor))
     starts, mean, total = merged_columns(sensor[order], time[order], charge[order], WIDTH)
-    kept = rng.uniform(size=len(starts)) * SMALLEST < total
-    return sensor[order][starts][kept], mean[kept], np.maximum(total, SMALLEST)[kept]
+    kept = rng.uniform(size=len(starts)) * smallest < total
+    return sensor[order][starts][kept], mean[kept], np.maximum(total, smallest)[kept]

@@ -181,10 +181,10 @@ class PhotonSampler:
         for event, pulses in enumerate(kept):
             if pulses:
                 sensor, time, charge = (np.concatenate(values) for values in zip(*pulses, strict=True))
-                yield (
-                    event,
-                    (sensor, time, charge) if self._settings.draw else expected_pulses(rng, sensor, time, charge),
-                )
+                if not self._settings.draw:
+                    smallest = self._settings.smallest_charge
+                    sensor, time, charge = expected_pulses(rng, sensor, time, charge, smallest)
+                yield event, (sensor, time, charge)
 
     def _light(self, shower: Shower, photons: int, key: Key[Array, ""]) -> Iterator[Light]:
         """The light of a shower, in pieces that the memory holds."""

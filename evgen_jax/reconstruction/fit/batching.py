@@ -7,14 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.packing import bucket
+from evgen_jax.measurement.packing import bucket, pulse_bucket
 from evgen_jax.measurement.padding import repad
 from evgen_jax.reconstruction.fit.lanes import LANES
 
 BUCKET_FACTOR = 4
 """Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
-MANY_PULSES = 4096
-"""Number of pulses beyond which padded lengths double: there evaluations cost more than another program."""
 PULSES_PER_ACTIVE = 8
 """Pulses per active DOM up to which events of one bucket of pulses share a shape."""
 WORTH_A_SHAPE = 1 << 17
@@ -34,7 +32,7 @@ def shape_of(event: Event) -> tuple[int, int, int]:
       Padded numbers of pulses, active DOMs and windows.
     """
     count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
-    pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
+    pulses = pulse_bucket(count, BUCKET_FACTOR)
     num_doms = event.charge.shape[0]
     count = max(int(np.sum(np.asarray(event.active) < num_doms)), pulses // PULSES_PER_ACTIVE, 1)
     active = min(bucket(count, factor=BUCKET_FACTOR), num_doms)

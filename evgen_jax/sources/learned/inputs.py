@@ -139,6 +139,17 @@ SETS: Mapping[str, tuple[str, ...]] = {
 """Sets of inputs by name; `event_generator` is another, whose columns the switches choose."""
 
 
+def contents() -> str:
+    """Lists all inputs and sets, for those who write configurations.
+
+    Returns:
+      Sets with their inputs, then single inputs with their formulas.
+    """
+    sets = "; ".join(f"{name} ({', '.join(own)})" for name, own in SETS.items())
+    single = "; ".join(f"{name}: {entry.formula}" for name, entry in INPUTS.items())
+    return f"Inputs of the network. Sets: {REFERENCE} (as the keys add_... choose); {sets}. Single ones: {single}."
+
+
 def expanded(names: tuple[str, ...]) -> tuple[str, ...]:
     """Lists single inputs.
 
