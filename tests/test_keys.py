@@ -133,6 +133,10 @@ EXAMPLES = {
             f"{SIMULATION}.single_photoelectron_charge": True,
         },
     ),
+    ("SimulationSettings", "smallest_charge"): (
+        TOLD,
+        {f"{SIMULATION}.light": "photons", f"{SIMULATION}.smallest_charge": 0.2},
+    ),
     ("SimulationSettings", "draw"): (REFUSED, {f"{SIMULATION}.draw": False}),
     ("SimulationSettings", "model"): (REFUSED, {f"{SIMULATION}.light": "photons", f"{SIMULATION}.model": "exported"}),
     ("TiltSettings", "distances"): (
@@ -267,6 +271,12 @@ LEARNED = {
     "scale_charge_by_light",
     "start_times_from_light",
     "use_constant_baseline_hole_ice",
+    "inputs",
+    "anisotropy_azimuth",
+    "num_embedding_vars",
+    "layer_start",
+    "time_filters_list",
+    "light_along_way",
     "baseline_hole_ice_p0",
     "baseline_hole_ice_p1",
     "mixture_component_t_seeds",
