@@ -171,6 +171,17 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
+def print_head(*names: str) -> None:
+    """Begins a Markdown table."""
+    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names), flush=True)
+
+
+def print_row(*cells: object) -> None:
+    """Adds a row to a Markdown table, at once, so that an interrupted study leaves what it has."""
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
 def machine() -> str:
+    """What a study ran on; an empty line follows, since tables need one."""
     device = jax.devices()[0]
-    return f"{device.platform} {device.device_kind}, {len(os.sched_getaffinity(0))} cores, jax {jax.__version__}"
+    return f"{device.platform} {device.device_kind}, {len(os.sched_getaffinity(0))} cores, JAX {jax.__version__}\n"

@@ -21,7 +21,7 @@ from evgen_jax.physics.transport.table_file import table_origin
 from evgen_jax.training.metrics import read_metrics
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"benchmarks/common.py", "benchmarks/toy_events.py"}
+SHARED = {"benchmarks/common.py", "benchmarks/simulated_events.py"}
 """No programs: the others import them."""
 Runner = Callable[..., str]
 
