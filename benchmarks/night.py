@@ -82,12 +82,12 @@ TOPICS = {
     "resolution": Topic(
         "Resolution beside the Cramer-Rao bound",
         ["resolution.py --figure FIGURES/resolution.png"],
-        ["resolution.py --events 10 --figure FIGURES/resolution.png"],
+        ["resolution.py --events 40 --fits 10 --figure FIGURES/resolution.png"],
     ),
     "pulls": Topic(
         "Pulls and contours of the true likelihood",
         _by_energy("calibration.py true pulls contours", 500),
-        _by_energy("calibration.py true pulls contours", 50),
+        _by_energy("calibration.py true pulls contours", 100),
     ),
     "ranks": Topic(
         "Ranks of posterior samples of the true likelihood",

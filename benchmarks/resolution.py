@@ -1,6 +1,7 @@
 """Errors of fits with the true likelihood beside their Cramer-Rao bound, by energy: a table and a figure.
 
-    python benchmarks/resolution.py [--array icecube86|small|FILE.csv] [--events N] [--energies GEV ...] [--figure FILE]
+    python benchmarks/resolution.py [--array icecube86|small|FILE.csv] [--events N] [--fits N] [--energies GEV ...]
+        [--figure FILE]
 
 Contained cascades, the same vertices and directions at every energy. Bounds are the inverse of the Fisher information at each
 truth (`evgen_jax.simulation.fisher_information`). The bound of a direction is stated as the median over the events of the median
@@ -84,7 +85,10 @@ def draw_figure(path: Path, studies: list[Study]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--array", default="icecube86")
-    parser.add_argument("--events", type=int, default=40, help="of every energy")
+    parser.add_argument("--events", type=int, default=200, help="of every energy, whose bounds are computed")
+    parser.add_argument(
+        "--fits", type=int, default=40, help="of every energy: the first of these events, which are fitted"
+    )
     parser.add_argument("--energies", type=float, nargs="+", default=list(TRANSPORT), help="GeV")
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
@@ -107,16 +111,20 @@ def main() -> None:
         low, middle, high = np.quantile(np.median(found[-1]["direction"], axis=1), [0.16, 0.5, 0.84])
         beside = (known[energy], f"{middle / known[energy]:.2f}") if energy in known else ("", "")
         print_row(f"{energy / 1e3:g}", len(own), f"{middle:.3g}", f"{low:.3g} to {high:.3g}", *beside)
-    print("\nMedian errors of fits; *ratio* is to the median of the bound of these events.\n")
+    fitted = min(given.fits, given.events)
+    print(
+        f"\nMedian errors of fits of {fitted} events at each energy; *ratio* is to the median of the bound of these events.\n"
+    )
     print_head(
         "energy (TeV)", "quantity", "smeared seeds", "ratio", "from the truth", "ratio", "bound", "seeds that end in the deeper minimum"
     )  # fmt: skip
     for number, (energy, own, bound) in enumerate(zip(given.energies, at, found, strict=True)):
-        (near, true), deepest = fit_events(model, own, number)
+        (near, true), deepest = fit_events(model, own[: given.fits], number)
+        bound = {name: errors[: given.fits] for name, errors in bound.items()}
         studies.append(Study(energy, near, true, bound))
         for name, label in QUANTITIES.items():
-            fitted, best, least = (float(np.median(errors[name])) for errors in (near, true, bound))
-            cells = f"{fitted:.3g}", f"{fitted / least:.2f}", f"{best:.3g}", f"{best / least:.2f}", f"{least:.3g}"
+            some, best, least = (float(np.median(errors[name])) for errors in (near, true, bound))
+            cells = f"{some:.3g}", f"{some / least:.2f}", f"{best:.3g}", f"{best / least:.2f}", f"{least:.3g}"
             print_row(f"{energy / 1e3:g}", label, *cells, f"{100 * deepest:.0f} %")
     if given.figure:
         draw_figure(given.figure, studies)
