@@ -3,9 +3,10 @@
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,6 +69,16 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
         "decoder_class": "NegativeBinomialDecoder",
         "config": {"value_range_mapping": {"alpha": _elu(-5.0)}},
     }
+    decoders = {
+        "Gauss": {
+            "decoder_class": "AsymmetricGaussianDecoder",
+            "config": {"value_range_mapping": {"mu": mean, "sigma": _elu(2.0), "r": _elu(1.0)}},
+        },
+        "Gamma": {
+            "decoder_class": "GammaFunctionDecoder",
+            "config": {"value_range_mapping": {"alpha": _elu(2.5, 0.3, 0.5), "beta": _elu(10.0, 1.0, 1.0)}},
+        },
+    }
     # The mixture sorts its components by name: Gamma before Gauss.
     cascade = {
         "model_class": "DefaultCascadeModel",
@@ -81,16 +92,7 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
         "decoder_settings": {
             "decoder_class": "MixtureModel",
             "config": {"decoder_mapping": mapping, "value_range_mapping": {"weight": _elu(1.0, smallest=1e-5)}},
-            "base_decoders": {
-                "Gauss": {
-                    "decoder_class": "AsymmetricGaussianDecoder",
-                    "config": {"value_range_mapping": {"mu": mean, "sigma": _elu(2.0), "r": _elu(1.0)}},
-                },
-                "Gamma": {
-                    "decoder_class": "GammaFunctionDecoder",
-                    "config": {"value_range_mapping": {"alpha": _elu(2.5, 0.3, 0.5), "beta": _elu(10.0, 1.0, 1.0)}},
-                },
-            },
+            "base_decoders": {name: decoders[name] for name in mapping},
         },
     }
     settings = cascade
@@ -163,6 +165,14 @@ def floor_seconds(flops: float) -> float:
     multiply = jax.jit(partial(jnp.matmul, precision="highest"))  # as sources do
     _, seconds = measure(lambda: multiply(a, a), repeats=20)
     return flops / (2 * size**3) * seconds
+
+
+def run_each(program: str, names: Sequence[str]) -> None:
+    """Runs `program --one NAME` in a process for each name, so that its peak memory is its own; ends where one fails."""
+    for name in names:
+        code = subprocess.run([sys.executable, program, "--one", name]).returncode
+        if code:
+            sys.exit(code)
 
 
 def peak_memory() -> float:

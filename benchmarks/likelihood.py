@@ -5,7 +5,6 @@
 The word true is the cascade of the light tables with noise, which has no floor: it multiplies no matrices.
 """
 
-import subprocess
 import sys
 
 import jax
@@ -20,6 +19,7 @@ from common import (
     peak_memory,
     print_head,
     print_row,
+    run_each,
     synthetic_event,
 )
 from simulated_events import load
@@ -57,5 +57,4 @@ if __name__ == "__main__":
         print_head(
             "model", "events", "value and gradient (ms)", "first call (s)", "peak memory (GB)", "floor (ms)", "ratio"
         )
-        for network in sys.argv[1:] or (*NETWORKS, "true"):
-            subprocess.run([sys.executable, __file__, "--one", network], check=True)
+        run_each(__file__, sys.argv[1:] or [*NETWORKS, "true"])

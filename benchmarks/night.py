@@ -26,7 +26,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 MODEL, FIGURES = "MODEL", "FIGURES"
 """Stand for the directories of a trained model and of figures in the arguments of a program."""
-LINES = 5
+LINES = 12
 """Last lines of the errors of a program that failed, in the file of its topic."""
 
 

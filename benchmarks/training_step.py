@@ -5,7 +5,6 @@
 Each network runs in a process of its own, so that the peak memory is its own.
 """
 
-import subprocess
 import sys
 
 import jax
@@ -21,6 +20,7 @@ from common import (
     peak_memory,
     print_head,
     print_row,
+    run_each,
     synthetic_event,
 )
 
@@ -55,5 +55,4 @@ if __name__ == "__main__":
     else:
         print(machine(), flush=True)
         print_head("network", "step (s)", "first call (s)", "peak memory (GB)", "floor (s)", "step / floor")
-        for network in sys.argv[1:] or NETWORKS:
-            subprocess.run([sys.executable, __file__, "--one", network], check=True)
+        run_each(__file__, sys.argv[1:] or list(NETWORKS))

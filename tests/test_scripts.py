@@ -228,6 +228,17 @@ def check_likelihood(run: Runner, directory: Path) -> None:
         assert min(milliseconds, first, peak, floor) > 0 and ratio == pytest.approx(milliseconds / floor, rel=0.1)
 
 
+def check_networks_of_common(run: Runner, directory: Path) -> None:
+    """All three networks can be built; of a few modules, since weights of single modules take time to draw."""
+    modules = eg.load_detector().modules(np.arange(4))
+    common = runpy.run_path(str(ROOT / "benchmarks" / "common.py"))
+    for name, (widths, *_) in common["NETWORKS"].items():
+        model = common["build_network"](name, modules)
+        assert model.parameter_names[-1].endswith("time") and widths[-1] in {
+            leaf.shape[-1] for leaf in jax.tree.leaves(model.variables) if leaf.ndim
+        }
+
+
 def check_benchmarks_with_processes(run: Runner, directory: Path) -> None:
     """Both start one process per network, whose rows go to the same output, not through this one."""
     for path in ("benchmarks/training_step.py", "benchmarks/likelihood.py"):
@@ -351,6 +362,7 @@ def test_every_program_has_a_check():
                 check_calibration_with_samples,
                 check_reconstruction_speed_and_sky,
                 check_benchmarks_with_processes,
+                check_networks_of_common,
             ]
         )
     ],
