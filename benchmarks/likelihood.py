@@ -45,8 +45,8 @@ def one(name: str) -> None:
             first, later = measure(lambda e=events, h=hypotheses: many(model.variables, h, e), repeats=5)
         # Forward, and once more for the gradient by the inputs.
         floor = floor_seconds(2 * count * network_flops(name)) if name in NETWORKS else None
-        beside = (f"{1e3 * floor:.2g}", f"{later / floor:.1f}") if floor else ("", "")
-        print_row(name, count, f"{1e3 * later:.3g}", f"{first:.1f}", f"{peak_memory():.2f}", *beside)
+        beside = (f"{1e3 * floor:.3g}", f"{later / floor:.1f}") if floor else ("", "")
+        print_row(name, count, f"{1e3 * later:.4g}", f"{first:.1f}", f"{peak_memory():.2f}", *beside)
 
 
 if __name__ == "__main__":

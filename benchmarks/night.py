@@ -153,6 +153,7 @@ class Record:
     def __init__(self, path: Path, title: str, code: str):
         self._path, self._title, self._code = path, title, code
         self._begin, self._day, self._parts = time.monotonic(), datetime.now().strftime("%Y-%m-%d %H:%M"), [""]
+        self._load = f"{os.getloadavg()[0]:.1f} processes" if hasattr(os, "getloadavg") else "unknown"
 
     def add(self, text: str) -> None:
         """Appends a paragraph, or a whole table."""
@@ -166,7 +167,7 @@ class Record:
         seconds = time.monotonic() - self._begin
         about = {
             "state": state, "evgen_jax": self._code, "JAX": version("jax"), "Python": platform.python_version(),
-            "machine": processor(), "begun": self._day, "run time": f"{seconds / 60:.1f} minutes",
+            "machine": processor(), "begun": self._day, "load when begun": self._load, "run time": f"{seconds / 60:.1f} minutes",
         }  # fmt: skip
         head = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in about.items())])
         temporary = self._path.with_suffix(".partial")
@@ -211,6 +212,8 @@ def measure(record: Record, commands: Sequence[tuple[str, list[str]]]) -> str:
         if code:
             state = "failed"
             record.add(f"**Failed** with exit code {code}:\n\n```\n{told}\n```")
+        for figure in (word for word in command if word.endswith(".png") and Path(word).exists()):
+            record.add(f"![{Path(figure).stem}]({Path(figure).parent.name}/{Path(figure).name})")
     record.write(state)
     return state
 
