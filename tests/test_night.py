@@ -136,6 +136,8 @@ def test_topics_name_programs_and_options_that_exist():
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     readme = (BENCHMARKS / "README.md").read_text()
+    for link in re.findall(r"\]\(([\w./]+)\)", readme):
+        assert (BENCHMARKS / link).is_file(), link
     for name, topic in module.TOPICS.items():
         assert f"`{name}`" in readme, f"benchmarks/README.md does not say what {name} is"
         for line in (*topic.full, *topic.quick):
