@@ -29,23 +29,17 @@ from evgen_jax.building.experiment import create_trafo
 from evgen_jax.cli.main import main
 from evgen_jax.config.validate import load_config
 from evgen_jax.measurement.detector import Detector, load_detector
+from evgen_jax.program_memory import make_room_for_programs
 from evgen_jax.simulation.simulate import simulate
 
 CONFIG = Path(__file__).parent / "small.yaml"
 
 
-MOST_MAPPINGS = 30_000
-"""Memory mappings of one process, of which Linux allows 65 530: every compiled program takes some, and where there are no more
-the next program ends the process."""
-
-
 @pytest.fixture(autouse=True, scope="module")
-def forgotten_programs() -> Iterator[None]:
-    """Compiled programs of earlier test files are dropped where they are too many."""
+def room_for_programs() -> Iterator[None]:
+    """A test file begins with room for its programs, also those that are not fits."""
     yield
-    mappings = Path("/proc/self/maps")
-    if mappings.exists() and mappings.read_text().count("\n") > MOST_MAPPINGS:
-        jax.clear_caches()
+    make_room_for_programs()
 
 
 @pytest.fixture(autouse=True)

@@ -25,8 +25,6 @@ from evgen_jax.extras import need
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.packing import bucket
-from evgen_jax.measurement.padding import repad
 from evgen_jax.model.model import Model
 from evgen_jax.progress import Bar, counted, counted_blocks, is_quiet
 from evgen_jax.reconstruction.fit.fit import reconstruct
@@ -202,7 +200,7 @@ def _config(directory: Path, steps: int | None, source: Path | None, settings: S
 def _test_events(
     config: ExperimentConfig, model: Model, count: int
 ) -> tuple[list[Event], list[str], np.ndarray, np.ndarray]:
-    """The first events of the test iterator with names, truth and smeared seeds, padded to few different lengths."""
+    """The first events of the test iterator with names, truth and smeared seeds."""
     events: list[Event] = []
     ids: list[np.ndarray] = []
     truth: list[np.ndarray] = []
@@ -218,12 +216,7 @@ def _test_events(
     spreads = {model.parameter_names[place[role]]: width for role, width in SPREADS.items()}
     smeared = smear(hypotheses[:, None], model.parameters, 1, np.random.default_rng(0), spreads)[:, 1]
     names = [f"Run {run:.0f}, event {number:.0f}" for run, number, *_ in np.concatenate(ids)[: len(events)]]
-    return [_few_lengths(event) for event in events], names, hypotheses, smeared
-
-
-def _few_lengths(event: Event) -> Event:
-    pulses, active = (bucket(len(own), factor=4) for own in (event.pulses.charge, event.active))
-    return repad(event, pulses, active, len(event.windows.start))
+    return events, names, hypotheses, smeared
 
 
 def _fits(name: str, model: Model, events: list[Event], seeds: np.ndarray) -> list[FitResult]:

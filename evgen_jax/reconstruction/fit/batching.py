@@ -15,12 +15,16 @@ BUCKET_FACTOR = 4
 """Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
 MANY_PULSES = 4096
 """Number of pulses beyond which padded lengths double: there evaluations cost more than another program."""
+PULSES_PER_ACTIVE = 8
+"""Pulses per active DOM up to which events of one bucket of pulses share a shape."""
+WORTH_A_SHAPE = 1 << 17
+"""Padded pulses and DOMs of all events of a shape together that cost as much as the programs of another shape."""
 
 
 def shape_of(event: Event) -> tuple[int, int, int]:
     """Computes the padded lengths of an event within its bucket.
 
-    Active DOMs are padded to a quarter of the pulses at least, so that events of one bucket of pulses mostly share a
+    Active DOMs are padded to an eighth of the pulses at least, so that events of one bucket of pulses mostly share a
     shape.
 
     Args:
@@ -32,25 +36,54 @@ def shape_of(event: Event) -> tuple[int, int, int]:
     count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
     pulses = bucket(count, factor=BUCKET_FACTOR) if count <= MANY_PULSES else bucket(count, smallest=MANY_PULSES)
     num_doms = event.charge.shape[0]
-    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // 4, num_doms), 1)
-    active = bucket(count, factor=BUCKET_FACTOR)
+    count = max(int(np.sum(np.asarray(event.active) < num_doms)), pulses // PULSES_PER_ACTIVE, 1)
+    active = min(bucket(count, factor=BUCKET_FACTOR), num_doms)
     windows = int(np.sum(np.asarray(event.windows.mask)))
     return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
 
 
 def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list[int]]:
-    """Groups events by their padded lengths.
+    """Groups events by padded lengths that they share.
+
+    These are the lengths of their buckets, or those of larger events of which there are too few to be worth programs of
+    their own.
 
     Args:
       events: E of them.
 
     Returns:
-      Padded lengths -> places of the events that have them.
+      Padded lengths -> places of the events that have them, small events first.
     """
-    groups: dict[tuple[int, int, int], list[int]] = {}
+    own: dict[tuple[int, int, int], list[int]] = {}
     for i, event in enumerate(events):
-        groups.setdefault(shape_of(event), []).append(i)
+        own.setdefault(shape_of(event), []).append(i)
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for shape in sorted(own):
+        places = own[shape]
+        for smaller in list(groups):
+            both = (max(smaller[0], shape[0]), max(smaller[1], shape[1]), max(smaller[2], shape[2]))
+            more = sum(
+                len(group) * (sum(both) - sum(had)) for group, had in ((groups[smaller], smaller), (places, shape))
+            )
+            if more <= WORTH_A_SHAPE:
+                places, shape = groups.pop(smaller) + places, both
+        groups[shape] = groups.get(shape, []) + places
     return groups
+
+
+def blocks(events: Sequence[Event], size: int) -> Iterator[list[int]]:
+    """Splits events into blocks that are fitted together; the events of a block share a shape.
+
+    Args:
+      events: E of them.
+      size: largest number of events in a block.
+
+    Yields:
+      Places of the events; the blocks of one shape hold small and large events alike, so that each has that shape.
+    """
+    for places in grouped_by_shape(events).values():
+        count = -(-len(places) // size)
+        yield from (places[first::count] for first in range(count))
 
 
 def batches(events: Sequence[Event], most: int = LANES) -> Iterator[tuple[list[int], Event]]:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Real
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
+from evgen_jax.program_memory import make_room_for_programs
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit import programs
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
@@ -257,15 +258,20 @@ class Evaluator:
         # The first call compiles, which threads would do once each.
         shapes = tuple(np.shape(a) for a in jax.tree.leaves((self.model, events)))
         key = (program, jax.tree.structure(self.model), shapes)
-        known = _RUN.setdefault(function, WeakKeyDictionary()).setdefault(self.coordinates, set())
-        if key not in known:
+        if key not in self._known(function):
+            if make_room_for_programs():
+                _RUN.clear()
             begin = time.perf_counter()
             with stage("compiling"):
                 part(0, 0)
             spent = time.perf_counter() - begin
             self.compile_seconds += spent
             LOGGER.info("compiled a program for %d pulses per event in %.1f s", events.pulses.charge.shape[-1], spent)
-            known.add(key)
+            self._known(function).add(key)
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(part, range(0, total, size)))  # an interruption here calls off the parts that wait
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
+
+    def _known(self, function: Callable[..., Any]) -> set[Any]:
+        """What programs of a function have run with."""
+        return _RUN.setdefault(function, WeakKeyDictionary()).setdefault(self.coordinates, set())

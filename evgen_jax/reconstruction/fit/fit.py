@@ -14,7 +14,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.batched_search import NO_GAIN, BatchedSearch, rules_under_limited_charges
-from evgen_jax.reconstruction.fit.batching import batches, grouped_by_shape
+from evgen_jax.reconstruction.fit.batching import batches, blocks
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (
@@ -249,8 +249,7 @@ def reconstruct(
     """
     fit = make_fitter(model, settings, covariance=covariance, search=search)
     seeds = _checked_seeds(model, events, seeds)
-    order = [i for places in grouped_by_shape(events).values() for i in places]
     results: dict[int, FitResult] = {}
-    for block in progress([order[i : i + LANES] for i in range(0, len(order), LANES)]):
+    for block in progress(list(blocks(events, LANES))):
         results |= dict(zip(block, fit([events[i] for i in block], seeds[list(block)]), strict=True))
     return [results[i] for i in range(len(events))]

@@ -13,7 +13,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.progress import done
-from evgen_jax.reconstruction.fit.batching import batches, grouped_by_shape
+from evgen_jax.reconstruction.fit.batching import batches, blocks
 from evgen_jax.reconstruction.fit.coordinates import free_flags
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import LANES
@@ -200,9 +200,8 @@ def _blocks(
     """Places of the chosen events, of one shape each, in blocks that are fitted together: as many as a call takes."""
     searched = settings.seed == FROM_PULSES or settings.refit_directions
     size = SEARCHED_TOGETHER if searched else max(LANES // num_seeds, 1)
-    for places in grouped_by_shape([events[i] for i in chosen]).values():
-        for first in range(0, len(places), size):
-            yield [chosen[i] for i in places[first : first + size]]
+    for places in blocks([events[i] for i in chosen], size):
+        yield [chosen[i] for i in places]
 
 
 def _truth(fit: Fitter, file: EventFile, events: Mapping[int, Event]) -> tuple[np.ndarray, np.ndarray]:
