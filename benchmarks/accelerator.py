@@ -1,4 +1,4 @@
-"""Does an accelerator compute what a CPU computes? Log-likelihoods and gradients of toy events, both against float64.
+"""Does an accelerator compute what a CPU computes? Log-likelihoods and gradients of simulated events, both against float64.
 
     python benchmarks/accelerator.py [tiny|default|big|true|MODEL ...] [--events N]
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from common import NETWORKS, build_network, machine
-from toy_events import cascades, load
+from common import NETWORKS, build_network, machine, print_head, print_row
+from simulated_events import cascades, load
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
@@ -48,10 +48,11 @@ def main() -> None:
     print(machine())
     print(
         "Largest differences from float64 on the CPU: of the log-likelihood, and of gradients in units of their norm\n"
-        "| model | events | log-likelihood, mean | CPU, float32 | this device, float32 | this device, float64 | gradient, CPU | "
-        "float32 | float64 |\n" + "|---" * 9 + "|",
-        flush=True,
     )
+    print_head(
+        "model", "events", "log-likelihood, mean", "CPU, float32", "this device, float32", "this device, float64",
+        "gradient, CPU", "float32", "float64",
+    )  # fmt: skip
     cpu, here = jax.devices("cpu")[0], jax.devices()[0]
     for name in arguments.models:
         model = build_network(name) if name in NETWORKS else load(name)
@@ -67,7 +68,7 @@ def main() -> None:
             errors.append(np.max(np.abs(value - exact)))
             slopes.append(np.max(np.linalg.norm((gradient - slope) * scale, axis=1) / norm))
         cells = [f"{e:.2g}" for e in errors + slopes]
-        print(f"| {name} | {len(exact)} | {exact.mean():.1f} | " + " | ".join(cells) + " |", flush=True)
+        print_row(name, len(exact), f"{exact.mean():.1f}", *cells)
 
 
 if __name__ == "__main__":

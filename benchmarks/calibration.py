@@ -17,9 +17,9 @@ from functools import partial
 
 import jax
 import numpy as np
-from common import machine
+from common import machine, print_head, print_row
 from scipy import stats
-from toy_events import NAMES, cascades, draw, load, plane_offsets
+from simulated_events import NAMES, cascades, draw, load, plane_offsets
 
 import evgen_jax as eg
 from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
@@ -40,21 +40,21 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     kept = [r for r, f in zip(results, fine, strict=True) if f]
     fitted = np.stack([r.hypothesis for r in kept])
     offsets = plane_offsets(fitted, truth[fine])
-    gained = 2 * np.array([r.log_likelihood - r.log_likelihood_seed for r in kept])
+    gained = 2 * np.mean([r.log_likelihood - r.log_likelihood_seed for r in kept])
+    ended = 100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results])
     print(
-        f"{fine.sum()} events ({len(events) - fine.sum()} left out: no positive Hessian); 2 (fit - truth) in "
-        f"log-likelihood: mean {gained.mean():.2f}, expected 7; gradient norm below 1e-2 in "
-        f"{100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results]):.0f} %. Standard deviation of pulls (half "
-        "width of the central 68 %):"
+        "Standard deviations of pulls (half widths of the central 68 %); 7 is expected of 2 (fit - truth) in log-likelihood.\n"
     )
-    print("| errors | " + " | ".join(NAMES) + " |\n|" + "---|" * 8)
+    print_head("errors", *NAMES, "events", "no positive Hessian", "2 (fit - truth)", "gradient norm below 1e-2")
     for name in ("physical", "physical_sandwich"):
         width = np.sqrt(np.stack([np.diag(getattr(r.covariance, name)) for r in kept]))
         width[:, 4] *= np.sin(fitted[:, 3])
         values = offsets / width
         low, high = np.nanquantile(values, [0.1587, 0.8413], axis=0)
         cells = [f"{np.nanstd(v):.2f} ({w:.2f})" for v, w in zip(values.T, (high - low) / 2, strict=True)]
-        print(f"| {'Hessian' if name == 'physical' else 'sandwich'} | " + " | ".join(cells) + " |", flush=True)
+        about = len(kept), len(events) - len(kept), f"{gained:.2f}", f"{ended:.0f} %"
+        print_row("Hessian" if name == "physical" else "sandwich", *cells, *about)
+    print()
 
 
 def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
@@ -63,12 +63,7 @@ def contours(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None
     directions_held = eg.FitSettings(free={p.name: False for p in model.parameters if p.role in DIRECTION})
     held = make_fitter(model, directions_held, covariance=False)(events, truth)
     delta = np.array([2 * (f.log_likelihood - h.log_likelihood) for f, h in zip(free, held, strict=True)])
-    level = stats.chi2.cdf(np.maximum(delta, 0), 2)
-    print(
-        f"{len(events)} events, direction by Wilks' theorem: the 50 % contour holds {100 * np.mean(level <= 0.5):.1f} %, the "
-        f"90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths",
-        flush=True,
-    )
+    held_contours({"Wilks' theorem, without a map": stats.chi2.cdf(np.maximum(delta, 0), 2)})
 
 
 def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
@@ -79,12 +74,17 @@ def maps(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
         seconds.append(time.perf_counter() - begin)
         pixel = found.at(true[3], true[4])
         levels.append([found.level("wilks")[pixel], found.level("posterior")[pixel]])
-    for name, level in zip(("Wilks", "posterior"), np.array(levels).T, strict=True):
-        print(
-            f"{len(events)} maps ({np.median(seconds):.1f} s each), {name}: the 50 % contour holds "
-            f"{100 * np.mean(level <= 0.5):.1f} %, the 90 % contour {100 * np.mean(level <= 0.9):.1f} % of the truths",
-            flush=True,
-        )
+    names = ("maps, Wilks' theorem", "maps, posterior")
+    held_contours(dict(zip(names, np.array(levels).T, strict=True)))
+    print(f"A map takes {np.median(seconds):.1f} s in the median.\n", flush=True)
+
+
+def held_contours(levels: dict[str, np.ndarray]) -> None:
+    """Prints how many of the true directions contours hold, whose confidence levels [E] are given by the name of the method."""
+    print_head("contours of the direction", "events", "50 % holds", "90 % holds")
+    for name, level in levels.items():
+        print_row(name, len(level), *(f"{100 * np.mean(level <= c):.1f} %" for c in (0.5, 0.9)))
+    print()
 
 
 def sampled(name: str, array: str, count: int, energies: tuple[float, float], own: slice) -> np.ndarray:
@@ -135,15 +135,16 @@ def ranks(name: str, array: str, count: int, energies: tuple[float, float], work
     seconds = (time.perf_counter() - begin) * workers / len(rows)
     tables = [np.bincount(r.astype(int) * BINS // (RANKS + 1), minlength=BINS) for r in rows[:, :7].T]
     r_hat, effective, divergent = rows[:, 7:].T
-    print(
-        f"{len(rows)} of {count} truths give a pulse; NUTS {seconds:.1f} s per event and process, R-hat below 1.05 in "
-        f"{100 * np.mean(r_hat < 1.05):.0f} %, effective samples median {np.median(effective):.0f}, "
-        f"{divergent.sum():.0f} divergences; chi-square p of the ranks in {BINS} bins:"
-    )
-    print("| " + " | ".join(NAMES) + " |\n|" + "---|" * 7)
-    print("| " + " | ".join(f"{stats.chisquare(t).pvalue:.2f}" for t in tables) + " |", flush=True)
+    print_head(
+        "truths", "that give a pulse", "seconds per event and process", "R-hat below 1.05", "effective samples, median", "divergences"
+    )  # fmt: skip
+    good = f"{100 * np.mean(r_hat < 1.05):.0f} %"
+    print_row(count, len(rows), f"{seconds:.1f}", good, f"{np.median(effective):.0f}", f"{divergent.sum():.0f}")
+    print()
+    print_head("parameter", "chi-square p of its ranks", f"ranks in {BINS} bins")
     for parameter, table in zip(NAMES, tables, strict=True):
-        print(f"{parameter}: {' '.join(map(str, table))}", flush=True)
+        print_row(parameter, f"{stats.chisquare(table).pvalue:.2g}", " ".join(map(str, table)))
+    print()
 
 
 def stay_on(free: multiprocessing.Queue) -> None:

@@ -3,9 +3,10 @@
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,6 +69,16 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
         "decoder_class": "NegativeBinomialDecoder",
         "config": {"value_range_mapping": {"alpha": _elu(-5.0)}},
     }
+    decoders = {
+        "Gauss": {
+            "decoder_class": "AsymmetricGaussianDecoder",
+            "config": {"value_range_mapping": {"mu": mean, "sigma": _elu(2.0), "r": _elu(1.0)}},
+        },
+        "Gamma": {
+            "decoder_class": "GammaFunctionDecoder",
+            "config": {"value_range_mapping": {"alpha": _elu(2.5, 0.3, 0.5), "beta": _elu(10.0, 1.0, 1.0)}},
+        },
+    }
     # The mixture sorts its components by name: Gamma before Gauss.
     cascade = {
         "model_class": "DefaultCascadeModel",
@@ -81,16 +92,7 @@ def build_network(name: str, detector: Detector | None = None) -> Model:
         "decoder_settings": {
             "decoder_class": "MixtureModel",
             "config": {"decoder_mapping": mapping, "value_range_mapping": {"weight": _elu(1.0, smallest=1e-5)}},
-            "base_decoders": {
-                "Gauss": {
-                    "decoder_class": "AsymmetricGaussianDecoder",
-                    "config": {"value_range_mapping": {"mu": mean, "sigma": _elu(2.0), "r": _elu(1.0)}},
-                },
-                "Gamma": {
-                    "decoder_class": "GammaFunctionDecoder",
-                    "config": {"value_range_mapping": {"alpha": _elu(2.5, 0.3, 0.5), "beta": _elu(10.0, 1.0, 1.0)}},
-                },
-            },
+            "base_decoders": {name: decoders[name] for name in mapping},
         },
     }
     settings = cascade
@@ -165,12 +167,31 @@ def floor_seconds(flops: float) -> float:
     return flops / (2 * size**3) * seconds
 
 
+def run_each(program: str, names: Sequence[str]) -> None:
+    """Runs `program --one NAME` in a process for each name, so that its peak memory is its own; ends where one fails."""
+    for name in names:
+        code = subprocess.run([sys.executable, program, "--one", name]).returncode
+        if code:
+            sys.exit(code)
+
+
 def peak_memory() -> float:
     """Largest resident size of this process so far, GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
+def print_head(*names: str) -> None:
+    """Begins a Markdown table."""
+    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names), flush=True)
+
+
+def print_row(*cells: object) -> None:
+    """Adds a row to a Markdown table, at once, so that an interrupted study leaves what it has."""
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
 def machine() -> str:
+    """What a study ran on; an empty line follows, since tables need one."""
     device = jax.devices()[0]
-    return f"{device.platform} {device.device_kind}, {len(os.sched_getaffinity(0))} cores, jax {jax.__version__}"
+    return f"{device.platform} {device.device_kind}, {len(os.sched_getaffinity(0))} cores, JAX {jax.__version__}\n"

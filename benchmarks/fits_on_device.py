@@ -3,7 +3,7 @@
     python benchmarks/fits_on_device.py [true|MODEL] [--array small|icecube86|FILE.csv] [--events 64] [--covariance]
         [--repeats 5] [--trace DIR]
 
-Fits of toy cascades of one padded shape from smeared seeds, 64 of them without covariance unless told otherwise. Programs are
+Fits of simulated cascades of one padded shape from smeared seeds, 64 of them without covariance unless told otherwise. Programs are
 counted where the host starts them. With --trace the profile of one more batch is written, for TensorBoard or Perfetto, which
 tells what of that time the device works.
 """
@@ -15,9 +15,9 @@ from unittest import mock
 
 import jax
 import numpy as np
-from common import machine
-from reconstruction import toy
-from toy_events import load, smeared
+from common import machine, print_head, print_row
+from reconstruction import simulate
+from simulated_events import load, smeared
 
 from evgen_jax.reconstruction.fit import programs
 from evgen_jax.reconstruction.fit.batching import grouped_by_shape
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--trace", help="directory for the profile of one more batch")
     arguments = parser.parse_args()
     model = load(arguments.model, arguments.array)
-    events, truth = toy(model, DRAWN * arguments.events, arguments.energies, seed=9)
+    events, truth = simulate(model, DRAWN * arguments.events, arguments.energies, seed=9)
     shape, places = max(grouped_by_shape(events).items(), key=lambda item: len(item[1]))
     own = places[: arguments.events]
     batch, seeds = [events[i] for i in own], smeared(model, truth, 1)[own, 0]
@@ -72,13 +72,15 @@ def main() -> None:
     evaluations = np.array([result.diagnostics.evaluations for result in results])
     converged = np.mean([result.diagnostics.converged for result in results])
     print(machine())
-    print(
-        f"{len(own)} fits padded to {shape[0]} pulses, with{'' if arguments.covariance else 'out'} covariance: "
-        f"{1e3 * min(seconds) / len(own):.1f} ms per fit at best, {1e3 * np.median(seconds) / len(own):.1f} ms in the median "
-        f"of {len(seconds)} batches; first batch {first - min(seconds):.0f} s longer; {started:.0f} programs of searches per "
-        f"batch, {evaluations.sum()} evaluations, {np.median(evaluations):.0f} per fit in the median, {evaluations.max()} at "
-        f"most; {100 * converged:.0f} % converged",
-        flush=True,
+    print_head(
+        "fits", "padded to pulses", "covariance", "ms per fit, best", f"median of {len(seconds)} batches", "first batch longer by (s)",
+        "programs per batch", "evaluations", "median of a fit", "at most", "converged",
+    )  # fmt: skip
+    each = (f"{1e3 * value / len(own):.1f}" for value in (min(seconds), np.median(seconds)))
+    costs = *each, f"{first - min(seconds):.0f}", f"{started:.0f}"
+    spent = evaluations.sum(), f"{np.median(evaluations):.0f}", evaluations.max()
+    print_row(
+        len(own), shape[0], "with" if arguments.covariance else "without", *costs, *spent, f"{100 * converged:.0f} %"
     )
 
 

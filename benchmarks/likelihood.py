@@ -1,9 +1,10 @@
 """Log-likelihood and its gradient by the hypothesis, for one event and for 32.
 
-python benchmarks/likelihood.py [tiny|default|big ...]
+    python benchmarks/likelihood.py [tiny|default|big|true ...]
+
+The word true is the cascade of the light tables with noise, which has no floor: it multiplies no matrices.
 """
 
-import subprocess
 import sys
 
 import jax
@@ -16,8 +17,12 @@ from common import (
     measure,
     network_flops,
     peak_memory,
+    print_head,
+    print_row,
+    run_each,
     synthetic_event,
 )
+from simulated_events import load
 
 import evgen_jax as eg
 
@@ -25,7 +30,7 @@ BATCH = 32
 
 
 def one(name: str) -> None:
-    model = build_network(name)
+    model = load("true") if name == "true" else build_network(name)
     value_and_grad = jax.value_and_grad(eg.make_log_likelihood(model), argnums=1)
     single = jax.jit(value_and_grad)
     # One after the other: on a CPU a whole batch does not fit the cache.
@@ -39,20 +44,17 @@ def one(name: str) -> None:
         else:
             first, later = measure(lambda e=events, h=hypotheses: many(model.variables, h, e), repeats=5)
         # Forward, and once more for the gradient by the inputs.
-        floor = floor_seconds(2 * count * network_flops(name))
-        print(
-            f"| {name} | {count} | {1e3 * later:.3g} | {first:.1f} | {peak_memory():.2f} | {1e3 * floor:.2g} | "
-            f"{later / floor:.1f} |",
-            flush=True,
-        )
+        floor = floor_seconds(2 * count * network_flops(name)) if name in NETWORKS else None
+        beside = (f"{1e3 * floor:.3g}", f"{later / floor:.1f}") if floor else ("", "")
+        print_row(name, count, f"{1e3 * later:.4g}", f"{first:.1f}", f"{peak_memory():.2f}", *beside)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         one(sys.argv[2])
     else:
-        print(machine())
-        print("| network | events | value and gradient (ms) | first call (s) | peak memory (GB) | floor (ms) | ratio |")
-        print("|---|---|---|---|---|---|---|", flush=True)
-        for network in sys.argv[1:] or NETWORKS:
-            subprocess.run([sys.executable, __file__, "--one", network], check=True)
+        print(machine(), flush=True)
+        print_head(
+            "model", "events", "value and gradient (ms)", "first call (s)", "peak memory (GB)", "floor (ms)", "ratio"
+        )
+        run_each(__file__, sys.argv[1:] or [*NETWORKS, "true"])

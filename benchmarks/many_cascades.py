@@ -12,7 +12,17 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from common import HYPOTHESIS, NETWORKS, build_network, floor_seconds, machine, network_flops, peak_memory
+from common import (
+    HYPOTHESIS,
+    NETWORKS,
+    build_network,
+    floor_seconds,
+    machine,
+    network_flops,
+    peak_memory,
+    print_head,
+    print_row,
+)
 
 from evgen_jax import Event, Model, approximate, make_log_likelihood, make_sampler
 from evgen_jax.hypothesis.trafo import Trafo
@@ -93,9 +103,11 @@ def main() -> None:
                 f"'{network}' is no network with noise; these are {', '.join(n for n in NETWORKS if NETWORKS[n][3])}."
             )
     rows: list[tuple[str, int, str, float]] = []
+    made: list[str] = []
     print(machine())
-    print("| network | cascades | time (s) | per cascade (ms) | floor (s) | compile (s) | temporary memory (GB) |")
-    print("|---|---|---|---|---|---|---|")
+    print_head(
+        "network", "cascades", "time (s)", "per cascade (ms)", "floor (s)", "compile (s)", "temporary memory (GB)"
+    )
     for network in arguments.networks:
         for number in arguments.numbers:
             model, hypothesis = build_track(network, number, arguments.chunk)
@@ -104,11 +116,8 @@ def main() -> None:
             rows.append((network, number, "", seconds))
             # Forward, forward again in the backward pass, and the pass itself: four times the network's operations.
             floor = floor_seconds(4 * number * network_flops(network))
-            print(
-                f"| {network} | {number} | {seconds:.3g} | {1e3 * seconds / number:.3g} | {floor:.3g} | "
-                f"{compile_seconds:.1f} | {memory:.3f} |",
-                flush=True,
-            )
+            each, costs = f"{1e3 * seconds / number:.3g}", (f"{compile_seconds:.1f}", f"{memory:.3f}")
+            print_row(network, number, f"{seconds:.3g}", each, f"{floor:.3g}", *costs)
             if arguments.accuracy and number >= 100:
                 begin = time.perf_counter()
                 near = approximate(model, event, hypothesis, arguments.accuracy)
@@ -118,20 +127,16 @@ def main() -> None:
                 again = time.perf_counter() - begin
                 compile_seconds, seconds, memory = measure_model(near.model, hypothesis, event, 4)
                 rows.append((network, number, f"to {arguments.accuracy:g}", seconds))
-                print(
-                    f"| {network}, to {arguments.accuracy:g} | {number} | {seconds:.3g} | {1e3 * seconds / number:.3g} | | "
-                    f"{compile_seconds:.1f} | {memory:.3f} |",
-                    flush=True,
-                )
-                pulses = int(np.sum(np.asarray(event.pulses.mask)))
-                print(
-                    f"<!-- {near.num_groups} groups, {near.num_near} exact DOMs, error {near.error:.3f} ({pulses} pulses); "
-                    f"made in {first:.0f} s, made again in {again:.0f} s -->",
-                    flush=True,
+                each, costs = f"{1e3 * seconds / number:.3g}", (f"{compile_seconds:.1f}", f"{memory:.3f}")
+                print_row(f"{network}, to {arguments.accuracy:g}", number, f"{seconds:.3g}", each, "", *costs)
+                made.append(
+                    f"- {number} cascades to {arguments.accuracy:g}: {near.num_groups} groups, {near.num_near} exact DOMs, "
+                    f"error {near.error:.3f} ({np.sum(np.asarray(event.pulses.mask))} pulses); made in {first:.0f} s, again "
+                    f"nearby in {again:.0f} s"
                 )
     if arguments.figure:
         figure(arguments.figure, rows)
-    print(f"peak memory of the process: {peak_memory():.2f} GB")
+    print("", *made, "", f"peak memory of the process: {peak_memory():.2f} GB", sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/small_network.py DIR --steps 1500 --network tiny       # or default, gaussian
     python benchmarks/minima_from_seeds.py DIR/model_1500 [--events 50] [--energies 1e3 1e4]
 
-Toy cascades drawn from the true likelihood, seeds smeared by 15 m and 12 degrees and by 30 m and 30 degrees. The comparator is
+Cascades drawn from the true likelihood, seeds smeared by 15 m and 12 degrees and by 30 m and 30 degrees. The comparator is
 scipy.optimize.minimize(method='BFGS') as Event-Generator calls it: normalised parameters with plain angles, value and gradient
 in float32, the identity as the first Hessian, gtol 10 (its configurations) or SciPy's default of 1e-5. All minima are compared
 by their log-likelihood in float64.
@@ -15,8 +15,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import machine
-from reconstruction import timed, toy
+from common import machine, print_head, print_row
+from reconstruction import simulate, timed
 from scipy import optimize
 
 import evgen_jax as eg
@@ -77,13 +77,12 @@ def exact_values(fit: Fitter, events: list[eg.Event], hypotheses: np.ndarray) ->
 
 def compare(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
     fit = make_fitter(model, covariance=False)
-    events, truth = toy(model, count, energies, seed=21)
+    events, truth = simulate(model, count, energies, seed=21)
     fit(events, truth)  # compiles
-    print(
-        "| seeds | gtol | events | ours below it: events, most, sum | above it: events, sum | evaluations, median: ours | its | "
-        "seconds per event: ours | its |\n|---|---|---|---|---|---|---|---|---|",
-        flush=True,
-    )
+    print_head(
+        "seeds", "gtol", "events", "ours below it: events, most, sum", "above it: events, sum", "evaluations, median: ours", "its",
+        "seconds per event: ours", "its", "worst events",
+    )  # fmt: skip
     for name, widths in SMEARED.items():
         spreads = {p.name: widths[p.role] for p in model.parameters if p.role in widths}
         seeds = smear(truth[:, None], model.parameters, 1, np.random.default_rng(3), spreads)[:, 1]
@@ -94,17 +93,13 @@ def compare(model: eg.Model, count: int, energies: tuple[float, float]) -> None:
             (ends, evaluations), their_seconds = timed(reference_fits, model, events, seeds, gtol)
             gain = ours - exact_values(fit, events, ends)
             below, above = gain < -EQUAL, gain > EQUAL
-            print(
-                f"| {name} | {gtol:g} | {len(events)} | {below.sum()}, {max(-gain.min(), 0):.1f}, {-gain[below].sum():.0f} | "
-                f"{above.sum()}, {gain[above].sum():.0f} | {cost:.0f} | {np.median(evaluations):.0f} | "
-                f"{seconds / len(events):.2f} | {their_seconds / len(events):.2f} |",
-                flush=True,
-            )
-            if below.any():
-                worst = np.argsort(gain)[: min(below.sum(), 8)]
-                print(
-                    "  worst: " + "; ".join(f"event {i} {gain[i]:.1f} ({fits[i].diagnostics.message})" for i in worst)
-                )
+            worst = np.argsort(gain)[: min(below.sum(), 8)]
+            print_row(
+                name, f"{gtol:g}", len(events), f"{below.sum()}, {max(-gain.min(), 0):.1f}, {-gain[below].sum():.0f}",
+                f"{above.sum()}, {gain[above].sum():.0f}", f"{cost:.0f}", f"{np.median(evaluations):.0f}",
+                f"{seconds / len(events):.2f}", f"{their_seconds / len(events):.2f}",
+                "; ".join(f"event {i} {gain[i]:.1f} ({fits[i].diagnostics.message})" for i in worst),
+            )  # fmt: skip
 
 
 def main() -> None:

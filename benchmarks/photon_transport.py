@@ -14,7 +14,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from common import machine
+from common import machine, print_head, print_row
 from jax import Array
 
 from evgen_jax.physics.transport.cells import Cells
@@ -55,11 +55,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     words, photon = stream(jax.random.key(1)), jnp.arange(REPEATS * given.lanes, dtype=jnp.uint32).reshape(REPEATS, -1)
-    print(f"{machine()}; {given.lanes} photons at once\n")
-    print("| what | million per second and core | ns each |\n|---|---|---|")
+    print(machine())
+    print_head(f"{given.lanes} photons at once", "million per second and core", "ns each")
 
     def row(name: str, count: float, seconds: float) -> None:
-        print(f"| {name} | {count / seconds / 1e6:.3g} | {seconds / count * 1e9:.3g} |", flush=True)
+        print_row(name, f"{count / seconds / 1e6:.3g}", f"{seconds / count * 1e9:.3g}")
 
     seconds = best_seconds(lambda: floor(words, photon[0], FLOOR_STEPS), given.repeats)
     row("floor: four random numbers", given.lanes * FLOOR_STEPS, seconds)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from common import machine
+from common import machine, print_head, print_row
 from jax.scipy.special import gammainc
 
 import evgen_jax as eg
@@ -123,7 +123,7 @@ def print_costs(detector: eg.Detector, events: int, per_event: int, photons: Pho
     model, settings = analytic_model(detector), SimulationSettings(light="photons", photons=per_event)
     sampler, rng = PhotonSampler(model, settings), np.random.default_rng(1)
     print(f"{photons.scatterings / photons.spent / 1e6:.3g} million scatterings per second and core\n")
-    print(f"| energy (TeV) | photons | seconds per event | pulses per event |\n|{'---|' * 4}")
+    print_head("energy (TeV)", "photons", "seconds per event", "pulses per event")
     place = rng.uniform([-300, -300, -450], [300, 300, 450], (events, 3))
     direction = np.stack([np.arccos(rng.uniform(-1, 1, events)), rng.uniform(0, 2 * np.pi, events)], axis=1)
     for energy in (1e3, 1e4, 5e4):
@@ -132,9 +132,7 @@ def print_costs(detector: eg.Detector, events: int, per_event: int, photons: Pho
         begin = seconds()
         pulses = sampler(rows, jax.random.key(2), True, rng)
         spent = (seconds() - begin) / events
-        print(
-            f"| {energy / 1e3:g} | {settings.photons} | {spent:.3g} | {len(pulses['time']) / events:.0f} |", flush=True
-        )
+        print_row(f"{energy / 1e3:g}", settings.photons, f"{spent:.3g}", f"{len(pulses['time']) / events:.0f}")
 
 
 def draw(path: Path, rows: list[dict], detector: eg.Detector) -> None:
@@ -210,27 +208,24 @@ def main() -> None:
                 "length": float(mean_lengths(detector.medium, height, height)[0]),
             }
         )  # fmt: skip
-    print(f"{machine()}\n")
+    print(machine())
     print_costs(detector, given.events, given.per_event, photons)
     print(f"\n{given.photons} photons a shower, spheres of {given.radius:g} m; azimuth of the showers 1 rad\n")
-    print(
-        "| z (m) | zenith | effective scattering length (m) | modules | total: table / photons | scatter of modules | delays: CDF off by |"
-    )
-    print("|" + "---|" * 7)
+    print_head(
+        "z (m)", "zenith", "effective scattering length (m)", "modules", "total: table / photons", "scatter of modules",
+        "delays: CDF off by",
+    )  # fmt: skip
     for row in rows:
-        print(
-            f"| {row['z']:.0f} | {row['zenith']} | {row['length']:.1f} | {len(row['log'])} | {row['total']:.3f} | "
-            f"{row['scatter']:.3f} | {row['delay']:.3f} |"
-        )
+        agreement = (f"{row[name]:.3f}" for name in ("total", "scatter", "delay"))
+        print_row(f"{row['z']:.0f}", row["zenith"], f"{row['length']:.1f}", len(row["log"]), *agreement)
     log, level = (np.concatenate([row[name] for row in rows]) for name in ("log", "level"))
-    print(
-        f"\nroot mean square of ln(table / photons), photons' errors included: {np.sqrt(np.mean(log**2)):.2f} of {len(log)} modules"
-    )
-    for name, own in (("level ways beyond 100 m", level), ("other ways", ~level)):
+    print()
+    print_head("ln(table / photons), photons' errors included", "root mean square", "modules", "least", "most")
+    every = np.ones_like(level)
+    for name, own in (("all", every), ("level ways beyond 100 m", level), ("other ways", ~level)):
         if own.any():
-            print(
-                f"- {name}: {np.sqrt(np.mean(log[own] ** 2)):.2f} of {own.sum()} modules, {log[own].min():.2f} to {log[own].max():.2f}"
-            )
+            spread = f"{np.sqrt(np.mean(log[own] ** 2)):.2f}"
+            print_row(name, spread, own.sum(), f"{log[own].min():.2f}", f"{log[own].max():.2f}")
     if given.output:
         draw(given.output, rows, detector)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-from common import HYPOTHESIS, build_network, machine
+from common import HYPOTHESIS, build_network, machine, print_head, print_row
 
 from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.batches import BatchStream
@@ -70,10 +70,12 @@ def reading(directory: Path, detector) -> None:
     events = sum(len(batch.labels) for batch in BatchStream(settings, handler(), detector, seed=1))
     seconds = time.perf_counter() - start
     size = sum(f.stat().st_size for f in directory.iterdir()) / 1e6
-    print(
-        f"reading: {events} events of {PULSES} pulses in {seconds:.2f} s = {events / seconds:.0f} events/s, "
-        f"{events * PULSES / seconds / 1e6:.2f} M pulses/s, {size / seconds:.0f} MB/s of file"
+    print_head(
+        "reading in one process: events", f"seconds, {PULSES} pulses each", "events/s", "M pulses/s", "MB/s of file"
     )
+    speeds = f"{events / seconds:.0f}", f"{events * PULSES / seconds / 1e6:.2f}", f"{size / seconds:.0f}"
+    print_row(events, f"{seconds:.2f}", *speeds)
+    print()
 
 
 def waiting(directory: Path, detector, steps: int) -> None:
@@ -96,9 +98,8 @@ def waiting(directory: Path, detector, steps: int) -> None:
         float(metrics["loss"])
     total = time.perf_counter() - start
     stream.close()
-    print(
-        f"training, tiny network: {total / steps:.2f} s per step, {100 * waited / total:.1f} % of it waiting for data"
-    )
+    print_head("training, tiny network: steps", "seconds each", "of it waiting for data")
+    print_row(steps, f"{total / steps:.2f}", f"{100 * waited / total:.1f} %")
 
 
 def main() -> None:

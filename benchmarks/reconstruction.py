@@ -1,4 +1,4 @@
-"""How well and how fast toy cascades are fitted: minima found, time per fit, time per pixel of a sky map.
+"""How well and how fast simulated cascades are fitted: minima found, time per fit, time per pixel of a sky map.
 
     python benchmarks/reconstruction.py true|MODEL [minimum] [speed] [sky] [--array icecube86|small|FILE.csv] [--events N]
         [--starts S] [--energies LOW HIGH]
@@ -11,8 +11,8 @@ import argparse
 import time
 
 import numpy as np
-from common import machine
-from toy_events import cascades, draw, load, smeared
+from common import machine, print_head, print_row
+from simulated_events import cascades, draw, load, smeared
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
@@ -24,33 +24,35 @@ from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 
 PULSE_WIDTH, PULSE_GROWTH = 1.0, 0.1
 """Pulses of a DOM closer than this (ns), and a share of the time since its first, are merged where minima are compared."""
+EQUAL = 0.1
+"""Log-likelihoods that differ by less belong to one minimum."""
+WAYS = ("one smeared seed", "and other directions", "from the truth", "without seed")
 BLOCK = 24
 """Events after which the shares so far are printed."""
 
 
-def toy(model: eg.Model, count: int, energies: tuple[float, float], seed: int) -> tuple[list[eg.Event], np.ndarray]:
+def simulate(
+    model: eg.Model, count: int, energies: tuple[float, float], seed: int
+) -> tuple[list[eg.Event], np.ndarray]:
     truth = cascades(np.random.default_rng(seed), count, energies, model.detector)
     return draw(analytic_model(model.detector), truth, seed)
 
 
 def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, float]) -> None:
     fit = make_fitter(model, covariance=False)
-    events, truth = toy(model, count, energies, seed=1)
+    events, truth = simulate(model, count, energies, seed=1)
     pulses = [int(e.pulses.mask.sum()) for e in events]
     # A PeV means some hundred thousand pulses; merged ones have as many minima for a fraction of the time.
     events = [merge_pulses(e, PULSE_WIDTH, PULSE_GROWTH) for e in events]
     merged = [int(e.pulses.mask.sum()) for e in events]
+    print_head("pulses of an event", "median", "most")
+    print_row("as drawn", f"{np.median(pulses):.0f}", max(pulses))
+    within = f"merged within {PULSE_WIDTH:g} ns and {100 * PULSE_GROWTH:g} % of the delay"
+    print_row(within, f"{np.median(merged):.0f}", max(merged))
     print(
-        f"pulses per event, median and most: {np.median(pulses):.0f}, {max(pulses)}; merged within {PULSE_WIDTH:g} ns and "
-        f"{100 * PULSE_GROWTH:g} % of the delay: {np.median(merged):.0f}, {max(merged)}",
-        flush=True,
+        f"\nShare within {EQUAL:g} of the best known log-likelihood: the best of {starts} smeared seeds, the truth and all others.\n"
     )
-    print(
-        f"share of fits within 0.1 of the best known, which is the best of {starts} smeared seeds, the truth and all others\n"
-        "| events | one smeared seed | and other directions | from the truth | without seed | seconds per event of each |\n"
-        "|---|---|---|---|---|---|",
-        flush=True,
-    )
+    print_head("events", *WAYS, "seconds per event of each")
     many = smeared(model, truth, starts)
     missed, seconds = np.zeros((0, 4)), np.zeros(4)
     for first in range(0, len(events), BLOCK):
@@ -65,17 +67,14 @@ def minimum(model: eg.Model, count: int, starts: int, energies: tuple[float, flo
         known = np.fmax(known, [f.log_likelihood for f in rest])
         missed = np.vstack([missed, known[:, None] - np.nan_to_num(found, nan=-np.inf)])
         seconds += [spent_one, spent_other, spent_true, spent_seedless]
-        print(
-            f"| {len(missed)} | "
-            + " | ".join(f"{100 * share:.1f} %" for share in np.mean(missed < 0.1, axis=0))
-            + " | "
-            + ", ".join(f"{s / len(missed):.2f}" for s in seconds)
-            + " |",
-            flush=True,
-        )
-    for name, own_missed in zip(("one seed", "other directions", "truth", "no seed"), missed.T, strict=True):
+        shares = [f"{100 * share:.1f} %" for share in np.mean(missed < EQUAL, axis=0)]
+        print_row(len(missed), *shares, ", ".join(f"{s / len(missed):.2f}" for s in seconds))
+    print()
+    print_head("fits", "worst events: below the best known by")
+    for name, own_missed in zip(WAYS, missed.T, strict=True):
         worst = np.sort(own_missed)[::-1][: max(len(missed) // 10, 5)]
-        print(f"{name} misses at most: " + ", ".join(f"{w:.3g}" for w in worst), flush=True)
+        print_row(name, ", ".join(f"{w:.3g}" for w in worst))
+    print()
 
 
 def timed(function, *arguments):
@@ -87,7 +86,7 @@ def timed(function, *arguments):
 
 def speed(model: eg.Model, energies: tuple[float, float]) -> None:
     fit = make_fitter(model, covariance=True)
-    events, truth = toy(model, 128, energies, seed=9)
+    events, truth = simulate(model, 128, energies, seed=9)
     shape, places = max(grouped_by_shape(events).items(), key=lambda item: len(item[1]))
     own = places[:64]
     seeds = smeared(model, truth, 1)[:, 0]
@@ -99,16 +98,18 @@ def speed(model: eg.Model, energies: tuple[float, float]) -> None:
     warm = time.perf_counter() - begin
     evaluations = np.array([r.diagnostics.evaluations for r in results])
     norm = np.array([r.diagnostics.gradient_norm for r in results])
-    print(
-        f"{len(own)} events padded to {shape[0]} pulses, with covariance: {warm / len(own):.2f} s per event warm, first "
-        f"call {first - warm:.0f} s longer; evaluations median {np.median(evaluations):.0f}, at most {evaluations.max()};"
-        f" gradient norm below 1e-2 in {100 * np.mean(norm < 1e-2):.0f} %",
-        flush=True,
-    )
+    print_head(
+        "events", "padded to pulses", "seconds per event, with covariance", "first call longer by (s)", "evaluations, median",
+        "at most", "gradient norm below 1e-2",
+    )  # fmt: skip
+    norms = f"{100 * np.mean(norm < 1e-2):.0f} %"
+    cells = f"{warm / len(own):.2f}", f"{first - warm:.0f}", f"{np.median(evaluations):.0f}", evaluations.max(), norms
+    print_row(len(own), shape[0], *cells)
+    print()
 
 
 def sky(model: eg.Model, energies: tuple[float, float]) -> None:
-    events, truth = toy(model, 4, energies, seed=12)
+    events, truth = simulate(model, 4, energies, seed=12)
     (best,) = make_fitter(model, covariance=False)(events[:1], truth[:1])
     make = make_sky_map(model)
     begin = time.perf_counter()
@@ -118,13 +119,14 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     found = make(events[0], best.hypothesis)
     seconds = time.perf_counter() - begin
     fitted = 192 + 4 * (len(found.order) - 192) // 3
-    print(
-        f"{int(events[0].pulses.mask.sum())} pulses, adaptive map: {len(found.order)} pixels, {fitted} fits, nside 4 to "
-        f"{2 ** found.order.max()}, {found.evaluations / fitted:.1f} evaluations each, {seconds:.1f} s (first "
-        f"{first - seconds:.0f} s longer), {1e3 * seconds / fitted:.1f} ms per fit; 90 % contour "
-        f"{found.contour_area(0.9):.0f} (Wilks), {found.contour_area(0.9, 'posterior'):.0f} square degrees",
-        flush=True,
-    )
+    area = [f"{found.contour_area(0.9, *kind):.0f}" for kind in ((), ("posterior",))]
+    print_head(
+        "pulses", "pixels", "fits", "largest nside", "seconds", "first map longer by (s)", "90 % contour (square degrees), Wilks",
+        "posterior",
+    )  # fmt: skip
+    cells = len(found.order), fitted, 2 ** found.order.max(), f"{seconds:.1f}", f"{first - seconds:.0f}"
+    print_row(int(events[0].pulses.mask.sum()), *cells, *area)
+    print()
     # The same pixels one by one with SciPy, each from the best fit.
     held = {p.name: False for p in model.parameters if p.role in ("zenith", "azimuth")}
     scipy_fit = make_fitter(
@@ -141,11 +143,10 @@ def sky(model: eg.Model, energies: tuple[float, float]) -> None:
     each = (time.perf_counter() - begin) / 12
     worse = np.max(np.array([f.log_likelihood for f in single]) - found.log_likelihood[chosen])
     evaluations = np.mean([f.diagnostics.evaluations for f in single])
-    print(
-        f"SciPy pixel by pixel: {evaluations:.0f} evaluations and {1e3 * each:.1f} ms per fit, ratio "
-        f"{each * fitted / seconds:.1f}; the map is at most {worse:.3f} below it",
-        flush=True,
-    )
+    print_head("fits of pixels", "evaluations of each", "ms of each")
+    print_row("of the map", f"{found.evaluations / fitted:.1f}", f"{1e3 * seconds / fitted:.1f}")
+    print_row("SciPy, one by one", f"{evaluations:.0f}", f"{1e3 * each:.1f}")
+    print(f"\nThe map is at most {worse:.3f} below SciPy's log-likelihoods of 12 pixels.\n", flush=True)
 
 
 def main() -> None:

@@ -1,128 +1,133 @@
-"""Errors of fits with the true likelihood against the Cramer-Rao bound, by energy: a table and a figure.
+"""Errors of fits with the true likelihood beside their Cramer-Rao bound, by energy: a table and a figure.
 
-    python benchmarks/resolution.py [--array icecube86|small|FILE.csv] [--events N] [--energies LOW HIGH] [--figure FILE]
+    python benchmarks/resolution.py [--array icecube86|small|FILE.csv] [--events N] [--fits N] [--energies GEV ...]
+        [--figure FILE]
 
-Fisher information at each truth: the mean over events drawn there of the summed squared gradients of the loss terms (times
-of pulses given their number, charges of DOMs), whose cross terms vanish on average. Fits are of pulses merged within 1 ns,
-from the truth and then from other directions. No Gaussian error in direction is wider than the sphere: where the bound is wide,
-the likelihood is not a parabola there and the bound does not hold, so directions are compared where it is narrow.
+Contained cascades, the same vertices and directions at every energy. Bounds are the inverse of the Fisher information at each
+truth (`evgen_jax.simulation.fisher_information`). The bound of a direction is stated as the median over the events of the median
+angle of an estimator that reaches it, with the central 68 % of the events. Fits are of pulses merged within 1 ns, with the default
+options, from the truth and from seeds smeared by 30 m, 30 degrees and 0.5 in ln E.
 """
 
 import argparse
-from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
-from common import machine
-from toy_events import cascades, draw, load, plane_offsets
+from common import machine, print_head, print_row
+from simulated_events import READOUT, cascades, draw, load, smeared
 
 import evgen_jax as eg
 from evgen_jax.measurement.merging import merge_pulses
-from evgen_jax.model.log_likelihood import loss_parts
-from evgen_jax.reconstruction.fit.batching import batches
-from evgen_jax.reconstruction.fit.covariance import make_score_products
 from evgen_jax.reconstruction.fit.fit import make_fitter
-from evgen_jax.reconstruction.fit.lanes import each_lane
-from evgen_jax.reconstruction.starts.directions import refit_directions
+from evgen_jax.report.recovery import bound_errors, cascade_errors
+from evgen_jax.simulation import fisher_information
 
-DRAWS, ENOUGH = (2, 12), 20_000
-"""Events per truth for its Fisher information: as many as have `ENOUGH` pulses together, within these limits."""
-BINS = 4
 PULSE_WIDTH = 1.0
 """ns, see `merge_pulses`: events of 100 TeV have some hundred thousand pulses."""
-NARROW = 20.0
-"""Degrees, root mean square: bounds of the direction up to here are compared."""
-QUANTITIES = ("vertex (m)", "direction (deg)", "abs ln(E/E_true)")
+EQUAL = 0.1
+"""Log-likelihoods that differ by less belong to one minimum."""
+TRANSPORT = {1e3: 18.6, 3e3: 10.6, 1e4: 5.7, 3e4: 3.4, 1e5: 1.8}
+"""Bound of the direction in degrees by energy (GeV), IceCube-86, of a photon Monte Carlo and code that share nothing with these."""
+QUANTITIES = {"vertex": "vertex (m)", "direction": "direction (deg)", "log_energy": "abs ln(E/E_true)"}
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _score_products(terms, coordinates, *lanes):
-    return each_lane(make_score_products(terms, coordinates), *lanes)
+class Study(NamedTuple):
+    """Errors at one energy by quantity: of fits [E] from smeared seeds and from the truth, at the bound [E, draws]."""
+
+    energy: float
+    smeared: dict[str, np.ndarray]
+    true: dict[str, np.ndarray]
+    bound: dict[str, np.ndarray]
 
 
-def bounds(model: eg.Model, truth: np.ndarray, pulses: np.ndarray, evaluator) -> np.ndarray:
-    """Smallest covariances [E, n, n] of x, y, z, ln(1 + E), time, and the two angles of the tangent plane.
-
-    `pulses` [E]: how many an event of each truth has.
-    """
-    coordinates = evaluator.coordinates
-    draws = np.clip(ENOUGH // pulses, *DRAWS)
-    owner = np.repeat(np.arange(len(truth)), draws)
-    events, _ = draw(model, truth[owner], 77, least=0)
-    total = np.zeros((len(truth), coordinates.size, coordinates.size))
-    for own, batch in batches(events):
-        anchors = truth[owner[own]]
-        lanes = (np.arange(len(own)), evaluator.start(anchors), anchors)
-        np.add.at(total, owner[own], evaluator.run(_score_products, loss_parts, batch, *lanes))
-    information = total / draws[:, None, None]
-    scale = model.trafo.scale()
-    units = np.array([*scale[list(coordinates.scalars)], *[scale[coordinates.directions[0][0]]] * 2])
-    return np.linalg.inv(information) * np.outer(units, units)
+def bounds(model: eg.Model, truth: np.ndarray, number: int) -> dict[str, np.ndarray]:
+    """Errors [E, draws] at the bound by quantity."""
+    information = fisher_information(model, truth, READOUT, jax.random.key(number))
+    errors = bound_errors(information, truth, model.parameters)
+    return {name: getattr(errors, name).reshape(len(truth), -1) for name in QUANTITIES}
 
 
-def sizes(offsets: np.ndarray) -> np.ndarray:
-    """Vertex distance, angle in degrees and |ln E| [..., 3] of offsets [..., 7]: x, y, z, two angles, ln E, time."""
-    angle = np.minimum(np.linalg.norm(offsets[..., 3:5], axis=-1), np.pi)
-    return np.stack([np.linalg.norm(offsets[..., :3], axis=-1), np.degrees(angle), np.abs(offsets[..., 5])], axis=-1)
+def fit_events(model: eg.Model, truth: np.ndarray, number: int) -> tuple[list[dict[str, np.ndarray]], float]:
+    """Errors [E] by quantity of fits from smeared seeds and from the truth; share of seeds that end in the deeper minimum."""
+    events, truth = draw(model, truth, 21 + number, least=0)
+    events = [merge_pulses(event, PULSE_WIDTH) for event in events]
+    fit, near = make_fitter(model, covariance=False), smeared(model, truth, 1)[:, 0]
+    fits = [fit(events, seeds) for seeds in (near, truth)]
+    errors = [cascade_errors(np.stack([f.hypothesis for f in own]), truth, model.parameters) for own in fits]
+    value = np.array([[f.log_likelihood for f in own] for own in fits])
+    deepest = float(np.mean(value[0] > value.max(axis=0) - EQUAL))
+    return [{name: getattr(own, name) for name in QUANTITIES} for own in errors], deepest
+
+
+def draw_figure(path: Path, studies: list[Study]) -> None:
+    """Medians of fits and bounds by energy, single events behind them."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.5), layout="constrained")
+    energies = [own.energy / 1e3 for own in studies]
+    for axis, (name, label) in zip(axes, QUANTITIES.items(), strict=True):
+        for energy, own in zip(energies, studies, strict=True):
+            axis.loglog(np.full(len(own.true[name]), energy), own.smeared[name], ".", color="0.8", markersize=3)
+        axis.loglog(
+            energies, [np.median(s.smeared[name]) for s in studies], "o-", color="#d55e00", label="smeared seeds"
+        )
+        axis.loglog(energies, [np.median(s.true[name]) for s in studies], "^:", color="#0072b2", label="from the truth")
+        axis.loglog(energies, [np.median(s.bound[name]) for s in studies], "s--", color="black", label="bound")
+        axis.set(xlabel="energy (TeV)", ylabel=label)
+        axis.grid(alpha=0.3)
+    axes[0].legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--array", default="icecube86")
-    parser.add_argument("--events", type=int, default=200)
-    parser.add_argument("--energies", type=float, nargs=2, default=(1e3, 1e5))
-    parser.add_argument("--figure")
-    arguments = parser.parse_args()
-    model = load("true", arguments.array)
-    print(machine())
-    truth = cascades(np.random.default_rng(21), arguments.events, arguments.energies, model.detector)
-    fit = make_fitter(model, covariance=False)
-    events, truth = draw(model, truth, 21)
-    pulses = np.array([e.pulses.mask.sum() for e in events])
-    merged = [merge_pulses(e, PULSE_WIDTH) for e in events]
-    fitted = np.stack([r.hypothesis for r in refit_directions(fit, merged, fit(merged, truth))])
-    print(f"{len(events)} of {arguments.events} events with 8 pulses at least", flush=True)
-    error = sizes(plane_offsets(fitted, truth))
-    # Errors that an estimator at the bound would have, 200 for each truth.
-    covariance = bounds(model, truth, pulses, fit.evaluator)
-    narrow = np.degrees(np.sqrt(np.trace(covariance[:, 5:, 5:], axis1=1, axis2=2))) < NARROW
-    compared = (np.ones_like(narrow), narrow, np.ones_like(narrow))
-    width = np.linalg.cholesky(covariance)
-    normal = np.random.default_rng(0).normal(size=(200, *width.shape[:2]))
-    best = np.einsum("eij,kej->kei", width, normal)[..., [0, 1, 2, 5, 6, 3, 4]]
-    best = sizes(best)
-    edges = np.geomspace(*arguments.energies, BINS + 1)
-    rows = []
-    print(
-        "| energy (GeV) | events | with a narrow bound | "
-        + " | ".join(f"{q}: median | bound | ratio" for q in QUANTITIES)
-        + " |"
+    parser.add_argument("--events", type=int, default=200, help="of every energy, whose bounds are computed")
+    parser.add_argument(
+        "--fits", type=int, default=40, help="of every energy: the first of these events, which are fitted"
     )
-    print("|" + "---|" * 12)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        own = (truth[:, 5] >= low) & (truth[:, 5] < high)
-        here, there = np.empty(3), np.empty(3)
-        for k, shown in enumerate(compared):
-            here[k], there[k] = np.median(error[own & shown, k]), np.median(best[:, own & shown, k])
-        rows.append((here, there))
-        cells = [f"{a:.3g} | {b:.3g} | {a / b:.2f}" for a, b in zip(here, there, strict=True)]
-        print(
-            f"| {low:.3g} to {high:.3g} | {own.sum()} | {(own & narrow).sum()} | " + " | ".join(cells) + " |",
-            flush=True,
-        )
-    if arguments.figure:
-        figure, axes = plt.subplots(1, 3, figsize=(11, 3.5))
-        middle = np.sqrt(edges[:-1] * edges[1:])
-        for k, axis in enumerate(axes):
-            axis.loglog(truth[compared[k], 5], error[compared[k], k], ".", color="0.75", markersize=3, label="fits")
-            axis.loglog(middle, [r[0][k] for r in rows], "o-", label="median")
-            axis.loglog(middle, [r[1][k] for r in rows], "s--", label="Cramér-Rao bound")
-            axis.set(xlabel="energy (GeV)", ylabel=QUANTITIES[k])
-            axis.grid(alpha=0.3)
-        axes[0].legend()
-        figure.tight_layout()
-        figure.savefig(arguments.figure, dpi=120)
+    parser.add_argument("--energies", type=float, nargs="+", default=list(TRANSPORT), help="GeV")
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    model, studies = load("true", given.array), []
+    truth = cascades(np.random.default_rng(21), given.events, (1e3, 1e4), model.detector)
+    at = [np.insert(np.delete(truth, 5, axis=1), 5, energy, axis=1) for energy in given.energies]
+    known = TRANSPORT if given.array == "icecube86" else {}
+    print(machine())
+    print_head(
+        "energy (TeV)",
+        "events",
+        "bound of the direction (deg)",
+        "16 to 84 % of the events",
+        "independent code",
+        "ratio",
+    )
+    found = []
+    for number, (energy, own) in enumerate(zip(given.energies, at, strict=True)):
+        found.append(bounds(model, own, number))
+        low, middle, high = np.quantile(np.median(found[-1]["direction"], axis=1), [0.16, 0.5, 0.84])
+        beside = (known[energy], f"{middle / known[energy]:.2f}") if energy in known else ("", "")
+        print_row(f"{energy / 1e3:g}", len(own), f"{middle:.3g}", f"{low:.3g} to {high:.3g}", *beside)
+    fitted = min(given.fits, given.events)
+    print(
+        f"\nMedian errors of fits of {fitted} events at each energy; *ratio* is to the median of the bound of these events.\n"
+    )
+    print_head(
+        "energy (TeV)", "quantity", "smeared seeds", "ratio", "from the truth", "ratio", "bound", "seeds that end in the deeper minimum"
+    )  # fmt: skip
+    for number, (energy, own, bound) in enumerate(zip(given.energies, at, found, strict=True)):
+        (near, true), deepest = fit_events(model, own[: given.fits], number)
+        bound = {name: errors[: given.fits] for name, errors in bound.items()}
+        studies.append(Study(energy, near, true, bound))
+        for name, label in QUANTITIES.items():
+            some, best, least = (float(np.median(errors[name])) for errors in (near, true, bound))
+            cells = f"{some:.3g}", f"{some / least:.2f}", f"{best:.3g}", f"{best / least:.2f}", f"{least:.3g}"
+            print_row(f"{energy / 1e3:g}", label, *cells, f"{100 * deepest:.0f} %")
+    if given.figure:
+        draw_figure(given.figure, studies)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
-from toy_events import small_array
+from simulated_events import small_array
 
 from evgen_jax.cli.demonstration import train_on_simulation
 from evgen_jax.config.validate import load_config

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from common import batch_of, build_network, machine, synthetic_event
+from common import batch_of, build_network, machine, print_head, print_row, synthetic_event
 
 from evgen_jax.data.batches import Batch, Position
 from evgen_jax.interruption import Interruption
@@ -135,11 +135,11 @@ def main() -> None:
     step = jax.jit(make_guarded_step(make_train_step(model, optimizer), schedule), donate_argnums=0)
     state = init_state(model.variables, optimizer)
     empty = TrainState({"w": jnp.zeros(())}, (), np.int32(0))
-    print("| device | log_every | steps per second |\n|---|---|---|")
+    print_head("device", "log_every", "steps per second")
     for name, taken, start in (("this one", step, state), ("sleeps 2 ms", None, empty)):
         for log_every in (50, 1):
             speed = rate(taken or SleepingDevice().step, start, batch, log_every, arguments.steps)
-            print(f"| {name} | {log_every} | {speed:.0f} |")
+            print_row(name, log_every, f"{speed:.0f}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 Each network runs in a process of its own, so that the peak memory is its own.
 """
 
-import subprocess
 import sys
 
 import jax
@@ -19,6 +18,9 @@ from common import (
     measure,
     network_flops,
     peak_memory,
+    print_head,
+    print_row,
+    run_each,
     synthetic_event,
 )
 
@@ -43,19 +45,14 @@ def one(name: str) -> None:
     first, later = measure(run, repeats=5)
     # Forward, and twice as much backward.
     floor = floor_seconds(3 * BATCH * network_flops(name))
-    print(
-        f"| {name} | {later:.3g} | {first:.1f} | {peak_memory():.2f} ({before:.2f} before) | {floor:.2g} | "
-        f"{later / floor:.1f} |",
-        flush=True,
-    )
+    memory = f"{peak_memory():.2f} ({before:.2f} before)"
+    print_row(name, f"{later:.3g}", f"{first:.1f}", memory, f"{floor:.2g}", f"{later / floor:.1f}")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         one(sys.argv[2])
     else:
-        print(machine())
-        print("| network | step (s) | first call (s) | peak memory (GB) | floor (s) | step / floor |")
-        print("|---|---|---|---|---|---|", flush=True)
-        for network in sys.argv[1:] or NETWORKS:
-            subprocess.run([sys.executable, __file__, "--one", network], check=True)
+        print(machine(), flush=True)
+        print_head("network", "step (s)", "first call (s)", "peak memory (GB)", "floor (s)", "step / floor")
+        run_each(__file__, sys.argv[1:] or list(NETWORKS))

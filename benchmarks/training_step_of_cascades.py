@@ -12,7 +12,7 @@ import time
 import jax
 import jax.numpy as jnp
 import optax
-from common import batch_of, build_network, machine, synthetic_event
+from common import batch_of, build_network, machine, print_head, print_row, synthetic_event
 
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.model.model import Model
@@ -60,15 +60,15 @@ def main() -> None:
             run()
             seconds[number].append((time.perf_counter() - begin, time.process_time() - used))
     print(machine())
-    print("| network | cascades | step (s) | beside one | CPU time beside one | compile (s) | temporary memory (GB) |")
-    print("|---|---|---|---|---|---|---|")
+    print_head(
+        "network", "cascades", "step (s)", "beside one", "CPU time beside one", "compile (s)", "temporary memory (GB)"
+    )
     for number, (_, compile_seconds, memory) in prepared.items():
         pairs = list(zip(seconds[number][1:], seconds[1][1:], strict=True))
         step = statistics.median(own[0] for own, _ in pairs)
         wall, cpu = (statistics.median(own[i] / one[i] for own, one in pairs) for i in (0, 1))
-        print(
-            f"| {arguments.network} | {number} | {step:.3g} | {wall:.2f} | {cpu:.2f} | {compile_seconds:.1f} | {memory:.3f} |"
-        )
+        costs = f"{step:.3g}", f"{wall:.2f}", f"{cpu:.2f}", f"{compile_seconds:.1f}", f"{memory:.3f}"
+        print_row(arguments.network, number, *costs)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import argparse
 
 import jax
 import numpy as np
-from common import machine, peak_memory
+from common import machine, peak_memory, print_head, print_row
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
@@ -60,8 +60,7 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=1000)
     arguments = parser.parse_args()
     print(machine())
-    print("| true energy (GeV) | unfolded / true | largest share | off by (10 m segments) | pulses | time (s) |")
-    print("|---|---|---|---|---|---|")
+    print_head("true energy (GeV)", "unfolded / true", "largest share", "off by (10 m segments)", "pulses", "time (s)")
     rng = np.random.default_rng(3)
     model = track_model(arguments.segments)
     for number in range(arguments.events):
@@ -71,12 +70,10 @@ def main() -> None:
         # The unfolded segments that make one simulated segment together.
         coarse = result.energies.reshape(len(losses), -1).sum(axis=1)
         off = int(np.argmax(coarse)) - int(np.argmax(losses))
-        print(
-            f"| {losses.sum():.3g} | {result.energies.sum() / losses.sum():.3f} | "
-            f"{losses.max() / losses.sum():.2f} | {off} | {int(event.pulses.mask.sum())} | {result.runtime:.1f} |",
-            flush=True,
-        )
-    print(f"peak memory of the process: {peak_memory():.2f} GB")
+        true, ratio, share = losses.sum(), result.energies.sum() / losses.sum(), losses.max() / losses.sum()
+        found = f"{true:.3g}", f"{ratio:.3f}", f"{share:.2f}"
+        print_row(*found, off, int(event.pulses.mask.sum()), f"{result.runtime:.1f}")
+    print(f"\npeak memory of the process: {peak_memory():.2f} GB")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Trains one model per hypothesis on toy events and tells how far its likelihood stays behind the true one.
+"""Trains one model per hypothesis on simulated events and tells how far its likelihood stays behind the true one.
 
     python experiments/likelihood_gaps.py DIR [NAME ...] [--steps 3000] [--events 2400]
 
 Names: cascade_mixture, cascade_spline (the same network with either time decoder), cascade_default (a wider one), track,
-starting. Run again, it
-continues. The events are a physics-motivated toy, not IceCube simulation.
+starting. Run again, it continues. Events have light from tables of photon transport, whose likelihood is exactly known; they are
+no IceCube simulation.
 """
 
 import argparse
@@ -108,7 +108,8 @@ def with_splines(count: int, num_bins: int) -> dict:
 
 def track() -> dict:
     base = copy.deepcopy(CASCADE) | {"model_class": "EnteringSphereInfTrack"}
-    del base["config"]["opening_angle_as_cosine"]
+    for key in ("opening_angle_as_cosine", "scale_charge_by_light"):
+        del base["config"][key]
     # A track's light grows slowly with its energy; the network learns how.
     base["config"] |= {
         "sphere_radius": RADIUS,

@@ -89,7 +89,7 @@ def test_the_stated_error_holds_and_nothing_jumps(task):
         differences = np.array(differences)
         assert abs(differences[0]) < 0.01  # exact where it was made
         assert np.max(np.abs(differences)) <= accuracy
-        # Pulses at the edges of the toy's response kink the exact likelihood itself.
+        # Pulses at the edges of the modules' response kink the exact likelihood itself.
         assert np.max(np.abs(np.diff(differences))) < accuracy / 4
         assert not near.holds(hypothesis + 5 * reach * direction)
         # A new one nearby keeps its lists, and the likelihood changes by less than the accuracy.

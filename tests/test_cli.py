@@ -596,7 +596,7 @@ def test_fits_from_pulses_with_goodness_of_fit(exported, experiment, command, tm
 def test_show_writes_a_folder_and_a_page_per_event(exported, experiment, three_files, command, tmp_path):
     model, file = exported / "exported", three_files / "0.hdf5"
     code, out, err = command(
-        "show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map", "--notice", "toy"
+        "show", model, file, "-o", tmp_path, "--event", "1", "--scan", "cascade_x", "--sky-map", "--notice", "no data"
     )
     assert code == 0, err
     assert "show (fit" in err and "show (sky map" in err and "1/1" in err

@@ -250,11 +250,11 @@ def test_a_file_and_a_model_belong_to_their_medium(experiment, loaded_detector, 
 def test_events_of_earlier_versions_were_in_south_pole_ice(tmp_path):
     settings = {"num_events": 5, "events_per_file": 5, "medium": "south_pole"}
     earlier = {key: value for key, value in settings.items() if key != "medium"}
-    (tmp_path / "toy_000000.hdf5").touch()
-    (tmp_path / "toy.simulation.json").write_text(json.dumps(earlier))
-    check_record(tmp_path, "toy", settings)
+    (tmp_path / "events_000000.hdf5").touch()
+    (tmp_path / "events.simulation.json").write_text(json.dumps(earlier))
+    check_record(tmp_path, "events", settings)
     with pytest.raises(DataError, match="medium: south_pole -> mediterranean_water"):
-        check_record(tmp_path, "toy", settings | {"medium": "mediterranean_water"})
+        check_record(tmp_path, "events", settings | {"medium": "mediterranean_water"})
 
 
 def test_the_likelihood_has_gradients_by_the_medium(loaded_detector, x64):

@@ -121,7 +121,7 @@ def test_turned_vectors_have_the_angle_and_length_one():
 
 
 def test_shower_light_has_its_profile():
-    """Directions against the integral of f(c) = exp(-5.941 |c - 0.75786|^0.2785), and its values in toy-physics 5.2."""
+    """Directions against the integral of f(c) = exp(-5.941 |c - 0.75786|^0.2785), and values of it."""
     x, y, z = (np.asarray(v, np.float64) for v in emitted(Shower(), WORDS, PHOTON))
     np.testing.assert_allclose(x**2 + y**2 + z**2, 1, atol=1e-6)
     within(x, 0)

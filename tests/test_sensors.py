@@ -40,7 +40,7 @@ def table(tmp_path):
 
 
 def test_curves_have_the_means_of_their_sources(x64):
-    # Means of toy-physics, 5.4: h2-50cm 0.338, ftp-v3m and bfr-v2 0.340; integral 0.68 of the unified model and of msu.
+    # Means of the curves: h2-50cm 0.338, ftp-v3m and bfr-v2 0.340; integral 0.68 of the unified model and of msu.
     assert float(moments(named_curve("h2-50cm"))[0]) == pytest.approx(0.338, abs=5e-4)
     for name in (*UNIFIED, "ftp-v3m", "bfr-v2", "msu"):
         assert float(moments(named_curve(name))[0]) == pytest.approx(0.34, abs=5e-4), name
