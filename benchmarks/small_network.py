@@ -8,7 +8,6 @@ continues. With --angle the network sees the angle between shower and DOM, as in
 """
 
 import argparse
-from importlib import resources
 from pathlib import Path
 
 import yaml
@@ -25,6 +24,7 @@ NETWORKS = {
 }
 RANGES = {"x": [-120.0, 120.0], "y": [-120.0, 120.0], "z": [-349.0, -51.0], "energy": [100.0, 3e4]}
 
+CONFIGURATION = Path(__file__).parents[1] / "experiments" / "event_generator_cascade.yaml"
 FILES = 8
 """Files of events, as the iterators of the demo name them."""
 
@@ -61,7 +61,7 @@ def use_network(cascade: dict, name: str) -> None:
 
 
 def configuration(directory: Path, steps: int, angle: bool, network: str | None, events: int) -> Path:
-    text = (resources.files("evgen_jax") / "tables" / "demo.yaml").read_text()
+    text = CONFIGURATION.read_text()
     config = yaml.safe_load(text.replace("{directory}", str(directory)))
     small_array().to_csv(directory / "detector.csv")
     config["detector_settings"] = {"geometry": str(directory / "detector.csv")}

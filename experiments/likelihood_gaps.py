@@ -2,8 +2,8 @@
 
     python experiments/likelihood_gaps.py DIR [NAME ...] [--steps 3000] [--events 2400]
 
-Names: cascade_mixture, cascade_spline (the same network with either time decoder), cascade_default (a wider one), track,
-starting. Run again, it continues. Events have light from tables of photon transport, whose likelihood is exactly known; they are
+Names: cascade, track, starting with the inputs and layers of the demo; cascade_mixture, cascade_spline (either time decoder),
+cascade_default (a wider one) and track_event_generator with those of Event-Generator. Run again, it continues. Events have light from tables of photon transport, whose likelihood is exactly known; they are
 no IceCube simulation.
 """
 
@@ -37,7 +37,9 @@ from evgen_jax.training import (
 )
 
 DEMO = read_yaml(Path(str(resources.files("evgen_jax") / "tables" / "demo.yaml")))
-CASCADE = DEMO["model_settings"]["multi_source_bases"]["cascade"]
+NEW_CASCADE = DEMO["model_settings"]["multi_source_bases"]["cascade"]
+EVENT_GENERATOR = read_yaml(Path(__file__).parent / "event_generator_cascade.yaml")
+CASCADE = EVENT_GENERATOR["model_settings"]["multi_source_bases"]["cascade"]
 RANGES = DEMO["simulation_settings"]["ranges"]
 CHARGE_PARAMETERS, RADIUS, MOST_PER_FILE = 2, 600.0, 100
 
@@ -120,17 +122,33 @@ def track() -> dict:
     return base
 
 
+def new_track() -> dict:
+    """The track with named inputs, its charges those of diffusion in the medium along the way."""
+    base = copy.deepcopy(NEW_CASCADE) | {"model_class": "EnteringSphereInfTrack"}
+    del base["config"]["scale_charge_by_light"]
+    base["config"] |= {
+        "sphere_radius": RADIUS,
+        "scale_charge": False,
+        "inputs": ["invariant", "track", "medium"],
+        "scale_charge_by_diffusion": True,
+        "light_along_way": True,
+    }
+    return base
+
+
 HYPOTHESES = {
     # name: (source, ranges of simulated events)
+    "cascade": (lambda: NEW_CASCADE, RANGES),
     "cascade_mixture": (lambda: with_mixture(7, 5), RANGES),
     "cascade_default": (default_network, RANGES),
     "cascade_spline": (lambda: with_splines(4, 8), RANGES),
-    "track": (track, {"entry_energy": [1e3, 1e5]}),
+    "track": (new_track, {"entry_energy": [1e3, 1e5]}),
+    "track_event_generator": (track, {"entry_energy": [1e3, 1e5]}),
     "starting": (
         lambda: {
             "model_class": "StartingVariableMultiCascadeModel",
             "config": {"num_cascades": 3},
-            "multi_source_bases": {"cascade": CASCADE},
+            "multi_source_bases": {"cascade": NEW_CASCADE},
         },
         RANGES | {"cascade_energy": [1e3, 3e4], "cascade_distance": [20.0, 150.0]},
     ),
@@ -141,7 +159,7 @@ def configuration(name: str, directory: Path, steps: int, num_events: int) -> Pa
     """Writes the configuration of one hypothesis."""
     source, ranges = HYPOTHESES[name]
     per_file = min(MOST_PER_FILE, -(-num_events // 2))  # one file is held out
-    config = copy.deepcopy(DEMO)
+    config = copy.deepcopy(EVENT_GENERATOR if name.endswith(("_mixture", "_default", "_spline", "generator")) else DEMO)
     config["unique_name"] = events = name.split("_")[0]
     config["model_settings"]["config"] = {"sources": {"event": "event", "noise": "noise"}}
     noise = config["model_settings"]["multi_source_bases"]["noise"]

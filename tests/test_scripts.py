@@ -301,6 +301,30 @@ def check_photon_tables(run: Runner, directory: Path) -> None:
     assert "python experiments/photon_tables.py muon_water --photons 400000 --seed 4" in made
 
 
+def check_shipped_networks(run: Runner, directory: Path) -> None:
+    few = ["num_events=30", "events_per_file=1", "ranges.energy=[1e3, 2e3]"]
+    settings = [*(f"simulation_settings.{text}" for text in few), "training_settings.num_training_iterations=2"]
+    given = [part for text in settings for part in ("--set", text)]
+    assert "wrote" in run("experiments/shipped_networks.py", "demo", "-o", directory, *given)
+    assert set(eg.load_model(directory / "network").settings) == {
+        "unique_name",
+        "model_settings",
+        "loss_module_settings",
+    }
+    # Its events serve to compare networks.
+    given = [part for text in settings[:3] for part in ("--set", text)]
+    config, variants = directory / "config.yaml", ("as it is:batch=1", "plain:inputs=[invariant];batch=1")
+    files = "data_iterator_settings.test.input_data=" + str(directory / "events" / "demo_000007.hdf5")
+    out = run(
+        "experiments/what_networks_learn.py", config, *variants, "--seconds", 1, "--test", 1, "--set", files, *given
+    )
+    for name in ("as it is", "plain"):
+        lines = [line for line in out.splitlines() if line.startswith(f"{name}: ")]
+        assert len(lines) >= 2 and "ms per step of 1 events" in lines[-1]
+        gap, *terms = numbers(lines[0].split("gap")[1].split(")")[0])
+        assert gap == pytest.approx(sum(terms), abs=0.2)
+
+
 ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
@@ -325,6 +349,8 @@ ENTRIES = {
     "experiments/likelihood_gaps.py": check_likelihood_gaps,
     "experiments/other_minimisers_and_samplers.py": check_other_libraries,
     "experiments/reconstruct_test_data.py": None,
+    "experiments/shipped_networks.py": check_shipped_networks,
+    "experiments/what_networks_learn.py": check_shipped_networks,
     "experiments/single_script_cascade.py": check_single_script,
     "experiments/train_model.py": None,
 }
@@ -341,6 +367,7 @@ LONG = {
     check_single_script,
     check_fits_on_device,
     check_photon_tables,
+    check_shipped_networks,
 }
 """Checks that take more than ten seconds on an idle core with programs from the cache."""
 
