@@ -24,6 +24,7 @@ from evgen_jax.errors import ConfigError
 from evgen_jax.extras import need
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
+from evgen_jax.measurement.detector import fingerprint, load_detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
 from evgen_jax.progress import Bar, counted, counted_blocks, is_quiet
@@ -42,6 +43,8 @@ from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.restore import manager_directory
 from evgen_jax.training.run import train
 
+SHIPPED = "demo"
+"""Name of the trained network beside that of the demo."""
 NUM_FITS = 100
 """Default number of fitted events."""
 SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
@@ -85,7 +88,12 @@ def run_demo(
     model = train_on_simulation(config, directory / "events", exported, clock)
     oracle = analytic_model(model.detector)
     events, names, truth, seeds = _test_events(config, model, num_fits)
-    models = {"trained network": model, "true likelihood": oracle}
+    models, left_out = {"trained network": model}, []
+    if fingerprint(model.detector) == fingerprint(load_detector()):
+        models["shipped network"] = load_model(SHIPPED)
+    else:
+        left_out.append("the network that comes with the package, which belongs to IceCube-86.")
+    models["true likelihood"] = oracle
     fits = {}
     for name, own in models.items():
         with clock(f"fits of the {name}"):
@@ -94,7 +102,10 @@ def run_demo(
         readout = config.simulation_settings.readout_window
         information = fisher_information(oracle, truth, readout, jax.random.key(0))
     with clock("likelihood gap"):
-        gap, pulses = likelihood_gap(config, model, oracle)
+        gaps = {}
+        for name, own in models.items():
+            if own is not oracle:
+                gaps[name], pulses = likelihood_gap(config, own, oracle)
     found = {"seeds": cascade_errors(seeds, truth, model.parameters)}
     for name, results in fits.items():
         found[name] = cascade_errors(np.stack([fit.hypothesis for fit in results]), truth, model.parameters)
@@ -104,6 +115,7 @@ def run_demo(
     which = int(np.argsort([event.charge.sum() for event in events])[len(events) // 2])
     with clock("sky map"):
         sky_map, missing = _sky_map(oracle, events[which], fits[best][which].hypothesis)
+        left_out += missing
     example = Example(
         names[which], events[which], truth[which], seeds[which], fits[best][which].hypothesis, sky_map, best
     )
@@ -114,11 +126,12 @@ def run_demo(
         drawn = figures(directory / "figures", models, example, found, levels, metrics, title)
     medians_of = {name: medians(own) for name, own in found.items()}
     coverage_of = {name: coverage(own) for name, own in levels.items()}
-    outcome = Outcome(title, medians_of, coverage_of, gap, pulses, clock.seconds, time.perf_counter() - start, missing)
+    seconds = time.perf_counter() - start
+    outcome = Outcome(title, medians_of, coverage_of, gaps, pulses, clock.seconds, seconds, left_out)
     (directory / "index.html").write_text(page(outcome, drawn, directory))
     text = f"{summary(outcome)} Page: {directory / 'index.html'}."
     (directory / "summary.md").write_text(text + "\n")
-    kept = {"identity": identity, "medians": medians_of, "coverage": coverage_of, "gap": gap}
+    kept = {"identity": identity, "medians": medians_of, "coverage": coverage_of, "gaps": gaps}
     finished.write_text(json.dumps(kept, indent=1) + "\n")
     return text
 

@@ -24,7 +24,7 @@ class Outcome:
       title: which events were fitted.
       medians: label -> median errors, see `medians` of `report.recovery`.
       coverage: label -> share of events inside the uncertainties, see `coverage` of `report.recovery`.
-      gap: by how much the trained log-likelihood is below the true one at the truth, per event.
+      gaps: label -> by how much the log-likelihood of a network is below the true one at the truth, per event.
       pulses: per event.
       cpu_seconds: stage -> seconds of all cores together.
       seconds: run time.
@@ -34,7 +34,7 @@ class Outcome:
     title: str
     medians: Mapping[str, Mapping[str, float]]
     coverage: Mapping[str, Mapping[str, float]]
-    gap: float
+    gaps: Mapping[str, float]
     pulses: float
     cpu_seconds: Mapping[str, float]
     seconds: float
@@ -78,8 +78,9 @@ def summary(outcome: Outcome) -> str:
     stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in outcome.cpu_seconds.items())
     lines += [
         "",
-        f"Log-likelihood per event at the truth: the trained network is {outcome.gap:.1f} below the true likelihood "
-        f"({outcome.pulses:.0f} pulses per event).",
+        "Log-likelihood per event at the truth: "
+        + " and ".join(f"the {name} is {gap:.1f}" for name, gap in outcome.gaps.items())
+        + f" below the true likelihood ({outcome.pulses:.0f} pulses per event).",
         *(f"Left out: {what}" for what in outcome.missing),
         "",
         f"Run time: {outcome.seconds:.0f} s; CPU seconds: {stages}.",
