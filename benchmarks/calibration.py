@@ -87,7 +87,7 @@ def held_contours(levels: dict[str, np.ndarray]) -> None:
     print()
 
 
-def sampled(name: str, array: str, count: int, energies: tuple[float, float], own: slice) -> np.ndarray:
+def sampled(name: str, array: str, count: int, energies: tuple[float, float], merge: float, own: slice) -> np.ndarray:
     """One row for each of `own` events of `count`: ranks of the 7 parameters, worst R-hat and effective samples, divergences."""
     model, rng = load(name, array), np.random.default_rng(8)
     middle = np.asarray(model.detector.position, np.float64).mean(axis=0)
@@ -111,7 +111,7 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], ow
     )
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
-    events, truth, rows = events[own], truth[own], []
+    events, truth, rows = [merge_pulses(e, merge) for e in events[own]], truth[own], []
     for number, event, true, fit in zip(
         range(count)[own], events, truth, make_fitter(model, covariance=False)(events, truth), strict=False
     ):
@@ -122,7 +122,7 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], ow
     return np.array(rows)
 
 
-def ranks(name: str, array: str, count: int, energies: tuple[float, float], workers: int) -> None:
+def ranks(name: str, array: str, count: int, energies: tuple[float, float], merge: float, workers: int) -> None:
     """Simulation-based calibration (Talts et al., arXiv:1804.06788): truths from the prior rank uniformly among samples."""
     cores, begin = sorted(os.sched_getaffinity(0)), time.perf_counter()
     context = multiprocessing.get_context("spawn")
@@ -131,7 +131,7 @@ def ranks(name: str, array: str, count: int, energies: tuple[float, float], work
         free.put({cores[i % len(cores)]} if workers > 1 else set(cores))
     with ProcessPoolExecutor(workers, context, stay_on, (free,)) as pool:
         parts = [slice(first, None, workers) for first in range(workers)]
-        rows = np.concatenate(list(pool.map(partial(sampled, name, array, count, energies), parts)))
+        rows = np.concatenate(list(pool.map(partial(sampled, name, array, count, energies, merge), parts)))
     seconds = (time.perf_counter() - begin) * workers / len(rows)
     tables = [np.bincount(r.astype(int) * BINS // (RANKS + 1), minlength=BINS) for r in rows[:, :7].T]
     r_hat, effective, divergent = rows[:, 7:].T
@@ -167,7 +167,8 @@ def main() -> None:
     truth = cascades(np.random.default_rng(5), arguments.events, arguments.energies, model.detector)
     for study in arguments.studies:
         if study == "ranks":
-            ranks(arguments.model, arguments.array, arguments.events, arguments.energies, arguments.workers)
+            given = arguments.array, arguments.events, arguments.energies, arguments.merge, arguments.workers
+            ranks(arguments.model, *given)
         else:
             events, kept = draw(model, truth, 5)
             events = [merge_pulses(e, arguments.merge) for e in events]

@@ -4,7 +4,7 @@
 
 All topics take a night on two cores; --quick takes small sizes, and every file says its commands. Files are DIR/TOPIC.md, by
 default in benchmarks/results. A topic that fails says so in its file and leaves the others alone. Run again after an
-interruption, the command goes on: topics that were finished by the same code are kept (--again measures them anew). MODEL is an
+interruption, the command goes on: what was finished by the same code is kept (--again measures them anew). MODEL is an
 exported model, such as `small_network.py` makes; topics of trained networks are skipped without one.
 """
 
@@ -26,6 +26,8 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 MODEL, FIGURES = "MODEL", "FIGURES"
 """Stand for the directories of a trained model and of figures in the arguments of a program."""
+MINUTES = re.compile(r"^([\d.]+) minutes until ", re.MULTILINE)
+"""Begins the line after the output of a command that has ended."""
 LINES = 12
 """Last lines of the errors of a program that failed, in the file of its topic."""
 
@@ -91,7 +93,7 @@ TOPICS = {
     ),
     "ranks": Topic(
         "Ranks of posterior samples of the true likelihood",
-        _by_energy("calibration.py true ranks", 100),
+        [line.replace("icecube86", "small") for line in _by_energy("calibration.py true ranks", 100)],
         ["calibration.py true ranks --array small --events 10 --energies 1e3 1e4"],
     ),
     "minima": Topic(
@@ -152,7 +154,7 @@ class Record:
 
     def __init__(self, path: Path, title: str, code: str):
         self._path, self._title, self._code = path, title, code
-        self._begin, self._day, self._parts = time.monotonic(), datetime.now().strftime("%Y-%m-%d %H:%M"), [""]
+        self._day, self._parts = f"{datetime.now():%Y-%m-%d %H:%M}", [""]
         self._load = f"{os.getloadavg()[0]:.1f} processes" if hasattr(os, "getloadavg") else "unknown"
 
     def add(self, text: str) -> None:
@@ -164,33 +166,36 @@ class Record:
         self._parts[-1] += line
 
     def write(self, state: str) -> None:
-        seconds = time.monotonic() - self._begin
+        body = re.sub(r"\n{3,}", "\n\n", "\n".join(self._parts))
+        minutes = sum(map(float, MINUTES.findall(body)))
         about = {
             "state": state, "evgen_jax": self._code, "JAX": version("jax"), "Python": platform.python_version(),
-            "machine": processor(), "begun": self._day, "load when begun": self._load, "run time": f"{seconds / 60:.1f} minutes",
+            "machine": processor(), "begun": self._day, "load when begun": self._load, "run time": f"{minutes:.1f} minutes",
         }  # fmt: skip
         head = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in about.items())])
         temporary = self._path.with_suffix(".partial")
-        body = re.sub(r"\n{3,}", "\n\n", "\n".join(self._parts))
         temporary.write_text(f"# {self._title}\n\n{head}\n{body}")
         temporary.replace(self._path)
 
 
-def is_finished(path: Path, code: str, commands: Sequence[str]) -> bool:
-    """Whether a file holds all that these commands print with this code."""
-    if not path.exists() or code == "unknown" or "uncommitted" in code:
-        return False
-    text = path.read_text()
-    same = all(f"`{command}`" in text for command in commands)
-    return "| state | finished |" in text and f"| evgen_jax | {code} |" in text and same
+def finished(path: Path, code: str) -> dict[str, str]:
+    """What a file holds of commands that were finished by this code, by command."""
+    text = path.read_text() if path.exists() else ""
+    if f"| evgen_jax | {code} |" not in text or code == "unknown" or "uncommitted" in code:
+        return {}
+    pieces = re.split(r"^`(python benchmarks/.*)`$", text, flags=re.MULTILINE)[1:]
+    bodies = dict(zip(pieces[::2], pieces[1::2], strict=True))
+    return {shown: body for shown, body in bodies.items() if MINUTES.search(body) and "**Failed**" not in body}
 
 
-def measure(record: Record, commands: Sequence[tuple[str, list[str]]]) -> str:
-    """Runs the programs of a topic; returns its state."""
+def measure(record: Record, commands: dict[str, list[str]], kept: dict[str, str]) -> str:
+    """Runs the programs of a topic, except those whose output is kept; returns its state."""
     state, environment = "finished", os.environ | {"PYTHONUNBUFFERED": "1"}
-    for number, (shown, command) in enumerate(commands):
+    for number, (shown, command) in enumerate(commands.items()):
         record.add(f"`{shown}`")
-        record.add("")
+        record.add(kept.get(shown, ""))
+        if shown in kept:
+            continue
         begin, so_far = time.monotonic(), f"interrupted in command {number + 1} of {len(commands)}"
         record.write(so_far)
         with (
@@ -208,7 +213,7 @@ def measure(record: Record, commands: Sequence[tuple[str, list[str]]]) -> str:
                 raise
             errors.seek(0)
             told = "\n".join(errors.read().strip().splitlines()[-LINES:])
-        record.add(f"{(time.monotonic() - begin) / 60:.1f} minutes.")
+        record.add(f"{(time.monotonic() - begin) / 60:.1f} minutes until {datetime.now():%Y-%m-%d %H:%M}.")
         if code:
             state = "failed"
             record.add(f"**Failed** with exit code {code}:\n\n```\n{told}\n```")
@@ -224,7 +229,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results")
     parser.add_argument("--model", type=Path, help="directory of an exported model")
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--again", action="store_true", help="measure finished topics as well")
+    parser.add_argument("--again", action="store_true", help="measure what is finished as well")
     given = parser.parse_args()
     unknown = [name for name in given.topics if name not in TOPICS]
     if unknown:
@@ -242,13 +247,14 @@ def main() -> None:
             continue
         lines = topic.commands(given.quick, given.model, output / "figures")
         shown = [" ".join(["python", f"benchmarks/{line[0]}", *line[1:]]) for line in lines]
-        if not given.again and is_finished(path, code, shown):
+        kept = {} if given.again else finished(path, code)
+        if set(shown) <= set(kept):
             print(f"{name}: kept; {path} was finished by {code}", flush=True)
             continue
         print(f"{name}: ", end="", flush=True)
         programs = [[sys.executable, str(HERE / line[0]), *line[1:]] for line in lines]
         try:
-            states.append(measure(Record(path, topic.title, code), list(zip(shown, programs, strict=True))))
+            states.append(measure(Record(path, topic.title, code), dict(zip(shown, programs, strict=True)), kept))
         except KeyboardInterrupt:
             print(f"interrupted; {path} says how far it came. Run the command again to go on.")
             sys.exit(130)
