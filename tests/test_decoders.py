@@ -10,6 +10,7 @@ import scipy.stats
 from jax.test_util import check_grads
 from scipy.integrate import quad
 
+from evgen_jax.building.value_ranges import range_record, read_range
 from evgen_jax.decoders import FAMILIES, Component, Decoder, Mixture, ValueRange, smeared_gamma
 from evgen_jax.decoders.negative_binomial import log_probability, log_zero
 from evgen_jax.errors import ConfigError
@@ -237,3 +238,18 @@ def test_smeared_gamma_in_single_precision_is_smooth(width):
         assert float(left) == pytest.approx(float(right), rel=1e-3)
     gradient = jax.jit(jax.grad(lambda p: jnp.sum(log_density(jnp.asarray(x, jnp.float32), *p))))(single)
     assert all(np.all(np.isfinite(g)) for g in gradient)
+
+
+def test_a_range_with_two_ends():
+    own = ValueRange("sigmoid", scale=2.0, offset=0.5, min_value=0.006, max_value=0.010)
+    x = jnp.linspace(-3.0, 3.0, 25)
+    np.testing.assert_allclose(own(x), 0.006 + 0.004 / (1 + np.exp(-(2 * np.asarray(x) + 0.5))), rtol=1e-12)
+    assert own(jnp.array(-1e4)) >= 0.006 and own(jnp.array(1e4)) <= 0.010
+    middle = own(x[8:17])
+    np.testing.assert_allclose(own(own.inverse(middle)), middle, rtol=1e-9)
+    with pytest.raises(ConfigError, match="max_value: expected more than min_value = 2, got 1"):
+        ValueRange("sigmoid", min_value=2.0)
+    with pytest.raises(ConfigError, match=r"max_value: expected more than min_value = 2, got 1"):
+        read_range({"value_range_class": "SigmoidValueRange", "config": {"min_value": 2.0}}, "alpha")
+    record = read_range({"value_range_class": "SigmoidValueRange", "config": {"max_value": 3.0}}, "alpha")
+    assert range_record(record.build()) == record

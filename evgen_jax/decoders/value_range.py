@@ -10,7 +10,7 @@ from evgen_jax.errors import ConfigError, suggestion
 from evgen_jax.numerics import elu
 
 SMALLEST = 1e-3
-"""Least distance from the lower end of a range that `inverse` makes."""
+"""Least distance from the lower end of a range that `inverse` makes; of 'sigmoid' from either end, as a share of its width."""
 KINDS = ("base", "elu", "exp", "sigmoid")
 """Names of the value ranges in configurations."""
 
@@ -67,7 +67,7 @@ class ValueRange:
         """Computes the network output that gives a parameter.
 
         Args:
-          value: parameter, shape (...); below the lower end of the range it is taken to be just above it.
+          value: parameter, shape (...); beyond an end of the range it is taken to be just inside it.
 
         Returns:
           Network output, shape (...).
@@ -79,7 +79,8 @@ class ValueRange:
         elif self.kind == "exp":
             a = jnp.log(above)
         elif self.kind == "sigmoid":
-            share = jnp.clip(above / (self.max_value - self.min_value), SMALLEST, 1 - SMALLEST)
+            width = self.max_value - self.min_value
+            share = jnp.clip((value - self.min_value) / width, SMALLEST, 1 - SMALLEST)
             a = jnp.log(share) - jnp.log1p(-share)
         else:
             a = value
