@@ -144,7 +144,10 @@ def test_directories_that_are_no_models_are_told_as_what_they_are(tmp_path):
     for name, message in (
         ("theirs", "was written by Event-Generator"),
         ("file", "is a file; expected a model directory"),
-        ("modell", "does not exist; expected a model directory. Did you mean 'model'?"),
+        (
+            "modell",
+            "does not exist; expected a model directory, or a model by name: demo, icecube86-cascade or icecube86-table. Did you mean 'model'?",
+        ),
         ("model", "checksums.json is missing"),
         ("none/at/all", "does not exist"),
     ):

@@ -41,7 +41,7 @@ def _what_it_is(directory: Path) -> str:
         return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
     if not directory.exists():
         beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
-        named = f"expected a model directory, or {', '.join(SHIPPED)} or icecube86-table."
+        named = f"expected a model directory, or a model by name: {', '.join(SHIPPED)} or icecube86-table."
         return f"does not exist; {named}" + suggestion(directory.name, [*beside, *SHIPPED, "icecube86-table"])
     if is_run(directory):
         configurations = sorted(directory.glob("config_[0-9]*.yaml"))
