@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from evgen_jax.building.analytic import analytic_model
@@ -24,6 +25,7 @@ from evgen_jax.errors import ConfigError
 from evgen_jax.extras import need
 from evgen_jax.hypothesis.parameters import CASCADE, places_by_role
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
+from evgen_jax.light.superposition import MultiSource
 from evgen_jax.measurement.detector import fingerprint, load_detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
@@ -38,6 +40,8 @@ from evgen_jax.report.recovery import bound_errors, cascade_errors, confidence_l
 from evgen_jax.simulation.information import fisher_information
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
 from evgen_jax.simulation.simulate import simulate
+from evgen_jax.sources.learned.inputs import REFERENCE
+from evgen_jax.sources.learned.learned import LearnedSource
 from evgen_jax.training.export import export_model
 from evgen_jax.training.metrics import read_metrics
 from evgen_jax.training.restore import manager_directory
@@ -45,6 +49,8 @@ from evgen_jax.training.run import train
 
 SHIPPED = "demo"
 """Name of the trained network beside that of the demo."""
+REPEATS = 3
+"""Simulated events of each hypothesis from which the bound is computed."""
 NUM_FITS = 100
 """Default number of fitted events."""
 SPREADS = {"x": 30.0, "y": 30.0, "z": 30.0, "zenith": np.radians(30), "energy": 0.5, "time": 100.0}
@@ -90,7 +96,7 @@ def run_demo(
     events, names, truth, seeds = _test_events(config, model, num_fits)
     models, left_out = {"trained network": model}, []
     if fingerprint(model.detector) == fingerprint(load_detector()):
-        models["shipped network"] = load_model(SHIPPED)
+        models["shipped network"] = _shipped_network(model)
     else:
         left_out.append("the network that comes with the package, which belongs to IceCube-86.")
     models["true likelihood"] = oracle
@@ -100,7 +106,7 @@ def run_demo(
             fits[name] = _fits(name, own, events, seeds)
     with clock("bound"):
         readout = config.simulation_settings.readout_window
-        information = fisher_information(oracle, truth, readout, jax.random.key(0))
+        information = fisher_information(oracle, truth, readout, jax.random.key(0), REPEATS)
     with clock("likelihood gap"):
         gaps = {}
         for name, own in models.items():
@@ -134,6 +140,18 @@ def run_demo(
     kept = {"identity": identity, "medians": medians_of, "coverage": coverage_of, "gaps": gaps}
     finished.write_text(json.dumps(kept, indent=1) + "\n")
     return text
+
+
+def _shipped_network(own: Model) -> Model:
+    """The network that comes with the package; of the same layers as another network it shares the programs of its fits."""
+    shipped = load_model(SHIPPED)
+    bases = own.source.bases if isinstance(own.source, MultiSource) else ()
+    named = all(REFERENCE not in base.options.inputs for _, base in bases if isinstance(base, LearnedSource))
+    same = jax.tree.map(jnp.shape, own.variables) == jax.tree.map(jnp.shape, shipped.variables)
+    # Named inputs are not normalised by the spread of labels: weights mean the same beside another normalisation.
+    if named and same and shipped.settings["model_settings"] == own.settings["model_settings"]:
+        return own.with_variables(shipped.variables)
+    return shipped
 
 
 class _Clock:
