@@ -43,27 +43,29 @@ class Held:
         self.events = eg.stack_events(events[:count], factor=4)
         self.labels = labels[:count].astype(np.float32)
         truth = analytic_model(model.detector, analytic_counterpart(config.model_settings, settings_of))
-        self.terms = self.means(truth.replace(loss=model.loss))
-        self.charges = self.expected(truth)
+        self.terms, self.charges = self.measured(truth.replace(loss=model.loss))(truth.variables)
         self.lit = self.charges > FEWEST
 
-    def means(self, model: eg.Model) -> dict[str, float]:
-        """Mean loss per event of each term."""
-        terms = jax.jit(make_loss_terms(model))(model.variables, self.events, self.labels)
-        return {name: float(np.mean(values)) for name, values in terms.items()}
+    def measured(self, model: eg.Model):
+        """Makes a function of weights: mean loss per event of each term, and expected charges [E, D]."""
 
-    def expected(self, model: eg.Model) -> np.ndarray:
-        """Expected charges [E, D]."""
+        def one(variables, pair):
+            return model.source.light_yield(variables, *pair, model.detector, False).charge_full
 
-        def one(pair):
-            return model.source.light_yield(model.variables, *pair, model.detector, False).charge_full
+        terms = jax.jit(make_loss_terms(model))
+        charges = jax.jit(lambda v, pairs: jax.lax.map(lambda pair: one(v, pair), pairs))
 
-        return np.asarray(jax.jit(lambda: jax.lax.map(one, (self.labels, self.events)))())
+        def measure(variables) -> tuple[dict[str, float], np.ndarray]:
+            found = terms(variables, self.events, self.labels)
+            means = {name: float(np.mean(values)) for name, values in found.items()}
+            return means, np.asarray(charges(variables, (self.labels, self.events)))
 
-    def report(self, model: eg.Model) -> str:
-        """Gap and scatter of a model."""
-        gaps = {name: value - self.terms[name] for name, value in self.means(model).items()}
-        ratio = np.log(self.expected(model)[self.lit] / self.charges[self.lit])
+        return measure
+
+    def report(self, measured: tuple[dict[str, float], np.ndarray]) -> str:
+        """Gap and scatter of what a function of `measured` returned."""
+        gaps = {name: value - self.terms[name] for name, value in measured[0].items()}
+        ratio = np.log(measured[1][self.lit] / self.charges[self.lit])
         parts = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items() if name != "loss")
         return f"gap {gaps['loss']:.1f} ({parts}); charges {100 * ratio.std():.1f} %, mean {100 * ratio.mean():+.1f} %"
 
@@ -111,7 +113,7 @@ def train(
     shapes, stream = batches(*data, size)
     for batch in shapes:
         step(state, *batch)
-    spent, number, due = 0.0, 0, seconds / 8
+    measure, spent, number, due = held.measured(model), 0.0, 0, seconds / 8
     while spent < seconds:
         begin = time.process_time()
         now = rate * min(1.0, (number + 1) / WARM_UP) * max(0.5 * (1 + np.cos(np.pi * spent / seconds)), 1e-3)
@@ -121,7 +123,7 @@ def train(
         number, spent = number + 1, spent + time.process_time() - begin
         if spent > due:
             print(
-                f"{name}: {spent:.0f} s, step {number}: {held.report(model.with_variables(state.variables))}",
+                f"{name}: {spent:.0f} s, step {number}: {held.report(measure(state.variables))}",
                 flush=True,
             )
             due *= 2

@@ -498,3 +498,21 @@ def drawing_order(drawings) -> dict[str, int]:
     ]
     order = [name for name in order if name in [path.name for _, path in drawings]]
     return {name: place - len(order) for place, name in enumerate(order)}
+
+
+def test_the_title_stands_above_a_wide_legend(tmp_path):
+    """In the file, which is cut to what is drawn: a legend at the upper edge of the figure would move with that of the file."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    for number in range(5):
+        axes[0].plot([0, 1], label=f"a likelihood with a name, {number}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
+    boxes = []
+
+    def look(drawing):
+        boxes.append([own.get_window_extent(drawing.renderer) for own in (*figure.texts[:1], *figure.legends)])
+
+    figure.canvas.mpl_connect("draw_event", look)
+    with plt.rc_context({"savefig.bbox": "tight"}):
+        save(figure, tmp_path / "figure.png", "Run 1, event 2: a title that reaches below the legend")
+    title, legend = boxes[-1]
+    assert not title.overlaps(legend) and title.y0 >= legend.y1

@@ -112,7 +112,15 @@ def save(figure: Any, path: Path, title: str = "", notice: str = SIMULATED) -> P
     figure.set_layout_engine("none")  # what stands where is settled; both texts go around it
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     left, right = box.x0 / width, box.x1 / width
-    figure.text(left, (box.y1 + GAP) / height, title, ha="left", va="bottom", fontsize=10, fontweight="bold")
+    top = box.y1
+    for legend in figure.legends:
+        # Held where it is: it would follow the upper edge of the file, where the title stands.
+        own = legend.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+        legend.set_loc("lower left")
+        legend.borderaxespad = 0.0
+        legend.set_bbox_to_anchor((own.x0 / width, own.y0 / height), transform=figure.transFigure)
+        top = max(top, own.y1)
+    figure.text(left, (top + GAP) / height, title, ha="left", va="bottom", fontsize=10, fontweight="bold")
     figure.text(right, (box.y0 - GAP) / height, notice, ha="right", va="top", fontsize=6.5, color="0.4")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
