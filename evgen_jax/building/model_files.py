@@ -18,6 +18,8 @@ HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
 SHIPPED = ("demo", "icecube86-cascade")
 """Networks that come with the package, trained for IceCube-86 (`evgen_jax/tables/networks`)."""
+TABLE_MODEL = "icecube86-table"
+"""Name of a cascade with noise whose light is that of tables of photon transport, by default in IceCube-86."""
 
 
 def is_model(directory: Path) -> bool:
@@ -41,8 +43,8 @@ def _what_it_is(directory: Path) -> str:
         return "is a file; expected a model directory, which evgen-jax export CONFIG -o DIR writes."
     if not directory.exists():
         beside = [p.name for p in directory.parent.iterdir() if p.is_dir()] if directory.parent.is_dir() else []
-        named = f"expected a model directory, or a model by name: {', '.join(SHIPPED)} or icecube86-table."
-        return f"does not exist; {named}" + suggestion(directory.name, [*beside, *SHIPPED, "icecube86-table"])
+        named = f"expected a model directory, or a model by name: {', '.join(SHIPPED)} or {TABLE_MODEL}."
+        return f"does not exist; {named}" + suggestion(directory.name, [*beside, *SHIPPED, TABLE_MODEL])
     if is_run(directory):
         configurations = sorted(directory.glob("config_[0-9]*.yaml"))
         config = configurations[-1] if configurations else "CONFIG"

@@ -4,14 +4,11 @@ from pathlib import Path
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.directory import load_model as load_directory
-from evgen_jax.building.model_files import SHIPPED
+from evgen_jax.building.model_files import SHIPPED, TABLE_MODEL
 from evgen_jax.errors import ModelDirectoryError
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.model.model import Model
 from evgen_jax.physics.medium import Medium
-
-TABLE_MODEL = "icecube86-table"
-"""Name of a cascade with noise whose light is that of tables of photon transport, by default in IceCube-86."""
 
 
 def is_named(model: str | Path) -> bool:
@@ -55,7 +52,7 @@ def load_model(
       model = eg.load_model("icecube86-table")
       fits = eg.reconstruct(model, events, seeds)
     """
-    if not isinstance(directory, str | Path) or not is_named(directory) or str(directory) != TABLE_MODEL:
+    if str(directory) != TABLE_MODEL or not is_named(directory):
         if detector is not None or medium is not None:
             raise ModelDirectoryError(
                 f"{directory}: a detector or a medium can be chosen for '{TABLE_MODEL}' alone; a trained model has "

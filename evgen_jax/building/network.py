@@ -64,16 +64,16 @@ def _keep_prob(value: Any) -> float:
 
 METHOD = _each(OneOf(options=METHODS), "one of the methods, or one per layer")
 ACTIVATION = _each(_Activation(), "one of the functions, or one per layer")
+WIDTHS = Read("a list of whole numbers > 0", _widths, (("type", "array"), ("items", {"type": "integer", "minimum": 1})))
 FLAG = _each(Flag(), "True or False, or one per layer")
 
 
 class NetworkRecord(ZooRecord):
     """The layers of a network: lists have one entry per layer, a single value holds for all of them."""
 
-    num_filters_list: Annotated[
-        tuple[int, ...],
-        Read("a list of whole numbers > 0", _widths, (("type", "array"), ("items", {"type": "integer", "minimum": 1}))),
-    ] = needed("Outputs of each layer; those of the last are the parameters of charge and arrival times.")
+    num_filters_list: Annotated[tuple[int, ...], WIDTHS] = needed(
+        "Outputs of each layer; those of the last are the parameters of charge and arrival times."
+    )
     method_list: Annotated[Any, METHOD] | None = described(
         None,
         "'locally_connected': weights of its own for every module, 'convolution': shared ones; empty: the first alone.",
@@ -101,17 +101,7 @@ class NetworkRecord(ZooRecord):
         "How layers start: 'event_generator' as that program's, 'fan_in' as networks usually do, which learn in a tenth of the "
         "steps.",
     )
-    time_filters_list: (
-        Annotated[
-            tuple[int, ...],
-            Read(
-                "a list of whole numbers > 0",
-                _widths,
-                (("type", "array"), ("items", {"type": "integer", "minimum": 1})),
-            ),
-        ]
-        | None
-    ) = described(
+    time_filters_list: Annotated[tuple[int, ...], WIDTHS] | None = described(
         None,
         "Outputs of each layer of a network of the arrival times alone, computed where there are pulses; its layers are as the "
         "first of num_filters_list, with shared weights. Empty: one network for charge and times.",
