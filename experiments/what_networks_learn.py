@@ -4,8 +4,10 @@ python experiments/what_networks_learn.py CONFIG [VARIANT ...] [--seconds 60] [-
 
 CONFIG is like `evgen_jax/tables/demo.yaml`, its events simulated before. A variant is NAME:KEY=VALUE;KEY=VALUE with keys of the
 part's `config` (a key that begins with / counts from the top of the configuration), for example
-'plain:inputs=[invariant];layer_start=event_generator'; `rate=3e-3` is the largest learning rate (linear warm-up, cosine decay over
-the time that is given), `batch=2` the events of a step. Prints at growing times of the process (CPU seconds) by how much the
+'plain:inputs=[invariant];layer_start=event_generator'. Of the step: `rate=3e-3` is the largest learning rate (linear warm-up, cosine
+decay over the time that is given), `batch=2` the events, `optimizer=muon` a name of optax or optax.contrib, `clip=100` the largest norm
+of a gradient (`clip=history`: twice the running mean of its logarithm, clip=none), `average=0.99` the decay of a moving average of weights, which is
+what is measured then. Prints at growing times of the process (CPU seconds) by how much the
 log-likelihood per event of held-out events stays behind the true one, in charges and in times, and the scatter of
 ln(expected charge / true one) of modules with over 0.3 photoelectrons at the energy of the event.
 """
@@ -100,15 +102,50 @@ def batches(events: list[eg.Event], labels: np.ndarray, size: int) -> tuple[list
     return list(shapes.values()), endless()
 
 
+def clip_by_history(factor: float = 2.0, memory: float = 0.99) -> optax.GradientTransformation:
+    """Shortens gradients to `factor` times the geometric mean of the norms so far, the latest of which weigh most."""
+
+    def init(_):
+        return jnp.zeros(()), jnp.zeros(())
+
+    def update(gradient, state, weights=None):
+        del weights
+        total, weight = state
+        norm = optax.tree.norm(gradient)
+        usual = jnp.where(weight > 0, jnp.exp(total / jnp.maximum(weight, 1e-6)), norm)
+        shorter = jnp.minimum(1.0, factor * usual / jnp.maximum(norm, 1e-30))
+        # What is remembered of a norm is bounded too: one odd event does not raise the bound of the next ones.
+        known = jnp.log(jnp.clip(norm, usual / 10, usual * 10))
+        state = memory * total + (1 - memory) * known, memory * weight + (1 - memory)
+        return jax.tree.map(lambda g: g * shorter, gradient), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def step_of(optimizer: str, clip: str, rate: float) -> optax.GradientTransformation:
+    """An optimiser behind its clipping, with a learning rate that can be set."""
+    make = getattr(optax, optimizer, None) or getattr(optax.contrib, optimizer)
+    clips = {"history": clip_by_history, "none": optax.identity}
+    limit = clips[clip]() if clip in clips else optax.clip_by_global_norm(float(clip))
+    return optax.inject_hyperparams(lambda learning_rate: optax.chain(limit, make(learning_rate)))(learning_rate=rate)
+
+
 def train(
-    name: str, model: eg.Model, held: Held, data, rate: float, seconds: float, size: int, clip: float
+    name: str,
+    model: eg.Model,
+    held: Held,
+    data,
+    *,
+    rate: float,
+    seconds: float,
+    size: int,
+    clip: str,
+    optimizer: str,
+    average: float,
 ) -> eg.Model:
     """Trains one variant for some seconds of the process, compilation apart."""
-
-    def chain(learning_rate: float) -> optax.GradientTransformation:
-        return optax.chain(optax.clip_by_global_norm(clip), optax.adam(learning_rate))
-
-    optimizer = optax.inject_hyperparams(chain)(learning_rate=rate)
+    optimizer = step_of(optimizer, clip, rate)
+    mean, mix = model.variables, jax.jit(lambda old, new: jax.tree.map(lambda a, b: average * a + (1 - average) * b, old, new))
     step, state = jax.jit(make_train_step(model, optimizer)), init_state(model.variables, optimizer)
     shapes, stream = batches(*data, size)
     for batch in shapes:
@@ -119,16 +156,17 @@ def train(
         now = rate * min(1.0, (number + 1) / WARM_UP) * max(0.5 * (1 + np.cos(np.pi * spent / seconds)), 1e-3)
         state.optimizer_state.hyperparams["learning_rate"] = jnp.asarray(now, jnp.float32)
         state, _ = step(state, *next(stream))
+        mean = mix(mean, state.variables) if average and number else state.variables
         jax.block_until_ready(state.step)
         number, spent = number + 1, spent + time.process_time() - begin
         if spent > due:
             print(
-                f"{name}: {spent:.0f} s, step {number}: {held.report(measure(state.variables))}",
+                f"{name}: {spent:.0f} s, step {number}: {held.report(measure(mean))}",
                 flush=True,
             )
             due *= 2
     print(f"{name}: {1e3 * spent / number:.0f} ms per step of {size} events", flush=True)
-    return model.with_variables(state.variables)
+    return model.with_variables(mean)
 
 
 def main() -> None:
@@ -139,7 +177,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=1e-2)
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--clip", type=float, default=1e3)
+    parser.add_argument("--clip", default="1000")
+    parser.add_argument("--optimizer", default="adam")
+    parser.add_argument("--average", type=float, default=0.0)
     parser.add_argument("--test", type=int, default=64)
     parser.add_argument("--part", default="cascade")
     parser.add_argument("--set", action="append", default=[])
@@ -150,14 +190,15 @@ def main() -> None:
         name, _, rest = text.partition(":")
         own = dict(part.split("=", 1) for part in rest.split(";") if part)
         rate, seconds = float(own.pop("rate", given.rate)), float(own.pop("seconds", given.seconds))
-        size = int(own.pop("batch", given.batch))
+        size, average = int(own.pop("batch", given.batch)), float(own.pop("average", given.average))
+        step = {"clip": own.pop("clip", given.clip), "optimizer": own.pop("optimizer", given.optimizer)}
         prefix = f"model_settings.multi_source_bases.{given.part}.config."
         changes = [f"{key[1:] if key.startswith('/') else prefix + key}={value}" for key, value in own.items()]
         config = load_config(given.config, [*given.set, *changes])
         model = build_model(config)
         if held is None:
             held, data = Held(config, model, given.test), events_of(config, model, "training")
-        trained = train(name, model, held, data, rate, seconds, size, given.clip)
+        trained = train(name, model, held, data, rate=rate, seconds=seconds, size=size, average=average, **step)
         if given.save:
             print(f"wrote {eg.save_model(trained, given.save / name)}")
 

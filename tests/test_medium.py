@@ -208,9 +208,17 @@ def test_modules_outside_of_the_layers_are_told_once(small_detector_csv, tmp_pat
     # Points from 50 to 90 m, each in a cell of 40 / 7 m; three levels of nine modules are at 60, 85 and (outside) above.
     assert told == [
         ("INFO", "detector 'small': its medium is lake."),
+        ("WARNING", "detector 'small': light in lake, whose mean cosine of scattering is 0.850, is that of the tables for ice (asymmetry "
+                    "0.9, liu_fraction 0.45, molecular_fraction 0: 0.900), the nearest there are. After few scatterings the two differ: "
+                    "events with simulation_settings.light: photons show by how much."),
         ("WARNING", "detector 'small': 90 of 108 modules are outside the layers of lake, z from 47.143 to 92.857 m; the first and "
                     "the last layer are extended. Is detector_settings.medium right?"),
     ]  # fmt: skip
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "evgen_jax"):
+        for known in media.KNOWN:
+            media.tell_medium(eg.load_medium(known), "small", np.zeros(1))
+    assert not caplog.records  # there are tables of their own scattering
 
 
 def test_a_file_and_a_model_belong_to_their_medium(experiment, loaded_detector, tmp_path):

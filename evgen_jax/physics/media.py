@@ -13,11 +13,13 @@ import numpy as np
 from evgen_jax.errors import MediumError, shown, suggestion
 from evgen_jax.physics.medium import Medium, fingerprint
 from evgen_jax.physics.medium_table import SCALARS, MediumTable, grid_of, read_medium_table, write_medium_table
-from evgen_jax.physics.transport.scattering import nearest_scattering
+from evgen_jax.physics.transport.scattering import KINDS, nearest_scattering
 
 LOGGER = logging.getLogger("evgen_jax")
 KNOWN = ("south_pole", "mediterranean_water")
 """Names of the media whose files are part of the package; the first one is the default."""
+SAME_MEAN_COSINE = 0.005
+"""Difference in the mean cosine of scattering up to which a light table is one of the medium itself."""
 
 
 def load_medium(medium: str | Path | Medium | None = None) -> Medium:
@@ -77,7 +79,8 @@ def is_default(medium: Medium) -> bool:
 
 
 def tell_medium(medium: Medium, detector: str, z: np.ndarray) -> None:
-    """Tells in the log, once, which medium a detector is in, and where its sensors are outside of the layers.
+    """Tells in the log, once, which medium a detector is in, where its light is that of a table for another way of
+    scattering, and where its sensors are outside of the layers.
 
     Args:
       medium: of concrete numbers.
@@ -85,6 +88,15 @@ def tell_medium(medium: Medium, detector: str, z: np.ndarray) -> None:
       z: [D], of its sensors, m, in the coordinates of the detector's table.
     """
     _say_once(logging.INFO, f"detector '{detector}': its medium is {medium.name}.")
+    tabled = KINDS[medium.light]
+    if abs(float(medium.mean_cosine) - tabled.mean_cosine) > SAME_MEAN_COSINE:
+        _say_once(
+            logging.WARNING,
+            f"detector '{detector}': light in {medium.name}, whose mean cosine of scattering is {medium.mean_cosine:.3f}, is that of the "
+            f"tables for {medium.light} (asymmetry {tabled.asymmetry:g}, liu_fraction {tabled.liu:g}, molecular_fraction "
+            f"{tabled.molecular:g}: {tabled.mean_cosine:.3f}), the nearest there are. After few scatterings the two differ: events "
+            "with simulation_settings.light: photons show by how much.",
+        )
     if medium.is_homogeneous:
         return
     low = float(medium.first_z) - float(medium.step) / 2
