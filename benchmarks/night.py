@@ -86,6 +86,13 @@ TOPICS = {
         ["resolution.py --figure FIGURES/resolution.png"],
         ["resolution.py --events 40 --fits 10 --figure FIGURES/resolution.png"],
     ),
+    "resolution_in_water": Topic(
+        "Resolution of a detector in sea water beside the Cramer-Rao bound",
+        [
+            "resolution.py --array water --events 100 --fits 20 --energies 3e3 3e4 --figure FIGURES/resolution_in_water.png"
+        ],
+        ["resolution.py --array water --events 10 --fits 4 --energies 1e4 --figure FIGURES/resolution_in_water.png"],
+    ),
     "pulls": Topic(
         "Pulls and contours of the true likelihood",
         _by_energy("calibration.py true pulls contours", 500),

@@ -1,6 +1,6 @@
 """Errors of fits with the true likelihood beside their Cramer-Rao bound, by energy: a table and a figure.
 
-    python benchmarks/resolution.py [--array icecube86|small|FILE.csv] [--events N] [--fits N] [--energies GEV ...]
+    python benchmarks/resolution.py [--array icecube86|small|water|FILE.csv] [--events N] [--fits N] [--energies GEV ...]
         [--figure FILE]
 
 Contained cascades, the same vertices and directions at every energy. Bounds are the inverse of the Fisher information at each

@@ -1,5 +1,6 @@
 """What studies of fits share: events drawn from a model, seeds near their truth, an array that is quick to compute."""
 
+import tempfile
 from pathlib import Path
 
 import jax
@@ -32,11 +33,38 @@ def small_array() -> eg.Detector:
     )
 
 
+def water_array() -> eg.Detector:
+    """7 strings of 18 modules in sea water, 90 m and 36 m apart; modules of 31 photomultipliers in rings, as KM3NeT's are."""
+    angle = np.arange(6) * np.pi / 3
+    rings = [(np.radians(zenith), angle + turn * np.pi / 6) for turn, zenith in enumerate((148, 123, 107, 73, 57))]
+    axes = np.concatenate([unit_vectors(np.full(6, zenith), azimuth) for zenith, azimuth in rings] + [[[0, 0, -1]]])
+    at = 90 * np.stack([np.append(0, np.cos(angle)), np.append(0, np.sin(angle))], axis=1)
+    string, module, tube = (own.ravel() for own in np.mgrid[:7, :18, :31])
+    columns = {
+        "string": string + 1,
+        "om": 31 * module + tube + 1,
+        "x": at[string, 0],
+        "y": at[string, 1],
+        "z": 80 + 36 * module,
+    }
+    columns |= {f"axis_{k}": axes[tube, i] for i, k in enumerate("xyz")}
+    names = [*columns, "area", "kind"]
+    rows = [",".join(f"{value:.6g}" for value in row) + ",0.0045,pmt" for row in zip(*columns.values(), strict=True)]
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "water.csv"
+        path.write_text("\n".join(["# kind pmt: cosine 1.5", ",".join(names), *rows, ""]))
+        return eg.load_detector(path, medium="mediterranean_water")
+
+
+ARRAYS = {"small": small_array, "water": water_array}
+"""Arrays that are made here, by name."""
+
+
 def load(name: str, array: str = "icecube86") -> eg.Model:
-    """An exported model, or for the word true the analytic one on the named array (small, or as `load_detector` takes it)."""
+    """An exported model, or for the word true the analytic one on the named array (of `ARRAYS`, or as `load_detector` takes it)."""
     if name != "true":
         return eg.load_model(Path(name))
-    return analytic_model(small_array() if array == "small" else eg.load_detector(array))
+    return analytic_model(ARRAYS[array]() if array in ARRAYS else eg.load_detector(array))
 
 
 def draw(model: eg.Model, truth: np.ndarray, seed: int, least: int = 8) -> tuple[list[eg.Event], np.ndarray]:

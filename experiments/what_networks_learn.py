@@ -145,7 +145,10 @@ def train(
 ) -> eg.Model:
     """Trains one variant for some seconds of the process, compilation apart."""
     optimizer = step_of(optimizer, clip, rate)
-    mean, mix = model.variables, jax.jit(lambda old, new: jax.tree.map(lambda a, b: average * a + (1 - average) * b, old, new))
+    mean, mix = (
+        model.variables,
+        jax.jit(lambda old, new: jax.tree.map(lambda a, b: average * a + (1 - average) * b, old, new)),
+    )
     step, state = jax.jit(make_train_step(model, optimizer)), init_state(model.variables, optimizer)
     shapes, stream = batches(*data, size)
     for batch in shapes:

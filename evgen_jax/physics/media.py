@@ -79,8 +79,9 @@ def is_default(medium: Medium) -> bool:
 
 
 def tell_medium(medium: Medium, detector: str, z: np.ndarray) -> None:
-    """Tells in the log, once, which medium a detector is in, where its light is that of a table for another way of
-    scattering, and where its sensors are outside of the layers.
+    """Tells in the log, once, which medium a detector is in, and what does not fit it.
+
+    That is a light table for another way of scattering, and sensors outside of the layers.
 
     Args:
       medium: of concrete numbers.
