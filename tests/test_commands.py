@@ -24,6 +24,7 @@ ARGUMENTS = {
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
+    "validate": ["m", "f", "-o", "d"],
     "demo": ["-o", "d"],
     "schema": [],
 }

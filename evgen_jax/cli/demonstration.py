@@ -34,9 +34,10 @@ from evgen_jax.reconstruction.fit.fit import reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
-from evgen_jax.report.demonstration import Outcome, page, summary
+from evgen_jax.report.demonstration import Outcome, summary
 from evgen_jax.report.plots.overview import Example, figures
 from evgen_jax.report.recovery import bound_errors, cascade_errors, confidence_levels, coverage, medians
+from evgen_jax.report.text_page import text_page
 from evgen_jax.simulation.information import fisher_information
 from evgen_jax.simulation.likelihood_gap import likelihood_gap
 from evgen_jax.simulation.simulate import simulate
@@ -134,7 +135,7 @@ def run_demo(
     coverage_of = {name: coverage(own) for name, own in levels.items()}
     seconds = time.perf_counter() - start
     outcome = Outcome(title, medians_of, coverage_of, gaps, pulses, clock.seconds, seconds, left_out)
-    (directory / "index.html").write_text(page(outcome, drawn, directory))
+    (directory / "index.html").write_text(text_page(summary(outcome), drawn, directory))
     text = f"{summary(outcome)} Page: {directory / 'index.html'}."
     (directory / "summary.md").write_text(text + "\n")
     kept = {"identity": identity, "medians": medians_of, "coverage": coverage_of, "gaps": gaps}

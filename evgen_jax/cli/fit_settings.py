@@ -71,7 +71,7 @@ def data_and_fit(
     from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
     from evgen_jax.config.validate import load_config, validate
     from evgen_jax.data.batches import find_files
-    from evgen_jax.data.found_tables import find_tables
+    from evgen_jax.data.found_tables import find_labels, find_tables
 
     if config:
         experiment = load_config(config, settings)
@@ -84,7 +84,9 @@ def data_and_fit(
         source = model
         own = values["data_handler_settings"]
         path = next(iter(find_files(files)))
-        values["data_handler_settings"] = {**own, "data_settings": find_tables(path, own.get("data_settings", {}))}
+        tables = {"data_settings": find_tables(path, own.get("data_settings", {}))}
+        labels = {} if "label_settings" in own else find_labels(path, loaded.parameters)
+        values["data_handler_settings"] = {**own, **labels, **tables}
         values["reconstruction_settings"] = {"seed": "pulses", **values["reconstruction_settings"]}
     where = ", ".join([source, *(f"--set {text}" for text in settings)])
     return (

@@ -16,6 +16,7 @@ from evgen_jax.cli.schema import schema
 from evgen_jax.cli.show import show
 from evgen_jax.cli.simulate import simulate
 from evgen_jax.cli.train import train
+from evgen_jax.cli.validate import validate
 from evgen_jax.errors import EvgenError
 from evgen_jax.interruption import Interruption
 from evgen_jax.version import __version__
@@ -39,7 +40,7 @@ def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tup
     run_files(sources)
 
 
-for _command in (create_trafo, train, export, simulate, reconstruct, show, demo, schema):
+for _command in (create_trafo, train, export, simulate, reconstruct, show, validate, demo, schema):
     cli.add_command(_command)
 
 

@@ -1,12 +1,13 @@
 """Tables of a file by their columns: what a model that does not say how files are read takes."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.parameters import Parameter
 
 LOGGER = logging.getLogger("evgen_jax")
 SECTION = "data_handler_settings.data_settings"
@@ -62,6 +63,31 @@ def find_tables(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     said = ", ".join(f"{key} {value}" for key, value in found.items() if value is not None)
     LOGGER.warning("%s: tables by their columns: %s.", path, said)
     return {**given, **found}
+
+
+def find_labels(path: str | Path, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Finds the table of labels of a file by its columns, which are named as the parameters of a hypothesis.
+
+    Args:
+      path: of an HDF5 file.
+      parameters: of the hypothesis.
+
+    Returns:
+      Keys label_module and label_settings of the section data_handler_settings; none where no table, or more than one, has
+      such columns.
+
+    Raises:
+      DataError: a file that cannot be read.
+    """
+    names = [own.name for own in parameters]
+    with TableFile(Path(path)) as file:
+        having = [name for name in file.table_names if {"Event", *names} <= set(file.columns(name))]
+    if len(having) != 1:
+        return {}
+    LOGGER.warning("%s: labels by their columns: label_settings.label_key %s.", path, having[0])
+    log = [own.log for own in parameters]
+    settings = {"label_key": having[0], "parameter_names": names, "trafo_log": log}
+    return {"label_module": "GeneralLabelModule", "label_settings": settings}
 
 
 def _only(path: str | Path, key: str, names: Iterable[str]) -> str | None:

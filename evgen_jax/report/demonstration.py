@@ -1,14 +1,10 @@
-"""What the demo says of its fits: a summary in Markdown, and one page with its figures."""
+"""What the demo says of its fits: a summary in Markdown."""
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from string import Template
 
 from evgen_jax.report.recovery import LEVEL
+from evgen_jax.report.text_page import table
 
 NOTICE = "Simulated cascades with light from photon transport tables; not IceCube simulation."
 """Says what the events are."""
@@ -58,7 +54,7 @@ def summary(outcome: Outcome) -> str:
         f"Median errors of {outcome.title}, fitted from the seeds (truth smeared by 30 m, 30 degrees and 0.5 in ln E):",
         "",
     ]
-    lines += _table(
+    lines += table(
         ("", "vertex (m)", "direction (deg)", "abs ln(E/E_true)", "time (ns)"),
         [
             (name, f"{r['vertex_m']:.2f}", f"{r['angle_deg']:.2f}", f"{r['log_energy']:.3f}", f"{r['time_ns']:.2f}")
@@ -72,7 +68,7 @@ def summary(outcome: Outcome) -> str:
         f"Share of events whose truth lies inside the {100 * LEVEL:.0f} % of the uncertainties (right: {LEVEL:.2f}):",
         "",
     ]
-    lines += _table(
+    lines += table(
         ("", *QUANTITIES), [(name, *(f"{v:.2f}" for v in row.values())) for name, row in outcome.coverage.items()]
     )
     stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in outcome.cpu_seconds.items())
@@ -86,39 +82,3 @@ def summary(outcome: Outcome) -> str:
         f"Run time: {outcome.seconds:.0f} s; CPU seconds: {stages}.",
     ]
     return "\n".join(lines)
-
-
-def page(outcome: Outcome, figures: Sequence[tuple[str, Path]], directory: Path) -> str:
-    """Writes the numbers and figures as one page of HTML.
-
-    Args:
-      outcome: of a demo.
-      figures: headings and files.
-      directory: in which the page will lie, above the figures.
-
-    Returns:
-      The page.
-    """
-    body, rows = [], list[str]()
-    for line in [*summary(outcome).splitlines()[1:], ""]:
-        if line.startswith("|"):
-            if not re.fullmatch(r"[|-]+", line):
-                cell = "td" if rows else "th"
-                cells = (f"<{cell}>{html.escape(text.strip())}</{cell}>" for text in line.strip("|").split("|"))
-                rows.append(f"<tr>{''.join(cells)}</tr>")
-            continue
-        if rows:
-            body.append(f"<table>{''.join(rows)}</table>")
-            rows = []
-        if line:
-            body.append(f"<p>{html.escape(line)}</p>")
-    for heading, path in figures:
-        source = html.escape(path.relative_to(directory).as_posix())
-        body.append(f'<h2>{html.escape(heading)}</h2><img src="{source}" alt="{html.escape(heading)}">')
-    template = Template((resources.files("evgen_jax") / "report" / "demonstration.html").read_text())
-    return template.substitute(title="evgen_jax demo", body="\n".join(body))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table."""
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
