@@ -91,6 +91,22 @@ def test_an_earlier_checkpoint_gives_the_same_curve_and_later_ones_are_kept(expe
     assert code == 0 and "4 steps done, more than the 3 of num_training_iterations: nothing to do" in out
 
 
+def test_the_history_of_norms_goes_on(experiment, run, command, caplog):
+    by_history = ("'clip_gradients_value': ,", "clip_gradients_by_history: 2.0,")
+    code, _, err = command("train", changed(experiment, run, by_history, ("iterations: 4", "iterations: 6")))
+    assert code == 0, err
+    assert (
+        "clip_gradients_by_history: None before, clip_gradients_by_history: 2.0 now. Its state is kept." in caplog.text
+    )
+    config = load_config(run / "config.yaml")
+    model, (optimizer, _) = build_model(config), build_optimizer(config.training_settings)
+    checkpoints = Checkpoints(run / "training" / "checkpoints")
+    state, _ = resume(checkpoints, model, optimizer, config)
+    checkpoints.close()
+    assert int(state.step) == 6 and float(state.optimizer_state[0].weight) == pytest.approx(1 - 0.99**2)  # of two steps
+    assert np.isfinite(float(state.optimizer_state[0].total))
+
+
 def test_another_optimiser_is_told_and_starts_anew_on_demand(experiment, run, command):
     code, _, err = command("train", changed(experiment, run, SGD, ("iterations: 4", "iterations: 6")))
     assert code == 2 and "the optimiser settings changed: optimizer_name: adam before, optimizer_name: sgd now." in err

@@ -1,5 +1,6 @@
 """Schedules and optimisers against the formulas of Keras' documentation, written down once more in numpy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -8,6 +9,7 @@ import pytest
 from evgen_jax.config.records import ClassSettings, OptimizerSettings, TrainingSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError
+from evgen_jax.training.clipping import clip_by_history
 from evgen_jax.training.optimizer import build_optimizer
 from evgen_jax.training.schedules import build_schedule
 
@@ -321,3 +323,30 @@ def test_wrong_optimizers_are_one_line(name, settings, message):
     with pytest.raises(ConfigError) as caught:
         build_optimizer(validate(TrainingSettings, plain, "config.yaml"))
     assert message in str(caught.value)
+
+
+def test_gradients_are_clipped_by_their_history():
+    clip = clip_by_history(2.0)
+    state = clip.init(None)
+    for norm in (5.0, 5.0, 5.0):
+        gradient, state = clip.update({"a": jnp.array([norm, 0.0])}, state)
+        np.testing.assert_allclose(gradient["a"], [5.0, 0.0], rtol=1e-6)
+    gradient, state = clip.update({"a": jnp.array([0.0, 5e4])}, state)
+    np.testing.assert_allclose(gradient["a"], [0.0, 10.0], rtol=1e-5)  # twice the usual norm
+    # What is remembered of it is ten times the usual norm: with four norms of nearly equal weight, 5 * 10^(1/4).
+    gradient, state = clip.update({"a": jnp.array([0.0, 5e4])}, state)
+    np.testing.assert_allclose(gradient["a"], [0.0, 10 * 10**0.25], rtol=2e-2)
+    before = state
+    gradient, state = clip.update({"a": jnp.array([jnp.nan, 0.0])}, state)
+    np.testing.assert_array_equal(state.total, before.total)
+    # It follows a loss that falls.
+    for _ in range(2000):
+        _, state = clip.update({"a": jnp.array([0.01, 0.0])}, state)
+    gradient, _ = clip.update({"a": jnp.array([1.0, 0.0])}, state)
+    np.testing.assert_allclose(gradient["a"], [0.02, 0.0], rtol=1e-2)
+
+
+def test_the_first_gradient_of_nothing_is_nothing():
+    clip = clip_by_history(2.0)
+    gradient, state = clip.update({"a": jnp.zeros(2)}, clip.init(None))
+    assert not np.any(gradient["a"]) and np.all(np.isfinite(jax.tree.leaves(state)))

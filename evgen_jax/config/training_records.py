@@ -101,6 +101,11 @@ class TrainingSettings(Record):
         ("json_lines", "tensorboard"), "Where losses are written: json_lines, tensorboard, wandb, mlflow."
     )
     clip_gradients_value: Annotated[float, Field(gt=0)] | None = described(None, "Largest norm of the whole gradient.")
+    clip_gradients_by_history: Annotated[float, Field(gt=0)] | None = described(
+        None,
+        "Largest norm of the whole gradient in units of its usual norm, the geometric mean of those so far, the latest most; "
+        "follows a loss of any scale.",
+    )
     remove_nan_gradients: StrictBool = described(False, "Whether entries of the gradient that are NaN count as 0.")
     l1_regularization: Number = described(0.0, "Strength of the sum of absolute weights in the loss.")
     l2_regularization: Number = described(0.0, "Strength of the sum of squared weights in the loss.")

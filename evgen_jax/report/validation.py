@@ -20,7 +20,7 @@ from evgen_jax.report.text_page import table
 
 PER_BIN = 0.02
 """Largest statistical error of a ratio of charges that is looked at by itself."""
-ERRORS = 2.0
+ERRORS = 3.0
 """Standard errors by which the events' own number widens what is wanted."""
 
 

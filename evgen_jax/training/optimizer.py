@@ -14,6 +14,7 @@ from evgen_jax.building.record import ZooRecord
 from evgen_jax.config.record import described
 from evgen_jax.config.records import OptimizerSettings, TrainingSettings
 from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.training.clipping import clip_by_history, clip_each_by_norm
 from evgen_jax.training.schedules import build_schedule
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -157,6 +158,8 @@ def _clipping(settings: TrainingSettings) -> list[optax.GradientTransformation]:
     if len(given) > 1:
         raise ConfigError(f"{WHERE}: only one of {' and '.join(given)} can be set.")
     steps = []
+    if settings.clip_gradients_by_history is not None:
+        steps.append(clip_by_history(settings.clip_gradients_by_history))
     if settings.clip_gradients_value is not None:
         steps.append(optax.clip_by_global_norm(settings.clip_gradients_value))
     if own.clipnorm is not None:
@@ -241,23 +244,6 @@ def scale_by_keras_adam(b1: float, b2: float, epsilon: float, amsgrad: bool) -> 
         return steps, (optax.ScaleByAmsgradState(*moments, largest) if amsgrad else optax.ScaleByAdamState(*moments))
 
     return optax.GradientTransformation(init, update)
-
-
-def clip_each_by_norm(largest: float) -> optax.GradientTransformation:
-    """Clips every array of gradients by its norm.
-
-    Args:
-      largest: norm to which longer arrays are shortened.
-
-    Returns:
-      Transformation of gradients.
-    """
-
-    def shorten(gradient: jax.Array) -> jax.Array:
-        norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
-        return gradient * (largest / jnp.maximum(norm, largest)).astype(gradient.dtype)
-
-    return optax.stateless(lambda gradients, _: jax.tree.map(shorten, gradients))
 
 
 class DecayState(NamedTuple):

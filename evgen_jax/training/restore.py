@@ -1,6 +1,7 @@
 """Going on from a checkpoint of an equal model, transformation, detector and optimiser; a message says what differs."""
 
 import logging
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from evgen_jax.training.history import changed_settings
 from evgen_jax.training.optimizer import DecayState, build_optimizer
 from evgen_jax.training.step import TrainState, init_state
 
-BEFORE = ((None, False), (1.0, False), (None, True), (1.0, True))
-"""(norm to which gradients are clipped or None, removal of NaN) pairs that may come before an optimiser."""
+BEFORE = tuple(product((None, 1.0), (False, True), (None, 2.0)))
+"""(norm to which gradients are clipped, removal of NaN, usual norms to which they are clipped) that may come before an optimiser."""
 LOGGER = logging.getLogger("evgen_jax")
 EXPORTED_SECTIONS = ("model_settings", "loss_module_settings", "data_handler_settings")
 """Sections of a configuration that an exported model keeps."""
@@ -63,6 +64,8 @@ def optimizer_identity(settings: TrainingSettings) -> dict[str, Any]:
       Plain values by their keys.
     """
     options = settings.optimizer_settings.model_dump(exclude={"learning_rate"}, exclude_none=True)
+    if settings.clip_gradients_by_history is not None:
+        options["clip_gradients_by_history"] = settings.clip_gradients_by_history
     return {
         "optimizer_name": settings.optimizer_name.lower(),
         **options,
@@ -119,15 +122,18 @@ def _with_optimizer(
     was, now = checkpoints.meta(step).get("optimizer"), optimizer_identity(settings)
     same_name = was is None or was["optimizer_name"] == now["optimizer_name"]
     # Those of the configuration first, then others with the same optimiser behind them.
-    for clip, remove_nan in [(settings.clip_gradients_value, settings.remove_nan_gradients), *BEFORE] * same_name:
-        before = {"clip_gradients_value": clip, "remove_nan_gradients": remove_nan}
-        stored, _ = build_optimizer(settings.model_copy(update=before))
+    keys = ("clip_gradients_value", "remove_nan_gradients", "clip_gradients_by_history")
+    configured = tuple(getattr(settings, key) for key in keys)
+    for own in [configured, *BEFORE] * same_name:
+        stored, _ = build_optimizer(settings.model_copy(update=dict(zip(keys, own, strict=True))))
         try:
             state, meta = checkpoints.restore(init_state(model.variables, stored), step)
         except OtherOptimizer:
             continue
         if was is not None and was != now:
             LOGGER.warning("the optimiser settings changed: %s. Its state is kept.", _change(was, now))
+        if own == configured:
+            return state, meta
         # The optimiser is the last of the chain.
         kept = (*optimizer.init(state.variables)[:-1], state.optimizer_state[-1])
         return state.replace(optimizer_state=kept), meta

@@ -109,9 +109,12 @@ def arrival_shares(path: Path, found: AtTruth, *, title: str = "", notice: str =
     axis.axhline(1, color="0.5", lw=0.8)
     for number, (name, own) in enumerate(rows.items()):
         color, width = ("black", 2) if number == 0 else (f"C{number - 1}", 1)
-        axis.stairs(own / max(own.mean(), 1e-9), edges, label=name, color=color, lw=width)
+        axis.stairs(own / max(own.mean(), 1e-9), edges, baseline=None, label=name, color=color, lw=width)
     axis.set(
-        xlabel="share of the light that is expected before a pulse", ylabel="pulses / uniform", xlim=(0, 1), ylim=(0, 2)
+        xlabel="share of the light that is expected before a pulse",
+        ylabel="pulses / uniform",
+        xlim=(0, 1),
+        ylim=(0.5, 1.5),
     )
     axis.legend(ncols=2)
     return save(figure, path, title, notice)
