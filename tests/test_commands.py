@@ -18,6 +18,9 @@ from evgen_jax.report.file import report_file
 from evgen_jax.report.findings import ReportSettings
 
 ARGUMENTS = {
+    "init": [],
+    "plot-training": ["d"],
+    "compare": ["d", "e"],
     "create-trafo": ["x.yaml"],
     "train": ["x.yaml"],
     "export": ["x.yaml", "-o", "d"],

@@ -26,9 +26,10 @@ from evgen_jax.report.plots.canvas import event_title, save, styled
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
 from evgen_jax.report.plots.expected import expectation
-from evgen_jax.report.plots.overview import Example, figures, loss_curve
+from evgen_jax.report.plots.overview import Example, figures
 from evgen_jax.report.plots.recovery import coverage, errors
 from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.training import Run, loss_curve, steps_per_second, training_curves
 from evgen_jax.report.plots.uncertainty import corner, profile
 from evgen_jax.report.recovery import Recovery
 
@@ -422,6 +423,21 @@ def test_loss_curve_shows_every_number_and_a_running_median(count, drawn, tmp_pa
         np.testing.assert_allclose(line.get_ydata(), level - 0.001 * line.get_xdata())
     assert axis.get_xlabel() == "training step" and axis.get_ylabel() == "loss per photoelectron"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["training", "validation"]
+
+
+def test_curves_of_several_trainings_lie_over_each_other(drawn, tmp_path):
+    times = [{"step": s, "time": t} for s, t in ((0, 0.0), (100, 10.0), (200, 15.0), (200, 900.0), (300, 905.0))]
+    rows = [row | {"gradient_norm": 5.0, "learning_rate": 1e-3} for row in metric_rows(30)]
+    runs = [Run("one", rows, times, true_loss=7.5), Run("two", metric_rows(3))]
+    training_curves(tmp_path / "runs.png", runs, title="two runs")
+    train, validation, norm, speed, rate = drawn(tmp_path / "runs.png").axes
+    names = [text.get_text() for text in validation.get_legend().get_texts()]
+    assert names == ["one", "one: true likelihood", "two"] and validation.get_ylim()[0] < 7.5
+    np.testing.assert_allclose(steps_per_second(times), [[100, 200, 300], [10, 20, 20]])  # without the pause
+    np.testing.assert_allclose(speed.lines[0].get_ydata(), [10, 20, 20])
+    np.testing.assert_allclose(norm.lines[0].get_ydata(), 5.0)
+    np.testing.assert_allclose(rate.lines[0].get_ydata(), 1e-3)
+    assert train.lines[0].get_xdata().tolist() == [10 * i for i in range(30)]
 
 
 def test_errors_are_cumulative_distributions_of_all_four(drawn, tmp_path):

@@ -73,8 +73,8 @@ def find_labels(path: str | Path, parameters: Sequence[Parameter]) -> dict[str, 
       parameters: of the hypothesis.
 
     Returns:
-      Keys label_module and label_settings of the section data_handler_settings; none where no table, or more than one, has
-      such columns.
+      Keys label_module and label_settings of the section data_handler_settings; none where no table has such columns, or
+      several have of which not exactly one is called labels or truth.
 
     Raises:
       DataError: a file that cannot be read.
@@ -82,12 +82,36 @@ def find_labels(path: str | Path, parameters: Sequence[Parameter]) -> dict[str, 
     names = [own.name for own in parameters]
     with TableFile(Path(path)) as file:
         having = [name for name in file.table_names if {"Event", *names} <= set(file.columns(name))]
+    truths = [name for name in having if "label" in name.lower() or "truth" in name.lower()]
+    having = truths if len(having) > 1 else having
     if len(having) != 1:
         return {}
     LOGGER.warning("%s: labels by their columns: label_settings.label_key %s.", path, having[0])
     log = [own.log for own in parameters]
     settings = {"label_key": having[0], "parameter_names": names, "trafo_log": log}
     return {"label_module": "GeneralLabelModule", "label_settings": settings}
+
+
+def find_seeds(path: str | Path, parameters: Sequence[Parameter], label_key: str) -> str | None:
+    """Finds a table of seeds of a file: one with the columns of seeds of the hypothesis that is not the truth.
+
+    Args:
+      path: of an HDF5 file.
+      parameters: of the hypothesis.
+      label_key: table of the truth.
+
+    Returns:
+      Name of the first such table; None if there is none.
+
+    Raises:
+      DataError: a file that cannot be read.
+    """
+    names = {own.name for own in parameters}
+    with TableFile(Path(path)) as file:
+        having = [
+            name for name in file.table_names if {"Event", *names} <= set(file.columns(name)) and name != label_key
+        ]
+    return having[0] if having else None
 
 
 def _only(path: str | Path, key: str, names: Iterable[str]) -> str | None:
