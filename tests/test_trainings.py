@@ -4,7 +4,9 @@ import json
 import shutil
 
 import pytest
+import yaml
 
+from evgen_jax.config.validate import load_config
 from evgen_jax.errors import DataError
 from evgen_jax.report.trainings import compare_trainings, read_training, results
 
@@ -39,12 +41,8 @@ def two(experiment, tmp_path):
     runs = []
     for name, jax, steps in (("one", "0.10.1", 12), ("two", "0.12.0", 24)):
         runs.append(write(tmp_path / name, {"jax": jax}))
-        text = (
-            (experiment / "config.yaml")
-            .read_text()
-            .replace("num_training_iterations: 12", f"num_training_iterations: {steps}")
-        )
-        (runs[-1] / "config_0001.yaml").write_text(text)
+        config = load_config(experiment / "config.yaml", [f"training_settings.num_training_iterations={steps}"])
+        (runs[-1] / "config_0001.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     return runs
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError
-from evgen_jax.hypothesis.parameters import Parameter
+from evgen_jax.hypothesis.parameters import Parameter, column_names
 
 LOGGER = logging.getLogger("evgen_jax")
 SECTION = "data_handler_settings.data_settings"
@@ -106,7 +106,7 @@ def find_seeds(path: str | Path, parameters: Sequence[Parameter], label_key: str
     Raises:
       DataError: a file that cannot be read.
     """
-    names = {own.name for own in parameters}
+    names = set(column_names(parameters))
     with TableFile(Path(path)) as file:
         having = [
             name for name in file.table_names if {"Event", *names} <= set(file.columns(name)) and name != label_key
