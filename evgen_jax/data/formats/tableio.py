@@ -28,6 +28,8 @@ class TableioTables(CachedTables):
         super().__init__(tables.path)
         self._tables = tables
         self.format = f"IceCube {tables.format} (tableio)"
+        if HEADER in tables.table_names:
+            self.defaults = {"event_id_key": HEADER}
 
     @property
     def table_names(self) -> list[str]:
