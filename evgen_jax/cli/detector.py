@@ -10,13 +10,11 @@ from evgen_jax.errors import ConfigError
 
 
 @click.command(cls=Command)
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Detector table (CSV); must not exist."
 )
-@click.option(
-    "--area", type=click.FloatRange(min=0, min_open=True), help="Area of every sensor, m^2, in place of the file's."
-)
+@click.option("--area", type=float, help="Area of every sensor, m^2, in place of that of the file.")
 @click.option(
     "--kind",
     "kinds",
@@ -24,7 +22,7 @@ from evgen_jax.errors import ConfigError
     metavar="NAME=CURVE",
     help="Angular curve of a kind of sensor (several times), such as pmt='cosine 1.5' or pmt='table pmt.csv'.",
 )
-def detector(file: str, output: Path, area: float | None, kinds: tuple[str, ...]) -> None:
+def detector(file: Path, output: Path, area: float | None, kinds: tuple[str, ...]) -> None:
     """Write the modules of FILE as a detector table.
 
     FILE is a .geo of Prometheus, a .detx of KM3NeT, a Parquet table of modules of graphnet, or a detector table. All of them
@@ -32,6 +30,8 @@ def detector(file: str, output: Path, area: float | None, kinds: tuple[str, ...]
     """
     from evgen_jax.files import check_writable, replaced
     from evgen_jax.measurement.detector import load_detector
+    from evgen_jax.measurement.detector_files import with_sensors
+    from evgen_jax.measurement.detector_table import write_detector_table
     from evgen_jax.report.inventory import detector_lines
 
     if output.exists():
@@ -41,13 +41,10 @@ def detector(file: str, output: Path, area: float | None, kinds: tuple[str, ...]
     for text, (name, equals, curve) in zip(kinds, pairs, strict=True):
         if not (name and equals and curve):
             raise ConfigError(f"--kind {text}: expected NAME=CURVE, such as pmt='cosine 1.5'.")
-    loaded = load_detector(file, kinds={name: curve for name, _, curve in pairs})
-    if area is not None:
-        import numpy as np
-
-        loaded = loaded.replace(area=np.full(loaded.num_doms, area, np.float32))
+    table = with_sensors(file, area, {name: curve for name, _, curve in pairs})
     with replaced(output) as partial:
-        loaded.to_csv(partial)
+        write_detector_table(partial, table)
+        loaded = load_detector(partial)  # what it says is proven before it is there
     for line in detector_lines(loaded):
         say(line)
     say(f"wrote {output}")
