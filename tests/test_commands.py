@@ -28,6 +28,8 @@ ARGUMENTS = {
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
     "validate": ["m", "f", "-o", "d"],
+    "check": ["f"],
+    "detector": ["f", "-o", "t.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }

@@ -4,11 +4,13 @@ import sys
 
 import click
 
+from evgen_jax.cli.check import check
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.compare import compare
 from evgen_jax.cli.compile_cache import use_compile_cache
 from evgen_jax.cli.create_trafo import create_trafo
 from evgen_jax.cli.demo import demo
+from evgen_jax.cli.detector import detector
 from evgen_jax.cli.export import export
 from evgen_jax.cli.init import init
 from evgen_jax.cli.logging import NORMAL, set_verbosity
@@ -54,6 +56,8 @@ for _command in (
     reconstruct,
     show,
     validate,
+    check,
+    detector,
     demo,
     schema,
 ):
