@@ -1,4 +1,4 @@
-from evgen_jax.data.batches import Batch as Batch
+from evgen_jax.data.batch import Batch as Batch
 from evgen_jax.data.batches import BatchStream as BatchStream
 from evgen_jax.data.batches import find_files as find_files
 from evgen_jax.data.event_file import EventFile as EventFile

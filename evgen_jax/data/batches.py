@@ -10,40 +10,23 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
+from evgen_jax.data.batch import Batch, make_batch
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.data.readers import Readers
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.event import Event, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 INSPECTED_FILES = 3
 """Number of files of an iterator that are checked before a training begins."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Holds events and their labels.
-
-    Attributes:
-      events: B events, with a leading axis B.
-      labels: [B, H], float32, physical units, in hypothesis order.
-      names: [B], where each event comes from, for messages; empty where nobody asked.
-      placed: events and labels on the device; None where they have not been sent there.
-    """
-
-    events: Event
-    labels: np.ndarray
-    names: tuple[str, ...] = ()
-    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,8 +153,7 @@ class BatchStream:
                         chosen = np.resize(chosen, size)
                     self.position = Position(epoch, number, index + 1)
                     seen += 1
-                    names = tuple(event_name(*events[i]) for i in chosen)
-                    yield replace(make_batch(events, chosen), names=names)
+                    yield make_batch(events, chosen)
                 self.position = Position(epoch, number + 1)
             self.position = Position(epoch + 1)
             if seen == 0 and from_its_start:
@@ -241,11 +223,6 @@ def _read_or_error(
         return error
 
 
-def event_name(file: EventFile, i: int) -> str:
-    """Returns how messages call event number `i` of a file: by its ids and the path of the file."""
-    return f"{file.name(i)} of {file.path}"
-
-
 def dark_events(file: EventFile) -> np.ndarray:
     """Returns flags [E]: which events of a file have no pulse that takes part."""
     pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
@@ -259,38 +236,3 @@ def dark_share(dark: int, count: int, files: int) -> str:
         "model to expect no light: check pulse_key, the origin of the coordinates and, in IceCube files, NullSplit frames; "
         "filter_settings leave events out."
     )
-
-
-def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads events to a common shape.
-
-    Lengths grow in steps of four, those of many pulses in steps of two, so that training compiles few shapes.
-
-    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels
-    alike: only differences of times matter.
-
-    Args:
-      events: (file, number of the event) pairs.
-      chosen: [B], places in `events`.
-
-    Returns:
-      B events with labels [B, H]; H = 0 without labels.
-
-    Raises:
-      DataError: large times, and labels of which the names do not tell whether they are times.
-    """
-    own = [events[i] for i in chosen]
-    anchors = np.array([file.anchors[i] for file, i in own])
-    padded = pad_events(
-        [(file.packed, i) for file, i in own],
-        factor=4,
-        time_dtype=np.float32,
-        anchors=anchors if anchors.any() else None,
-    )
-    labels = [file.relative_labels() for file, _ in own]
-    values = (
-        np.zeros((len(own), 0))
-        if labels[0] is None
-        else np.stack([rows[i] for rows, (_, i) in zip(labels, own, strict=True)])
-    )
-    return Batch(padded, values.astype(np.float32))

@@ -86,6 +86,10 @@ class EventFile:
         Raises:
           DataError: large times, and labels of which the names do not tell whether they are times.
         """
+        return self._relative_labels
+
+    @cached_property
+    def _relative_labels(self) -> np.ndarray | None:
         if self.labels is None or not np.any(self.anchors):
             return self.labels
         if self.times is None:
