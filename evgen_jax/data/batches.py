@@ -20,6 +20,7 @@ from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.batch import Batch, make_batch
 from evgen_jax.data.event_file import EventFile, read_event_file
 from evgen_jax.data.readers import Readers
+from evgen_jax.data.sections import is_converted, is_section, sections_of
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector
@@ -62,16 +63,19 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
 def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
     """Finds the files of one or several glob patterns, in their order, those of one pattern sorted, each file once.
 
+    In the place of a directory of converted events, or of a shard, stand the sections of it.
+
     Raises:
-      DataError: a pattern without a match.
+      DataError: a pattern without a match, or a conversion that is not complete.
     """
     found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = sorted(map(Path, glob.glob(pattern, recursive=True)))
         if not matches:
             raise DataError(f"input_data: no file matches '{pattern}'. Check the path.")
-        for path in matches:
-            found.setdefault(os.path.abspath(path), path)
+        for match in matches:
+            for path in sections_of(match) if is_converted(match) else [match]:
+                found.setdefault(os.path.abspath(path), path)
     return list(found.values())
 
 
@@ -108,7 +112,7 @@ class BatchStream:
         self._settings, self._handler, self._detector, self._seed = settings, handler, detector, seed
         self._labels, self._parameters = labels, parameters
         self._files = find_files(settings.input_data)
-        self._readers = Readers(settings.num_jobs)
+        self._readers, self._here = Readers(settings.num_jobs), Readers(0)
         self._ahead: dict[tuple[int, int], list[Future[Any]]] = {}
         self._skipped: set[Path] = set()
         self._noted: set[Path] = set()
@@ -206,7 +210,11 @@ class BatchStream:
 
     def _submit(self, paths: list[Path]) -> list[Future[Any]]:
         rest = (self._handler, self._detector, self._labels, self._settings.strict, self._parameters)
-        return [self._readers.submit(_read_or_error, path, *rest) for path in paths]
+        return [
+            # What is mapped into memory is not sent through pipes.
+            (self._here if is_section(path) else self._readers).submit(_read_or_error, path, *rest)
+            for path in paths
+        ]
 
 
 def _read_or_error(

@@ -1,7 +1,7 @@
 """Reading of one HDF5 file into events: pulses, exclusions, labels and seeds, joined by event id."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +10,12 @@ import jax
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.data.converted import Section, open_section
 from evgen_jax.data.event_filter import pass_filter
-from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.labels import label_columns, label_names, time_columns
+from evgen_jax.data.event_ids import EventIds, id_text
+from evgen_jax.data.labels import label_columns, label_faults, label_names, time_columns
 from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once
+from evgen_jax.data.sections import is_converted, is_section, sections_of
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.names import read_parameters
@@ -153,10 +155,10 @@ def read_event_file(
     seed_defaults: dict[str, float] | None = None,
     strict: bool = False,
 ) -> EventFile:
-    """Reads the events of one HDF5 file.
+    """Reads the events of one HDF5 file, or those of one file that were converted.
 
     Args:
-      path: HDF5 file with tables as IceCube writes them.
+      path: HDF5 file with tables as IceCube writes them, or a section of converted events as `find_files` lists them.
       settings: which tables and columns.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
@@ -176,6 +178,11 @@ def read_event_file(
         unknown, or labels are outside their range in most events; names file and place.
     """
     path = Path(path)
+    if is_converted(path):
+        path = _only_section(path)
+    if is_section(path):
+        seeds = {name: (tuple(seed_columns), seed_defaults or {}) for name in seed_names}
+        return _read_section(path, settings, detector, labels, need_labels, parameters, seeds, strict)
     data = settings.data_settings
     with TableFile(path) as file:
         fingerprinted = _check_detector(file, detector)
@@ -205,7 +212,7 @@ def read_event_file(
         if data.readout_window_key is not None:
             readout = ids.align(data.readout_window_key, ("start", "stop"))
         own = _what_they_are(seed_columns, parameters)
-        seeds = {
+        read_seeds = {
             name: relative_to_origin(detector, own, ids.align(name, tuple(seed_columns), seed_defaults))
             for name in seed_names
         }
@@ -213,19 +220,78 @@ def read_event_file(
     charge, time = rows["charge"].astype(np.float64), rows["time"].astype(np.float64)
     measured = Measured(len(ids), Rows(event, dom, {"charge": charge, "time": time}), excluded, windows, readout)
     wrong = faults(measured) | wrong
-    if wrong and strict:
-        first = min(wrong)
-        raise DataError(f"{path}: {ids.name(first)} {wrong[first]}.")
+    if strict:
+        _refuse_faults(path, ids.values, wrong)
     packed = pack_events(
         without_events(measured, sorted(wrong)),
         np.asarray(detector.usable, bool),
         window_buffer=data.time_window_buffer,
         discard_excluded=data.discard_pulses_from_excluded_doms,
     )
-    return EventFile(path, ids.values, label_values, seeds, packed, wrong, times, ignored, unmatched, fingerprinted)
+    return EventFile(
+        path, ids.values, label_values, read_seeds, packed, wrong, times, ignored, unmatched, fingerprinted
+    )
 
 
-def _check_detector(file: TableFile, detector: Detector) -> bool:
+def _read_section(
+    path: Path,
+    settings: DataHandlerSettings,
+    detector: Detector,
+    labels: bool,
+    need_labels: bool,
+    parameters: Sequence[Parameter] | None,
+    seeds: Mapping[str, tuple[tuple[str, ...], dict[str, float]]],
+    strict: bool,
+) -> EventFile:
+    """Reads converted events; `seeds` is table -> (columns, values of columns that it lacks)."""
+    section, usable = open_section(path), np.asarray(detector.usable, bool)
+    section.check(settings, usable)
+    _check_detector(section, detector)
+    ids, wrong = section.events("ids"), section.faults()
+    values, times = None, None
+    if labels:
+        names = label_names(settings)
+        own = _what_they_are(names, parameters)
+        values = _moved(detector, own, *section.labels(names))
+        times = time_columns(settings, own)
+        odd = label_faults(path, names, own, values, lambda i: id_text(ids[i]))
+        wrong = wrong | odd if need_labels else wrong
+    read_seeds = {
+        name: _moved(detector, _what_they_are(columns, parameters), *section.seeds(name, columns, defaults))
+        for name, (columns, defaults) in seeds.items()
+    }
+    if strict:
+        _refuse_faults(path, ids, wrong)
+    note = section.note
+    # Whether the light fits the positions of the modules was looked at when the file was converted.
+    return EventFile(
+        path, ids, values, read_seeds, section.packed(usable), wrong, times, note["ignored"], note["unmatched"], True
+    )
+
+
+def _moved(detector: Detector, parameters: Sequence[Parameter], values: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Moves hypotheses [E, H], which were moved by `shift` [H] before, to the detector's origin."""
+    more = relative_to_origin(detector, parameters, np.zeros(len(parameters))) - shift
+    return values + more if more.any() else values
+
+
+def _only_section(path: Path) -> Path:
+    sections = sections_of(path)
+    if len(sections) != 1:
+        raise DataError(
+            f"{path}: holds the events of {len(sections)} files. Read them one by one: find_files('{path}') lists them."
+        )
+    return sections[0]
+
+
+def _refuse_faults(path: Path, ids: np.ndarray, wrong: Mapping[int, str]) -> None:
+    """Raises DataError for the first event that cannot be used."""
+    if wrong:
+        first = min(wrong)
+        raise DataError(f"{path}: {id_text(ids[first])} {wrong[first]}.")
+
+
+def _check_detector(file: TableFile | Section, detector: Detector) -> bool:
     """Returns whether the file says that it belongs to this detector; raises DataError if it names another one, or medium."""
     if str(file.attribute("provenance")).startswith(EARLIER_LIGHT):
         say_once(
