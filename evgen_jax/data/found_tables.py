@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evgen_jax.data.sections import converted_tables, is_section
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import ConfigError
 
@@ -23,7 +24,7 @@ def find_tables(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     event: that of readout windows, else the first one in the order of names that is none of the others.
 
     Args:
-      path: of an HDF5 file.
+      path: of an HDF5 file, or of a section of converted events, which have the tables of their conversion.
       given: keys of data_settings that are known; these are not looked for.
 
     Returns:
@@ -33,6 +34,8 @@ def find_tables(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
       ConfigError: no table of pulses, several tables of one kind, or no table with one row per event.
       DataError: a file that cannot be read.
     """
+    if is_section(Path(path)):
+        return {**converted_tables(Path(path)), **given}
     with TableFile(Path(path)) as file:
         columns = {name: set(file.columns(name)) for name in file.table_names}
     kinds: dict[str, list[str]] = {"pulse_key": [], "dom_exclusions_key": [], "time_exclusions_key": []}

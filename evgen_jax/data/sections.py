@@ -97,3 +97,72 @@ def section_note(path: Path) -> Mapping[str, Any]:
     if not 0 <= place < len(notes):
         raise DataError(f"{path}: the shard has no such section.")
     return dict(notes[place])
+
+
+def converted_tables(path: Path) -> dict[str, Any]:
+    """Reads from which tables the events of a section were converted.
+
+    Args:
+      path: of a section.
+
+    Returns:
+      Section data_settings of the configuration of the conversion.
+
+    Raises:
+      DataError: the header of the shard is damaged.
+    """
+    return dict(read_header(path.parent.parent)["settings"]["data_settings"])
+
+
+def count_events(path: Path) -> int:
+    """Reads how many events a section has.
+
+    Args:
+      path: of a section.
+
+    Returns:
+      Number of events, those that cannot be used among them.
+
+    Raises:
+      DataError: the header of the shard is damaged.
+    """
+    note = section_note(path)
+    return int(note["stop"] - note["start"])
+
+
+def place_of_event(path: Path, number: int) -> tuple[Path, int]:
+    """Finds the section of an event of converted events, which are counted through all sections.
+
+    Args:
+      path: of a file, a section, a shard or a directory of shards.
+      number: of the event.
+
+    Returns:
+      Path of the section and number of the event in it; what was given where the path is that of a file or a section.
+
+    Raises:
+      DataError: there are fewer events, or a header is damaged.
+    """
+    if not is_converted(path):
+        return path, number
+    left = number
+    for section in sections_of(path):
+        if left < (count := count_events(section)):
+            return section, left
+        left -= count
+    raise DataError(f"{path}: has {number - left} events, counted from 0; there is no event {number}.")
+
+
+def file_of(path: Path) -> Path:
+    """Returns the file from which events come.
+
+    Args:
+      path: of a file, or of a section.
+
+    Returns:
+      The path itself, or that of the file that was converted.
+
+    Raises:
+      DataError: the header of a shard is damaged.
+    """
+    return Path(section_note(path)["source"]["path"]) if is_section(path) else path

@@ -13,6 +13,7 @@ from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batch import Batch, make_batch
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.sections import file_of
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.light.source import Variables
@@ -138,8 +139,8 @@ def read_validation_set(
 
 
 def _tell_overlap(config: ExperimentConfig, files: list[Path]) -> None:
-    training = {path.resolve() for path in find_files(iterator(config, "training").input_data)}
-    both = [path for path in files if path.resolve() in training]
+    training = {file_of(path).resolve() for path in find_files(iterator(config, "training").input_data)}
+    both = [path for path in files if file_of(path).resolve() in training]
     if both:
         LOGGER.warning(
             "data_iterator_settings: %d of %d validation files train the model as well (%s%s): what was learned "

@@ -14,6 +14,7 @@ import numpy as np
 from evgen_jax.building.directory import model_identity
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import files_as_given
+from evgen_jax.data.sections import count_events, is_section
 from evgen_jax.data.tables import TableFile, existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
@@ -246,6 +247,9 @@ def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | No
     total = 0
     for path, _ in jobs:
         try:
+            if is_section(path):
+                total += count_events(path)
+                continue
             with TableFile(path) as file:
                 total += len(existing(file.read(handler.data_settings.event_id_key)))
         except EvgenError:
