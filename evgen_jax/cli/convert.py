@@ -128,17 +128,17 @@ def _without_config(
     where = ", ".join(["convert", *(f"--set {text}" for text in settings)])
     handler = validate(DataHandlerSettings, given, where)
     fit = validate(ReconstructionSettings, values["reconstruction_settings"], where)
-    with_labels = labels and bool({"label_module", "label_settings"} & set(given))
-    if labels and not with_labels:
-        LOGGER.warning(
-            "labels are not kept: nothing says which they are. They are needed for training; name them with --config, or with "
-            "--set data_handler_settings.label_settings.label_key=TABLE."
-        )
     columns = fit.seed_parameter_names or handler.misc_settings.seed_parameter_names
     if seeds and not columns:
         raise ConfigError(
             f"--seed {seeds[0]}: nothing says which columns its seeds have. Name them with --config, or with --set "
             "reconstruction_settings.seed_parameter_names=[x,y,z,zenith,azimuth,energy,time]."
+        )
+    with_labels = labels and bool({"label_module", "label_settings"} & set(given))
+    if labels and not with_labels:
+        LOGGER.warning(
+            "labels are not kept: nothing says which they are. They are needed for training; name them with --config, or with "
+            "--set data_handler_settings.label_settings.label_key=TABLE."
         )
     names = tuple(name for entry in columns for name in ([entry] if isinstance(entry, str) else [entry[0]] * entry[1]))
     seed_columns = columns_of_seeds(read_parameters(names), fit, handler) if seeds else ()

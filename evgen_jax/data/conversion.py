@@ -74,7 +74,7 @@ class Conversion:
             "seeds": {name: kept for name in self.seeds},
             "detector": {"name": self.detector.name, "fingerprint": geometry_fingerprint(self.detector)},
             "medium": {"name": medium.name, "fingerprint": medium_fingerprint(medium)},
-            "usable": unusable(self.detector.usable),
+            "unusable modules": unusable(self.detector.usable),
         }
 
     def read(self, path: Path) -> "EventFile | DataError":

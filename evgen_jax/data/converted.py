@@ -119,12 +119,13 @@ class Section:
         """Returns what is wrong with pulses, windows and readouts by the number of the event."""
         return {int(number): text for number, text in self.note["faults"].items()}
 
-    def check(self, settings: DataHandlerSettings, usable: np.ndarray) -> None:
+    def check(self, settings: DataHandlerSettings, usable: np.ndarray, labels: bool) -> None:
         """Checks that the events were converted with the settings with which they are read now.
 
         Args:
           settings: section data_handler_settings of a configuration.
           usable: [D], which modules of the detector take part.
+          labels: whether labels are read.
 
         Raises:
           DataError: other settings, or the file could not be read when it was converted.
@@ -135,7 +136,8 @@ class Section:
         for section, values in settings_of_events(settings).items():
             for key, value in values.items():
                 earlier = was.get(section, {}).get(key, value)
-                if earlier != value and (section != "label_settings" or self._reads_labels(settings, key)):
+                matters = section != "label_settings" or (labels and self._reads_labels(settings, key))
+                if earlier != value and matters:
                     raise DataError(
                         f"{self.shard.path}: was converted with {section}.{key} {_shown(earlier)}, but the configuration has "
                         f"{_shown(value)}. {AGAIN}"

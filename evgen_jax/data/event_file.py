@@ -245,7 +245,7 @@ def _read_section(
 ) -> EventFile:
     """Reads converted events; `seeds` is table -> (columns, values of columns that it lacks)."""
     section, usable = open_section(path), np.asarray(detector.usable, bool)
-    section.check(settings, usable)
+    section.check(settings, usable, labels)
     _check_detector(section, detector)
     ids, wrong = section.events("ids"), section.faults()
     values, times = None, None
