@@ -18,8 +18,11 @@ from evgen_jax.building.directory import save_model
 from evgen_jax.building.experiment import create_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
+from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.config.validate import load_config
+from evgen_jax.data.conversion import Conversion
+from evgen_jax.data.convert import convert
 from evgen_jax.data.labels import label_log_flags, label_names
 from evgen_jax.hypothesis.names import misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import parameters_of
@@ -137,7 +140,7 @@ def models(tmp_path_factory, loaded_detector) -> Path:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_it_trains(name, tmp_path, models, small_detector_csv):
-    """On a small detector, with few events per batch."""
+    """On a small detector, with few events per batch, from converted events."""
     (tmp_path / "models").symlink_to(models / "models")
     text = event_generator.text(name).replace("DATA", str(tmp_path))
     for old, new in (
@@ -160,6 +163,12 @@ simulation_settings: {{num_events: 12, events_per_file: 6, ranges: {{entry_energ
     config = load_config(path)
     simulate(config, tmp_path / "events")
     create_trafo(config)
+    files = config.data_iterator_settings.training.input_data
+    conversion = Conversion(
+        files, config.data_handler_settings, load_detector(small_detector_csv), parameters=hypothesis_parameters(config)
+    )
+    convert(conversion, tmp_path / "converted")
+    config = load_config(path, [f"data_iterator_settings.training.input_data=['{tmp_path}/converted']"])
     state = train(config, progress=False)
     assert int(state.step) == STEPS
     losses = [line["loss"] for line in read_metrics(manager_directory(config)) if "loss" in line]
