@@ -24,6 +24,9 @@ ARGUMENTS = {
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
+    "convert": ["f", "-o", "d", "--detector", "icecube86"],
+    "check": ["f"],
+    "detector": ["f", "-o", "d.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }

@@ -464,6 +464,8 @@ def test_the_command(experiment, converted, small_detector_csv, command, tmp_pat
     assert code == 0 and "labels are not kept: nothing says which they are" in caplog.text
     code, _, err = command(*plain)
     assert code == 2 and "converted from, or with, other seeds" in err
+    code, _, err = command("convert", store, "-o", tmp_path / "c", "--detector", small_detector_csv)
+    assert code == 2 and "holds converted events; give the files they were made from" in err
     # The transformation is that of the files.
     text = (experiment / "config.yaml").read_text()
     changed = text.replace(f"{experiment}/events/{{unique_name}}_*.hdf5", str(store)).replace(

@@ -109,10 +109,11 @@ def _without_config(
 ) -> "Conversion":
     """Tables of the first file by their columns; labels and seeds where --set names their columns."""
     from evgen_jax.config.reader import with_settings
-    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+    from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelSettings, ReconstructionSettings
     from evgen_jax.config.validate import validate
-    from evgen_jax.data.batches import find_files
     from evgen_jax.data.conversion import Conversion
+    from evgen_jax.data.convert import files_to_convert
+    from evgen_jax.data.formats.open import open_tables
     from evgen_jax.data.found_tables import find_tables
     from evgen_jax.hypothesis.names import read_parameters
     from evgen_jax.measurement.detector import load_detector
@@ -123,9 +124,10 @@ def _without_config(
             "--detector: is missing. Name the table of the modules, icecube86, or a configuration with --config."
         )
     values = with_settings({"data_handler_settings": {}, "reconstruction_settings": {}}, settings)
-    given = values["data_handler_settings"]
-    given["data_settings"] = find_tables(find_files(files)[0], given.get("data_settings", {}))
-    where = ", ".join(["convert", *(f"--set {text}" for text in settings)])
+    given, first = values["data_handler_settings"], files_to_convert(files)[0]
+    where = ", ".join(f"--set {text}" for text in settings) or "convert"
+    formats = validate(FormatSettings, given.get("format_settings", {}), where)
+    given["data_settings"] = find_tables(first, given.get("data_settings", {}), formats)
     handler = validate(DataHandlerSettings, given, where)
     fit = validate(ReconstructionSettings, values["reconstruction_settings"], where)
     columns = fit.seed_parameter_names or handler.misc_settings.seed_parameter_names
@@ -134,7 +136,9 @@ def _without_config(
             f"--seed {seeds[0]}: nothing says which columns its seeds have. Name them with --config, or with --set "
             "reconstruction_settings.seed_parameter_names=[x,y,z,zenith,azimuth,energy,time]."
         )
-    with_labels = labels and bool({"label_module", "label_settings"} & set(given))
+    with open_tables(first, formats) as file:
+        labelled = "label_key" in file.defaults or file.has(LabelSettings.model_fields["label_key"].default)
+    with_labels = labels and (labelled or bool({"label_module", "label_settings"} & set(given)))
     if labels and not with_labels:
         LOGGER.warning(
             "labels are not kept: nothing says which they are. They are needed for training; name them with --config, or with "

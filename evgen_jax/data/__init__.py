@@ -21,7 +21,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "evgen_jax.data.batch": ["Batch"],
         "evgen_jax.data.batches": ["BatchStream", "find_files"],
-        "evgen_jax.data.event_file": ["EventFile", "read_event_file"],
+        "evgen_jax.data.event_file": ["read_event_file"],
+        "evgen_jax.data.file_events": ["EventFile"],
         "evgen_jax.data.writer": ["write_events"],
         "evgen_jax.hypothesis.trafo": ["Trafo", "fit_trafo", "load_trafo"],
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],

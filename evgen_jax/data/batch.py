@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.measurement.event import Event, pad_events
 
 

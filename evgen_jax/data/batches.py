@@ -18,7 +18,8 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.batch import Batch, make_batch
-from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.readers import Readers
 from evgen_jax.data.sections import is_converted, is_section, sections_of
 from evgen_jax.errors import DataError

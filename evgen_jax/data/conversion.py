@@ -10,14 +10,9 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.converted import TABLES, arrays_of, settings_of_events, unusable
-from evgen_jax.data.event_file import (
-    DETECTOR_NAME,
-    FINGERPRINT,
-    MEDIUM_FINGERPRINT,
-    MEDIUM_NAME,
-    EventFile,
-    read_event_file,
-)
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.shard import write_shard
 from evgen_jax.errors import DataError

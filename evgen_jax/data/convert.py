@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.conversion import Conversion, ConvertedFile
 from evgen_jax.data.detector_match import compare_with_detector
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.readers import Readers
 from evgen_jax.data.sections import RECORD, is_converted, is_section, read_record
 from evgen_jax.data.shard import SUFFIX, is_shard, open_shard, read_header
@@ -49,6 +49,25 @@ class Converted:
         return f"{self.events} events of {self.files} files{lost}"
 
 
+def files_to_convert(files: str | Sequence[str]) -> list[Path]:
+    """Finds files.
+
+    Args:
+      files: names of files, or patterns.
+
+    Returns:
+      Paths, sorted, each once.
+
+    Raises:
+      ConfigError: events that are converted.
+      DataError: a pattern without a match.
+    """
+    paths = find_files(files)
+    if converted := next((path for path in paths if is_section(path)), None):
+        raise ConfigError(f"{converted.parent.parent}: holds converted events; give the files they were made from.")
+    return paths
+
+
 def convert(
     conversion: Conversion,
     directory: str | Path,
@@ -78,9 +97,7 @@ def convert(
     """
     directory = Path(directory)
     check_writable(directory, f"-o {directory}")
-    paths = find_files(conversion.files)
-    if converted := next((path for path in paths if is_section(path)), None):
-        raise ConfigError(f"{converted.parent.parent}: holds converted events; give the files they were made from.")
+    paths = files_to_convert(conversion.files)
     identity = json.loads(json.dumps(conversion.identity(paths)))
     _check_free(directory)
     with _locked(directory):
@@ -118,7 +135,7 @@ def make_cache(
     """
     directory = Path(directory)
     check_writable(directory, f"--cache {directory}")
-    paths = find_files(conversion.files)
+    paths = files_to_convert(conversion.files)
     identity = json.loads(json.dumps(conversion.identity(paths)))
     _check_free(directory)
     with _locked(directory):

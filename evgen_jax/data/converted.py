@@ -27,6 +27,8 @@ TABLES = {
 """Tables of `PackedEvents`, their columns and the types in which these are stored: as events have them, times exact."""
 WITHOUT_EFFECT = ("float_precision", "add_charge_quantiles")
 """Keys of data_settings that change no event."""
+TOLD_BY_FILES = ("pulse_key", "event_id_key")
+"""Keys of data_settings that may be empty: then the file says what they are, as it did when it was converted."""
 AGAIN = "Convert the files again with this configuration, or give them as they are."
 """What to do where converted events are those of another configuration."""
 
@@ -43,7 +45,8 @@ def settings_of_events(handler: DataHandlerSettings) -> dict[str, Any]:
     plain = handler.model_dump(mode="json")
     tables = {key: value for key, value in plain["data_settings"].items() if key not in WITHOUT_EFFECT}
     labels = {key: plain["label_settings"][key] for key in ("label_key", "snowstorm_key")}
-    return {"data_settings": tables, "label_settings": labels, "filter_settings": plain["filter_settings"]}
+    whole = {key: plain[key] for key in ("filter_settings", "format_settings")}
+    return {"data_settings": tables, "label_settings": labels, **whole}
 
 
 def arrays_of(packed: PackedEvents) -> dict[str, np.ndarray]:
@@ -137,6 +140,7 @@ class Section:
             for key, value in values.items():
                 earlier = was.get(section, {}).get(key, value)
                 matters = section != "label_settings" or (labels and self._reads_labels(settings, key))
+                matters = matters and not (value is None and key in TOLD_BY_FILES)
                 if earlier != value and matters:
                     raise DataError(
                         f"{self.shard.path}: was converted with {section}.{key} {_shown(earlier)}, but the configuration has "

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.sections import place_of_event
 from evgen_jax.errors import DataError, ReconstructionError

@@ -12,7 +12,8 @@ from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batch import Batch, make_batch
 from evgen_jax.data.batches import find_files
-from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.sections import file_of
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter

@@ -9,7 +9,8 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.detector_match import compare_with_detector
-from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.hypothesis.names import check_labels, swapped
