@@ -453,6 +453,10 @@ def test_the_command(experiment, converted, small_detector_csv, command, tmp_pat
     )
     assert (code, out.strip()) == (0, f"60 events of 3 files; they are in {store}"), err
     assert len(list(store.glob("*.events"))) == 1
+    code, out, err = command("check", store)
+    assert code == 0 and out.count("20 events, detector 'small'") == 3, err
+    assert "seeds: SmearedSeed" in out and "for training: complete" in out and "pulse_key MCPulses" in out
+    assert f"from {experiment / 'events' / 'small_000001.hdf5'}" in out
     # Without a configuration: tables by their columns, labels and seeds where they are named.
     code, _, err = command("convert", files, "-o", tmp_path / "b")
     assert code == 2 and "--detector: is missing" in err

@@ -13,11 +13,12 @@ import numpy as np
 from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.building.model_files import CHECKPOINTS
 from evgen_jax.config.records import ExperimentConfig
-from evgen_jax.data.batches import Position
+from evgen_jax.data.batches import Position, find_files
 from evgen_jax.data.conversion import Conversion
 from evgen_jax.data.convert import make_cache
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.prefetch import Prefetch, place
+from evgen_jax.data.sections import is_section
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
 from evgen_jax.light.source import Variables
@@ -172,6 +173,9 @@ def _with_cache(config: ExperimentConfig, cache: str | Path, detector: Detector,
     """The configuration with the converted files of the training in the place of the files."""
     iterators = config.data_iterator_settings
     training, handler = iterators.training, config.data_handler_settings
+    if any(is_section(path) for path in find_files(training.input_data)):
+        LOGGER.warning("--cache %s: is not needed, for the events of the training are converted already.", cache)
+        return config
     conversion = Conversion(
         training.input_data, handler, detector, bool(label_names(handler)), parameters=model.parameters
     )
