@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 from conftest import full_disk
 from filelock import FileLock
+from format_files import graphnet_tables, tables_of, write_sqlite
 from test_mutated_tables import damaged
 from test_two_ways_in import random_tables, settings, write
 
 from evgen_jax.building.experiment import open_stream
+from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.conversion import Conversion
 from evgen_jax.data.convert import convert, make_cache
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.sections import file_of, place_of_event, sections_of
+from evgen_jax.data.sections import converted_tables, file_of, place_of_event, sections_of
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
@@ -195,6 +197,25 @@ def test_coordinates_with_an_origin(experiment, config, loaded_detector, tmp_pat
     unknown = read_parameters([f"a{i}" for i in range(7)])
     plain, own = (read_event_file(p, handler, moved, parameters=unknown) for p in (path, tmp_path / "store"))
     np.testing.assert_allclose(own.labels, plain.labels, rtol=1e-9)
+
+
+def test_files_of_another_format(experiment, loaded_detector, small_detector_csv, tmp_path, command):
+    """A database of graphnet, whose tables and labels the format names."""
+    path = tmp_path / "events.db"
+    write_sqlite(path, graphnet_tables(tables_of(experiment / "events" / "small_000000.hdf5"), loaded_detector))
+    handler = DataHandlerSettings(data_settings={})
+    plain = read_event_file(path, handler, loaded_detector)
+    # As a configuration reads it, and by the command without one.
+    convert(Conversion(str(path), handler, loaded_detector), tmp_path / "a")
+    code, out, err = command("convert", path, "-o", tmp_path / "b", "--detector", small_detector_csv)
+    assert code == 0 and out.startswith(f"{len(plain)} events of 1 files"), err
+    assert_same_file(plain, read_event_file(tmp_path / "a", handler, loaded_detector))
+    found = DataHandlerSettings(data_settings=converted_tables(find_files(str(tmp_path / "b"))[0]))
+    assert found.data_settings.dom_exclusions_key == "SplitInIcePulses.is_bright_dom"
+    assert_same_file(*(read_event_file(p, found, loaded_detector) for p in (path, tmp_path / "b")))
+    other = DataHandlerSettings(data_settings={}, format_settings={"vertex_time": 5.0})
+    with pytest.raises(DataError, match="format_settings.vertex_time null, but the configuration has 5.0"):
+        read_event_file(tmp_path / "a", other, loaded_detector)
 
 
 def change_header(change):
