@@ -470,7 +470,7 @@ def test_training_from_a_cache_is_the_training(experiment, config, tmp_path, cap
 def test_the_command(experiment, converted, small_detector_csv, command, tmp_path, caplog):
     files, store = experiment / "events" / "*.hdf5", tmp_path / "store"
     code, out, err = command(
-        "convert", files, "-o", store, "--config", experiment / "config.yaml", "--seed", "SmearedSeed"
+        "convert", files, "-o", store, "--config", experiment / "config.yaml", "--seed", "SmearedSeed", "--workers", 1
     )
     assert (code, out.strip()) == (0, f"60 events of 3 files; they are in {store}"), err
     assert len(list(store.glob("*.events"))) == 1

@@ -217,12 +217,14 @@ def _fill(
     shards = _complete_shards(directory)
     done = sum(len(read_header(shard)["sections"]) for shard in shards)
     files: list[ConvertedFile] = []
+    size = 0
     for number, path, file in _read(conversion, paths[done:], jobs, progress):
         files.append(conversion.converted(done + number, path, file))
-        if sum(own.nbytes for own in files) >= shard_bytes or done + number == len(paths) - 1:
+        size += files[-1].nbytes
+        if size >= shard_bytes or done + number == len(paths) - 1:
             shards.append(directory / f"{len(shards):05d}{SUFFIX}")
             conversion.write(shards[-1], files)
-            files = []
+            files, size = [], 0
     sections = [section for shard in shards for section in read_header(shard)["sections"]]
     lost = tuple(section["error"] for section in sections if section["error"])
     if len(lost) == len(paths):
