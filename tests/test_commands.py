@@ -26,7 +26,7 @@ ARGUMENTS = {
     "show": ["m", "f", "-o", "d"],
     "convert": ["f", "-o", "d", "--detector", "icecube86"],
     "check": ["f"],
-    "detector": ["f", "-o", "d.csv"],
+    "detector": ["f", "-o", "t.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }

@@ -174,6 +174,9 @@ def test_seeds_labels_and_ids_are_those_of_the_file(experiment, conversion, conv
             read_event_file(p, config.data_handler_settings, loaded_detector, **more) for p in (path, section)
         )
         assert_same_file(plain, own)
+    # Without settings: those of the conversion.
+    own = read_event_file(sections[2], None, loaded_detector, **more)
+    assert_equal((plain.labels, plain.seeds), (own.labels, own.seeds))
     assert place_of_event(converted, 45) == (sections[2], 5) and place_of_event(files[0], 45) == (files[0], 45)
     with pytest.raises(DataError, match="has 60 events, counted from 0; there is no event 60"):
         place_of_event(converted, 60)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.sections import section_note
-from evgen_jax.data.shard import Shard, open_shard
+from evgen_jax.data.shard import Shard, open_shard, read_header
 from evgen_jax.errors import DataError, suggestion
 from evgen_jax.hypothesis.names import other_spelling
 from evgen_jax.measurement.packing import PackedEvents
@@ -47,6 +47,28 @@ def settings_of_events(handler: DataHandlerSettings) -> dict[str, Any]:
     labels = {key: plain["label_settings"][key] for key in ("label_key", "snowstorm_key")}
     whole = {key: plain[key] for key in ("filter_settings", "format_settings")}
     return {"data_settings": tables, "label_settings": labels, **whole}
+
+
+def settings_of_section(path: Path) -> DataHandlerSettings:
+    """Reads with which settings a section was converted; its labels are all that were kept.
+
+    Args:
+      path: of a section.
+
+    Returns:
+      Section data_handler_settings of a configuration.
+
+    Raises:
+      DataError: the header of the shard is damaged.
+    """
+    header = read_header(path.parent.parent)
+    labels, own = header["labels"], dict(header["settings"])
+    tables = own.pop("label_settings")
+    own["label_module"] = "DummyLabelModule"
+    if labels is not None:
+        own["label_module"] = "GeneralLabelModule"
+        own["label_settings"] = {"label_key": tables["label_key"], "parameter_names": labels["columns"]}
+    return DataHandlerSettings.model_validate(own)
 
 
 def arrays_of(packed: PackedEvents) -> dict[str, np.ndarray]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.config.records import DataHandlerSettings, PulseSettings
+from evgen_jax.data.converted import settings_of_section
 from evgen_jax.data.converted_file import read_section
 from evgen_jax.data.event_filter import pass_filter
 from evgen_jax.data.event_ids import EventIds
@@ -30,7 +31,7 @@ from evgen_jax.measurement.ragged import Rows
 
 def read_event_file(
     path: str | Path,
-    settings: DataHandlerSettings,
+    settings: DataHandlerSettings | None,
     detector: Detector,
     *,
     labels: bool = True,
@@ -46,7 +47,7 @@ def read_event_file(
     Args:
       path: file with tables as IceCube writes them, or of another telescope, or a section of converted events as
         `find_files` lists them.
-      settings: which tables and columns.
+      settings: which tables and columns; None: those that the file tells, see `chosen_tables`, or was converted with.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
@@ -61,6 +62,7 @@ def read_event_file(
       The events.
 
     Raises:
+      ConfigError: tables are not named and cannot be told, or a package that reads the format is not installed.
       DataError: a table or column is missing, events have equal ids, the file belongs to another detector or medium, a DOM is
         unknown, or labels are outside their range in most events; names file and place.
     """
@@ -69,7 +71,10 @@ def read_event_file(
         path = _only_section(path)
     if is_section(path):
         seeds = {name: (tuple(seed_columns), seed_defaults or {}) for name in seed_names}
-        return read_section(path, settings, detector, labels, need_labels, parameters, seeds, strict)
+        return read_section(
+            path, settings or settings_of_section(path), detector, labels, need_labels, parameters, seeds, strict
+        )
+    settings = settings or DataHandlerSettings(data_settings=PulseSettings())
     data = settings.data_settings
     with open_tables(path, settings.format_settings) as file:
         fingerprinted = check_detector(file, detector)
