@@ -28,6 +28,7 @@ ARGUMENTS = {
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
     "validate": ["m", "f", "-o", "d"],
+    "convert": ["f", "-o", "d", "--detector", "icecube86"],
     "check": ["f"],
     "detector": ["f", "-o", "t.csv"],
     "demo": ["-o", "d"],

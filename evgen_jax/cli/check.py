@@ -34,7 +34,9 @@ def check(files: tuple[str, ...], settings: tuple[str, ...], columns: bool) -> N
     from evgen_jax.config.records import DataHandlerSettings
     from evgen_jax.config.validate import validate
     from evgen_jax.data.batches import files_as_given
+    from evgen_jax.data.sections import is_section
     from evgen_jax.errors import DataError
+    from evgen_jax.report.converted_inventory import converted_inventory
     from evgen_jax.report.inventory import FileInventory, different_detectors, inventory
 
     section = "data_handler_settings"
@@ -44,7 +46,7 @@ def check(files: tuple[str, ...], settings: tuple[str, ...], columns: bool) -> N
     paths, lost = files_as_given(list(data)), 0
     for path in paths:
         try:
-            found.append(inventory(Path(path), handler))
+            found.append(converted_inventory(path) if is_section(path) else inventory(Path(path), handler))
         except DataError as error:
             if len(paths) == 1:
                 raise

@@ -8,6 +8,7 @@ from evgen_jax.cli.check import check
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.compare import compare
 from evgen_jax.cli.compile_cache import use_compile_cache
+from evgen_jax.cli.convert import convert
 from evgen_jax.cli.create_trafo import create_trafo
 from evgen_jax.cli.demo import demo
 from evgen_jax.cli.detector import detector
@@ -56,6 +57,7 @@ for _command in (
     reconstruct,
     show,
     validate,
+    convert,
     check,
     detector,
     demo,

@@ -20,8 +20,10 @@ from evgen_jax.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "evgen_jax.data.batches": ["Batch", "BatchStream", "find_files"],
-        "evgen_jax.data.event_file": ["EventFile", "read_event_file"],
+        "evgen_jax.data.batch": ["Batch"],
+        "evgen_jax.data.batches": ["BatchStream", "find_files"],
+        "evgen_jax.data.event_file": ["read_event_file"],
+        "evgen_jax.data.file_events": ["EventFile"],
         "evgen_jax.data.formats.open": ["open_tables"],
         "evgen_jax.data.writer": ["write_events"],
         "evgen_jax.hypothesis.trafo": ["Trafo", "fit_trafo", "load_trafo"],

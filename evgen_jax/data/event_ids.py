@@ -68,8 +68,7 @@ class EventIds:
         Returns:
           A text such as "run 1, event 2".
         """
-        run, event, *rest = self.values[i]
-        return f"run {run}, event {event}" + (f" (sub-event {rest[0]}, stream {rest[1]})" if any(rest) else "")
+        return id_text(self.values[i])
 
     def _repeated(self, unique: np.ndarray, counts: np.ndarray, ragged: bool) -> str:
         worst = int(np.argmax(counts))
@@ -165,6 +164,19 @@ class EventIds:
         for i, column in enumerate(columns):
             values[event[event >= 0], i] = rows[column][event >= 0] if column in present else defaults[column]
         return values
+
+
+def id_text(ids: Sequence[int]) -> str:
+    """Returns how messages call an event.
+
+    Args:
+      ids: Run, Event, SubEvent and SubEventStream.
+
+    Returns:
+      A text such as "run 1, event 2".
+    """
+    run, event, *rest = ids
+    return f"run {run}, event {event}" + (f" (sub-event {rest[0]}, stream {rest[1]})" if any(rest) else "")
 
 
 def _as_written(column: str, present: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelS
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.modules_of_events import say_once
 from evgen_jax.data.protocol import Tables
+from evgen_jax.data.sections import converted_tables, is_section
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, column_names
 
@@ -78,7 +79,7 @@ def find_tables(path: str | Path, given: Mapping[str, Any], settings: FormatSett
     others.
 
     Args:
-      path: of a file with events, of any format.
+      path: of a file with events, of any format, or of a section of converted events, which have the tables of their conversion.
       given: keys of data_settings that are known; these are not looked for.
       settings: what the format needs to be told.
 
@@ -89,6 +90,8 @@ def find_tables(path: str | Path, given: Mapping[str, Any], settings: FormatSett
       ConfigError: no table of pulses, several tables of one kind, or no table with one row per event.
       DataError: a file that cannot be read.
     """
+    if is_section(Path(path)):
+        return {**converted_tables(Path(path)), **given}
     with open_tables(path, settings) as file:
         found = tables_by_columns(file, given)
     new = {key: value for key, value in found.items() if key not in given and value is not None}

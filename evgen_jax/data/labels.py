@@ -1,6 +1,7 @@
 """Hypothesis parameters of simulated events, from the label tables."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -143,13 +144,31 @@ def label_columns(
     ):
         if columns:
             values[:, start : start + len(columns)] = 1.0 if key is None else ids.align(key, columns)
-    return values, _out_of_range(file, names, parameters, values, ids)
+    return values, label_faults(file.path, names, parameters, values, ids.name)
 
 
-def _out_of_range(
-    file: Tables, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
+def label_faults(
+    path: Path,
+    names: Sequence[str],
+    parameters: Sequence[Parameter],
+    values: np.ndarray,
+    event_name: Callable[[int], str],
 ) -> dict[int, str]:
-    """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
+    """Finds the events whose labels are no numbers or outside their physical range.
+
+    Args:
+      path: of the file, for messages.
+      names: of the labels, H of them.
+      parameters: what the labels are, H of them.
+      values: labels [E, H].
+      event_name: number of an event -> how messages call it.
+
+    Returns:
+      Number of an event -> what is wrong with its labels.
+
+    Raises:
+      DataError: most events have one label out of its range.
+    """
     wrong: dict[int, str] = {}
     for i, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         column = values[:, i]
@@ -163,8 +182,8 @@ def _out_of_range(
         if 2 * bad.sum() > np.isfinite(column).sum():
             first = int(np.argmax(bad))
             raise DataError(
-                f"{file.path}: label '{name}' of {ids.name(first)} is {column[first]}; expected {expected} (so in "
-                f"{bad.sum()} of {len(ids)} events)."
+                f"{path}: label '{name}' of {event_name(first)} is {column[first]}; expected {expected} (so in "
+                f"{bad.sum()} of {len(values)} events)."
             )
         for row in np.flatnonzero(bad):
             wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected {expected}")

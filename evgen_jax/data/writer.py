@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jax.typing import ArrayLike
 
-from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
+from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark
 from evgen_jax.data.written_columns import check_columns, check_ids, check_modules

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
+from evgen_jax.data.sections import place_of_event
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.extras import need
 from evgen_jax.files import check_writable
@@ -68,14 +69,18 @@ def report_file(
         )
     make_prior(model.parameters, wanted.priors or {})
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings, truth=True)
-    found, seeds = read(Path(file))
-    truth = _known_truth(found, model, handler)
-    for number in numbers:
+    files: dict[Path, tuple[EventFile, np.ndarray]] = {}
+    for given in numbers:
+        path, number = place_of_event(Path(file), given)
+        if path not in files:
+            files[path] = read(path)
+        found, seeds = files[path]
         if number >= len(found):
-            raise DataError(f"{file}: --event {number}: the file has {len(found)} events, counted from 0.")
+            raise DataError(f"{file}: --event {given}: the file has {len(found)} events, counted from 0.")
+        truth = _known_truth(found, model, handler)
         event = found.event(number)
         if is_dark(event):
-            raise DataError(f"{file}: --event {number} has {DARK}; there is nothing to show.")
+            raise DataError(f"{file}: --event {given} has {DARK}; there is nothing to show.")
         with stage("fit"):
             (result,) = fit_as_configured(fit, [event], seeds[[number]], settings)
         run, own, *rest = (int(i) for i in found.ids[number])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings
-from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
 from evgen_jax.data.event_ids import ID_COLUMNS, EventIds
+from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.found_tables import chosen_tables
 from evgen_jax.data.labels import label_names

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark

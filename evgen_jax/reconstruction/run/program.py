@@ -16,6 +16,7 @@ from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import files_as_given
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.found_tables import chosen_tables
+from evgen_jax.data.sections import count_events, is_section
 from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
@@ -248,6 +249,9 @@ def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | No
     total = 0
     for path, _ in jobs:
         try:
+            if is_section(path):
+                total += count_events(path)
+                continue
             with open_tables(path, handler.format_settings) as file:
                 total += len(existing(file.read(chosen_tables(file, handler).events)))
         except EvgenError:
