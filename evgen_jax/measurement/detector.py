@@ -24,6 +24,7 @@ from evgen_jax.measurement.detector_table import (
 )
 from evgen_jax.measurement.module_labels import find_labels
 from evgen_jax.measurement.sensor_kinds import are_default, curves_of, defaults, numbers_of, written
+from evgen_jax.measurement.site import Site
 from evgen_jax.physics.angular_curves import Curve
 from evgen_jax.physics.media import is_default, load_medium, tell_medium
 from evgen_jax.physics.medium import Medium
@@ -60,6 +61,7 @@ class Detector(struct.PyTreeNode):
       kind: [D], place of a sensor's angular curve in `kinds`; default: 0.
       kinds: angular curves; default: that of IceCube's module alone.
       medium: in which the sensors are; default: South Pole ice.
+      site: place on Earth and direction of the x axis; None: not known.
     """
 
     position: Array
@@ -77,6 +79,7 @@ class Detector(struct.PyTreeNode):
     kind: Array = struct.field(default=None)
     kinds: tuple[Curve, ...] = struct.field(default=None)
     medium: Medium = struct.field(default=None)
+    site: Site | None = struct.field(pytree_node=False, default=None)
 
     def __post_init__(self) -> None:
         # JAX makes detectors of other things than arrays, which have no shape and need no default.
@@ -156,7 +159,7 @@ class Detector(struct.PyTreeNode):
         kind, kinds = None, dict[str, str]()
         if "kind" in different:
             kind, kinds = written(self.kinds, np.asarray(self.kind))
-        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds))
+        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds, self.site))
 
 
 PER_SENSOR = (
@@ -172,10 +175,11 @@ def load_detector(
 ) -> Detector:
     """Reads a detector from a CSV table with a header line.
 
-    Lines that begin with # are comments; four of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
+    Lines that begin with # are comments; five of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
     from the coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om
-    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted) and `# kind pmt:
-    table pmt.csv` (the angular curve of a kind of sensor, see `read_curve`).
+    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted), `# kind pmt:
+    table pmt.csv` (the angular curve of a kind of sensor, see `read_curve`) and `# site: latitude 36.27, longitude 16.1,
+    x_axis 90` (place on Earth and compass direction of the x axis, degrees, for celestial coordinates).
 
     A module of several photomultipliers is that many sensors at one place; `om` numbers the sensors of a string.
 
@@ -236,6 +240,7 @@ def _from_table(table: DetectorTable, name: str, given: Mapping[str, str], path:
         origin=table.origin,
         ignored=table.ignored,
         kinds=kinds,
+        site=table.site,
         **arrays,
     )
     if any(table.origin):

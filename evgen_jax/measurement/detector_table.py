@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evgen_jax.errors import DetectorError, suggestion
+from evgen_jax.measurement.site import Site, read_site
 from evgen_jax.physics.diffusion import DOM_AREA
 
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
@@ -61,6 +62,7 @@ class DetectorTable:
       ignored: labels whose pulses are left out.
       kind: [D], names of the angular curves; None where the file has no such column.
       kinds: name of a kind -> form of its curve, as the file declares them.
+      site: place on Earth and direction of the x axis; None where the file does not say.
     """
 
     columns: dict[str, np.ndarray]
@@ -69,6 +71,7 @@ class DetectorTable:
     ignored: tuple[LabelRange, ...]
     kind: tuple[str, ...] | None = None
     kinds: dict[str, str] = field(default_factory=dict)
+    site: Site | None = None
 
 
 def read_detector_table(path: Path) -> DetectorTable:
@@ -96,7 +99,7 @@ def read_detector_table(path: Path) -> DetectorTable:
     header, numbers = [c.strip() for c in rows[0]], [i for i, _ in kept[1:]]
     values = _columns(path, header, rows[1:], numbers)
     kind = _kind(path, header, rows[1:], numbers)
-    name, origin, ignored, kinds = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
+    name, origin, ignored, kinds, site = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
     position = np.stack([values[c] for c in "xyz"], axis=1)
     origin = _origin(position) if origin is None else origin
     if np.abs(position - origin).max() >= LARGEST_COORDINATE:
@@ -104,7 +107,7 @@ def read_detector_table(path: Path) -> DetectorTable:
             f"{path}: the modules span {np.ptp(position, axis=0).max():g} m, more than {2 * LARGEST_COORDINATE:g} m; "
             "expected coordinates in m. Are they in mm or cm?"
         )
-    return DetectorTable(values, name, origin, ignored, kind, kinds)
+    return DetectorTable(values, name, origin, ignored, kind, kinds, site)
 
 
 def write_detector_table(path: str | Path, table: DetectorTable) -> None:
@@ -119,6 +122,8 @@ def write_detector_table(path: str | Path, table: DetectorTable) -> None:
         file.write(f"# name: {table.name}\n")
         if any(table.origin):
             file.write("# origin: " + " ".join(map(repr, table.origin)) + "\n")
+        if table.site is not None:
+            file.write(f"# site: {table.site}\n")
         for a, b, c, d in table.ignored:
             file.write(f"# ignored: string {a}-{b}, om {c}-{d}\n")
         for kind, form in table.kinds.items():
@@ -250,9 +255,9 @@ def _origin(position: np.ndarray) -> tuple[float, float, float]:
 
 def _directives(
     path: Path, comments: list[str]
-) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str]]:
-    """Reads name, origin, ignored labels and kinds of sensors from the comment lines."""
-    name, origin, ignored, kinds = None, None, [], dict[str, str]()
+) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str], Site | None]:
+    """Reads name, origin, ignored labels, kinds of sensors and site from the comment lines."""
+    name, origin, ignored, kinds, site = None, None, [], dict[str, str](), None
     for line in comments:
         key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))
         if key == "name":
@@ -265,6 +270,8 @@ def _directives(
             except ValueError:
                 raise DetectorError(f"{path}: '# origin: {text}': expected three numbers, in m.") from None
             origin = (x, y, z)
+        elif key == "site":
+            site = read_site(text, f"{path}: '# site'")
         elif key == "ignored":
             found = re.fullmatch(r"string (\d+)(?:-(\d+))?, om (\d+)(?:-(\d+))?", text)
             if found is None:
@@ -278,4 +285,4 @@ def _directives(
             if words[1] in kinds:
                 raise DetectorError(f"{path}: the kind '{words[1]}' is declared twice.")
             kinds[words[1]] = text
-    return name, origin, tuple(ignored), kinds
+    return name, origin, tuple(ignored), kinds, site
