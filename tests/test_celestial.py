@@ -168,7 +168,9 @@ def test_a_contour_within_a_pixel_is_as_wide_as_the_pixel():
 
 def test_flat_alerts_are_read_by_healpy_and_ligo(tmp_path):
     alert = alert_map()
-    path = write_sky_map(tmp_path / "alert.fits.gz", alert, RUNID=130033, EVENTID=50579430, SENDER="IceCube Collaboration")
+    path = write_sky_map(
+        tmp_path / "alert.fits.gz", alert, RUNID=130033, EVENTID=50579430, SENDER="IceCube Collaboration"
+    )
     probability = healpy.read_map(path, field=0)  # ring order
     nside = healpy.get_nside(probability)
     assert nside == 2 ** alert.order.max() and probability.sum() == pytest.approx(1)
@@ -223,7 +225,9 @@ def test_a_scan_is_read_by_skyreader(loaded_detector, tmp_path):
     assert np.degrees(result.best_dir) == pytest.approx(best_direction(alert))
     assert result.best_fit["E_tot"] == 5e3 and result.best_fit["Z"] == 3.0 and result.best_fit["T"] == 9900.0
     for ra, declination in ((RA, DEC), (RA + 0.01, DEC - 0.02), (3.0, -1.0)):
-        pixel = alert.at(*(float(a) for a in angles(alert.celestial.to_detector(unit_vectors(np.pi / 2 - declination, ra)))))
+        pixel = alert.at(
+            *(float(a) for a in angles(alert.celestial.to_detector(unit_vectors(np.pi / 2 - declination, ra))))
+        )
         assert result.llh(ra, declination) == pytest.approx(-alert.log_likelihood[pixel])
     extract = pytest.importorskip("skyreader.utils.handle_map_data").extract_map
     values, _, _, flat, unique = extract(result)

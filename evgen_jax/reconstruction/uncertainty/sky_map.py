@@ -95,6 +95,7 @@ def make_sky_map(
         best = np.asarray(best, np.float64)
         middle = unit_vectors(best[zenith], best[azimuth])
         middle = middle if celestial is None else celestial.to_sky(middle)
+        theta, phi = (float(angle) for angle in angles(middle))
 
         def at_directions(starts: np.ndarray, vectors: np.ndarray, top: float) -> Refits:
             starts = starts.copy()
@@ -125,7 +126,7 @@ def make_sky_map(
         for order in range(first_order, last_order):
             _, pixels, value, fits = leaves.pop()
             delta = np.where(np.isfinite(value), 2 * (top - value), np.inf)
-            near = pixels_around(order, *angles(middle))
+            near = pixels_around(order, theta, phi)
             wanted = (delta < INTERESTING) | np.isin(pixels, near)
             limit = np.sort(delta[wanted])[max_divided - 1] if wanted.sum() > max_divided else np.inf
             divided = wanted & (delta <= limit)
@@ -146,7 +147,10 @@ def make_sky_map(
 
 
 def _joined(
-    parts: Sequence[tuple[np.ndarray, ...]], evaluations: int, celestial: Celestial | None, divided: SkyMap | None = None
+    parts: Sequence[tuple[np.ndarray, ...]],
+    evaluations: int,
+    celestial: Celestial | None,
+    divided: SkyMap | None = None,
 ) -> SkyMap:
     """A map of several sets of pixels: orders, indices, log-likelihoods and fits of each."""
     order, pixel, value, fits = (np.concatenate(own) for own in zip(*parts, strict=True))

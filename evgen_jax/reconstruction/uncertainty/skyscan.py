@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def write_skyscan(
     order = np.concatenate([own.order for own in maps])
     rows = np.concatenate([_rows(own, model) for own in maps])
     fitted = np.isfinite(rows[:, 1])
-    metadata = {
+    metadata: dict[str, Any] = {
         "run_id": int(run_id),
         "event_id": int(event_id),
         "event_type": event_type,
@@ -72,12 +73,12 @@ def write_skyscan(
         "version": 1,
         "complete": True,
     }
-    content = {}
+    content: dict[str, dict[str, Any]] = {}
     for own in np.unique(order[fitted]):
         chosen = rows[fitted & (order == own)]
         data = [[int(row[0]), *(_plain(value) for value in row[1:])] for row in chosen[np.argsort(chosen[:, 0])]]
         nside = 2 ** int(own)
-        content[f"nside-{nside}"] = {"columns": COLUMNS, "metadata": {"nside": nside, **metadata}, "data": data}
+        content[f"nside-{nside}"] = {"columns": COLUMNS, "metadata": metadata | {"nside": nside}, "data": data}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(content) + "\n")
