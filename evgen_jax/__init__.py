@@ -20,6 +20,7 @@ Programs:
   simulate: events of a configuration, written as files.
   likelihood_gap: how far a model is below the true likelihood.
   reconstruct, FitSettings, FitResult: fits of events.
+  read_results, read_result_notes: tables of fits in pandas or polars, and their units.
 
 Sources, decoders and losses of one's own, see CONTRIBUTING.md:
   LinenSource, LightYield, compact, register_source: a source.
@@ -67,6 +68,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.reconstruction.fit.fit": ["reconstruct"],
         "evgen_jax.reconstruction.fit.result": ["FitResult"],
         "evgen_jax.reconstruction.fit.settings": ["FitSettings"],
+        "evgen_jax.reconstruction.run.results": ["read_result_notes", "read_results"],
         "evgen_jax.simulation.likelihood_gap": ["likelihood_gap"],
         "evgen_jax.simulation.simulate": ["simulate"],
         "evgen_jax.sources.linen_source": ["LinenSource"],

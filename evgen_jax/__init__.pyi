@@ -36,6 +36,8 @@ from evgen_jax.physics.medium import Medium as Medium
 from evgen_jax.reconstruction.fit.fit import reconstruct as reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult as FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings as FitSettings
+from evgen_jax.reconstruction.run.results import read_result_notes as read_result_notes
+from evgen_jax.reconstruction.run.results import read_results as read_results
 from evgen_jax.simulation.likelihood_gap import likelihood_gap as likelihood_gap
 from evgen_jax.simulation.simulate import simulate as simulate
 from evgen_jax.sources.linen_source import LinenSource as LinenSource

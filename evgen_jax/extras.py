@@ -12,6 +12,8 @@ EXTRAS = {
     "corner": "posterior",
     "distributed": "cluster",
     "acem": "hadronic",
+    "pandas": "tables",
+    "polars": "tables",
     "wandb": "wandb",
     "mlflow": "mlflow",
 }

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from evgen_jax.cli.batch import batch
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.compile_cache import use_compile_cache
 from evgen_jax.cli.create_trafo import create_trafo
@@ -39,7 +40,7 @@ def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tup
     run_files(sources)
 
 
-for _command in (create_trafo, train, export, simulate, reconstruct, show, demo, schema):
+for _command in (create_trafo, train, export, simulate, reconstruct, batch, show, demo, schema):
     cli.add_command(_command)
 
 

@@ -78,7 +78,9 @@ def sky(
         for coordinate, name in zip(axes.coords, NAMES[celestial], strict=True):
             coordinate.set_axislabel(f"{name} (deg)" if axes is near else "")
             inside = axes is whole and name == NAMES[celestial][0]
-            coordinate.set_ticklabel(size=7, color="white" if inside else "black", exclude_overlapping=True)
+            coordinate.set_ticklabel(
+                size=7, color="white" if inside else "black", exclude_overlapping=True, simplify=False
+            )
     whole.set_title("whole sky")
     areas = (f"{100 * level:.0f} %: {_square_degrees(sky_map.contour_area(level))}" for level in LEVELS)
     near.set_title(f"{', '.join(areas)} square degrees (Wilks)")
