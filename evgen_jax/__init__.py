@@ -5,6 +5,7 @@ Models:
   load_model, save_model: exported models.
   log_likelihood, make_log_likelihood, make_dom_expectation, make_sampler: what a model says and draws.
   approximate, Approximation: a cheaper model of one event.
+  export_log_likelihood, event_arrays: a log-likelihood that JAX alone can run, and events for it.
 
 Data:
   Event, stack_events: what was seen.
@@ -45,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.approximation.approximate": ["Approximation", "approximate"],
         "evgen_jax.building.decoders": ["register_decoder"],
         "evgen_jax.building.directory": ["save_model"],
+        "evgen_jax.building.exported_program": ["event_arrays", "export_log_likelihood"],
         "evgen_jax.building.named_models": ["load_model"],
         "evgen_jax.building.losses": ["register_loss"],
         "evgen_jax.building.zoo": ["register_source"],

@@ -10,6 +10,8 @@ from evgen_jax.approximation.approximate import Approximation as Approximation
 from evgen_jax.approximation.approximate import approximate as approximate
 from evgen_jax.building.decoders import register_decoder as register_decoder
 from evgen_jax.building.directory import save_model as save_model
+from evgen_jax.building.exported_program import event_arrays as event_arrays
+from evgen_jax.building.exported_program import export_log_likelihood as export_log_likelihood
 from evgen_jax.building.losses import register_loss as register_loss
 from evgen_jax.building.named_models import load_model as load_model
 from evgen_jax.building.zoo import register_source as register_source

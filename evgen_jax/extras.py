@@ -12,6 +12,7 @@ EXTRAS = {
     "corner": "posterior",
     "distributed": "cluster",
     "acem": "hadronic",
+    "flatbuffers": "export",
     "pandas": "tables",
     "polars": "tables",
     "wandb": "wandb",
