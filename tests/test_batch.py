@@ -15,9 +15,11 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.directory import save_model
 from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.reconstruction.run import program
-from evgen_jax.reconstruction.run.batch_system import Resources, htcondor, read_memory, slurm
+from evgen_jax.reconstruction.run.batch_system import IN_CONTAINER, Resources, htcondor, read_memory, slurm
 from evgen_jax.reconstruction.run.shards import Shard, is_done, read_shard, shard_files, shard_output
 from evgen_jax.reconstruction.run.table import fill
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +174,19 @@ def test_a_batch_that_cannot_be(model, files, command, tmp_path):
         code, out, err = command("batch", "slurm", "--jobs", "2", *more)
         assert code == 2 and message in err and out == "" and err.count("\n") == 1, err
     assert read_memory("1.5 GiB") == 1500 and read_memory("800MB") == 800
+
+
+def test_images_have_the_command_where_jobs_look_for_it():
+    """They are not built here: their commands are read, and name extras that there are."""
+    extras = re.findall(r"^(\w+) =$", (ROOT / "setup.cfg").read_text().partition("extras_require]")[2], re.MULTILINE)
+    for name in ("Dockerfile", "evgen_jax.def"):
+        text = (ROOT / "experiments" / name).read_text()
+        folder = str(Path(IN_CONTAINER).parent)
+        assert f"python -m venv {Path(folder).parent}" in text and f"PATH={folder}:$PATH" in text
+        named = re.findall(r"EXTRAS=([\w,]+)", text)
+        assert len(named) == 2 and {own for words in named for own in words.split(",")} <= set(extras)
+    definition = (ROOT / "experiments" / "evgen_jax.def").read_text()
+    sections = re.split(r"^%(\w+)$", definition, flags=re.MULTILINE)
+    for section in ("post", "environment", "runscript", "test"):
+        script = sections[sections.index(section) + 1].replace("{{ EXTRAS }}", "all")
+        assert subprocess.run(["sh", "-n"], input=script, text=True).returncode == 0
