@@ -160,7 +160,7 @@ def test_a_submit_file_leaves_out_what_is_done(model, files, quick_fits, command
 
 
 def test_a_batch_that_cannot_be(model, files, command, tmp_path):
-    given = (model, tmp_path / "*.hdf5", "-o", tmp_path / "fits.csv")
+    given = (model, tmp_path / "*.hdf5", "-o", tmp_path / "out" / "fits.csv")
     for more, message in (
         (("--memory", "lots", *given), "--memory: expected an amount such as 8GB or 4000MB, got 'lots'"),
         ((*given, "--shard", "1/2"), "--shard: the jobs are the shards; give --jobs alone"),
@@ -172,7 +172,9 @@ def test_a_batch_that_cannot_be(model, files, command, tmp_path):
         ((model, tmp_path / "*.hdf5", "-o", tmp_path / "f.txt"), "the ending '.txt' says no kind of table"),
     ):
         code, out, err = command("batch", "slurm", "--jobs", "2", *more)
+        assert not (tmp_path / "out").exists()
         assert code == 2 and message in err and out == "" and err.count("\n") == 1, err
+    assert command("batch", "slurm", "--jobs", "2", *given)[0] == 0 and (tmp_path / "out").is_dir()
     assert read_memory("1.5 GiB") == 1500 and read_memory("800MB") == 800
 
 

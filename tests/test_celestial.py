@@ -10,7 +10,9 @@ from astropy.io import fits
 from scipy import stats
 
 from evgen_jax.building.analytic import analytic_model
-from evgen_jax.errors import DetectorError, EvgenError, ReconstructionError
+from evgen_jax.building.parts import experiment_detector
+from evgen_jax.config.validate import load_config
+from evgen_jax.errors import ConfigError, DetectorError, EvgenError, ReconstructionError
 from evgen_jax.measurement.detector import load_detector
 from evgen_jax.measurement.site import ICECUBE, Site, read_site
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
@@ -100,12 +102,25 @@ def test_icecube_looks_from_the_pole():
     np.testing.assert_allclose((np.degrees(ra - expected) + 180) % 360 - 180, 0, atol=0.15)
 
 
-def test_sites_are_told_by_table_and_configuration(detector, tmp_path):
+def test_sites_are_told_by_table_and_configuration(detector, experiment, tmp_path):
     whole = load_detector()
     assert celestial_of(whole, MJD).site == ICECUBE
     detector.replace(site=ARCA).to_csv(tmp_path / "arca.csv")
     assert load_detector(tmp_path / "arca.csv").site == ARCA
     assert read_site(str(ARCA), "--site") == ARCA and read_site(" IceCube", "--site") == ICECUBE
+    for text, site in (
+        ("icecube", ICECUBE),
+        ("{latitude: 36.27, longitude: 16.1, x_axis: 90.0}", ARCA),
+        ("null", None),
+    ):
+        assert (
+            experiment_detector(load_config(experiment / "config.yaml", [f"detector_settings.site={text}"])).site
+            == site
+        )
+    with pytest.raises(ConfigError, match="detector_settings.site.*latitude"):
+        load_config(
+            experiment / "config.yaml", ["detector_settings.site={latitude: 136.0, longitude: 0.0, x_axis: 90.0}"]
+        )
     with pytest.raises(ReconstructionError, match="'small' does not say where on Earth .* detector_settings.site"):
         celestial_of(detector, MJD)
     with pytest.raises(DetectorError, match="--site: 'icecub': expected the form .* Did you mean 'icecube'"):

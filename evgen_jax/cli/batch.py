@@ -68,6 +68,7 @@ def batch(
     if not left:
         click.echo(f"all {count} shards are done: {shard_output(output, shards[0])} and so on", err=True)
         return
+    output.parent.mkdir(parents=True, exist_ok=True)  # jobs log there, and begin only if they can
     root = context.find_root().params
     own = [word for path in root.get("sources", ()) for word in ("--sources", path)]
     own += ["--cache-dir", root["cache_dir"]] if root.get("cache_dir") else []
