@@ -25,6 +25,8 @@ ARGUMENTS = {
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "batch": ["slurm", "--jobs", "2", "m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
+    "check": ["f"],
+    "detector": ["f", "-o", "d.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from evgen_jax.config.records import FormatSettings
 from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.formats.open import open_tables
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError
 
 HEADER = "I3EventHeader"
@@ -16,12 +18,13 @@ PARTS = ("time_start_mjd_day", "time_start_mjd_sec", "time_start_mjd_ns")
 """Columns of tables without it: day, seconds and nanoseconds."""
 
 
-def event_dates(path: Path, ids: np.ndarray) -> np.ndarray:
+def event_dates(path: Path, ids: np.ndarray, settings: FormatSettings | None = None) -> np.ndarray:
     """Reads when events were seen.
 
     Args:
-      path: of a file with the table I3EventHeader, as tableio writes it.
+      path: of an event file with the table I3EventHeader, as tableio writes it.
       ids: [E, 4], Run, Event, SubEvent, SubEventStream of the events.
+      settings: what the format of the file needs to be told; None: nothing.
 
     Returns:
       Begins of the readouts [E], UTC, modified Julian dates in days.
@@ -29,7 +32,7 @@ def event_dates(path: Path, ids: np.ndarray) -> np.ndarray:
     Raises:
       DataError: no such table, it has no dates, or none for one of the events.
     """
-    with TableFile(path) as file:
+    with open_tables(path, settings) as file:
         if not file.has(HEADER):
             raise DataError(
                 f"{path}: has no table '{HEADER}', which tells when events were seen. Give the date: --mjd 58018.87."

@@ -93,7 +93,7 @@ def report_file(
     fit, read = make_configured_fitter(model, settings), make_seed_reader(model, handler, settings, truth=True)
     found, seeds = read(Path(file))
     truth = _known_truth(found, model, handler)
-    dates = None if when is None else _dates(when, Path(file), found)
+    dates = None if when is None else _dates(when, Path(file), found, handler)
     for number in numbers:
         if number >= len(found):
             raise DataError(f"{file}: --event {number}: the file has {len(found)} events, counted from 0.")
@@ -111,11 +111,11 @@ def report_file(
         yield report_event(directory / name, f"Run {run}, event {own}", fit, event, result, wanted, true, alert)
 
 
-def _dates(when: Moment, path: Path, found: EventFile) -> list[float]:
+def _dates(when: Moment, path: Path, found: EventFile, handler: DataHandlerSettings) -> list[float]:
     """Modified Julian dates of the events of a file."""
     if when.mjd is not None:
         return [when.mjd] * len(found)
-    return [float(date) for date in event_dates(path, found.ids)]
+    return [float(date) for date in event_dates(path, found.ids, handler.format_settings)]
 
 
 def _known_truth(found: EventFile, model: AnyModel, handler: DataHandlerSettings) -> np.ndarray | None:
