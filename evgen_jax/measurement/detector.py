@@ -179,19 +179,17 @@ def load_detector(
     Other files are those of Prometheus (.geo), of KM3NeT (.detx) and tables of modules of graphnet (Parquet); their content
     tells what they are. `Detector.to_csv` makes a CSV table of them.
 
-    Lines that begin with # are comments; five of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
-    from the coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om
-    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted), `# kind pmt:
-    table pmt.csv` (the angular curve of a kind of sensor, see `read_curve`) and `# site: latitude 36.27, longitude 16.1,
-    x_axis 90` (place on Earth and compass direction of the x axis, degrees, for celestial coordinates).
+    Lines that begin with # are comments; five of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted from the
+    coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om 61-66` (labels of modules
+    that are not part of the array, whose pulses are left out and counted), `# kind pmt: table pmt.csv` (the angular curve of a kind of
+    sensor, see `read_curve`) and `# site: latitude 36.27, longitude 16.1, x_axis 90` (degrees, see `Site`).
 
     A module of several photomultipliers is that many sensors at one place; `om` numbers the sensors of a string.
 
     Args:
       path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Of a CSV table the columns string, om, x, y, z
-        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1, the direction
-        axis_x, axis_y, axis_z to down, area (m^2) and kind (name of an angular curve) to those of IceCube's module.
-        Other columns are not read.
+        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1, the direction axis_x,
+        axis_y, axis_z to down, area (m^2) and kind (name of an angular curve) to those of IceCube's module. Others are not read.
       medium: name or file of the medium, or one that was loaded, see `load_medium`; None: South Pole ice.
       kinds: kind of sensor -> form of its curve, beside those that the table declares and instead of them.
 
@@ -199,8 +197,7 @@ def load_detector(
       The detector.
 
     Raises:
-      DetectorError: no such file, a missing or misspelt column, a value outside its range, a kind without a curve, or a
-        DOM given twice.
+      DetectorError: no such file, a missing or misspelt column, a value out of range, a kind without a curve, a DOM given twice.
       MediumError: no such medium, or one that is impossible.
 
     Example:
@@ -212,7 +209,7 @@ def load_detector(
     else:
         if not isinstance(path, str | os.PathLike):
             raise DetectorError(
-                f"expected the path of a detector table, got {shown(path)}. Give a CSV file or '{EMBEDDED}'."
+                f"expected the path of a detector table, got {shown(path)}. Give a file or '{EMBEDDED}'."
             )
         path = Path(path)
         if not path.is_file():

@@ -74,7 +74,7 @@ def _multi_order(sky_map: SkyMap) -> tuple[list[tuple[Any, ...]], dict[str, Any]
         ("PROBDENSITY", "D", "sr-1", (sky_map.probability() / sky_map.area)[sort]),
         ("DELTA", "D", None, _finite(sky_map)[sort]),
     ]
-    return columns, {"ORDERING": "NUNIQ", "MOCORDER": int(sky_map.order.max())}
+    return columns, {"ORDERING": "NUNIQ", "INDXSCHM": "EXPLICIT", "MOCORDER": int(sky_map.order.max())}
 
 
 def _flat(sky_map: SkyMap) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
