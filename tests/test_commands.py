@@ -26,7 +26,7 @@ ARGUMENTS = {
     "batch": ["slurm", "--jobs", "2", "m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
     "check": ["f"],
-    "detector": ["f", "-o", "d.csv"],
+    "detector": ["f", "-o", "t.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }
