@@ -13,6 +13,9 @@ EXTRAS = {
     "corner": "posterior",
     "distributed": "cluster",
     "acem": "hadronic",
+    "flatbuffers": "export",
+    "pandas": "tables",
+    "polars": "tables",
     "wandb": "wandb",
     "mlflow": "mlflow",
 }

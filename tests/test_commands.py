@@ -26,6 +26,7 @@ ARGUMENTS = {
     "export": ["x.yaml", "-o", "d"],
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
+    "batch": ["slurm", "--jobs", "2", "m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
     "validate": ["m", "f", "-o", "d"],
     "convert": ["f", "-o", "d", "--detector", "icecube86"],

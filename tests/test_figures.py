@@ -14,9 +14,11 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
+from evgen_jax.measurement.site import ICECUBE
 from evgen_jax.model.expectation import DomExpectation
-from evgen_jax.physics.sphere import unit_vectors
+from evgen_jax.physics.sphere import angles, unit_vectors
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.uncertainty.celestial import Celestial
 from evgen_jax.reconstruction.uncertainty.pixels import pixel_vectors
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
@@ -314,6 +316,20 @@ def made_up_map(zenith: float, azimuth: float) -> SkyMap:
     value = KAPPA * (pixel_vectors(ORDER, pixels) @ unit_vectors(zenith, azimuth))
     value[np.argmin(value)] = np.nan
     return SkyMap(np.full(len(pixels), ORDER), pixels, value, np.zeros((len(pixels), 7)), len(pixels))
+
+
+def test_a_celestial_map_is_drawn_by_right_ascension_and_declination(drawn, tmp_path):
+    pytest.importorskip("astropy")
+    frame = Celestial(ICECUBE, 58018.87)
+    made = replace(made_up_map(1.4, 2.0), celestial=frame)  # right ascension 2 rad
+    truth = tuple(float(a) for a in angles(frame.to_detector(unit_vectors(1.5, 2.1))))
+    whole, near, _ = drawn(sky(tmp_path / "sky.png", made, truth)).axes
+    for axis in (whole, near):
+        place = {line.get_label(): np.ravel(line.get_data()) for line in axis.lines if line.get_marker() in "*o"}
+        ra, declination = axis.coords[0]._transform.transform(place["truth"][None]).T
+        assert (ra[0], declination[0]) == pytest.approx((np.degrees(2.1), 90 - np.degrees(1.5)), abs=1e-6)
+        assert place["truth"][0] < place["fit"][0]  # right ascension grows to the left
+    assert near.coords[0].get_axislabel() == "right ascension (deg)"
 
 
 @pytest.mark.parametrize("azimuth", [2.0, 0.02])

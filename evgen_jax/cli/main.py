@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from evgen_jax.cli.batch import batch
 from evgen_jax.cli.check import check
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.compare import compare
@@ -57,6 +58,7 @@ for _command in (
     reconstruct,
     show,
     validate,
+    batch,
     convert,
     check,
     detector,

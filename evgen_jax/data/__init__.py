@@ -3,6 +3,7 @@
 Events and detectors:
   Event, build_event, stack_events: one event, from pulses; several as one.
   Detector, load_detector: where the modules are.
+  Site: where on Earth that is.
 
 Files:
   read_event_file, EventFile: the events of a file.
@@ -30,5 +31,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],
         "evgen_jax.measurement.event": ["Event", "build_event"],
         "evgen_jax.measurement.padding": ["stack_events"],
+        "evgen_jax.measurement.site": ["Site"],
     },
 )

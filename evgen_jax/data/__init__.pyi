@@ -13,3 +13,4 @@ from evgen_jax.measurement.detector import load_detector as load_detector
 from evgen_jax.measurement.event import Event as Event
 from evgen_jax.measurement.event import build_event as build_event
 from evgen_jax.measurement.padding import stack_events as stack_events
+from evgen_jax.measurement.site import Site as Site

@@ -1,4 +1,4 @@
-"""Comment lines of a detector table that have a meaning: name, origin, ignored labels, kinds of sensors."""
+"""Comment lines of a detector table that have a meaning: name, origin, ignored labels, kinds of sensors, site."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evgen_jax.errors import DetectorError
+from evgen_jax.measurement.site import Site, read_site
 
 
 class LabelRange(NamedTuple):
@@ -20,7 +21,7 @@ class LabelRange(NamedTuple):
 
 def read_comments(
     path: Path, comments: list[str]
-) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str]]:
+) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str], Site | None]:
     """Reads the comment lines that have a meaning.
 
     Args:
@@ -28,13 +29,13 @@ def read_comments(
       comments: lines that begin with #.
 
     Returns:
-      Name and origin of the detector (None where the table does not say), ignored labels, and kind of sensor -> form of its
-      curve.
+      Name and origin of the detector (None where the table does not say), ignored labels, kind of sensor -> form of its
+      curve, and the site of the detector (None where the table does not say).
 
     Raises:
       DetectorError: a comment of another form, or a kind that is declared twice.
     """
-    name, origin, ignored, kinds = None, None, [], dict[str, str]()
+    name, origin, ignored, kinds, site = None, None, [], dict[str, str](), None
     for line in comments:
         key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))
         if key == "name":
@@ -47,6 +48,8 @@ def read_comments(
             except ValueError:
                 raise DetectorError(f"{path}: '# origin: {text}': expected three numbers, in m.") from None
             origin = (x, y, z)
+        elif key == "site":
+            site = read_site(text, f"{path}: '# site'")
         elif key == "ignored":
             found = re.fullmatch(r"string (\d+)(?:-(\d+))?, om (\d+)(?:-(\d+))?", text)
             if found is None:
@@ -60,4 +63,4 @@ def read_comments(
             if words[1] in kinds:
                 raise DetectorError(f"{path}: the kind '{words[1]}' is declared twice.")
             kinds[words[1]] = text
-    return name, origin, tuple(ignored), kinds
+    return name, origin, tuple(ignored), kinds, site

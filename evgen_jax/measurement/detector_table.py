@@ -10,6 +10,7 @@ import numpy as np
 
 from evgen_jax.errors import DetectorError, suggestion
 from evgen_jax.measurement.detector_comments import LabelRange, read_comments
+from evgen_jax.measurement.site import Site
 from evgen_jax.physics.diffusion import DOM_AREA
 
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
@@ -52,6 +53,7 @@ class DetectorTable:
       ignored: labels whose pulses are left out.
       kind: [D], names of the angular curves; None where the file has no such column.
       kinds: name of a kind -> form of its curve, as the file declares them.
+      site: place on Earth and direction of the x axis; None where the file does not say.
     """
 
     columns: dict[str, np.ndarray]
@@ -60,6 +62,7 @@ class DetectorTable:
     ignored: tuple[LabelRange, ...]
     kind: tuple[str, ...] | None = None
     kinds: dict[str, str] = field(default_factory=dict)
+    site: Site | None = None
 
 
 def read_detector_table(path: Path) -> DetectorTable:
@@ -87,7 +90,7 @@ def read_detector_table(path: Path) -> DetectorTable:
     header, numbers = [c.strip() for c in rows[0]], [i for i, _ in kept[1:]]
     values = _columns(path, header, rows[1:], numbers)
     kind = _kind(path, header, rows[1:], numbers)
-    name, origin, ignored, kinds = read_comments(path, [line for line in lines if line.lstrip().startswith("#")])
+    name, origin, ignored, kinds, site = read_comments(path, [line for line in lines if line.lstrip().startswith("#")])
     position = np.stack([values[c] for c in "xyz"], axis=1)
     origin = _origin(position) if origin is None else origin
     if np.abs(position - origin).max() >= LARGEST_COORDINATE:
@@ -95,7 +98,7 @@ def read_detector_table(path: Path) -> DetectorTable:
             f"{path}: the modules span {np.ptp(position, axis=0).max():g} m, more than {2 * LARGEST_COORDINATE:g} m; "
             "expected coordinates in m. Are they in mm or cm?"
         )
-    return DetectorTable(values, name, origin, ignored, kind, kinds)
+    return DetectorTable(values, name, origin, ignored, kind, kinds, site)
 
 
 def write_detector_table(path: str | Path, table: DetectorTable) -> None:
@@ -110,6 +113,8 @@ def write_detector_table(path: str | Path, table: DetectorTable) -> None:
         file.write(f"# name: {table.name}\n")
         if any(table.origin):
             file.write("# origin: " + " ".join(map(repr, table.origin)) + "\n")
+        if table.site is not None:
+            file.write(f"# site: {table.site}\n")
         for a, b, c, d in table.ignored:
             file.write(f"# ignored: string {a}-{b}, om {c}-{d}\n")
         for kind, form in table.kinds.items():

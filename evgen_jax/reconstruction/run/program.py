@@ -80,6 +80,7 @@ def reconstruct_files(
     settings: ReconstructionSettings,
     progress: bool = False,
     spread: Spread | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Summary:
     """Fits all events of the files and writes the table.
 
@@ -96,6 +97,7 @@ def reconstruct_files(
       settings: section reconstruction_settings of a configuration.
       progress: show a bar that counts events.
       spread: runs the jobs elsewhere, see `workers`; None: one after the other in this process.
+      notes: further attributes of the table, such as those of a shard.
 
     Returns:
       Numbers of events by what became of them.
@@ -109,8 +111,8 @@ def reconstruct_files(
     output = Path(output)
     check_output(output)
     check_writable(output.parent, f"-o {output}")
-    if notes := [f"{key} {why}" for key, why in NOT_COMPUTED.items() if getattr(settings, key)]:
-        LOGGER.warning("reconstruction_settings: %s.", "; ".join(notes))
+    if told := [f"{key} {why}" for key, why in NOT_COMPUTED.items() if getattr(settings, key)]:
+        LOGGER.warning("reconstruction_settings: %s.", "; ".join(told))
     # Settings that do not fit are told before anything is written.
     make_prior(model.parameters, settings.priors)
     paths, here = files_as_given(list(files)), make_file_jobs(model, handler, settings)
@@ -147,7 +149,7 @@ def reconstruct_files(
     if settings.column_names == "reference":
         table = with_reference_names(table, model.parameters, log, labels)
         units |= reference_units(model.parameters, log)
-    write_table(output, table, model, identity, labels, units)
+    write_table(output, table, model, identity, labels, units, notes)
     shutil.rmtree(parts)
     _tell_equal_ids(tables)
     return Summary(fitted, not_converged, dark, failed, tuple(lost))
