@@ -14,7 +14,7 @@ from evgen_jax.reconstruction.starts.two_cascades import TwoCascades, find_two_c
 
 PROPERTIES = ("Absorption", "Scattering", "DOMEfficiency")
 """Roles of factors of ice and modules, which seeds without a value leave at 1."""
-OF_PARTICLE = {role: role for role in CASCADE} | {"length": "length"}
+OF_PARTICLE: dict[str | None, str] = {role: role for role in CASCADE} | {"length": "length"}
 """Role of a parameter -> the field of a particle that has its value."""
 
 
@@ -169,12 +169,12 @@ def _of_particle(particle: Particle, rules: SeedRules, parameters: Sequence[Para
         for role, place in tracks[0].items():
             values[place] = entry[role]
         return values
-    taken: set[str] = set()
+    taken: set[str | None] = set()
     for i, parameter in enumerate(parameters):
-        role = parameter.role
-        if role is not None and role in OF_PARTICLE and role not in taken:
-            taken.add(role)
-            values[i] = getattr(particle, OF_PARTICLE[role])
+        own = parameter.role
+        if own in OF_PARTICLE and own not in taken:
+            taken.add(own)
+            values[i] = getattr(particle, OF_PARTICLE[own])
     return values
 
 
