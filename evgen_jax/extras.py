@@ -6,6 +6,7 @@ from evgen_jax.errors import ConfigError
 
 EXTRAS = {
     "pyarrow": "parquet",
+    "uproot": "km3net",
     "astropy": "sky",
     "astropy_healpix": "sky",
     "blackjax": "posterior",

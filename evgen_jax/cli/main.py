@@ -4,10 +4,12 @@ import sys
 
 import click
 
+from evgen_jax.cli.check import check
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
 from evgen_jax.cli.compile_cache import use_compile_cache
 from evgen_jax.cli.create_trafo import create_trafo
 from evgen_jax.cli.demo import demo
+from evgen_jax.cli.detector import detector
 from evgen_jax.cli.export import export
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.own_sources import run_files
@@ -39,7 +41,7 @@ def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tup
     run_files(sources)
 
 
-for _command in (create_trafo, train, export, simulate, reconstruct, show, demo, schema):
+for _command in (create_trafo, train, export, simulate, reconstruct, show, check, detector, demo, schema):
     cli.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""Reading of one HDF5 file into events: pulses, exclusions, labels and seeds, joined by event id."""
+"""Reading of one file into events: pulses, exclusions, labels and seeds, joined by event id."""
 
 import logging
 from collections.abc import Sequence
@@ -12,9 +12,13 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_filter import pass_filter
 from evgen_jax.data.event_ids import EventIds
+from evgen_jax.data.formats.open import open_tables
+from evgen_jax.data.found_tables import chosen_tables
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.protocol import Tables
+from evgen_jax.data.sensor_places import check_places
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.origin import anchor_of, relative_to_origin
@@ -149,10 +153,10 @@ def read_event_file(
     seed_defaults: dict[str, float] | None = None,
     strict: bool = False,
 ) -> EventFile:
-    """Reads the events of one HDF5 file.
+    """Reads the events of one file, of any format that `open_tables` knows.
 
     Args:
-      path: HDF5 file with tables as IceCube writes them.
+      path: file with tables as IceCube writes them, or of another telescope.
       settings: which tables and columns.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
@@ -173,28 +177,30 @@ def read_event_file(
     """
     path = Path(path)
     data = settings.data_settings
-    with TableFile(path) as file:
+    with open_tables(path, settings.format_settings) as file:
         fingerprinted = _check_detector(file, detector)
-        ids = EventIds(file, data.event_id_key)
+        names = chosen_tables(file, settings)
+        ids = EventIds(file, names.events)
         ids = ids.select(pass_filter(file, settings.filter_settings, ids))
         wrong: dict[int, str] = {}
         label_values, times = None, None
         if labels:
             own = _what_they_are(label_names(settings), parameters)
-            label_values, odd = label_columns(file, settings, ids, own)
+            label_values, odd = label_columns(file, settings, names.labels, ids, own)
             wrong = odd if need_labels else {}
             label_values, times = relative_to_origin(detector, own, label_values), time_columns(settings, own)
-        rows = existing(file.read(data.pulse_key, ("string", "om", "charge", "time")))
-        event, dom, ignored = doms_of(file, data.pulse_key, rows, ids, detector)
+        rows = existing(file.read(names.pulses, ("string", "om", "charge", "time")))
+        event, dom, ignored = doms_of(file, names.pulses, rows, ids, detector)
         unmatched = int(np.sum(event < 0)) if len(settings.filter_settings.constraints) == 0 else 0
         if unmatched == len(rows) > 0 and len(ids) > 0:
             raise DataError(
-                f"{path}: no pulse of table '{data.pulse_key}' belongs to an event of table '{data.event_id_key}': their ids differ "
+                f"{path}: no pulse of table '{names.pulses}' belongs to an event of table '{names.events}': their ids differ "
                 f"(a pulse: {_id_of(rows[0])}; an event: {ids.name(0)})."
             )
         good = (event >= 0) & (dom >= 0)
         if not good.all():
             event, dom, rows = event[good], dom[good], rows[good]
+        fingerprinted = check_places(file, names.pulses, rows, dom, detector) or fingerprinted
         excluded = read_doms(file, data.dom_exclusions_key, ids, detector)
         windows = read_windows(file, data.time_exclusions_key, ids, detector)
         readout = None
@@ -205,6 +211,8 @@ def read_event_file(
             name: relative_to_origin(detector, own, ids.align(name, tuple(seed_columns), seed_defaults))
             for name in seed_names
         }
+        for note in file.notes:
+            say_once(f"{path.parent}: {file.format}: {note}.")
 
     charge, time = rows["charge"].astype(np.float64), rows["time"].astype(np.float64)
     measured = Measured(len(ids), Rows(event, dom, {"charge": charge, "time": time}), excluded, windows, readout)
@@ -221,7 +229,7 @@ def read_event_file(
     return EventFile(path, ids.values, label_values, seeds, packed, wrong, times, ignored, unmatched, fingerprinted)
 
 
-def _check_detector(file: TableFile, detector: Detector) -> bool:
+def _check_detector(file: Tables, detector: Detector) -> bool:
     """Returns whether the file says that it belongs to this detector; raises DataError if it names another one, or medium."""
     if str(file.attribute("provenance")).startswith(EARLIER_LIGHT):
         say_once(

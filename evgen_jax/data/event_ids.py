@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.protocol import Tables
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError, suggestion
 from evgen_jax.hypothesis.names import other_spelling
 
@@ -30,7 +31,7 @@ class EventIds:
       columns: id columns that the table has.
     """
 
-    def __init__(self, file: TableFile, table: str):
+    def __init__(self, file: Tables, table: str):
         self._file, self.table = file, table
         rows = existing(file.read(table))
         self.columns = _id_columns(file, table, rows)
@@ -178,7 +179,7 @@ def _are_whole(values: np.ndarray) -> bool:
     return bool(np.all((values == np.floor(values)) & (np.abs(values) < 2.0**53)))
 
 
-def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...]:
+def _id_columns(file: Tables, table: str, rows: np.ndarray) -> tuple[str, ...]:
     """Id columns of a table.
 
     Raises:

@@ -6,7 +6,7 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.tables import TableFile
+from evgen_jax.data.protocol import Tables
 from evgen_jax.errors import ConfigError, DataError, suggestion
 from evgen_jax.hypothesis.origin import time_places
 from evgen_jax.hypothesis.parameters import Parameter
@@ -115,13 +115,14 @@ def time_columns(settings: DataHandlerSettings, parameters: Sequence[Parameter])
 
 
 def label_columns(
-    file: TableFile, settings: DataHandlerSettings, ids: EventIds, parameters: Sequence[Parameter]
+    file: Tables, settings: DataHandlerSettings, table: str, ids: EventIds, parameters: Sequence[Parameter]
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Reads the labels of events, joined by event id.
 
     Args:
       file: open file with the label tables.
       settings: section data_handler_settings of a configuration.
+      table: of the labels.
       ids: E events.
       parameters: what the labels are, H of them.
 
@@ -136,17 +137,17 @@ def label_columns(
     names = label_names(settings)
     own = names[: len(names) - len(labels.snowstorm_parameters)]
     values = np.full((len(ids), len(names)), np.nan)
-    for columns, table, start in (
-        (own, labels.label_key, 0),
+    for columns, key, start in (
+        (own, table, 0),
         (labels.snowstorm_parameters, labels.snowstorm_key, len(own)),
     ):
         if columns:
-            values[:, start : start + len(columns)] = 1.0 if table is None else ids.align(table, columns)
+            values[:, start : start + len(columns)] = 1.0 if key is None else ids.align(key, columns)
     return values, _out_of_range(file, names, parameters, values, ids)
 
 
 def _out_of_range(
-    file: TableFile, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
+    file: Tables, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
 ) -> dict[int, str]:
     """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
     wrong: dict[int, str] = {}

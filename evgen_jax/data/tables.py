@@ -1,13 +1,13 @@
 """Reading of the HDF5 tables that IceCube's tableio writes: compound tables with event-id columns."""
 
 import importlib.util
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import h5py
 import numpy as np
 
+from evgen_jax.data.protocol import CachedTables
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion
 
@@ -18,7 +18,7 @@ EXPECTED = (
 """End of messages about datasets that are no tables."""
 
 
-class TableFile:
+class TableFile(CachedTables):
     """Is an open HDF5 file; use it in a `with` statement.
 
     Args:
@@ -32,9 +32,7 @@ class TableFile:
           rows = file.read("InIcePulses", ("string", "om", "charge", "time"))
     """
 
-    def __init__(self, path: Path):
-        self.path = path
-        self._rows: dict[str, np.ndarray] = {}
+    format = "IceCube HDF5 (tableio)"
 
     def __enter__(self) -> "TableFile":
         if self.path.is_dir():
@@ -94,38 +92,7 @@ class TableFile:
         """
         return tuple(self._file[name].dtype.names or ())
 
-    def read(self, name: str, columns: Sequence[str] = ()) -> np.ndarray:
-        """Reads a whole table; rows marked as not existing are kept (`existing` drops them).
-
-        Args:
-          name: of the table.
-          columns: that it must have, one number in every row.
-
-        Returns:
-          Structured array [N] with all columns.
-
-        Raises:
-          DataError: the table or one of the columns is missing, is no table or holds no numbers, or the rows cannot be
-            read.
-        """
-        if name not in self._rows:
-            self._rows[name] = self._read(name)
-        rows = self._rows[name]
-        known = rows.dtype.names or ()
-        for column in (*columns, *({"exists"} & set(known))):
-            if column not in known:
-                raise DataError(
-                    f"{self.path}: table '{name}' has no column '{column}'; it has {', '.join(known)}."
-                    + suggestion(column, known)
-                )
-            kind = rows.dtype[column]
-            if kind.shape or kind.kind not in "iufb":
-                raise DataError(
-                    f"{self.path}: column '{column}' of table '{name}' holds {kind} in every row; expected one number."
-                )
-        return rows
-
-    def _read(self, name: str) -> np.ndarray:
+    def _load(self, name: str) -> np.ndarray:
         found = self._file.get(name)
         if found is None:
             groups = [k for k, v in self._file.items() if isinstance(v, h5py.Group) and k != "__I3Index__"]
@@ -146,21 +113,28 @@ class TableFile:
                 f"{self.path}: '{name}' is an array of shape {found.shape} and type {found.dtype} without named columns; "
                 f"{expected}."
             )
+        return self._decoded(name, found, lambda: read_rows(self._file, name))
+
+    def _decoded(self, name: str, dataset: h5py.Dataset, read: Callable[[], np.ndarray]) -> np.ndarray:
+        """Reads from a dataset, whose compression may need a plug-in of HDF5."""
         try:
-            return read_rows(self._file, name)
+            return read()
         except (OSError, RuntimeError) as error:
-            missing = _missing_filters(found)
-            if missing and importlib.util.find_spec("hdf5plugin") is not None:
-                importlib.import_module("hdf5plugin")  # registers its filters
-                missing = _missing_filters(found)
-                if not missing:
-                    return read_rows(self._file, name)
-            if missing:
-                raise DataError(
-                    f"{self.path}: table '{name}' is compressed with {', '.join(missing)}, which is not installed. Install it "
-                    "with: pip install hdf5plugin, or write the file with gzip."
-                ) from None
-            raise DataError(f"{self.path}: table '{name}' is damaged ({error}).") from None
+            problem = error
+        missing = _missing_filters(dataset)
+        if missing and importlib.util.find_spec("hdf5plugin") is not None:
+            importlib.import_module("hdf5plugin")  # registers its filters
+            missing = _missing_filters(dataset)
+            try:
+                return read()
+            except (OSError, RuntimeError) as error:
+                problem = error
+        if missing:
+            raise DataError(
+                f"{self.path}: table '{name}' is compressed with {', '.join(missing)}, which is not installed. Install it "
+                "with: pip install hdf5plugin, or write the file with gzip."
+            )
+        raise DataError(f"{self.path}: table '{name}' is damaged ({problem}).")
 
 
 def _is_of_pandas(group: h5py.Group) -> bool:

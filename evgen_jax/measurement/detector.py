@@ -15,6 +15,7 @@ from jax import Array
 
 from evgen_jax.errors import DetectorError, shown
 from evgen_jax.measurement.checksum import checksum
+from evgen_jax.measurement.detector_files import read_detector_file
 from evgen_jax.measurement.detector_table import (
     AXIS_COLUMNS,
     DetectorTable,
@@ -170,7 +171,10 @@ def load_detector(
     medium: str | Path | Medium | None = None,
     kinds: Mapping[str, str] | None = None,
 ) -> Detector:
-    """Reads a detector from a CSV table with a header line.
+    """Reads a detector from a CSV table with a header line, or from a file of another program.
+
+    Other files are those of Prometheus (.geo), of KM3NeT (.detx) and tables of modules of graphnet (Parquet); their content
+    tells what they are. `Detector.to_csv` makes a CSV table of them.
 
     Lines that begin with # are comments; four of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
     from the coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om
@@ -180,7 +184,7 @@ def load_detector(
     A module of several photomultipliers is that many sensors at one place; `om` numbers the sensors of a string.
 
     Args:
-      path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Columns string, om, x, y, z
+      path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Of a CSV table the columns string, om, x, y, z
         (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1, the direction
         axis_x, axis_y, axis_z to down, area (m^2) and kind (name of an angular curve) to those of IceCube's module.
         Other columns are not read.
@@ -209,7 +213,7 @@ def load_detector(
         path = Path(path)
         if not path.is_file():
             raise DetectorError(f"{path}: no such detector table. Give a CSV file or '{EMBEDDED}'.")
-        detector = _from_table(read_detector_table(path), path.stem, kinds or {}, path)
+        detector = _from_table(read_detector_file(path), path.stem, kinds or {}, path)
     detector = detector.replace(medium=load_medium(medium))
     tell_medium(detector.medium, detector.name, np.asarray(detector.position, np.float64)[:, 2] + detector.origin[2])
     return detector

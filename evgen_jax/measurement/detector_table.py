@@ -2,10 +2,10 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -167,19 +167,58 @@ def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list
             i = int(np.argmin(good))
             raise DetectorError(f"{path}: line {numbers[i]}: '{column}' is {rows[i][place]}; expected {expected}.")
     _normalise_axes(path, values, numbers)
+    _check_modules(path, values)
+    return values
+
+
+def make_table(
+    path: Path, columns: Mapping[str, np.ndarray], name: str, ignored: tuple[LabelRange, ...] = (), **kinds: Any
+) -> DetectorTable:
+    """Makes a detector table of the columns of another format, checked as those of a CSV table.
+
+    Args:
+      path: of the file they come from, for messages.
+      columns: string, om, x, y, z and any other of `COLUMNS` but kind, values [D].
+      name: of the detector.
+      ignored: labels whose pulses are left out.
+      **kinds: `kind` and `kinds` of `DetectorTable`.
+
+    Returns:
+      The table, with every column.
+
+    Raises:
+      DetectorError: a value outside its range, or a sensor given twice.
+    """
+    count = len(columns["string"])
+    if not count:
+        raise DetectorError(f"{path}: holds no module.")
+    values = {}
+    for column in (*WRITTEN_COLUMNS, *SENSOR_COLUMNS):
+        default = (OPTIONAL_COLUMNS | SENSOR_COLUMNS).get(column)
+        values[column] = np.asarray(columns.get(column, np.full(count, default)), np.float64)
+        good, expected = _valid(column, values[column])
+        if not good.all():
+            i = int(np.argmin(good))
+            raise DetectorError(f"{path}: module {i + 1}: '{column}' is {values[column][i]:g}; expected {expected}.")
+    _normalise_axes(path, values, range(1, count + 1))
+    _check_modules(path, values)
+    origin = _origin(np.stack([values[c] for c in "xyz"], axis=1))
+    return DetectorTable(values, name, origin, ignored, **kinds)
+
+
+def _check_modules(path: Path, values: Mapping[str, np.ndarray]) -> None:
+    """Checks that every module is given once, not all at one point, and that one of them takes part."""
+    count = len(values["string"])
     labels = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
     unique, counts = np.unique(labels, axis=0, return_counts=True)
     if counts.max() > 1:
         string, om = unique[np.argmax(counts)]
         raise DetectorError(f"{path}: DOM (string {string}, om {om}) is given {counts.max()} times.")
     if not np.any(values["usable"]):
-        raise DetectorError(f"{path}: 'usable' is 0 for all {len(rows)} modules; expected 1 for those that take part.")
+        raise DetectorError(f"{path}: 'usable' is 0 for all {count} modules; expected 1 for those that take part.")
     places = np.stack([values[axis] for axis in "xyz"], axis=1)
-    if len(rows) > 1 and np.all(places == places[0]):
-        raise DetectorError(
-            f"{path}: all {len(rows)} modules are at one point ({', '.join(f'{v:g}' for v in places[0])})."
-        )
-    return values
+    if count > 1 and np.all(places == places[0]):
+        raise DetectorError(f"{path}: all {count} modules are at one point ({', '.join(f'{v:g}' for v in places[0])}).")
 
 
 def _normalise_axes(path: Path, values: dict[str, np.ndarray], numbers: Sequence[int]) -> None:

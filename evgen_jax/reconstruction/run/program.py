@@ -14,7 +14,9 @@ import numpy as np
 from evgen_jax.building.directory import model_identity
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import files_as_given
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.formats.open import open_tables
+from evgen_jax.data.found_tables import chosen_tables
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
 from evgen_jax.hypothesis.joint_prior import make_prior
@@ -246,8 +248,8 @@ def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | No
     total = 0
     for path, _ in jobs:
         try:
-            with TableFile(path) as file:
-                total += len(existing(file.read(handler.data_settings.event_id_key)))
+            with open_tables(path, handler.format_settings) as file:
+                total += len(existing(file.read(chosen_tables(file, handler).events)))
         except EvgenError:
             continue  # told when it is read
     return total
