@@ -10,15 +10,14 @@ from icecube import dataclasses
 from toy_cascade import toy_model
 
 import evgen_jax as eg
+from evgen_jax.data.i3_file import frames_of
 from evgen_jax.data.writer import write_events
-from evgen_jax.errors import ConfigError, DetectorError, EvgenError, ReconstructionError
-from evgen_jax.hypothesis.parameters import standard_parameters
+from evgen_jax.errors import ConfigError, EvgenError, ReconstructionError
+from evgen_jax.hypothesis.parameters import column_names, further_cascades, standard_parameters
 from evgen_jax.icetray import (
     ApplyEventGeneratorReconstruction,
     EventGeneratorReconstruction,
     exclusions,
-    frames,
-    output,
     seeds,
     sphere_track,
 )
@@ -36,6 +35,7 @@ TRUTH = np.array(
         [-60.0, -60.0, 0.0, 1.5, 3.0, 2500.0, 9950.0, 2500.0, 50.0],
     ]
 )
+PULSES = world.PULSES
 BAD, WINDOW = (2, 3), (5, 5, 9000.0, 10400.0)
 
 
@@ -64,7 +64,9 @@ def test_bright_modules_exceed_both_thresholds():
 
 
 def test_windows_that_overlap_or_touch_are_united():
-    united = exclusions.union_of_windows([windows((2, 1, 0, 5), (1, 1, 10, 20)), windows((1, 1, 15, 30), (1, 1, 30, 31))])
+    united = exclusions.union_of_windows(
+        [windows((2, 1, 0, 5), (1, 1, 10, 20)), windows((1, 1, 15, 30), (1, 1, 30, 31))]
+    )
     assert united.sensor.tolist() == [[1, 1, 0], [2, 1, 0]]
     assert united.start.tolist() == [10, 0] and united.stop.tolist() == [31, 5]
     assert len(exclusions.union_of_windows([])) == 0
@@ -84,7 +86,9 @@ def test_merged_pulses_keep_the_first_time_and_all_charge():
     pulses = table([(1, 1, 104, 2, 3), (1, 1, 100, 1, 1), (1, 1, 105, 4, 1), (1, 2, 104, 8, 1)])
     found = exclusions.merged(pulses, 5.0)
     assert found.sensor[:, 1].tolist() == [1, 1, 2] and found.time.tolist() == [100, 105, 104]
-    assert found.charge.tolist() == [3, 4, 8] and found.width.tolist() == [5, 1, 1] and found.flags.tolist() == [1, 1, 1]
+    assert (
+        found.charge.tolist() == [3, 4, 8] and found.width.tolist() == [5, 1, 1] and found.flags.tolist() == [1, 1, 1]
+    )
     assert len(exclusions.merged(pulses.select(np.zeros(4, bool)), 5.0)) == 0
     with pytest.raises(ConfigError, match="merge_pulses_time_threshold: expected a time above 0 ns"):
         exclusions.merged(pulses, 0.0)
@@ -133,8 +137,6 @@ def test_two_cascades_with_vertices_of_their_own():
 
 def analytic_parameters():
     own = standard_parameters(("x", "y", "z", "zenith", "azimuth", "energy", "time"))
-    from evgen_jax.hypothesis.parameters import further_cascades
-
     return tuple(p.under("event") for p in own + further_cascades(1, 2))
 
 
@@ -166,7 +168,10 @@ def test_what_seeds_lack_is_given_or_told():
     given = seeds.SeedRules(("mono",), {"event_cascade_00001_energy": 7.0, "cascade_00001_distance": 5.0})
     found, note = seeds.hypotheses_of(MONOPOD, given, parameters)
     assert note == "" and found[0, 7:].tolist() == [7, 5]
-    assert seeds.hypotheses_of(replace(MONOPOD, status=FitStatus.GENERAL_FAILURE), given, parameters)[1] == "is a fit that failed"
+    assert (
+        seeds.hypotheses_of(replace(MONOPOD, status=FitStatus.GENERAL_FAILURE), given, parameters)[1]
+        == "is a fit that failed"
+    )
     assert seeds.hypotheses_of((), given, parameters)[1] == "holds no particle"
     with pytest.raises(ReconstructionError, match="missing_seed_value_dict: 'enrgy' is no parameter.*Did you mean"):
         seeds.check_rules(seeds.SeedRules(("mono",), {"enrgy": 1.0}), parameters)
@@ -290,7 +295,7 @@ def fitted(directory, pulses):
 
 
 def ids(found):
-    return [(str(own.Stop)[-1:], own["I3EventHeader"].event_id) for own in found if own.Has("I3EventHeader")]
+    return [(world.stop_of(own), own["I3EventHeader"].event_id) for own in found if own.Has("I3EventHeader")]
 
 
 def test_the_segment_gives_the_numbers_of_the_command(fitted, directory, pulses, model, tmp_path, command):
@@ -299,7 +304,7 @@ def test_the_segment_gives_the_numbers_of_the_command(fitted, directory, pulses,
     split = np.array([two_cascades.split_cascade(two, own, (0.5,), (20.0,))[0] for own in seed_values("Monopod")])
     tables = {"Ids": {"number": np.arange(len(TRUTH))}}
     for name, values in (("Monopod", split), ("Taupede", seed_values("Taupede")), ("Other", seed_values("Other"))):
-        tables[name] = dict(zip(columns, values.T, strict=True))
+        tables[name] = dict(zip(column_names(model.parameters), values.T, strict=True))
     key = (pulses["string"] == WINDOW[0]) & (pulses["om"] == WINDOW[1])
     masked = key & (pulses["time"] >= WINDOW[2]) & (pulses["time"] <= WINDOW[3])
     masked |= (pulses["string"] == BAD[0]) & (pulses["om"] == BAD[1])
@@ -351,12 +356,14 @@ def test_a_fit_says_what_it_is(fitted, directory, model):
 
 def test_frames_keep_their_order_and_helpers_are_deleted(fitted):
     assert ids(fitted) == [(stop, e) for e in range(len(TRUTH)) for stop in "QP"]
-    assert not [key for own in fitted for key in own.keys() if "CombinedExclusions" in key]
+    assert not [key for own in fitted for key in own.keys() if "CombinedExclusions" in key]  # noqa: SIM118
 
 
 def test_other_batches_give_the_same_fits_in_the_same_order(fitted, directory, pulses):
     parameters = dict(ARGUMENTS, model_names=directory, batch_frames=3, add_covariances=False, clean_up=False)
-    found = world.run([event_frame(pulses, e) for e in range(4)], (ApplyEventGeneratorReconstruction, "apply", parameters))
+    found = world.run(
+        [event_frame(pulses, e) for e in range(4)], (ApplyEventGeneratorReconstruction, "apply", parameters)
+    )
     assert ids(found) == [("P", e) for e in range(4)]
     for own, other in zip(found, (own for own in fitted if own.Has("Fit")), strict=True):
         for name in ("loss_reco", "event_x", "event_zenith"):
@@ -431,3 +438,46 @@ def test_lists_of_the_caller_stay_as_they_are(directory, pulses):
         parameters = dict(ARGUMENTS, model_names=directory, dom_and_tw_exclusions=excluded, seed_keys=keys)
         world.run([], (ApplyEventGeneratorReconstruction, "apply", parameters))
     assert excluded == ["BadDomsList"] and keys == ["Monopod"]
+
+
+@pytest.mark.skipif(not world.REAL, reason=world.WHY_NOT)
+def test_frames_go_through_a_file_and_a_mask_of_pulses(directory, pulses, tmp_path):
+    """IceTray itself: frames are written and read, P frames get what their Q frame holds, a mask stands for its pulses."""
+    path = tmp_path / "events.i3.zst"
+    given = []
+    for e in range(2):
+        own = event_frame(pulses, e)
+        given += [world.frame("Q", I3EventHeader=world.header(7, e), Q=own[world.PULSES]), own]
+        own["Mask"] = dataclasses.I3RecoPulseSeriesMapMask(own, world.PULSES)
+    world.write_i3(path, given)
+    parameters = dict(ARGUMENTS, model_names=directory, add_covariances=False, pulse_key="Mask")
+    read = list(frames_of(path))
+    found = world.run(read, (ApplyEventGeneratorReconstruction, "apply", parameters))
+    assert ids(found) == [(stop, e) for e in range(2) for stop in "QP"]
+    fits = [own for own in found if own.Has("Fit")]
+    assert len(fits) == 2 and all(own["Fit"]["fit_status"] == 0 and own.Has("Q") for own in fits)
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.nightly
+def test_two_thousand_frames_hold_memory_flat(directory, pulses):
+    """Memory, MB, after 500 frames and after 2000: frames and fits that have gone on leave nothing behind."""
+    seen: list[float] = []
+
+    def given():
+        for i in range(2000):
+            yield world.frame("Q", I3EventHeader=world.header(7, i))
+            yield event_frame(pulses, i % len(TRUTH))
+
+    def count(frame):
+        seen.append(resident())
+
+    parameters = dict(ARGUMENTS, model_names=directory, add_covariances=True)
+    world.run(given, (ApplyEventGeneratorReconstruction, "apply", parameters), collect=count, all_stops="P")
+    assert len(seen) == 2000
+    print(f"MB after 500, 1000, 1500 and 2000 frames: {[round(seen[i - 1]) for i in (500, 1000, 1500, 2000)]}")
+    assert seen[-1] - seen[499] < 60

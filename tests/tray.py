@@ -83,6 +83,11 @@ def frame(stop="P", **objects):
     return made
 
 
+def stop_of(own):
+    """The letter of a frame's stream."""
+    return getattr(own.Stop, "id", own.Stop)
+
+
 def geometry(detector, shift=0.0):
     made = dataclasses.I3Geometry()
     position = np.asarray(detector.position, np.float64)
@@ -98,6 +103,39 @@ def geometry(detector, shift=0.0):
         omgeo[icetray.OMKey(int(s), int(o))] = own
     made.omgeo = omgeo
     return made
+
+
+def calibration(detector, efficiency, noise_rate):
+    """Of equal modules; the noise rate is in 1/ns."""
+    made = dataclasses.I3Calibration()
+    modules = made.dom_cal
+    for s, o in zip(detector.string, detector.om, strict=True):
+        own = dataclasses.I3DOMCalibration()
+        own.relative_dom_eff, own.dom_noise_rate = efficiency, noise_rate
+        modules[icetray.OMKey(int(s), int(o))] = own
+    made.dom_cal = modules
+    return made
+
+
+def status(detector, off=()):
+    """All modules have a voltage, but for some."""
+    made = dataclasses.I3DetectorStatus()
+    modules = made.dom_status
+    for s, o in zip(detector.string, detector.om, strict=True):
+        own = dataclasses.I3DOMStatus()
+        own.pmt_hv = 0.0 if (int(s), int(o)) in off else 1200.0
+        modules[icetray.OMKey(int(s), int(o))] = own
+    made.dom_status = modules
+    return made
+
+
+def write_i3(path, given):
+    from icecube import dataio
+
+    file = dataio.I3File(str(path), "w")
+    for own in given:
+        file.push(own)
+    file.close()
 
 
 class Source(icetray.I3Module):

@@ -58,13 +58,12 @@ def _particles(held: Iterable[Any]) -> Iterable[Row]:
 
 
 def _header(held: Any) -> Row:
-    start, end = held.start_time, held.end_time
-    return {
-        name: float(getattr(time, field))
-        for begin, time in (("time_start_", start), ("time_end_", end))
-        for name, field in ((f"{begin}mjd", "mod_julian_day_double"),)
-        if hasattr(time, field)
-    }
+    row: Row = {}
+    for begin in ("start", "end"):
+        time = getattr(held, f"{begin}_time", None)
+        if time is not None:
+            row[f"time_{begin}_mjd"] = float(time.mod_julian_day_double)
+    return row
 
 
 CONVERTERS: dict[str, Callable[[Any], Iterable[Row]]] = {
@@ -105,32 +104,15 @@ COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
 """Columns of tables that may have no row at all, in the types of tableio."""
 
 
-def class_of(type_name: str) -> str | None:
+def class_of(name: str) -> str | None:
     """Finds the class as which an object is read.
 
     Args:
-      type_name: name of the class in the file, such as 'I3Map<OMKey, vector<I3RecoPulse>>' of older names.
+      name: of the object's class in Python.
 
     Returns:
       A key of `CONVERTERS`; None for a class that is not read.
     """
-    name = ALIASES.get(type_name, type_name)
     if name in PULSES:
         return "I3RecoPulseSeriesMap"
     return name if name in CONVERTERS else None
-
-
-ALIASES = {
-    "I3Map<OMKey, vector<I3RecoPulse> >": "I3RecoPulseSeriesMap",
-    "I3Map<OMKey, vector<I3TimeWindow> >": "I3TimeWindowSeriesMap",
-    "I3Map<OMKey, I3TimeWindowSeries>": "I3TimeWindowSeriesMap",
-    "I3Vector<OMKey>": "I3VectorOMKey",
-    "I3Vector<I3Particle>": "I3VectorI3Particle",
-    "I3Map<string, double>": "I3MapStringDouble",
-    "I3Map<string, int>": "I3MapStringInt",
-    "I3Map<string, bool>": "I3MapStringBool",
-    "I3Map<OMKey, double>": "I3MapKeyDouble",
-    "I3PODHolder<double>": "I3Double",
-    "TreeBase::Tree<I3Particle, I3ParticleID, hash<I3ParticleID> >": "I3MCTree",
-}
-"""Name of a class as C++ has it -> its usual name."""

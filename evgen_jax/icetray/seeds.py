@@ -14,7 +14,7 @@ from evgen_jax.reconstruction.starts.two_cascades import TwoCascades, find_two_c
 
 PROPERTIES = ("Absorption", "Scattering", "DOMEfficiency")
 """Roles of factors of ice and modules, which seeds without a value leave at 1."""
-OF_PARTICLE: dict[str | None, str] = {role: role for role in CASCADE} | {"length": "length"}
+OF_PARTICLE: dict[str | None, str] = {role: role for role in (*CASCADE, "length")}
 """Role of a parameter -> the field of a particle that has its value."""
 
 

@@ -63,7 +63,11 @@ def sphere_seed(
     """
     values = entering_track(particle, radius, unknown_energy)
     point = radius * unit_vectors(values["entry_zenith"], values["entry_azimuth"])
-    return values | {"entry_t": values["entry_time"]} | dict(zip(("entry_x", "entry_y", "entry_z"), map(float, point), strict=True))
+    return (
+        values
+        | {"entry_t": values["entry_time"]}
+        | dict(zip(("entry_x", "entry_y", "entry_z"), map(float, point), strict=True))
+    )
 
 
 def particle_of_entry(
