@@ -283,6 +283,8 @@ class I3File:
         if mode == "w":
             FILES[self.path] = []
             open(self.path, "w").close()
+        elif self.path not in FILES:
+            raise RuntimeError("bad magic")
 
     def push(self, frame):
         FILES[self.path].append(frame)

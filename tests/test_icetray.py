@@ -1,18 +1,23 @@
 """In IceTray: pure functions over records, then modules and segments in a tray, of IceTray itself where it is installed."""
 
+import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import test_public_face as face
 import tray as world
-from icecube import dataclasses
+from icecube import dataclasses, icetray
 from toy_cascade import toy_model
 
 import evgen_jax as eg
+import evgen_jax.icetray
 from evgen_jax.data.i3_file import frames_of
 from evgen_jax.data.writer import write_events
-from evgen_jax.errors import ConfigError, EvgenError, ReconstructionError
+from evgen_jax.errors import ConfigError, DataError, EvgenError, ReconstructionError
 from evgen_jax.hypothesis.parameters import column_names, further_cascades, standard_parameters
 from evgen_jax.icetray import (
     ApplyEventGeneratorReconstruction,
@@ -292,6 +297,28 @@ def fitted(directory, pulses):
         given += [world.frame("Q", I3EventHeader=world.header(7, e)), event_frame(pulses, e)]
     parameters = dict(ARGUMENTS, model_names=directory, batch_frames=len(TRUTH), add_log_likelihood_ratio=True)
     return world.run(given, (ApplyEventGeneratorReconstruction, "apply", parameters))
+
+
+def test_the_example_of_the_readme_can_be_added(directory):
+    (code,) = re.findall(r"```py\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL)
+    tray = icetray.I3Tray()
+    exec(code.replace("DIR", directory), {"tray": tray})  # noqa: S102 (the example itself)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [face.test_every_name_is_there_once_and_on_the_contents_page, face.test_type_checkers_see_the_names_that_there_are],
+)
+def test_names_are_those_of_the_contents_page_and_the_stub(check):
+    check(evgen_jax.icetray)
+
+
+def test_without_icetray_there_is_one_line(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "icecube"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("evgen_jax.data.i3_file.find_spec", lambda name: None)
+    with pytest.raises(DataError, match="EventGeneratorSimulation needs IceTray .*cannot be imported here"):
+        evgen_jax.icetray.__getattr__("EventGeneratorSimulation")
 
 
 def ids(found):
