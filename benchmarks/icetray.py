@@ -20,7 +20,7 @@ from common import machine, print_head, print_row
 from simulated_events import READOUT, cascades, small_array
 
 import evgen_jax as eg
-from evgen_jax.building.analytic import LOSSES, analytic_model
+from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.model import build_source
 from evgen_jax.building.parts import load_part
 from evgen_jax.config.records import DataHandlerSettings, ModelSettings, ReconstructionSettings
@@ -63,8 +63,7 @@ def load(network: bool, array: str) -> eg.Model:
     trafo = typical_trafo(parameters_of(names))
     source, variables = build_source(settings, trafo, load_part)
     whole = eg.load_model("icecube86-cascade")
-    plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
-    return eg.Model(source, variables, trafo, whole.detector, whole.loss, plain)
+    return eg.Model(source, variables, trafo, whole.detector, whole.loss)
 
 
 def hypotheses(model: eg.Model, count: int) -> np.ndarray:
