@@ -19,12 +19,19 @@ from format_files import (
     write_sqlite,
 )
 
-from evgen_jax.config.records import DataHandlerSettings, FormatSettings
+from evgen_jax.building.experiment import build_model, create_trafo
+from evgen_jax.config.records import DataHandlerSettings, FormatSettings, ReconstructionSettings
+from evgen_jax.config.validate import load_config
+from evgen_jax.data.batches import BatchStream
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.formats.photons import pulses_of_photons
 from evgen_jax.data.formats.time_over_threshold import charge_of, time_of
+from evgen_jax.data.found_tables import find_tables
 from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.hypothesis.trafo import load_trafo
+from evgen_jax.reconstruction.run.program import _count_events
+from evgen_jax.reconstruction.run.seeds import make_seed_reader
 
 pytest.importorskip("pyarrow")
 HDF5 = {
@@ -243,12 +250,19 @@ def test_what_a_file_leaves_open_is_told_and_asked(tables, loaded_detector, tmp_
         read(two, loaded_detector, {"data_settings": {"pulse_key": "InIcePulse"}})
     del own["truth"]["interaction_time"]
     timeless = write_sqlite(tmp_path / "timeless.db", own)
-    with pytest.raises(DataError, match="table 'truth' has no column 'cascade_time'"):
+    with pytest.raises(
+        DataError, match="no column 'cascade_time'.* has no time of the interaction; give one .*vertex_time=9800"
+    ):
         read(timeless, loaded_detector)
     settings = {"data_settings": {}, "format_settings": {"vertex_time": 9800.0}}
     np.testing.assert_array_equal(read(timeless, loaded_detector, settings).labels[:, 6], 9800.0)
     with pytest.raises(DataError, match="charge: time_over_threshold: table 'SplitInIcePulses' has none"):
-        read(timeless, loaded_detector, {"data_settings": {}, "format_settings": {"charge": "time_over_threshold"}})
+        read(
+            timeless,
+            loaded_detector,
+            {"data_settings": {}, "format_settings": {"charge": "time_over_threshold"}},
+            labels=False,
+        )
 
 
 def test_files_of_another_kind_are_one_message(tables, loaded_detector, tmp_path):
@@ -278,7 +292,7 @@ def test_files_of_another_kind_are_one_message(tables, loaded_detector, tmp_path
         ("unjoined.h5", "neither group_id nor event_id"),
     ):
         with pytest.raises(DataError, match=expected):
-            read(tmp_path / name, loaded_detector)
+            read(tmp_path / name, loaded_detector, labels=False)
 
 
 def test_root_files_of_another_kind(loaded_detector, tmp_path):
@@ -304,3 +318,34 @@ def test_missing_packages_are_one_line(tables, loaded_detector, tmp_path, monkey
         ConfigError, match=r"reading ROOT needs uproot. Install it with: pip install 'evgen_jax\[km3net\]'"
     ):
         read(tmp_path / "events.root", loaded_detector)
+
+
+def test_trainings_fits_and_transformations_read_them(tables, reference, experiment, loaded_detector, tmp_path):
+    own = graphnet_tables(tables, loaded_detector)
+    write_sqlite(tmp_path / "events.db", own)
+    names = {
+        "pulse_key": "SplitInIcePulses",
+        "event_id_key": "truth",
+        "readout_window_key": None,
+        "dom_exclusions_key": None,
+    }
+    changes = [
+        *(f"data_handler_settings.data_settings.{key}={name or 'null'}" for key, name in names.items()),
+        "data_handler_settings.label_settings.label_key=truth",
+        *(f"data_iterator_settings.{name}.input_data={tmp_path}/*.db" for name in ("training", "trafo", "validation")),
+        f"data_trafo_settings.model_dir={tmp_path}/trafo",
+    ]
+    config = load_config(experiment / "config.yaml", changes)
+    stream = BatchStream(config.data_iterator_settings.trafo, config.data_handler_settings, loaded_detector, seed=1)
+    labels = np.concatenate([batch.labels for batch in stream])
+    np.testing.assert_array_equal(np.sort(labels, axis=0), np.sort(reference.labels.astype(np.float32), axis=0))
+    trafo = load_trafo(create_trafo(config))
+    np.testing.assert_allclose(np.asarray(trafo.mean)[:3], reference.labels[:, :3].mean(axis=0), rtol=1e-6)
+    model = build_model(config)
+    file, seeds = make_seed_reader(model, config.data_handler_settings, ReconstructionSettings(seed="x_parameters"))(
+        tmp_path / "events.db"
+    )
+    np.testing.assert_array_equal(seeds[:, 0], reference.labels)
+    assert _count_events([(tmp_path / "events.db", tmp_path)], config.data_handler_settings) == len(reference)
+    found = find_tables(tmp_path / "events.db", {"dom_exclusions_key": None})
+    assert found["pulse_key"] == "SplitInIcePulses" and found["event_id_key"] == "truth" and file.fingerprinted

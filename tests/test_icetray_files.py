@@ -94,8 +94,13 @@ def test_events_of_an_i3_file_are_read_like_those_of_others(i3_file, loaded_dete
     assert np.isnan(file.seeds["Monopod"][2]).all() and np.isfinite(file.seeds["Monopod"][[0, 1, 3]]).all()
 
 
-def test_the_detector_of_a_gcd_file(i3_file, loaded_detector, tmp_path):
+def test_the_detector_of_a_gcd_file(i3_file, loaded_detector, tmp_path, command):
     found = load_gcd(i3_file)
+    code, _, errors = command("detector", i3_file, "-o", tmp_path / "table.csv")
+    assert code == 0, errors
+    np.testing.assert_allclose(eg.load_detector(tmp_path / "table.csv").position, found.position)
+    code, _, errors = command("detector", i3_file, "-o", tmp_path / "other.csv", "--area", "0.1")
+    assert code == 2 and "--area and --kind are not for GCD files" in errors
     np.testing.assert_allclose(found.position, loaded_detector.position)
     assert np.allclose(found.relative_efficiency, 1.35) and np.allclose(found.noise_rate, 6e-7)
     dead = {(int(s), int(o)) for s, o, u in zip(found.string, found.om, found.usable, strict=True) if not u}

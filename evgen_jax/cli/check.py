@@ -7,7 +7,6 @@ import click
 
 from evgen_jax.cli.commands import Command
 from evgen_jax.cli.configuration import say, settings
-from evgen_jax.errors import ConfigError
 
 CONFIGURATIONS = (".yaml", ".yml")
 """Endings of configurations among the arguments."""
@@ -40,8 +39,6 @@ def check(files: tuple[str, ...], settings: tuple[str, ...], columns: bool) -> N
 
     section = "data_handler_settings"
     given = with_settings({section: {"data_settings": {}}}, settings)
-    if set(given) != {section}:
-        raise ConfigError(f"--set {settings[0]}: without a configuration only keys of {section} have a meaning here.")
     handler = validate(DataHandlerSettings, given[section], ", ".join(f"--set {text}" for text in settings) or section)
     found: list[FileInventory] = []
     paths, lost = files_as_given(list(data)), 0

@@ -68,7 +68,7 @@ def data_and_fit(
       EvgenError: a file or a setting that cannot be read or does not fit the model.
     """
     from evgen_jax.config.reader import with_settings
-    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+    from evgen_jax.config.records import DataHandlerSettings, FormatSettings, ReconstructionSettings
     from evgen_jax.config.validate import load_config, validate
     from evgen_jax.data.batches import find_files
     from evgen_jax.data.found_tables import find_tables
@@ -84,7 +84,11 @@ def data_and_fit(
         source = model
         own = values["data_handler_settings"]
         path = next(iter(find_files(files)))
-        values["data_handler_settings"] = {**own, "data_settings": find_tables(path, own.get("data_settings", {}))}
+        formats = validate(FormatSettings, own.get("format_settings", {}), source)
+        values["data_handler_settings"] = {
+            **own,
+            "data_settings": find_tables(path, own.get("data_settings", {}), formats),
+        }
         values["reconstruction_settings"] = {"seed": "pulses", **values["reconstruction_settings"]}
     where = ", ".join([source, *(f"--set {text}" for text in settings)])
     return (

@@ -18,6 +18,10 @@ PULSES, MODULE, WINDOW = {"string", "om", "time", "charge"}, {"string", "om"}, {
 """Columns that tell a table of pulses, one of modules, one of time windows."""
 
 
+KEYS = {"pulse_key", "event_id_key", "dom_exclusions_key", "time_exclusions_key", "readout_window_key"}
+"""Keys that name tables by their columns."""
+
+
 class TableNames(NamedTuple):
     """Names the tables of a file that events are made of.
 
@@ -106,6 +110,8 @@ def tables_by_columns(file: Tables, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     path = file.path
     given = {**{key: name for key, name in file.defaults.items() if key != "label_key"}, **given}
+    if set(given) >= KEYS:
+        return given
     columns = {name: set(file.columns(name)) for name in file.table_names}
     kinds: dict[str, list[str]] = {"pulse_key": [], "dom_exclusions_key": [], "time_exclusions_key": []}
     readouts, others = [], []

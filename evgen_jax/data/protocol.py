@@ -144,7 +144,7 @@ class CachedTables:
             if column not in known:
                 raise DataError(
                     f"{self.path}: table '{name}' has no column '{column}'; it has {', '.join(known)}."
-                    + suggestion(column, known)
+                    + (self._hint(column) or suggestion(column, known))
                 )
             kind = rows.dtype[column]
             if kind.shape or kind.kind not in "iufb":
@@ -156,6 +156,10 @@ class CachedTables:
     def _load(self, name: str) -> np.ndarray:
         """Reads a table that was not read before."""
         raise NotImplementedError
+
+    def _hint(self, column: str) -> str:
+        """What to do where a column is missing; '' where that is not known."""
+        return ""
 
     def _check_there(self, name: str) -> None:
         if name not in self.table_names:

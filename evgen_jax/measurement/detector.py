@@ -15,11 +15,11 @@ from jax import Array
 
 from evgen_jax.errors import DetectorError, shown
 from evgen_jax.measurement.checksum import checksum
+from evgen_jax.measurement.detector_comments import LabelRange
 from evgen_jax.measurement.detector_files import read_detector_file
 from evgen_jax.measurement.detector_table import (
     AXIS_COLUMNS,
     DetectorTable,
-    LabelRange,
     read_detector_table,
     write_detector_table,
 )

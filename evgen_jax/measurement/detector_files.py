@@ -1,17 +1,20 @@
 """Detectors of other programs as detector tables: .geo of Prometheus, .detx of KM3NeT, Parquet of graphnet."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evgen_jax.errors import DetectorError
+from evgen_jax.errors import DetectorError, suggestion
 from evgen_jax.extras import need
+from evgen_jax.measurement.detector_comments import LabelRange
 from evgen_jax.measurement.detector_table import (
     AXIS_COLUMNS,
+    LARGEST_AREA,
     DetectorTable,
-    LabelRange,
     make_table,
     read_detector_table,
 )
@@ -60,6 +63,44 @@ def read_detector_file(path: Path) -> DetectorTable:
     if text.startswith(GEO):
         return _from_geo(path, text)
     return _from_detx(path) if is_detx(text) else read_detector_table(path)
+
+
+def with_sensors(path: Path, area: float | None, kinds: Mapping[str, str]) -> DetectorTable:
+    """Reads a detector file, with other properties of its sensors.
+
+    Args:
+      path: as of `read_detector_file`.
+      area: of every sensor, m^2; None: that of the file.
+      kinds: kind of sensor -> form of its curve, in place of that of the file; files of curves lie in the working directory.
+
+    Returns:
+      The table of modules, in which curves stand in the words of their forms.
+
+    Raises:
+      DetectorError: as of `read_detector_file`, or a kind that no sensor has.
+    """
+    if not path.is_file():
+        raise DetectorError(f"{path}: no such file.")
+    table = read_detector_file(path)
+    forms = {name: _absolute(form, path.parent) for name, form in table.kinds.items()}
+    for name, form in kinds.items():
+        if name not in (table.kind or ()):
+            known = sorted(set(table.kind or ()))
+            raise DetectorError(
+                f"--kind {name}: no sensor of {path} is of this kind; it has {', '.join(known) or 'IceCube modules alone'}."
+                + suggestion(name, known)
+            )
+        forms[name] = _absolute(form, Path())
+    if area is not None and not 0 < area <= LARGEST_AREA:
+        raise DetectorError(f"--area {area:g}: expected an area above 0 and up to {LARGEST_AREA:g} m^2.")
+    columns = table.columns if area is None else {**table.columns, "area": np.full_like(table.columns["area"], area)}
+    return replace(table, columns=columns, name=table.name or path.stem, kinds=forms)
+
+
+def _absolute(form: str, folder: Path) -> str:
+    """The form of a curve, with the whole path of its file."""
+    word, _, rest = form.strip().partition(" ")
+    return f"table {(folder / rest.strip()).absolute()}" if word == "table" else form
 
 
 def _from_geo(path: Path, text: str) -> DetectorTable:

@@ -1,15 +1,15 @@
 """Detector tables: CSV files with one line per module, read with every column checked, and written."""
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from evgen_jax.errors import DetectorError, suggestion
+from evgen_jax.measurement.detector_comments import LabelRange, read_comments
 from evgen_jax.physics.diffusion import DOM_AREA
 
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
@@ -38,15 +38,6 @@ AXIS_ROUNDING = 1e-6
 """Difference from 1 up to which the length of an axis is 1, rounded."""
 LARGEST_AREA = 10.0
 """Largest area of a sensor, m^2: above every sensor's, below every area that was given in cm^2."""
-
-
-class LabelRange(NamedTuple):
-    """Holds a range of labels, from a first to a last string and om number, both ends included."""
-
-    first_string: int
-    last_string: int
-    first_om: int
-    last_om: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ def read_detector_table(path: Path) -> DetectorTable:
     header, numbers = [c.strip() for c in rows[0]], [i for i, _ in kept[1:]]
     values = _columns(path, header, rows[1:], numbers)
     kind = _kind(path, header, rows[1:], numbers)
-    name, origin, ignored, kinds = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
+    name, origin, ignored, kinds = read_comments(path, [line for line in lines if line.lstrip().startswith("#")])
     position = np.stack([values[c] for c in "xyz"], axis=1)
     origin = _origin(position) if origin is None else origin
     if np.abs(position - origin).max() >= LARGEST_COORDINATE:
@@ -285,36 +276,3 @@ def _origin(position: np.ndarray) -> tuple[float, float, float]:
     middle = np.round((position.min(axis=0) + position.max(axis=0)) / 2, -3)
     x, y, z = np.where(np.abs(position).max(axis=0) >= LARGEST_COORDINATE, middle, 0.0).tolist()
     return x, y, z
-
-
-def _directives(
-    path: Path, comments: list[str]
-) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str]]:
-    """Reads name, origin, ignored labels and kinds of sensors from the comment lines."""
-    name, origin, ignored, kinds = None, None, [], dict[str, str]()
-    for line in comments:
-        key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))
-        if key == "name":
-            name = text or None
-        elif key == "origin":
-            try:
-                x, y, z = map(float, text.replace(",", " ").split())
-                if not np.all(np.isfinite([x, y, z])):
-                    raise ValueError
-            except ValueError:
-                raise DetectorError(f"{path}: '# origin: {text}': expected three numbers, in m.") from None
-            origin = (x, y, z)
-        elif key == "ignored":
-            found = re.fullmatch(r"string (\d+)(?:-(\d+))?, om (\d+)(?:-(\d+))?", text)
-            if found is None:
-                raise DetectorError(f"{path}: '# ignored: {text}': expected the form 'string 1-86, om 61-66'.")
-            a, b, c, d = found.groups()
-            ignored.append(LabelRange(int(a), int(b or a), int(c), int(d or c)))
-        elif key.split()[:1] == ["kind"] and text:
-            words = key.split()
-            if len(words) != 2:
-                raise DetectorError(f"{path}: '{line.strip()}': expected the form '# kind NAME: CURVE'.")
-            if words[1] in kinds:
-                raise DetectorError(f"{path}: the kind '{words[1]}' is declared twice.")
-            kinds[words[1]] = text
-    return name, origin, tuple(ignored), kinds

@@ -10,54 +10,18 @@ from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_file import DETECTOR_NAME, FINGERPRINT
 from evgen_jax.data.event_ids import ID_COLUMNS, EventIds
 from evgen_jax.data.formats.open import open_tables
-from evgen_jax.data.found_tables import MODULE, PULSES, WINDOW, chosen_tables
+from evgen_jax.data.found_tables import chosen_tables
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.protocol import Tables
 from evgen_jax.data.tables import existing
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.hypothesis.names import other_spelling
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.report.table_inventory import TableInventory, is_single, range_of, table_inventory, wrapped
 from evgen_jax.report.units import doubtful_units
 
 SEED = {"x", "y", "z", "zenith", "azimuth", "energy", "time"}
 """Columns of a table of seeds of cascades."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """Holds the range of a column.
-
-    Attributes:
-      name: of the column.
-      low: smallest finite number; NaN where there is none.
-      high: largest finite number; NaN where there is none.
-    """
-
-    name: str
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        if np.isnan(self.low):
-            return f"{self.name} (no numbers)"
-        return f"{self.name} {self.low:.6g}" + (f" to {self.high:.6g}" if self.high > self.low else "")
-
-
-@dataclass(frozen=True)
-class TableInventory:
-    """Holds what a table is.
-
-    Attributes:
-      name: of the table.
-      rows: number of rows that exist.
-      kind: what it is in words.
-      columns: ranges of its columns, without those of ids.
-    """
-
-    name: str
-    rows: int
-    kind: str
-    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -102,7 +66,7 @@ class FileInventory:
         for table in self.tables:
             out.append(f"  {table.name:{width}}  {table.rows:8d} rows  {table.kind}")
             if columns:
-                out += _wrapped([str(column) for column in table.columns], " " * (width + 4))
+                out += wrapped([str(column) for column in table.columns], " " * (width + 4))
         out += [f"  pulses: {self.pulses}"] if self.pulses else []
         out.append(f"  for training: {self.for_training or 'complete'}")
         out.append(f"  for fitting: {self.for_fitting or 'complete'}")
@@ -136,7 +100,7 @@ def inventory(path: str | Path, settings: DataHandlerSettings) -> FileInventory:
         except ConfigError as error:
             return _without_events(file, rows, unread, str(error))
         events, problem = _events(file, names.events)
-        tables = [_table(name, own) for name, own in rows.items()]
+        tables = [table_inventory(name, own) for name, own in rows.items()]
         pulses = rows.get(names.pulses)
         said, lacking = "", f"the table of pulses '{names.pulses}' is missing"
         if pulses is not None:
@@ -148,7 +112,7 @@ def inventory(path: str | Path, settings: DataHandlerSettings) -> FileInventory:
             unlabelled = _lacking(labels, label_names(settings), names.labels)
         if unlabelled and "cascade_time" in unlabelled and labels is not None:
             unlabelled += " (format_settings.vertex_time gives one time to all)"
-        seeds = [name for name, own in rows.items() if set(own.dtype.names or ()) >= SEED and _is_single(own)]
+        seeds = [name for name, own in rows.items() if set(own.dtype.names or ()) >= SEED and is_single(own)]
         fitting = "; ".join(filter(None, (problem, lacking)))
         if not fitting:
             fitting = f"complete; seeds: {', '.join(seeds)}" if seeds else "complete without seeds (seed: pulses)"
@@ -222,7 +186,7 @@ def detector_lines(detector: Detector) -> list[str]:
 
 
 def _without_events(file: Tables, rows: Mapping[str, np.ndarray], unread: Mapping[str, str], why: str) -> FileInventory:
-    tables = [_table(name, own) for name, own in rows.items()]
+    tables = [table_inventory(name, own) for name, own in rows.items()]
     tables += [TableInventory(name, 0, f"cannot be read: {text}", ()) for name, text in unread.items()]
     why = why.removeprefix(f"{file.path}: ").rstrip(".")
     return FileInventory(
@@ -238,33 +202,6 @@ def _without_events(file: Tables, rows: Mapping[str, np.ndarray], unread: Mappin
         {},
         _detector(file),
     )
-
-
-def _table(name: str, rows: np.ndarray) -> TableInventory:
-    columns = set(rows.dtype.names or ())
-    if columns >= PULSES:
-        kind = "pulses"
-    elif columns >= MODULE:
-        kind = "time windows of modules" if columns >= WINDOW or columns >= {"time", "width"} else "modules"
-    elif not columns >= {"Run", "Event"}:
-        kind = "no ids of events" if columns else "an array without named columns"
-    else:
-        kind = "one row per event" if _is_single(rows) else "several rows per event"
-    own = [column for column in rows.dtype.names or () if column not in (*ID_COLUMNS, "exists", "vector_index", "row")]
-    return TableInventory(name, len(rows), kind, tuple(_range(column, rows[column]) for column in own))
-
-
-def _range(name: str, values: np.ndarray) -> Column:
-    good = values[np.isfinite(values)] if values.dtype.kind in "iufb" and len(values) else np.zeros(0)
-    return Column(name, float(good.min()), float(good.max())) if len(good) else Column(name, np.nan, np.nan)
-
-
-def _is_single(rows: np.ndarray) -> bool:
-    columns = [column for column in ID_COLUMNS if column in (rows.dtype.names or ())]
-    if len(columns) < 2 or {"string", "om"} <= set(rows.dtype.names or ()):
-        return False
-    ids = np.stack([rows[column].astype(np.int64) for column in columns], axis=1)
-    return len(np.unique(ids, axis=0)) == len(ids)
 
 
 def _events(file: Tables, table: str) -> tuple[int | None, str]:
@@ -287,7 +224,7 @@ def _pulses(name: str, rows: np.ndarray, events: int | None) -> str:
         len(np.unique(np.stack([rows[column].astype(np.int64) for column in own], axis=1), axis=0)) if len(rows) else 0
     )
     dark = "" if events is None or lit >= events else f", {events - lit} events without any"
-    return f"{name}: {len(rows)} at {sensors} sensors{dark}; {_range('time', rows['time'])} ns, {_range('charge', rows['charge'])} PE"
+    return f"{name}: {len(rows)} at {sensors} sensors{dark}; {range_of('time', rows['time'])} ns, {range_of('charge', rows['charge'])} PE"
 
 
 def _sensors(rows: np.ndarray | None) -> dict[tuple[int, int], np.ndarray]:
@@ -305,13 +242,3 @@ def _detector(file: Tables) -> str:
         return f"'{file.attribute(DETECTOR_NAME)}' ({str(own)[:8]})"
     number = file.attribute("det_id")
     return "" if number is None else str(number)
-
-
-def _wrapped(words: Sequence[str], indent: str, width: int = 120) -> list[str]:
-    lines: list[str] = []
-    for word in words:
-        if lines and len(lines[-1]) + len(word) + 2 <= width:
-            lines[-1] += f", {word}"
-        else:
-            lines.append(indent + word)
-    return lines

@@ -14,6 +14,8 @@ NUMBER = "event_no"
 TIMES, STRINGS = ("dom_time", "t", "time"), ("string", "sensor_string_id", "string_id")
 PLACES = (("dom_x", "dom_y", "dom_z"), ("sensor_pos_x", "sensor_pos_y", "sensor_pos_z"))
 """Names of the columns of pulses; the first one that a table has counts."""
+PULSES = ("string", "om", "time", "charge", "x", "y", "z")
+"""Columns that pulses get."""
 FLAGS = ("is_bright_dom", "is_bad_dom", "is_saturated_dom", "is_errata_dom")
 """Columns of a pulse map that tell modules apart; each of them is a table of modules as well, MAP.is_bright_dom."""
 
@@ -44,6 +46,20 @@ class GraphnetTables(CachedTables):
         """Returns the names of all tables, and of those that the flags of modules make."""
         return [*self._tables.table_names, *self._flags]
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Returns the names of the columns of a table, without reading it; labels are left out.
+
+        Args:
+          name: of the table.
+
+        Returns:
+          Names of our layout, then those of the file.
+        """
+        if name in self._flags:
+            return "Run", "Event", "string", "om"
+        own = self._tables.columns(name)
+        return tuple(dict.fromkeys(("Run", "Event", *(PULSES if name in self._maps else ()), *own)))
+
     def _load(self, name: str) -> np.ndarray:
         self._check_there(name)
         if name in self._flags:
@@ -59,6 +75,15 @@ class GraphnetTables(CachedTables):
             columns, note = with_labels(columns, self._vertex_time(columns))
             self.notes.append(f"table '{name}': {note}")
         return rows_of({**ids, **columns})
+
+    def _hint(self, column: str) -> str:
+        known = "cascade_time", "cascade_t"
+        return (
+            " graphnet's truth has no time of the interaction; give one to all events, in the times of the pulses: "
+            "data_handler_settings.format_settings.vertex_time=9800"
+            if column in known
+            else ""
+        )
 
     def _vertex_time(self, columns: dict[str, np.ndarray]) -> float | None:
         """Photons of Prometheus are counted from the interaction."""

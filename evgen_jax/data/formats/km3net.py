@@ -15,6 +15,8 @@ from evgen_jax.measurement.module_labels import find_labels
 
 PRIMARY = "primary"
 """Table of the first particle of the simulation of every event, with cascade labels."""
+PULSES = ("string", "om", "time", "charge")
+"""Columns that hits get."""
 FRAME = 1e8
 """Length of a time slice of the data acquisition, ns."""
 
@@ -51,6 +53,20 @@ class Km3netTables(CachedTables):
     def table_names(self) -> list[str]:
         """Returns the names of all tables, with that of the primary particles."""
         return [*self._tables.table_names, *([PRIMARY] if "label_key" in self.defaults else [])]
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Returns the names of the columns of a table, without reading it; labels are left out.
+
+        Args:
+          name: of the table.
+
+        Returns:
+          Names of our layout, then those of the file.
+        """
+        if name == PRIMARY:
+            return tuple(self._ids)
+        own = (*PULSES, *self._tables.columns(name)) if name in ("hits", "mc_hits") else self._tables.columns(name)
+        return tuple(dict.fromkeys((*self._ids, *own)))
 
     def attribute(self, name: str) -> object:
         """Returns the number of the detector as 'det_id'; None for other names.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evgen_jax.config.records import FormatSettings
 from evgen_jax.data.formats import km3net_files, parquet, sqlite
+from evgen_jax.data.formats.antares import AntaresTables, is_antares
 from evgen_jax.data.formats.graphnet import GraphnetTables, is_graphnet
 from evgen_jax.data.formats.i3 import I3Tables
 from evgen_jax.data.formats.km3net import Km3netTables
@@ -21,7 +22,7 @@ from evgen_jax.errors import DataError
 def open_tables(path: str | Path, settings: FormatSettings | None = None) -> Iterator[Tables]:
     """Opens the tables of an event file.
 
-    Known are HDF5 of IceCube's tableio and of km3pipe, Parquet and SQLite of tableio (v1.17) and of graphnet, Parquet of
+    Known are HDF5 of IceCube's tableio, of ANTARES and of km3pipe, Parquet and SQLite of tableio (v1.17) and of graphnet, Parquet of
     Prometheus, offline ROOT files of KM3NeT, and I3 files where IceTray is installed.
 
     Args:
@@ -60,7 +61,7 @@ def open_tables(path: str | Path, settings: FormatSettings | None = None) -> Ite
             yield Km3netTables(events, settings)
     else:
         with TableFile(path) as file:
-            yield file
+            yield AntaresTables(file) if is_antares(file) else file
 
 
 def _of_layout(tables: Tables, settings: FormatSettings) -> Tables:
