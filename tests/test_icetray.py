@@ -164,6 +164,17 @@ def test_seeds_come_from_particles_pairs_and_named_numbers():
     named |= {"cascade_00001_energy": 3.0, "cascade_00001_distance": 4.0}
     found, note = seeds.hypotheses_of(named, rules, parameters)
     assert note == "" and found.tolist() == [[1, 2, 3, 1, 2, 5, 7, 3, 4]]
+    # A fit of one cascade of another model: its names tell what they are, its uncertainties are none of them.
+    other = {f"cascade_{name}": value for name, value in zip("xyz", (1.0, 2.0, 3.0), strict=True)}
+    other |= {
+        "cascade_zenith": 0.0,
+        "cascade_azimuth": 0.0,
+        "cascade_energy": 8.0,
+        "cascade_t": 7.0,
+        "cascade_x_unc": 9.0,
+    }
+    found, note = seeds.hypotheses_of(other, seeds.SeedRules(("eg",), distances=(4.0,)), parameters)
+    assert note == "" and found[0].tolist() == [1, 2, 5, 0, 0, 4, 7 - 2 / 0.299792458, 4, 4]
 
 
 def test_what_seeds_lack_is_given_or_told():

@@ -57,6 +57,8 @@ def test_tables_of_an_i3_file_are_those_of_tableio(i3_file, pulses):  # noqa: F8
         assert {PULSES, "CalibrationErrata", "Monopod", "Taupede", "Other", "Truth", "I3EventHeader"} <= set(
             file.table_names
         )
+        for name in (PULSES, "Monopod", "Truth"):  # known before a table is read
+            assert file.columns(name) == file.read(name).dtype.names
         rows = file.read(PULSES, ("string", "om", "charge", "time"))
         assert rows.dtype.names[:5] == ("Run", "Event", "SubEvent", "SubEventStream", "exists")
         order = np.lexsort((pulses["om"], pulses["string"], pulses["event"]))

@@ -143,7 +143,7 @@ def test_parameters_of_the_module_become_settings():
 
 def test_photomultipliers_of_one_module_have_labels_of_their_own():
     string, om = sensor_labels(np.array([[1, 5, 0], [1, 5, 3]]))
-    assert string.tolist() == [1, 1] and om.tolist() == [5, 503]
+    assert string.tolist() == [1, 1] and om.tolist() == [5, 3005]
     assert (
         Particle(status=FitStatus.GENERAL_FAILURE).failed and not Particle(status=FitStatus.FAILED_TO_CONVERGE).failed
     )

@@ -165,7 +165,11 @@ def run(frames, *steps, collect=None, all_stops="GCDQP"):
     for what, name, parameters in steps:
         tray.Add(what, name, **parameters)
     stops = [frame(stop).Stop for stop in all_stops]
-    tray.AddModule(collect or seen.append, "collect", Streams=stops)
+
+    def keep(own):
+        seen.append(own)
+
+    tray.AddModule(collect or keep, "collect", Streams=stops)
     tray.Execute()
     tray.Finish()
     return seen

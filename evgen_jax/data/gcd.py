@@ -12,6 +12,7 @@ from evgen_jax.data.i3_file import frames_of
 from evgen_jax.errors import DataError, DetectorError
 from evgen_jax.measurement.detector import ICETOP, Detector
 from evgen_jax.measurement.detector_table import LARGEST_NOISE_RATE
+from evgen_jax.measurement.sensor_labels import sensor_label
 
 LOGGER = logging.getLogger("evgen_jax")
 LIKE_ICECUBE = (20, 110)
@@ -183,8 +184,8 @@ def check_geometry(table: ModuleTable, detector: Detector) -> None:
     Raises:
       DetectorError: a module that stands elsewhere, or no module of the detector in the geometry.
     """
-    place = detector.dom_index(table.sensor[:, 0], table.sensor[:, 1])
-    known = (place >= 0) & (table.sensor[:, 2] == 0) & np.isin(table.kind, LIKE_ICECUBE)
+    place = detector.dom_index(table.sensor[:, 0], sensor_label(table.sensor[:, 1], table.sensor[:, 2]))
+    known = place >= 0
     if not known.any():
         raise DetectorError(
             f"the geometry of the frames has no module of the model's detector '{detector.name}': the model is for another one."

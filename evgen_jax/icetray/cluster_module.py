@@ -6,7 +6,7 @@ from icecube import icetray
 
 from evgen_jax.data.gcd import detector_of_modules, read_modules
 from evgen_jax.errors import ConfigError
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.clusters import clusters_of_event
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.records import Particle
@@ -83,7 +83,7 @@ class CascadeClusterSearchModule(icetray.I3ConditionalModule):  # type: ignore[m
         if self._detector is None:
             raise ConfigError("geometry: no geometry frame came before the first event; give a detector table.")
         values = self._values
-        event, _ = frames.read_event(frame, values["pulse_key"], (), None, self._particles)
+        event, _ = reading.read_event(frame, values["pulse_key"], (), None, self._particles)
         first = tuple(own for key in self._particles if isinstance(own := event.seeds.get(key), Particle))
         numbers = clusters_of_event(
             event,
@@ -95,5 +95,5 @@ class CascadeClusterSearchModule(icetray.I3ConditionalModule):  # type: ignore[m
             first=first,
         )
         if values["add_to_frame"]:
-            frames.put(frame, values["output_key"], frames.to_numbers(numbers))
+            writing.put(frame, values["output_key"], writing.to_numbers(numbers))
         self.PushFrame(frame)

@@ -4,7 +4,7 @@ from typing import Any
 
 from icecube import icetray
 
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.exclusions import dead_time_windows, union_of_windows
 
 
@@ -51,5 +51,5 @@ class FlagSLCDeadTimeWindows(icetray.I3ConditionalModule):  # type: ignore[misc]
 
     def _mark(self, frame: Any) -> None:
         if frame.Has(self._pulses):
-            windows = union_of_windows([dead_time_windows(frames.read_pulses(frame, self._pulses))])
-            frames.put(frame, self._output, frames.to_windows(windows))
+            windows = union_of_windows([dead_time_windows(reading.read_pulses(frame, self._pulses))])
+            writing.put(frame, self._output, writing.to_windows(windows))

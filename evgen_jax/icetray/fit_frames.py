@@ -17,6 +17,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.measured import Measured, faults, without_events
 from evgen_jax.measurement.packing import pack_events
 from evgen_jax.measurement.ragged import Rows
+from evgen_jax.measurement.sensor_labels import sensor_label
 from evgen_jax.measurement.usable_pulses import DARK
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.fit import Fitter
@@ -25,9 +26,6 @@ from evgen_jax.reconstruction.run.file_fit import NO_SEED, fit_events, make_conf
 from evgen_jax.reconstruction.run.seeds import FROM_PULSES
 from evgen_jax.reconstruction.starts.two_cascades import as_one_cascade, find_two_cascades
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit
-
-PHOTOMULTIPLIERS = 100
-"""Factor of the module's number in the label of a photomultiplier of a module that has several."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,10 @@ def sensor_labels(sensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       sensor: [N, 3], string, module and photomultiplier.
 
     Returns:
-      Strings [N] and om numbers [N]: those of the modules, and 100 times the module plus the photomultiplier where that
-      is not 0.
+      Strings [N] and om numbers [N].
     """
     string, module, tube = np.asarray(sensor, np.int64).reshape(-1, 3).T
-    return string, np.where(tube > 0, PHOTOMULTIPLIERS * module + tube, module)
+    return string, sensor_label(module, tube)
 
 
 def _doms(detector: Detector, sensor: np.ndarray) -> tuple[np.ndarray, str]:
@@ -80,6 +77,21 @@ def _doms(detector: Detector, sensor: np.ndarray) -> tuple[np.ndarray, str]:
         return dom, ""
     return dom, (
         f"has a pulse at string {string[unknown[0]]}, om {om[unknown[0]]}, which the detector '{detector.name}' does not know"
+    )
+
+
+def _rows(event: int, dom: np.ndarray, values: dict[str, np.ndarray]) -> Rows:
+    """Rows of one event at sensors that the detector has."""
+    return Rows(np.full(len(dom), event, np.int64), dom.astype(np.int64), values).select(dom >= 0)
+
+
+def _together(parts: Sequence[Rows], columns: Sequence[str]) -> Rows:
+    """Rows of many events behind each other."""
+    nothing = np.zeros(0, np.int64)
+    return Rows(
+        np.concatenate([nothing, *(part.event for part in parts)]),
+        np.concatenate([nothing, *(part.dom for part in parts)]),
+        {name: np.concatenate([np.zeros(0), *(part[name] for part in parts)]) for name in columns},
     )
 
 
@@ -97,53 +109,27 @@ def events_of_frames(
     Returns:
       The events; `faults` says of those that cannot be used why.
     """
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("event", "dom", "time", "charge")}
-    doms: list[tuple[np.ndarray, np.ndarray]] = []
-    windows: list[tuple[np.ndarray, ...]] = []
+    pulses, excluded, windows = list[Rows](), list[Rows](), list[Rows]()
     readout, wrong, ignored = np.zeros((len(events), 2)), dict[int, str](), 0
     for i, event in enumerate(events):
         dom, unknown = _doms(detector, event.pulses.sensor)
         if event.fault or unknown:
             wrong[i] = event.fault or unknown
-        kept = dom >= 0
-        ignored += int(np.sum(~kept)) if not unknown else 0
-        time = event.pulses.time[kept]
-        for name, values in (
-            ("event", np.full(len(time), i)),
-            ("dom", dom[kept]),
-            ("time", time),
-            ("charge", event.pulses.charge[kept]),
-        ):
-            parts[name].append(values)
-        out, _ = _doms(detector, event.excluded)
-        doms.append((np.full(int(np.sum(out >= 0)), i), out[out >= 0]))
-        own, _ = _doms(detector, event.windows.sensor)
-        here = own >= 0
-        windows.append((np.full(int(here.sum()), i), own[here], event.windows.start[here], event.windows.stop[here]))
-        if event.readout is not None:
-            readout[i] = event.readout
-        else:
-            # As for files: from the first to the last pulse, and further on either side.
-            readout[i] = [-buffer, buffer] if len(time) == 0 else [time.min() - buffer, time.max() + buffer]
-    pulses = {name: np.concatenate([np.zeros(0), *values]) for name, values in parts.items()}
-    window = [np.concatenate([np.zeros(0), *column]) for column in zip(*windows, strict=True)] or [np.zeros(0)] * 4
-    out_event, out_dom = (
-        (np.concatenate([np.zeros(0, np.int64), *c]) for c in zip(*doms, strict=True))
-        if doms
-        else (
-            np.zeros(0, np.int64),
-            np.zeros(0, np.int64),
-        )
-    )
+        ignored += 0 if unknown else int(np.sum(dom < 0))
+        own = _rows(i, dom, {"charge": event.pulses.charge, "time": event.pulses.time})
+        pulses.append(own)
+        excluded.append(_rows(i, _doms(detector, event.excluded)[0], {}))
+        ends = {"start": event.windows.start, "stop": event.windows.stop}
+        windows.append(_rows(i, _doms(detector, event.windows.sensor)[0], ends))
+        # As for files: from the first to the last pulse, and further on either side.
+        lit = len(own) > 0
+        seen = (own["time"].min(), own["time"].max()) if lit else (0.0, 0.0)
+        readout[i] = (seen[0] - buffer, seen[1] + buffer) if event.readout is None else event.readout
     measured = Measured(
         len(events),
-        Rows(
-            pulses["event"].astype(np.int64),
-            pulses["dom"].astype(np.int64),
-            {"charge": pulses["charge"], "time": pulses["time"]},
-        ),
-        Rows(out_event, out_dom),
-        Rows(window[0].astype(np.int64), window[1].astype(np.int64), {"start": window[2], "stop": window[3]}),
+        _together(pulses, ("charge", "time")),
+        _together(excluded, ()),
+        _together(windows, ("start", "stop")),
         readout,
     )
     wrong = faults(measured) | wrong

@@ -10,7 +10,7 @@ from evgen_jax.building.directory import model_identity
 from evgen_jax.data.gcd import check_geometry, read_modules
 from evgen_jax.errors import ConfigError, ReconstructionError
 from evgen_jax.hypothesis.parameters import ENTERING_TRACK, places_by_role
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.fit_frames import FrameFit, make_frame_fitter
 from evgen_jax.icetray.output import both_cascades, covariance_maps, named_numbers, particle_of_fit
@@ -139,7 +139,7 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         """Fits the events of frames and writes what came of them."""
         events = []
         for frame in batch:
-            event, found = frames.read_event(frame, self._pulses, self._exclusions, self._readout, self._seeds)
+            event, found = reading.read_event(frame, self._pulses, self._exclusions, self._readout, self._seeds)
             self._found |= found
             events.append(event)
         for frame, fit in zip(batch, self._fit(events), strict=True):
@@ -156,22 +156,24 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
             more, arrays = sample(fit)
             numbers |= more
             for end, values in arrays.items():
-                frames.put(frame, f"{key}_{end}", frames.to_array(values))
-        frames.put(frame, key, frames.to_numbers(numbers))
-        frames.put(frame, f"{key}_I3Particle", frames.to_particle(particle_of_fit(fit, model.parameters, self._radius)))
+                writing.put(frame, f"{key}_{end}", writing.to_array(values))
+        writing.put(frame, key, writing.to_numbers(numbers))
+        writing.put(
+            frame, f"{key}_I3Particle", writing.to_particle(particle_of_fit(fit, model.parameters, self._radius))
+        )
         if self._two is not None:
             both = both_cascades(fit, model.parameters, self._two)
-            frames.put(frame, f"{key}_I3Particles", frames.to_particles(both))
+            writing.put(frame, f"{key}_I3Particles", writing.to_particles(both))
         for end, text in (("status", fit.message), ("seed", fit.seed_key), ("model", self._names)):
-            frames.put(frame, f"{key}_{end}", text)
-        frames.put(frame, f"{key}_model_identity", self._identity)
+            writing.put(frame, f"{key}_{end}", text)
+        writing.put(frame, f"{key}_model_identity", self._identity)
         if self._covariances and fit.result is not None and fit.result.covariance is not None:
             maps = covariance_maps(fit.result.covariance, model.parameter_names, self._log)
             for end, elements in maps.items():
-                frames.put(frame, f"{key}_{end}", frames.to_numbers(elements))
+                writing.put(frame, f"{key}_{end}", writing.to_numbers(elements))
         if fit.goodness is not None:
-            sensor = frames.sensors_of(model.detector)
+            sensor = writing.sensors_of(model.detector)
             one = np.asarray(fit.goodness.dom_p_value)
-            frames.put(frame, f"{key}_GoodnessOfFit_1sided", frames.to_sensor_numbers(sensor, one))
+            writing.put(frame, f"{key}_GoodnessOfFit_1sided", writing.to_sensor_numbers(sensor, one))
             two_sided = np.minimum(1.0, 2 * np.minimum(one, 1 - one))
-            frames.put(frame, f"{key}_GoodnessOfFit_2sided", frames.to_sensor_numbers(sensor, two_sided))
+            writing.put(frame, f"{key}_GoodnessOfFit_2sided", writing.to_sensor_numbers(sensor, two_sided))

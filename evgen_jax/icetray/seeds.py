@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.hypothesis.names import other_spelling, place_of
+from evgen_jax.hypothesis.names import other_spelling, place_of, read_parameters
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, Parameter, places_by_role
 from evgen_jax.icetray.records import FitStatus, FrameEvent, Particle, SeedObject
 from evgen_jax.icetray.sphere_track import entering_track
@@ -149,7 +149,11 @@ def hypotheses_of(seed: SeedObject, rules: SeedRules, parameters: Sequence[Param
 
 
 def _named(seed: Mapping[str, float], parameters: Sequence[Parameter]) -> np.ndarray:
-    """Values [H] of named numbers; a name may lack those of its sources, and a time be spelled either way."""
+    """Values [H] of named numbers.
+
+    A name may lack those of its sources, and a time be spelled either way. What no name gives comes from the one number
+    whose name tells the role, such as cascade_x of a fit of one cascade.
+    """
     values = np.full(len(parameters), np.nan)
     for i, parameter in enumerate(parameters):
         for name in parameter.all_names:
@@ -157,6 +161,15 @@ def _named(seed: Mapping[str, float], parameters: Sequence[Parameter]) -> np.nda
             if written is not None and (name == parameter.name or sum(p.answers_to(name) for p in parameters) == 1):
                 values[i] = seed[written]
                 break
+    told: dict[str | None, list[str]] = {}
+    for column in read_parameters(list(seed)):
+        told.setdefault(column.role, []).append(column.name)
+    taken: set[str | None] = set()
+    for i, parameter in enumerate(parameters):
+        role = parameter.role
+        if role in OF_PARTICLE and role not in taken and np.isnan(values[i]) and len(told.get(role, ())) == 1:
+            values[i] = seed[told[role][0]]
+        taken.add(role)
     return values
 
 

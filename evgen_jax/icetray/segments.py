@@ -6,7 +6,7 @@ from typing import Any
 from icecube import icetray
 
 from evgen_jax.errors import DataError
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.exclusions import bright_sensors, check_keys, combined, merged, outside_exclusions
 from evgen_jax.icetray.reconstruction_module import EventGeneratorReconstruction
 from evgen_jax.icetray.settings import PARAMETERS, check_names
@@ -44,22 +44,22 @@ def make_exclusions(
 
     def exclude(frame: Any) -> None:
         try:
-            pulses = frames.read_pulses(frame, pulse_key)
-            sensors, windows, _ = frames.read_exclusions(frame, exclusions)
+            pulses = reading.read_pulses(frame, pulse_key)
+            sensors, windows, _ = reading.read_exclusions(frame, exclusions)
         except DataError as error:
-            frames.put(frame, frames.fault_key(kept), str(error))
+            writing.put(frame, reading.fault_key(kept), str(error))
             return
         if bright is not None:
             too_bright = bright_sensors(pulses, *bright)
-            frames.put(frame, f"{name}BrightDOMs", frames.to_sensors(too_bright))
+            writing.put(frame, f"{name}BrightDOMs", writing.to_sensors(too_bright))
             sensors.append(too_bright)
         excluded, partly = combined(sensors, windows, partial)
-        frames.put(frame, f"{name}DOMs", frames.to_sensors(excluded))
-        frames.put(frame, f"{name}TimeWindows", frames.to_windows(partly))
+        writing.put(frame, f"{name}DOMs", writing.to_sensors(excluded))
+        writing.put(frame, f"{name}TimeWindows", writing.to_windows(partly))
         pulses = pulses.select(outside_exclusions(pulses, excluded, partly))
-        frames.put(frame, f"{name}Pulses", frames.to_pulses(pulses))
+        writing.put(frame, f"{name}Pulses", writing.to_pulses(pulses))
         if merge is not None:
-            frames.put(frame, kept, frames.to_pulses(merged(pulses, merge)))
+            writing.put(frame, kept, writing.to_pulses(merged(pulses, merge)))
 
     return exclude
 
@@ -87,7 +87,7 @@ def _add_exclusions(
 def _add_clean_up(tray: Any, name: str) -> None:
     begin = f"{name}CombinedExclusions"
     keys = [begin + end for end in MADE]
-    keys += [frames.fault_key(key) for key in keys]
+    keys += [reading.fault_key(key) for key in keys]
 
     def clean_up(frame: Any) -> None:
         for key in keys:

@@ -1,6 +1,5 @@
 """The light of cascades of a tree of particles, drawn from a model: records in, records out, without IceTray."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +18,6 @@ from evgen_jax.model.expectation import dom_expectation
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.events import EventSampler
 
-LOGGER = logging.getLogger("evgen_jax")
 SHOWERS = ("Pi0", "Gamma", "PairProd", "Brems", "DeltaE", "EPlus", "EMinus", "NuclInt")
 """Kinds of particles that are simulated as one cascade."""
 ELECTRONS = ("EPlus", "EMinus")

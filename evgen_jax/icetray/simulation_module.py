@@ -1,18 +1,20 @@
 """The tray module that simulates the light of cascades with a model."""
 
+import logging
 from typing import Any
 
 import numpy as np
 from icecube import icetray
 
 from evgen_jax.errors import ConfigError, DataError
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.exclusions import merged
 from evgen_jax.icetray.records import PulseTable
 from evgen_jax.icetray.settings import load_named_models
 from evgen_jax.icetray.simulation import TreeSampler, cascades_of, expected_charges, hypotheses_of_cascades, parts_of
 from evgen_jax.model.ensemble import Ensemble
 
+LOGGER = logging.getLogger("evgen_jax")
 PARAMETERS: dict[str, tuple[Any, str]] = {
     "model_name": (None, "Directory of the exported model of a cascade, with or without noise."),
     "model_base_dir": (None, "Directory in which the model is; None: model_name is a whole path."),
@@ -67,9 +69,11 @@ class EventGeneratorSimulation(icetray.I3ConditionalModule):  # type: ignore[mis
             )
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ConfigError(f"random_service: expected a whole number, the seed of all that is drawn, got {seed!r}.")
+        if values["correct_sampled_charge"]:
+            LOGGER.warning("EventGeneratorSimulation: correct_sampled_charge: without effect.")
         cascade, noise = parts_of(model, str(name))
         self._sampler = TreeSampler(cascade, noise, seed, bool(values["charge_response"]))
-        self._sensor = frames.sensors_of(model.detector)
+        self._sensor = writing.sensors_of(model.detector)
         self._number = 0
 
     def DAQ(self, frame: Any) -> None:
@@ -85,7 +89,7 @@ class EventGeneratorSimulation(icetray.I3ConditionalModule):  # type: ignore[mis
         if not frame.Has(values["mc_tree_name"]):
             raise DataError(f"mc_tree_name: the frame has no '{values['mc_tree_name']}'.")
         cascades = cascades_of(
-            frames.read_tree(frame[values["mc_tree_name"]]),
+            reading.read_tree(frame[values["mc_tree_name"]]),
             min_energy=float(values["min_simulation_energy"]),
             max_distance=float(values["max_simulation_distance"]),
             electron_daughters=bool(values["SimulateElectronDaughterParticles"]),
@@ -104,12 +108,12 @@ class EventGeneratorSimulation(icetray.I3ConditionalModule):  # type: ignore[mis
         if values["MergePulses"]:
             pulses = merged(pulses, float(values["PulseMergeWindow"]))
         key = values["output_key"]
-        frames.put(frame, key, frames.to_pulses(pulses))
-        frames.put(frame, f"{key}TimeRange", frames.to_window(drawn["readout"]))
+        writing.put(frame, key, writing.to_pulses(pulses))
+        writing.put(frame, f"{key}TimeRange", writing.to_window(drawn["readout"]))
         if values["StoreChargePrediction"]:
             charge = expected_charges(self._sampler.cascade, hypotheses)
             lit = charge > 0
             unknown = np.full(int(lit.sum()), np.nan)
             predicted = PulseTable(self._sensor[lit], unknown, charge[lit], unknown, np.zeros(len(unknown), np.int64))
-            frames.put(frame, f"{key}_Prediction", frames.to_pulses(predicted))
+            writing.put(frame, f"{key}_Prediction", writing.to_pulses(predicted))
         self.PushFrame(frame)

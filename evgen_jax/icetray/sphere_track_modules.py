@@ -6,7 +6,7 @@ from icecube import icetray
 
 from evgen_jax.checks import check_positive
 from evgen_jax.errors import ConfigError
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.records import Particle
 from evgen_jax.icetray.sphere_track import SPHERE_RADIUS, UNKNOWN_ENERGY, particle_of_entry, sphere_seed
 
@@ -43,7 +43,7 @@ class _Converter(icetray.I3ConditionalModule):  # type: ignore[misc]
         """
         for key in self._keys:
             if frame.Has(key):
-                frames.put(frame, f"{key}{self.ENDING}", self._converted(frames.read_seed(frame, key), key))
+                writing.put(frame, f"{key}{self.ENDING}", self._converted(reading.read_seed(frame, key), key))
         self.PushFrame(frame)
 
     def _converted(self, held: Any, key: str) -> Any:
@@ -68,7 +68,7 @@ class SphereInfTrackSeedConverter(_Converter):
     def _converted(self, held: Any, key: str) -> Any:
         if not isinstance(held, Particle):
             raise ConfigError(f"seed_key: the frame's '{key}' is no I3Particle.")
-        return frames.to_numbers(sphere_seed(held, self._radius, float(self.GetParameter("energy_if_unknown"))))
+        return writing.to_numbers(sphere_seed(held, self._radius, float(self.GetParameter("energy_if_unknown"))))
 
 
 class SphereInfTrackParticleConverter(_Converter):
@@ -90,4 +90,4 @@ class SphereInfTrackParticleConverter(_Converter):
                 f"label_key: the frame's '{key}' lacks {', '.join(lacking) or 'entry_t'}; expected an I3MapStringDouble with "
                 f"{', '.join(needed)} and entry_t."
             )
-        return frames.to_particle(particle_of_entry(held, self._radius))
+        return writing.to_particle(particle_of_entry(held, self._radius))

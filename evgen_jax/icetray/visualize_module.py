@@ -1,5 +1,6 @@
 """The tray module that draws fits: pulses and expected light of the modules with the most charge."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from icecube import icetray
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.origin import relative_to_origin
-from evgen_jax.icetray import frames
+from evgen_jax.icetray import reading
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.fit_frames import events_of_frames
 from evgen_jax.icetray.output import fit_of_numbers
@@ -16,6 +17,7 @@ from evgen_jax.icetray.settings import data_settings_of, load_named_models
 from evgen_jax.model.ensemble import members_of
 from evgen_jax.report.plots.arrival_times import arrival_times
 
+LOGGER = logging.getLogger("evgen_jax")
 PARAMETERS: dict[str, tuple[Any, str]] = {
     "reco_key": (None, "Key of the fit, an I3MapStringDouble with the parameters of the model."),
     "model_names": (None, "Directory of the exported model, or several; the first is drawn."),
@@ -31,6 +33,8 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "num_threads": (1, "Without effect: XLA takes the cores that the job has."),
     "n_doms_x": (5, "Number of modules that are drawn, divided by n_doms_y."),
     "n_doms_y": (5, "Number of modules that are drawn, divided by n_doms_x."),
+    "dom_pdf_kwargs": ({}, "Of Event-Generator's figures; without effect."),
+    "dom_cdf_kwargs": ({}, "Of Event-Generator's figures; without effect."),
     "dom_pdf_file": ("dom_pdf_{run_id:06d}_{event_id:06d}.png", "Name of figures of densities; None: none."),
     "dom_cdf_file": ("dom_cdf_{run_id:06d}_{event_id:06d}.png", "Name of figures of cumulative charges; None: none."),
     "add_event_header": (True, "Whether a figure says run and event."),
@@ -63,6 +67,8 @@ class EventGeneratorVisualizeBestFit(icetray.I3ConditionalModule):  # type: igno
         for name in ("reco_key", "output_dir"):
             if not isinstance(values[name], str | Path) or not str(values[name]):
                 raise ConfigError(f"{name}: expected a text, got {values[name]!r}.")
+        if given := [name for name in ("dom_pdf_kwargs", "dom_cdf_kwargs") if values[name]]:
+            LOGGER.warning("EventGeneratorVisualizeBestFit: %s: without effect.", ", ".join(given))
         self._model = members_of(load_named_models(values))[0]
         self._data = data_settings_of(self._model)
         readout = values["readout_window_key"]
@@ -84,7 +90,7 @@ class EventGeneratorVisualizeBestFit(icetray.I3ConditionalModule):  # type: igno
         if frame.Has(values["reco_key"]):
             numbers = dict(frame[values["reco_key"]].items())
             hypothesis = relative_to_origin(model.detector, model.parameters, fit_of_numbers(numbers, model.parameters))
-            own, _ = frames.read_event(frame, values["pulse_key"], self._exclusions, self._readout)
+            own, _ = reading.read_event(frame, values["pulse_key"], self._exclusions, self._readout)
             file = events_of_frames([own], model.detector, buffer=float(self._data.get("time_window_buffer", 100.0)))
             if 0 not in file.faults and np.all(np.isfinite(hypothesis)):
                 self._draw(own.ids, file.event(0), hypothesis)

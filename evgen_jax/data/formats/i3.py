@@ -37,6 +37,7 @@ class I3Tables(CachedTables):
     def __init__(self, path: Path):
         super().__init__(path)
         self._classes: dict[str, str] = {}
+        self._columns: dict[str, tuple[str, ...]] = {}
         self._stream = PHYSICS
         self._streams: dict[str, int] = {}
         self._count = 0
@@ -57,6 +58,7 @@ class I3Tables(CachedTables):
                         unread.add(key)
                     else:
                         self._classes[key] = found
+                        self._columns[key] = _columns_in(frame, key, found)
         self._stream = PHYSICS if counts[PHYSICS] else READOUT
         self._count = counts[self._stream]
         if not self._count:
@@ -70,6 +72,17 @@ class I3Tables(CachedTables):
     def table_names(self) -> list[str]:
         """Returns the keys of the frames that are read as tables."""
         return list(self._classes)
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Returns the names of the columns of a table, as its first event has them: no table is read.
+
+        Args:
+          name: of the table.
+
+        Returns:
+          Names in the order of the table.
+        """
+        return self._columns[name] if name in self._columns else super().columns(name)
 
     def _load(self, name: str) -> np.ndarray:
         self._check_there(name)
@@ -119,6 +132,12 @@ def _class_in(frame: Any, key: str) -> str | None:
         return class_of(type(frame[key]).__name__)
     except Exception:  # of a project of IceTray that is not loaded
         return None
+
+
+def _columns_in(frame: Any, key: str, kind: str) -> tuple[str, ...]:
+    """The columns that a key's table will have, as far as one frame tells."""
+    own = [name for name, _ in COLUMNS[kind]] if kind in COLUMNS else list(next(iter(CONVERTERS[kind](frame[key])), {}))
+    return (*(name for name, _ in IDS), *own)
 
 
 def _structured(rows: list[tuple[tuple[int, ...], Row]], known: tuple[tuple[str, str], ...]) -> np.ndarray:
