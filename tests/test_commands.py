@@ -24,6 +24,8 @@ ARGUMENTS = {
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
+    "check": ["f"],
+    "detector": ["f", "-o", "t.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }

@@ -136,6 +136,10 @@ def test_graphnet_gives_the_events_of_hdf5(tables, reference, loaded_detector, t
     part = read(tmp_path / "merged" / "SplitInIcePulses" / "SplitInIcePulses_1.parquet", loaded_detector)
     np.testing.assert_array_equal(part.labels, reference.labels[-len(part) :])
     assert 0 < len(part) < len(reference)
+    for path in paths[:2]:
+        some = read(path, loaded_detector, {"data_settings": {}, "format_settings": {"events": [102, 105]}})
+        assert some.ids[:, 1].tolist() == [102, 103, 104]
+        np.testing.assert_array_equal(some.labels, reference.labels[2:5])
 
 
 def test_flags_of_a_pulse_map_are_tables_of_modules(tables, loaded_detector, tmp_path):

@@ -147,6 +147,11 @@ class FormatSettings(Record):
     vertex_time: Number | None = described(
         None, "Time of all vertices, where the truth has none; empty: 0 in Prometheus, and none elsewhere.", "ns"
     )
+    events: tuple[Size, Size] | None = described(
+        None,
+        "Part of a large database, or folder of Parquet, that is read: the first event_no and the one behind the last; "
+        "empty: all.",
+    )
     calibration: StrictStr | None = described(
         None,
         "Detector file of KM3NeT (.detx) that calibrates the times of raw hits and says which sensor a pmt_id is; empty: "

@@ -6,6 +6,7 @@ Events and detectors:
 
 Files:
   read_event_file, EventFile: the events of a file.
+  open_tables: the tables of a file of any telescope.
   find_files: files of patterns.
   write_events: pulses and tables into an HDF5 file.
   BatchStream, Batch: batches in an order that a run repeats.
@@ -21,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "evgen_jax.data.batches": ["Batch", "BatchStream", "find_files"],
         "evgen_jax.data.event_file": ["EventFile", "read_event_file"],
+        "evgen_jax.data.formats.open": ["open_tables"],
         "evgen_jax.data.writer": ["write_events"],
         "evgen_jax.hypothesis.trafo": ["Trafo", "fit_trafo", "load_trafo"],
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],

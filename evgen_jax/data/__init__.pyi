@@ -3,6 +3,7 @@ from evgen_jax.data.batches import BatchStream as BatchStream
 from evgen_jax.data.batches import find_files as find_files
 from evgen_jax.data.event_file import EventFile as EventFile
 from evgen_jax.data.event_file import read_event_file as read_event_file
+from evgen_jax.data.formats.open import open_tables as open_tables
 from evgen_jax.data.writer import write_events as write_events
 from evgen_jax.hypothesis.trafo import Trafo as Trafo
 from evgen_jax.hypothesis.trafo import fit_trafo as fit_trafo

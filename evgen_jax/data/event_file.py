@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.config.records import DataHandlerSettings, PulseSettings
 from evgen_jax.data.event_filter import pass_filter
 from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.formats.open import open_tables
@@ -142,7 +142,7 @@ def _what_they_are(columns: Sequence[str], parameters: Sequence[Parameter] | Non
 
 def read_event_file(
     path: str | Path,
-    settings: DataHandlerSettings,
+    settings: DataHandlerSettings | None,
     detector: Detector,
     *,
     labels: bool = True,
@@ -157,7 +157,7 @@ def read_event_file(
 
     Args:
       path: file with tables as IceCube writes them, or of another telescope.
-      settings: which tables and columns.
+      settings: which tables and columns; None: those that the file tells, see `chosen_tables`.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
@@ -172,10 +172,12 @@ def read_event_file(
       The events.
 
     Raises:
+      ConfigError: tables are not named and cannot be told, or a package that reads the format is not installed.
       DataError: a table or column is missing, events have equal ids, the file belongs to another detector or medium, a DOM is
         unknown, or labels are outside their range in most events; names file and place.
     """
     path = Path(path)
+    settings = settings or DataHandlerSettings(data_settings=PulseSettings())
     data = settings.data_settings
     with open_tables(path, settings.format_settings) as file:
         fingerprinted = _check_detector(file, detector)

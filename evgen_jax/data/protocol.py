@@ -9,6 +9,9 @@ import numpy as np
 
 from evgen_jax.errors import DataError, suggestion
 
+EVENT_NUMBER = "event_no"
+"""Column by which graphnet and the databases of tableio join tables."""
+
 
 class Tables(Protocol):
     """Is an open file, or folder, of tables; the columns Run and Event (and others of `ID_COLUMNS`) join them.

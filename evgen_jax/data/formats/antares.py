@@ -38,5 +38,5 @@ def is_antares(tables: TableFile) -> bool:
     Args:
       tables: an open file.
     """
-    columns = [set(tables.columns(name)) for name in tables.table_names]
-    return any(own >= {"Run", "Event", TRIGGER} and "SubEvent" not in own for own in columns)
+    first = next((own for name in tables.table_names if "Event" in (own := tables.columns(name))), ())
+    return TRIGGER in first and "SubEvent" not in first

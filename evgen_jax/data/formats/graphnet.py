@@ -5,12 +5,10 @@ import numpy as np
 from evgen_jax.config.records import FormatSettings
 from evgen_jax.data.formats.photons import pulses_of_photons
 from evgen_jax.data.formats.truth import naming_of, with_labels
-from evgen_jax.data.protocol import CachedTables, Tables, columns_of, rows_of
+from evgen_jax.data.protocol import EVENT_NUMBER, CachedTables, Tables, columns_of, rows_of
 from evgen_jax.errors import DataError
 from evgen_jax.measurement.sensor_labels import sensor_label
 
-NUMBER = "event_no"
-"""Column by which tables are joined."""
 TIMES, STRINGS = ("dom_time", "t", "time"), ("string", "sensor_string_id", "string_id")
 PLACES = (("dom_x", "dom_y", "dom_z"), ("sensor_pos_x", "sensor_pos_y", "sensor_pos_z"))
 """Names of the columns of pulses; the first one that a table has counts."""
@@ -34,7 +32,7 @@ class GraphnetTables(CachedTables):
         self.format = f"graphnet {tables.format}"
         columns = {name: tables.columns(name) for name in tables.table_names}
         self._maps = [name for name, own in columns.items() if is_pulse_map(own)]
-        truth = [name for name, own in columns.items() if NUMBER in own and naming_of(own)]
+        truth = [name for name, own in columns.items() if EVENT_NUMBER in own and naming_of(own)]
         if truth:
             self.defaults = {"event_id_key": truth[0], "label_key": truth[0]}
         if len(self._maps) == 1:
@@ -66,9 +64,11 @@ class GraphnetTables(CachedTables):
             return self._flagged(*self._flags[name])
         rows = self._tables.read(name)
         columns = columns_of(rows)
-        if NUMBER not in columns:
-            raise DataError(f"{self.path}: table '{name}' has no column {NUMBER}, by which graphnet joins its tables.")
-        ids = {"Run": np.zeros(len(rows), np.int64), "Event": _whole(self.path, name, columns[NUMBER])}
+        if EVENT_NUMBER not in columns:
+            raise DataError(
+                f"{self.path}: table '{name}' has no column {EVENT_NUMBER}, by which graphnet joins its tables."
+            )
+        ids = {"Run": np.zeros(len(rows), np.int64), "Event": _whole(self.path, name, columns[EVENT_NUMBER])}
         if name in self._maps:
             return self._pulses(name, {**ids, **columns})
         if naming_of(list(columns)):
@@ -114,7 +114,7 @@ class GraphnetTables(CachedTables):
             return rows_of({**columns, **own, "charge": ones})
         sensor = np.unique(np.stack([own["string"], own["om"]], axis=1), axis=0, return_inverse=True)[1].ravel()
         kept, time = pulses_of_photons(columns["Event"], sensor, time, self._settings)
-        own |= {"time": columns[_first(columns, TIMES)].astype(np.float64), "charge": ones}
+        own["charge"] = ones
         whole = {key: values[kept] for key, values in {**columns, **own}.items()}
         self.notes.append(f"table '{name}': has no charges; every photon is a pulse of 1 PE")
         return rows_of({**whole, "time": time})
@@ -137,7 +137,7 @@ def is_pulse_map(columns: tuple[str, ...]) -> bool:
     own = set(columns)
     labels = {"dom_number"} & own or {"sensor_id"} & own
     return bool(
-        NUMBER in own
+        EVENT_NUMBER in own
         and labels
         and own & set(TIMES)
         and own & set(STRINGS)
@@ -152,7 +152,7 @@ def is_graphnet(tables: Tables) -> bool:
       tables: an open database or folder.
     """
     return any(
-        NUMBER in (own := tables.columns(n)) and (is_pulse_map(own) or naming_of(own)) for n in tables.table_names
+        EVENT_NUMBER in (own := tables.columns(n)) and (is_pulse_map(own) or naming_of(own)) for n in tables.table_names
     )
 
 
@@ -162,5 +162,5 @@ def _first(columns: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
 
 def _whole(path: object, table: str, values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f" and not np.all(values == np.floor(values)):
-        raise DataError(f"{path}: column {NUMBER} of table '{table}' must hold whole numbers.")
+        raise DataError(f"{path}: column {EVENT_NUMBER} of table '{table}' must hold whole numbers.")
     return values.astype(np.int64)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,12 @@ MAGIC = b"root"
 ROW = "row"
 """Column of every table: number of the event in the file, from 0."""
 HITS = (
-    "dom_id", "channel_id", "pmt_id", "tot", "trig", "t", "a", "pos.x", "pos.y", "pos.z", "origin",
+    "dom_id", "channel_id", "pmt_id", "tot", "trig", "t", "a", "pos.x", "pos.y", "pos.z",
 )  # fmt: skip
 TRACKS = ("id", "pos.x", "pos.y", "pos.z", "dir.x", "dir.y", "dir.z", "t", "E", "len", "type", "status", "mother_id")
 EVENT = (
-    "id",
-    "det_id",
-    "mc_id",
-    "run_id",
-    "mc_run_id",
-    "frame_index",
-    "trigger_mask",
-    "trigger_counter",
-    "overlays",
-    "mc_t",
-)
+    "id", "det_id", "mc_id", "run_id", "mc_run_id", "frame_index", "trigger_mask", "trigger_counter", "overlays", "mc_t",
+)  # fmt: skip
 BRANCHES = {"event_info": EVENT, "hits": HITS, "mc_hits": HITS, "mc_trks": TRACKS}
 """Table -> leaves of the tree that are its columns, as far as a file has them."""
 
@@ -108,15 +98,19 @@ class RootEvents(CachedTables):
         return rows_of({ROW: row, **{column: awkward.to_numpy(array) for column, array in values.items()}})
 
 
-class Km3pipeFile(TableFile):
-    """Is an open HDF5 file of km3pipe, whose tables are datasets or groups of columns; use it in a `with` statement.
+class Km3pipeTables(TableFile):
+    """Gives the tables of an open HDF5 file of km3pipe, which are datasets or groups of columns.
 
     Args:
-      path: of the file.
+      file: open file, which its owner closes.
     """
 
     format = "HDF5 (km3pipe)"
     _names = {"mc_trks": "mc_tracks"}
+
+    def __init__(self, file: TableFile):
+        super().__init__(file.path)
+        self._file = file._file
 
     @property
     def table_names(self) -> list[str]:
@@ -163,16 +157,12 @@ class Km3pipeFile(TableFile):
         }
 
 
-def is_km3pipe(path: Path) -> bool:
+def is_km3pipe(file: TableFile) -> bool:
     """Returns whether an HDF5 file was written by km3pipe.
 
     Args:
-      path: of the file.
-
-    Raises:
-      DataError: it cannot be read.
+      file: open file.
     """
-    with TableFile(path) as file:
-        return file.has("event_info") and (
-            file.attribute("km3pipe") is not None or file.has("mc_tracks") or file.has("hits")
-        )
+    if not file.has("event_info"):
+        return False
+    return file.attribute("km3pipe") is not None or file.has("mc_tracks") or file.has("hits")

@@ -45,10 +45,10 @@ def open_tables(path: str | Path, settings: FormatSettings | None = None) -> Ite
         raise DataError(f"{path}: no such file.")
     start = b"" if path.is_dir() else _first_bytes(path)
     if path.is_dir() or start.startswith(parquet.MAGIC):
-        with parquet.ParquetTables(path) as folder:
+        with parquet.ParquetTables(path, settings.events) as folder:
             yield _of_layout(folder, settings)
     elif start == sqlite.MAGIC:
-        with sqlite.SQLiteFile(path) as base:
+        with sqlite.SQLiteFile(path, settings.events) as base:
             yield _of_layout(base, settings)
     elif start.startswith(km3net_files.MAGIC):
         with km3net_files.RootEvents(path) as events:
@@ -56,12 +56,12 @@ def open_tables(path: str | Path, settings: FormatSettings | None = None) -> Ite
     elif is_i3_file(path):
         with I3Tables(path) as frames:
             yield frames
-    elif km3net_files.is_km3pipe(path):
-        with km3net_files.Km3pipeFile(path) as events:
-            yield Km3netTables(events, settings)
     else:
         with TableFile(path) as file:
-            yield AntaresTables(file) if is_antares(file) else file
+            if km3net_files.is_km3pipe(file):
+                yield Km3netTables(km3net_files.Km3pipeTables(file), settings)
+            else:
+                yield AntaresTables(file) if is_antares(file) else file
 
 
 def _of_layout(tables: Tables, settings: FormatSettings) -> Tables:

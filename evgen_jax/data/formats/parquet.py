@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.data.protocol import CachedTables, rows_of
+from evgen_jax.data.protocol import EVENT_NUMBER, CachedTables, rows_of
 from evgen_jax.errors import DataError
 from evgen_jax.extras import need
 
@@ -28,6 +28,7 @@ class ParquetTables(CachedTables):
 
     Args:
       path: of the file or folder.
+      events: first event_no that is read of tables that have this column, and the one behind the last; None: all.
 
     Raises:
       ConfigError: on opening, if pyarrow is not installed.
@@ -35,6 +36,10 @@ class ParquetTables(CachedTables):
     """
 
     format = "Parquet"
+
+    def __init__(self, path: Path, events: tuple[int, int] | None = None):
+        super().__init__(path)
+        self._events = events
 
     def __enter__(self) -> "ParquetTables":
         need("pyarrow", f"{self.path}: reading Parquet")
@@ -135,7 +140,10 @@ class ParquetTables(CachedTables):
                     columns.append({c: _values(table[c].combine_chunks()) for c in table.column_names})
             except (OSError, pyarrow.ArrowException) as error:
                 raise self._damaged(path, error) from None
-        return rows_of(self._joined(name, columns))
+        rows = rows_of(self._joined(name, columns))
+        if self._events is None or EVENT_NUMBER not in (rows.dtype.names or ()):
+            return rows
+        return rows[(rows[EVENT_NUMBER] >= self._events[0]) & (rows[EVENT_NUMBER] < self._events[1])]
 
     def _joined(self, name: str, parts: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         for path, part in zip(self._files[name], parts, strict=True):

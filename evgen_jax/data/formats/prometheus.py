@@ -70,10 +70,12 @@ class PrometheusTables(CachedTables):
 
 
 def is_prometheus(tables: Tables) -> bool:
-    """Returns whether a file is one of Prometheus.
+    """Returns whether a file is one of Prometheus: records of events, with photons or the truth.
 
     Args:
       tables: an open Parquet file.
     """
     photons = {"sensor_pos_x", "sensor_pos_y", "sensor_pos_z", "string_id", "sensor_id", "t", ROW}
-    return PHOTONS in tables.table_names and photons <= set(tables.columns(PHOTONS))
+    columns = {name: set(tables.columns(name)) for name in tables.table_names}
+    truth = columns.get(TRUTH, set())
+    return photons <= columns.get(PHOTONS, set()) or (ROW in truth and "initial_state_x" in truth)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.data.protocol import CachedTables, rows_of
+from evgen_jax.data.protocol import EVENT_NUMBER, CachedTables, rows_of
 from evgen_jax.errors import DataError
 
 MAGIC = b"SQLite format 3\x00"
@@ -19,12 +19,17 @@ class SQLiteFile(CachedTables):
 
     Args:
       path: of the database.
+      events: first event_no that is read of tables that have this column, and the one behind the last; None: all.
 
     Raises:
       DataError: on opening, if it cannot be read.
     """
 
     format = "SQLite"
+
+    def __init__(self, path: Path, events: tuple[int, int] | None = None):
+        super().__init__(path)
+        self._events = events
 
     def __enter__(self) -> "SQLiteFile":
         try:
@@ -57,7 +62,9 @@ class SQLiteFile(CachedTables):
     def _load(self, name: str) -> np.ndarray:
         self._check_there(name)
         names = self.columns(name)
-        rows = self._query(f"SELECT * FROM {_quoted(name)}")
+        part = self._events if EVENT_NUMBER in names else None
+        where = "" if part is None else f" WHERE {EVENT_NUMBER} >= {part[0]} AND {EVENT_NUMBER} < {part[1]}"
+        rows = self._query(f"SELECT * FROM {_quoted(name)}{where}")
         values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         return rows_of({column: _array(own) for column, own in zip(names, values, strict=True)})
 

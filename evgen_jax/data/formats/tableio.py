@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from evgen_jax.data.protocol import CachedTables, Tables, columns_of, rows_of
+from evgen_jax.data.protocol import EVENT_NUMBER, CachedTables, Tables, columns_of, rows_of
 from evgen_jax.errors import DataError
 
 HEADER = "I3EventHeader"
 """Table of the ids of events."""
-NUMBER = "event_no"
-"""Column by which other tables are joined with it."""
 IDS = ("Run", "Event", "SubEvent", "SubEventStream")
 """Columns of ids that the header has."""
 
@@ -57,30 +55,30 @@ class TableioTables(CachedTables):
                 f"{self.path}: table '{name}' has no ids of events, and the table {HEADER}, which has them, is missing. Book "
                 f"{HEADER} together with the other keys."
             )
-        if NUMBER not in (rows.dtype.names or ()):
-            raise DataError(f"{self.path}: table '{name}' has no column {NUMBER} that joins it with {HEADER}.")
-        header = self._tables.read(HEADER, (*IDS[:2], NUMBER))
-        numbers, place = np.unique(header[NUMBER], return_index=True)
-        found = np.unique(rows[NUMBER])
+        if EVENT_NUMBER not in (rows.dtype.names or ()):
+            raise DataError(f"{self.path}: table '{name}' has no column {EVENT_NUMBER} that joins it with {HEADER}.")
+        header = self._tables.read(HEADER, (*IDS[:2], EVENT_NUMBER))
+        numbers, place = np.unique(header[EVENT_NUMBER], return_index=True)
+        found = np.unique(rows[EVENT_NUMBER])
         if len(numbers) < len(header):
             raise DataError(
-                f"{self.path}: table {HEADER} has a value of {NUMBER} in several rows; expected one row each."
+                f"{self.path}: table {HEADER} has a value of {EVENT_NUMBER} in several rows; expected one row each."
             )
         if len(rows) and not np.array_equal(found, numbers):
             raise DataError(
                 f"{self.path}: table '{name}' counts {len(found)} events and {HEADER} {len(numbers)}: some events have no "
-                f"rows, and {NUMBER} of this format does not say which, so that the rows cannot be joined. Book only "
+                f"rows, and {EVENT_NUMBER} of this format does not say which, so that the rows cannot be joined. Book only "
                 "frames that have all keys, or write HDF5."
             )
-        own = header[place][np.searchsorted(numbers, rows[NUMBER])]
+        own = header[place][np.searchsorted(numbers, rows[EVENT_NUMBER])]
         columns = {c: own[c] for c in IDS if c in (header.dtype.names or ())}
         return rows_of({**columns, "exists": self._existing(rows), **columns_of(rows)})
 
     @staticmethod
     def _existing(rows: np.ndarray) -> np.ndarray:
         """Flags of rows: one that fills up a table of one row per event holds zeros alone."""
-        values = [rows[c] for c in rows.dtype.names or () if c != NUMBER and rows.dtype[c].kind in "iufb"]
-        single = len(np.unique(rows[NUMBER])) == len(rows)
+        values = [rows[c] for c in rows.dtype.names or () if c != EVENT_NUMBER and rows.dtype[c].kind in "iufb"]
+        single = len(np.unique(rows[EVENT_NUMBER])) == len(rows)
         if not single or len(values) < 2:
             return np.ones(len(rows), np.uint8)
         return np.any([value != 0 for value in values], axis=0).astype(np.uint8)
