@@ -291,7 +291,7 @@ def test_files_of_another_kind_are_one_message(tables, loaded_detector, tmp_path
         ("text.hdf5", "damaged or of another kind"),
         ("cut.db", "cannot be read as an SQLite database"),
         ("cut.parquet", "cannot be read as Parquet"),
-        ("events.i3.zst", "is a file of IceTray"),
+        ("events.i3.zst", "an I3 file"),
         ("nothing", "no such file"),
         ("unjoined.h5", "neither group_id nor event_id"),
     ):

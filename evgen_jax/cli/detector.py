@@ -26,8 +26,11 @@ def detector(file: Path, output: Path, area: float | None, kinds: tuple[str, ...
     """Write the modules of FILE as a detector table.
 
     FILE is a .geo of Prometheus, a .detx of KM3NeT, a Parquet table of modules of graphnet, or a detector table. All of them
-    can stand in detector_settings.geometry as they are; a table can be looked at and changed.
+    can stand in detector_settings.geometry as they are; a table can be looked at and changed. A GCD file of IceCube (.i3.gz) is
+    read through IceTray, where it is installed.
     """
+    from evgen_jax.data.gcd import load_gcd
+    from evgen_jax.data.i3_file import is_i3_file
     from evgen_jax.files import check_writable, replaced
     from evgen_jax.measurement.detector import load_detector
     from evgen_jax.measurement.detector_files import with_sensors
@@ -41,9 +44,15 @@ def detector(file: Path, output: Path, area: float | None, kinds: tuple[str, ...
     for text, (name, equals, curve) in zip(kinds, pairs, strict=True):
         if not (name and equals and curve):
             raise ConfigError(f"--kind {text}: expected NAME=CURVE, such as pmt='cosine 1.5'.")
-    table = with_sensors(file, area, {name: curve for name, _, curve in pairs})
+    gcd = is_i3_file(file)
+    if gcd and (area is not None or pairs):
+        raise ConfigError(f"{file}: --area and --kind are not for GCD files, whose modules are those of IceCube.")
+    table = None if gcd else with_sensors(file, area, {name: curve for name, _, curve in pairs})
     with replaced(output) as partial:
-        write_detector_table(partial, table)
+        if table is None:
+            load_gcd(file).to_csv(partial)
+        else:
+            write_detector_table(partial, table)
         loaded = load_detector(partial)  # what it says is proven before it is there
     for line in detector_lines(loaded):
         say(line)

@@ -8,15 +8,14 @@ from evgen_jax.config.records import FormatSettings
 from evgen_jax.data.formats import km3net_files, parquet, sqlite
 from evgen_jax.data.formats.antares import AntaresTables, is_antares
 from evgen_jax.data.formats.graphnet import GraphnetTables, is_graphnet
+from evgen_jax.data.formats.i3 import I3Tables
 from evgen_jax.data.formats.km3net import Km3netTables
 from evgen_jax.data.formats.prometheus import PrometheusTables, is_prometheus
 from evgen_jax.data.formats.tableio import TableioTables, is_tableio
+from evgen_jax.data.i3_file import is_i3_file
 from evgen_jax.data.protocol import Tables
 from evgen_jax.data.tables import TableFile
 from evgen_jax.errors import DataError
-
-I3_ENDINGS = (".i3", ".i3.gz", ".i3.bz2", ".i3.zst")
-"""Names of files that IceTray alone reads."""
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def open_tables(path: str | Path, settings: FormatSettings | None = None) -> Ite
     """Opens the tables of an event file.
 
     Known are HDF5 of IceCube's tableio, of ANTARES and of km3pipe, Parquet and SQLite of tableio (v1.17) and of graphnet, Parquet of
-    Prometheus, and offline ROOT files of KM3NeT.
+    Prometheus, offline ROOT files of KM3NeT, and I3 files where IceTray is installed.
 
     Args:
       path: of a file, or of a folder of Parquet files.
@@ -54,10 +53,9 @@ def open_tables(path: str | Path, settings: FormatSettings | None = None) -> Ite
     elif start.startswith(km3net_files.MAGIC):
         with km3net_files.RootEvents(path) as events:
             yield Km3netTables(events, settings)
-    elif path.name.endswith(I3_ENDINGS):
-        raise DataError(
-            f"{path}: is a file of IceTray, which alone can read it; convert it where IceTray is installed."
-        )
+    elif is_i3_file(path):
+        with I3Tables(path) as frames:
+            yield frames
     else:
         with TableFile(path) as file:
             if km3net_files.is_km3pipe(file):
