@@ -88,8 +88,15 @@ def _name(node: yaml.Node) -> str:
     return text
 
 
+class _LoaderOfRecords(_Loader):
+    """Its keys may be numbers, and stay what they are."""
+
+
 _Loader.add_constructor(NUMBERS[0], _whole_number)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_LoaderOfRecords.add_constructor(
+    "tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, deep=True)
+)
 
 
 def _where(node: yaml.Node) -> str:
@@ -168,8 +175,12 @@ def read_setting(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: the value is no valid YAML ({problem}).") from None
 
 
-def read_yaml_file(path: Path) -> dict[str, Any]:
+def read_yaml_file(path: Path, numbered: bool = False) -> dict[Any, Any]:
     """The content of one file as it stands there.
+
+    Args:
+      path: of the file.
+      numbered: whether keys may be numbers, in a file that a program wrote about itself.
 
     Raises:
       ConfigError: as `read_yaml`.
@@ -180,7 +191,7 @@ def read_yaml_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such configuration file.")
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+            content = yaml.load(file, Loader=_LoaderOfRecords if numbered else _Loader)  # noqa: S506 (SafeLoaders)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f": line {mark.line + 1}" if mark else ""

@@ -249,8 +249,13 @@ class LearnedSource(LinenSource):
           Light at D DOMs and P pulses.
         """
         latent_charge, latent_time, offset, time = self.outputs(hypothesis, event, detector)
-        return mixture_light_yield(
+        light = mixture_light_yield(
             self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
+        )
+        return (
+            light.replace(density=light.density * constants.TIME_UNIT)
+            if self.options.density_per_microsecond
+            else light
         )
 
     def draw_times(
