@@ -65,6 +65,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
+def _mapping_of_any_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
 def _name(node: yaml.Node) -> str:
     """The key that a node stands for, which from here on is a text.
 
@@ -94,9 +98,7 @@ class _LoaderOfRecords(_Loader):
 
 _Loader.add_constructor(NUMBERS[0], _whole_number)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_LoaderOfRecords.add_constructor(
-    "tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, deep=True)
-)
+_LoaderOfRecords.add_constructor("tag:yaml.org,2002:map", _mapping_of_any_keys)
 
 
 def _where(node: yaml.Node) -> str:

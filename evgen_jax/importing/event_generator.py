@@ -1,7 +1,7 @@
 """Models that Event-Generator trained with TensorFlow: an export, a training or a part of one becomes a model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from evgen_jax.importing.differences import differences
 from evgen_jax.importing.sections import MULTI_SOURCES, SOURCES, check_class, model_section
 from evgen_jax.importing.transformation import read_trafo
 from evgen_jax.importing.weights import check_no_weights, source_weights
+from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.model.ensemble import AnyModel, Ensemble
 from evgen_jax.model.model import Model
@@ -121,12 +122,11 @@ def import_model(
     return Imported(models[0] if len(models) == 1 else Ensemble(models), told, tuple(origins))
 
 
-def _build(component: Component, section: ModelSettings, detector: Detector) -> tuple[Any, Any, Trafo, int]:
+def _build(component: Component, section: ModelSettings, detector: Detector) -> tuple[Source, Variables, Trafo, int]:
     """Source, weights, normalisation and training steps of a model, which is built of its parts first."""
     if not section.multi_source_bases:
-        parameters = parameters_of(build_source(section)[0])
-        trafo = _trafo(component, parameters)
-        source, _ = build_source(section, trafo)
+        trafo = _trafo(component, parameters_of(_source(component, section)[0]))
+        source, _ = _source(component, section, trafo)
         variables, steps = source_weights(component, source, detector)
         return source, variables, trafo, steps
     steps = check_no_weights(component)
@@ -135,9 +135,19 @@ def _build(component: Component, section: ModelSettings, detector: Detector) -> 
         source, variables, own, _ = _build(component.parts[name], base, detector)
         parts[name] = Model(source, variables, own, detector)
     loaded = section.model_copy(update={"multi_source_bases": {name: ModelSettings(load_dir=name) for name in parts}})
-    trafo = _trafo(component, parameters_of(build_source(loaded, None, parts.__getitem__)[0]))
-    source, variables = build_source(loaded, trafo, parts.__getitem__)
+    trafo = _trafo(component, parameters_of(_source(component, loaded, None, parts)[0]))
+    source, variables = _source(component, loaded, trafo, parts)
     return source, variables, trafo, steps
+
+
+def _source(
+    component: Component, section: ModelSettings, trafo: Trafo | None = None, parts: Mapping[str, Model] | None = None
+) -> tuple[Source, Variables]:
+    """The source of a section and the weights of its parts; messages name the file of its component."""
+    try:
+        return build_source(section, trafo, (parts or {}).__getitem__)
+    except ConfigError as error:
+        raise ConfigError(f"{component.directory / DESCRIPTION}: {error}") from None
 
 
 def _trafo(component: Component, parameters: Sequence[Parameter]) -> Trafo:
