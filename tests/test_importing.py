@@ -12,6 +12,7 @@ import pytest
 import tensorflow_export as theirs
 import yaml
 from conftest import write_config
+from scipy.special import gammaln
 from test_parity import COMPACT, compare_light, event_of
 
 import evgen_jax as eg
@@ -23,7 +24,7 @@ from evgen_jax.data.labels import CASCADE as LABELS
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import EvgenError
 from evgen_jax.importing.event_generator import import_model
-from evgen_jax.model.terms import floored
+from evgen_jax.model.terms import TERMS, floored, log_charge_probability
 from evgen_jax.physics.geometry import shower_maximum
 from evgen_jax.training.run import train
 
@@ -251,6 +252,93 @@ def test_training_goes_on_from_imported_parts(imported, detector, tmp_path):
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before.variables, state.variables)
     largest = max(jax.tree.leaves(moved))
     assert 0 < largest < 0.01 and all(np.isfinite(leaf) for leaf in jax.tree.leaves(moved))
+
+
+# Its own numbers ------------------------------------------------------------------------------------------------------
+
+
+def test_losses_of_event_generator_follow_from_those_of_one_source(export):
+    """Alone, a cascade differs in the unit of time and in the floor of probabilities."""
+    terms = ("unbinned_pulse_time_llh", "unbinned_extended_pulse_llh", "negative_binomial_charge_pdf")
+    terms += ("normalized_dom_charge_pdf", "negative_binomial_event_charge_pdf")
+    model = import_model(export / "models_0000" / "cascade").model
+    with jax.enable_x64(True):
+        event, h = an_event(model), jnp.array(HYPOTHESIS)
+
+        @jax.jit
+        def both_ways(model, h, event):
+            light = floored(model.source.light_yield(model.variables, h, event, model.detector, True))
+            own = {name: TERMS[name](light, event).total() for name in terms}
+            return eg.event_generator_losses(model, h, event), own, log_charge_probability(light, event)
+
+        found, own, probability = both_ways(model, h, event)
+    charge = float(event.pulses.charge.sum())
+    for name in terms:
+        expected = float(own[name]) - ("_pulse_" in name) * charge * np.log(1000)
+        assert float(found[name]) == pytest.approx(expected, rel=1e-6), name
+    floor = np.log(1e-37)
+    expected = -np.sum(np.maximum(probability, floor)[np.asarray(event.usable)])
+    assert float(found["dom_charge_pdf"]) == pytest.approx(float(expected), rel=1e-6)
+    flagged = import_model(export / "models_0000" / "cascade", densities_per_microsecond=True).model
+    with jax.enable_x64(True):
+        again = jax.jit(eg.event_generator_losses)(flagged, h, event)
+    for name, value in found.items():
+        assert float(again[name]) == pytest.approx(float(value), rel=1e-6), name
+
+
+def test_losses_of_event_generator_have_its_sum_of_cascade_and_noise(export):
+    """Beside an independent computation: densities in two units, means of components multiplied by their weights."""
+    model = import_model(export).model
+    cascade, noise = dict(model.source.bases)["cascade"], model.source.bases[1][1]
+    with jax.enable_x64(True):
+        event, h = an_event(model), jnp.array(HYPOTHESIS)
+
+        @jax.jit
+        def parts_and_sum(model, h, event):
+            light = cascade.light_yield(model.variables["cascade"], h, event, model.detector)
+            dark = noise.light_yield(model.variables["noise"], h[:0], event, model.detector)
+            return light, dark, eg.event_generator_losses(model, h, event)
+
+        light, dark, found = parts_and_sum(model, h, event)
+    raw = np.asarray(model.variables["noise"]["params"]["local_vars"], float).reshape(3, 3)  # mu, alpha, weight of each
+    start, stop = map(float, event.readout)
+    base = np.asarray(model.detector.noise_rate, float)[:, None] * (stop - start)
+    weight = np.where(raw[:, 2] + 1 > 0, raw[:, 2] + 2, np.exp(raw[:, 2] + 1)) + 1e-5
+    weight = weight / weight.sum()
+    mean = base * np.exp(raw[:, 0]) + 1e-7
+    alpha = np.exp(raw[:, 1] - 5) + 1e-4
+    q, excess = np.asarray(light.charge, float)[:, None] + 1e-7, np.asarray(light.excess, float)[:, None]
+    means = q + weight * mean
+    variances = q + excess + weight * (mean + alpha * mean**2)
+    shares = weight * mean / (weight * mean).sum(axis=1, keepdims=True)
+    r = 1 / np.maximum((variances - means) / means**2, 1e-6)
+    n = np.asarray(event.charge, float)[:, None]
+    probability = (shares * np.exp(nbinom_logpmf(n, r, means))).sum(axis=1)
+    usable = np.asarray(event.usable)
+    expected = -np.log(np.maximum(probability, 1e-37))[usable].sum()
+    assert float(found["dom_charge_pdf"]) == pytest.approx(expected, rel=1e-5)
+    place = np.asarray(event.active)[np.asarray(event.pulses.slot)]
+    of_light = 1000 * np.asarray(light.density, float)
+    of_noise = (
+        np.asarray(dark.density, float) / np.asarray(dark.charge, float)[place] * (weight * mean).sum(axis=1)[place]
+    )
+    density = (of_light + of_noise) / (q[:, 0] + (weight * mean).sum(axis=1))[place]
+    real = np.asarray(event.pulses.mask)
+    expected = -np.sum(np.asarray(event.pulses.charge, float)[real] * np.log(density[real]))
+    assert float(found["unbinned_pulse_time_llh"]) == pytest.approx(expected, rel=1e-5)
+    total = found["dom_charge_pdf"] + found["unbinned_pulse_time_llh"]
+    assert float(found["unbinned_pulse_and_dom_charge_pdf"]) == pytest.approx(float(total))
+
+
+def nbinom_logpmf(n, r, mean):
+    """For real counts, as gamma functions have it."""
+    return gammaln(n + r) - gammaln(r) - gammaln(n + 1) - r * np.log1p(mean / r) + n * np.log(mean / (r + mean))
+
+
+def test_only_sources_of_event_generator_have_its_numbers():
+    with pytest.raises(EvgenError, match="is no source of Event-Generator"):
+        model = load_model("icecube86-table")
+        eg.event_generator_losses(model, jnp.array(HYPOTHESIS), an_event(model))
 
 
 # What is told ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from evgen_jax.cli.compile_cache import use_compile_cache
 from evgen_jax.cli.create_trafo import create_trafo
 from evgen_jax.cli.demo import demo
 from evgen_jax.cli.export import export
-from evgen_jax.cli.import_model import import_model
+from evgen_jax.cli.import_ import import_model
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.own_sources import run_files
 from evgen_jax.cli.reconstruct import reconstruct

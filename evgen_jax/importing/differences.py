@@ -91,7 +91,7 @@ def _differences(section: ModelSettings, loss: Loss, members: int) -> Iterator[s
     if loss.terms and len(loss.terms) + bool(loss.priors) > 1 and loss.terms[0].weight != 1:
         yield f"weights of the loss: all act; there the first, {loss.terms[0].weight:g}, is ignored."
     if "unbinned_pulse_time_mpe_llh" in terms:
-        yield "first pulses: those at excluded modules take no part, there they are counted with a charge of 0."
+        yield "first pulses: those at excluded modules take no part; there they do, with a charge of the module of 0."
     if members > 1:
         yield f"ensemble: the mean of {members} log-likelihoods is fitted, there their sum, which shrinks uncertainties."
 

@@ -46,3 +46,6 @@ def import_model(
     say("differences from Event-Generator:")
     for text in found.told:
         say(f"- {text}")
+    say(
+        "Its own log-likelihoods, with all of this, in Python: eg.event_generator_losses(eg.load_model(DIR), hypothesis, event)"
+    )
