@@ -123,7 +123,11 @@ def main() -> None:
     )
     for row in light:
         print_row(*row)
-    print("\nLosses, summed over six events.\n")
+    print(
+        "\nBeside noise densities are right as they are imported, and Event-Generator's with --densities-per-microsecond; the variance "
+        "between the components of noise is missing there.\n\nLosses, summed over the events. `event_generator_losses` computes those of "
+        "Event-Generator, with all that is wrong there; the last column is what a fit with --densities-per-microsecond has.\n"
+    )
     print_head(
         "export",
         "case",

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "create-trafo": ["x.yaml"],
     "train": ["x.yaml"],
     "export": ["x.yaml", "-o", "d"],
+    "import": ["e", "-o", "d"],
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],

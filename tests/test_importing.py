@@ -88,20 +88,22 @@ def test_every_number_finds_its_place(export, imported):
     assert origin["class"].endswith("IndependentMultiSource") and origin["event_generator"] == "2.0.0-dev"
 
 
-def test_imported_weights_give_the_numbers_of_the_reference(tmp_path):
-    """Weights of its own network at 48 modules, written as an export: its light, densities and their cumulative form."""
-    z, meta = np.load(COMPACT / "cascade.npz"), json.loads((COMPACT / "cascade.json").read_text())["model_settings"]
+@pytest.mark.parametrize(("kind", "name"), [("cascade", "model"), ("track", "track")])
+def test_imported_weights_give_the_numbers_of_the_reference(kind, name, tmp_path):
+    """Weights of its own networks at some modules, written as an export: its light, densities and their cumulative form."""
+    z, meta = np.load(COMPACT / f"{kind}.npz"), json.loads((COMPACT / f"{kind}.json").read_text())["model_settings"]
     doms, last = z["doms"], len(meta["config"]["num_filters_list"]) - 1
     arrays = []
     for i in range(last + 1):
-        own = [z[f"weights/model/layer_{i:02d}/{k}"] for k in ("biases", "kernel_lc" if i == 0 else "kernel_conv")]
+        layer = f"weights/{name}/layer_{i:02d}"
+        own = [z[f"{layer}/{k}"] for k in ("biases", "kernel_lc" if i == 0 else "kernel_conv")]
         if i == 0:  # of the other modules nothing is known
             spread = [np.zeros((5160, *values.shape[1:]), np.float32) for values in own]
             for all_doms, values in zip(spread, own, strict=True):
                 all_doms[doms] = values
             own = [values.reshape(86, 60, *values.shape[1:]) for values in spread]
-        arrays += own + ([z[f"weights/model/layer_{i:02d}/residual_scale"]] if i < last else [])
-    trafo = [z[f"weights/trafo/model/x_parameters_{k}"].tolist() for k in ("mean", "std", "trafo_log")]
+        arrays += own + ([z[f"{layer}/residual_scale"]] if i < last else [])
+    trafo = [z[f"weights/trafo/{name}/x_parameters_{k}"].tolist() for k in ("mean", "std", "trafo_log")]
     parts = {
         "data_trafo": theirs.trafo(*trafo),
         "decoder": decoder(meta["decoder_settings"]),
@@ -119,7 +121,7 @@ def test_imported_weights_give_the_numbers_of_the_reference(tmp_path):
 
         for e in range(2):
             event, order = event_of(z, e, doms)
-            light = light_of(jnp.asarray(z["in/x_parameters"][e]), event)
+            light = light_of(jnp.asarray(z["in/x_parameters"][e], jnp.float64), event)
             compare_light(z, e, light, event, order, "float32")
 
 
