@@ -421,7 +421,7 @@ WRONG = {
     ),
     "something else": (
         change("configuration.yaml", "a: 1\n"),
-        "does not describe a component of Event-Generator (class_string, ",
+        "does not describe a component of Event-Generator: class_string: is missing",
     ),
     "no YAML": (change("configuration.yaml", "a: [1\n"), "configuration.yaml: line 2: no valid YAML"),
     "version": (
@@ -442,7 +442,7 @@ WRONG = {
             "dependent_sub_components:\n- cascade",
             "dependent_sub_components:\n- ../x",
         ),
-        "dependent_sub_components: expected names of directories, got ['../x'",
+        "dependent_sub_components.0: got '../x'; ",
     ),
     "missing part": (lambda d: shutil.rmtree(d / NOISE), f"{NOISE}: does not exist"),
     "no weights": (

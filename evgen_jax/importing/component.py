@@ -1,18 +1,19 @@
 """Components of Event-Generator on disk: a directory each, which says what it is and of what other directories it consists."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from evgen_jax.building.model_files import is_model, is_run, members
 from evgen_jax.config.reader import read_yaml_file
 from evgen_jax.config.record import short
-from evgen_jax.errors import CheckpointError, ModelDirectoryError, shown
+from evgen_jax.config.validate import validate
+from evgen_jax.errors import CheckpointError, ConfigError, ModelDirectoryError
 from evgen_jax.importing.checkpoint import read_checkpoint
 
 DESCRIPTION = "configuration.yaml"
@@ -22,7 +23,43 @@ READER = "data_handler"
 """Name of the component that reads files, of which a configuration says all."""
 VERSION = 2
 """Version of Event-Generator whose files are read."""
-NEEDED = ("class_string", "settings", "sub_component_configurations", "dependent_sub_components")
+
+
+class _Record(BaseModel):
+    """What a file of Event-Generator must hold; whatever else stands there does not matter."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Settings(_Record):
+    """Arguments of a component, of which the configuration counts."""
+
+    config: dict[str, Any] | None = None
+
+
+class Description(_Record):
+    """Content of `configuration.yaml`: what a component is, and the same of all components below it."""
+
+    class_string: StrictStr
+    settings: dict[str, Any]
+    check_values: dict[str, Any] = {}
+    sub_component_configurations: dict[str, dict[str, Any]]
+    dependent_sub_components: tuple[Annotated[StrictStr, Field(pattern=r"^\w[\w.-]*$")], ...]
+    event_generator_version: StrictStr
+
+
+class Checkpoint(_Record):
+    """One entry of the list of checkpoints."""
+
+    file_basename: Annotated[StrictStr, Field(pattern=r"^\w[\w.-]*$")]
+
+
+class CheckpointList(_Record):
+    """Content of `model_checkpoint.yaml`."""
+
+    latest_checkpoint: int
+    protected_checkpoints: dict[int, Checkpoint] = {}
+    unprotected_checkpoints: dict[int, Checkpoint] = {}
 
 
 @dataclass(frozen=True)
@@ -31,21 +68,26 @@ class Component:
 
     Attributes:
       directory: where it lies.
-      description: content of its `configuration.yaml`.
+      description: what it is, from its `configuration.yaml`.
     """
 
     directory: Path
-    description: Mapping[str, Any]
+    description: Description
 
     @property
     def kind(self) -> str:
         """Returns the name of its class, without the module."""
-        return short(self.description["class_string"])
+        return short(self.description.class_string)
 
     @property
     def config(self) -> dict[str, Any]:
-        """Returns the section `config` of its settings, as a configuration has it."""
-        return dict(self.description["settings"].get("config") or {})
+        """Returns the section `config` of its settings, as a configuration has it.
+
+        Raises:
+          ConfigError: no mapping stands there.
+        """
+        where = f"{self.directory / DESCRIPTION}: settings"
+        return dict(validate(Settings, self.description.settings, where).config or {})
 
     @cached_property
     def parts(self) -> dict[str, "Component"]:
@@ -55,19 +97,18 @@ class Component:
           ModelDirectoryError: one is missing, damaged, or of another export than this one.
         """
         found = {}
-        for name in self.description["dependent_sub_components"]:
+        for name in self.description.dependent_sub_components:
             if name == READER:
                 continue
-            part = read_component(self.directory / str(name))
-            copy = self.description["sub_component_configurations"].get(name)
-            if not isinstance(copy, Mapping) or any(
-                part.description[k] != copy.get(k) for k in ("class_string", "settings")
-            ):
+            part = read_component(self.directory / name)
+            copy = self.description.sub_component_configurations.get(name, {})
+            own = {"class_string": part.description.class_string, "settings": part.description.settings}
+            if any(value != copy.get(key) for key, value in own.items()):
                 raise ModelDirectoryError(
                     f"{part.directory}: is not the part that {self.directory / DESCRIPTION} describes; they are of two exports, or "
                     "one was changed. Copy the whole directory again."
                 )
-            found[str(name)] = part
+            found[name] = part
         return found
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -84,19 +125,14 @@ class Component:
             raise CheckpointError(
                 f"{path}: is missing: {self.kind} has no weights there. Copy the whole directory of the export."
             )
-        listed = read_yaml_file(path, numbered=True)
-        latest = listed.get("latest_checkpoint")
-        checkpoints: dict[Any, Any] = {}
-        for key in ("protected_checkpoints", "unprotected_checkpoints"):
-            checkpoints |= listed.get(key) or {}
-        try:
-            name = checkpoints[latest]["file_basename"]
-        except (KeyError, TypeError):
+        listed = validate(CheckpointList, read_yaml_file(path, numbered=True), str(path))
+        checkpoints = listed.protected_checkpoints | listed.unprotected_checkpoints
+        if listed.latest_checkpoint not in checkpoints:
             raise CheckpointError(
-                f"{path}: latest_checkpoint is {shown(latest)}, but it lists {', '.join(map(str, checkpoints)) or 'none'}. Copy it "
-                "again."
-            ) from None
-        return read_checkpoint(self.directory / Path(str(name)).name)
+                f"{path}: latest_checkpoint is {listed.latest_checkpoint}, but it lists "
+                f"{', '.join(map(str, checkpoints)) or 'none'}. Copy it again."
+            )
+        return read_checkpoint(self.directory / checkpoints[listed.latest_checkpoint].file_basename)
 
 
 def read_component(directory: Path) -> Component:
@@ -115,25 +151,19 @@ def read_component(directory: Path) -> Component:
     path = directory / DESCRIPTION
     if not path.is_file():
         raise ModelDirectoryError(f"{directory}: {_what_it_is(directory)}")
-    description = read_yaml_file(path)
-    missing = [key for key in NEEDED if key not in description]
-    if missing or not all(isinstance(description[key], dict) for key in ("settings", "sub_component_configurations")):
+    try:
+        description = validate(Description, read_yaml_file(path), "it")
+    except ConfigError as error:
+        if not str(error).startswith("it: "):
+            raise
         raise ModelDirectoryError(
-            f"{path}: does not describe a component of Event-Generator ({', '.join(missing) or 'settings'} missing); expected the "
-            "directory of an exported model or of a training."
-        )
-    version = description.get("event_generator_version")
-    if not re.match(rf"{VERSION}\.\d", str(version)):
+            f"{path}: does not describe a component of Event-Generator: {str(error).removeprefix('it: ')} Expected the directory of "
+            "an exported model or of a training."
+        ) from None
+    if not re.match(rf"{VERSION}\.\d", description.event_generator_version):
         raise ModelDirectoryError(
-            f"{path}: was written by Event-Generator {version}; the files of version {VERSION} are read. Load and export it with that "
-            "version first."
-        )
-    names = description["dependent_sub_components"]
-    if not isinstance(names, list) or not all(
-        isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) for name in names
-    ):
-        raise ModelDirectoryError(
-            f"{path}: dependent_sub_components: expected names of directories, got {shown(names)}."
+            f"{path}: was written by Event-Generator {description.event_generator_version}; the files of version {VERSION} are read. "
+            "Load and export it with that version first."
         )
     return Component(directory, description)
 

@@ -113,8 +113,8 @@ def import_model(
         origins.append(
             {
                 "imported_from": str(part.directory.absolute()),
-                "class": part.description["class_string"],
-                "event_generator": str(part.description["event_generator_version"]),
+                "class": part.description.class_string,
+                "event_generator": part.description.event_generator_version,
                 "training_steps": steps,
                 "differences": list(told),
             }

@@ -129,7 +129,7 @@ def check_class(component: Component, known: tuple[str, ...], what: str) -> None
     if name not in known:
         why = f": {WHY_NOT[name]}" if name in WHY_NOT else ""
         raise ConfigError(
-            f"{component.directory / DESCRIPTION}: the {what} {component.description['class_string']} is not read{why}. Known: "
+            f"{component.directory / DESCRIPTION}: the {what} {component.description.class_string} is not read{why}. Known: "
             f"{', '.join(known)}.{suggestion(name, known) if not why else ''}"
         )
 

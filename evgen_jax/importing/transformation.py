@@ -51,11 +51,11 @@ def read_trafo(component: Component, parameters: Sequence[Parameter]) -> Trafo:
     except Exception as error:  # whatever a file of another content lets these lines raise
         raise TrafoError(f"{path}: holds no normalisation of hypotheses ({error!r}). Copy it again.") from None
     for key, values in (("mean", mean), ("std", std)):
-        expected = component.description.get("check_values", {}).get(f"x_parameters_{key}")
-        if expected is not None and not np.isclose(values.mean(), expected, rtol=1e-6):
+        expected = component.description.check_values.get(f"x_parameters_{key}")
+        if isinstance(expected, float) and not np.isclose(values.mean(), expected, rtol=1e-6):
             raise TrafoError(
-                f"{path}: its average {key} is {values.mean():g}, that of {component.directory / DESCRIPTION} is "
-                f"{expected:g}: they are of two exports. Copy the whole directory again."
+                f"{path}: its average {key} is {values.mean():g}, that of {component.directory / DESCRIPTION} is {expected:g}: they are "
+                "of two exports. Copy the whole directory again."
             )
     if not np.all(np.isfinite(mean)) or not np.all(std + constant > 0) or not np.all(np.isfinite(std)):
         raise TrafoError(f"{path}: has means or spreads that normalise nothing: {mean.tolist()}, {std.tolist()}.")
@@ -73,8 +73,9 @@ def _begins_with(component: Component, parameters: Sequence[Parameter], number: 
 
     Event-Generator takes the first ones; the names of the labels tell whether they are the right ones.
     """
-    reader = component.description["sub_component_configurations"].get(READER, {})
-    values = reader.get("mutable_settings", {}).get("config")
+    reader = component.description.sub_component_configurations.get(READER, {})
+    settings = reader.get("mutable_settings")
+    values = settings.get("config") if isinstance(settings, dict) else None
     if number < len(parameters) or values is None:
         return False
     labels = label_names(validate(DataHandlerSettings, values, str(component.directory / DESCRIPTION)))
