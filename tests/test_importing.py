@@ -465,6 +465,15 @@ WRONG = {
         change(f"{CASCADE}/data_trafo/data.pickle", CODE),
         "data_trafo/data.pickle: asks for posix.system, which is neither",
     ),
+    "code in a model": (
+        change(f"{CASCADE}/data.pickle", CODE),
+        "cascade/data.pickle: asks for posix.system, which is neither",
+    ),
+    "code above": (change("data.pickle", CODE), "export/data.pickle: asks for posix.system"),
+    "data of its own": (
+        change(f"{NOISE}/decoder_charge/data.pickle", b"\x80\x02}X\x01\x00\x00\x00aK\x01s."),
+        "decoder_charge/data.pickle: holds data of its own ({'a': 1}), which a MixtureModel of Event-Generator has not",
+    ),
     "other pickle": (
         change(f"{CASCADE}/data_trafo/data.pickle", b"\x80\x02}."),
         "holds no normalisation of hypotheses",

@@ -13,10 +13,13 @@ from evgen_jax.building.model_files import is_model, is_run, members
 from evgen_jax.config.reader import read_yaml_file
 from evgen_jax.config.record import short
 from evgen_jax.config.validate import validate
-from evgen_jax.errors import CheckpointError, ConfigError, ModelDirectoryError
+from evgen_jax.errors import CheckpointError, ConfigError, ModelDirectoryError, shown
 from evgen_jax.importing.checkpoint import read_checkpoint
+from evgen_jax.importing.restricted_pickle import read_pickle
 
 DESCRIPTION = "configuration.yaml"
+DATA = "data.pickle"
+"""File with the data of a component; only that of a normalisation is needed."""
 CHECKPOINTS = "model_checkpoint.yaml"
 """File that lists the checkpoints of a component."""
 READER = "data_handler"
@@ -110,6 +113,19 @@ class Component:
                 )
             found[name] = part
         return found
+
+    def check_no_data(self) -> None:
+        """Checks that the component keeps nothing beside its settings and weights, as models and decoders do.
+
+        Raises:
+          ConfigError: its pickle holds something.
+          ModelDirectoryError: its pickle names what it may not have, is missing or damaged.
+        """
+        path = self.directory / DATA
+        if content := read_pickle(path):
+            raise ConfigError(
+                f"{path}: holds data of its own ({shown(content)}), which a {self.kind} of Event-Generator has not; they are not read."
+            )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Reads the arrays of its latest checkpoint.

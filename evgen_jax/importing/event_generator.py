@@ -96,6 +96,7 @@ def import_model(
         members = {name: part for name, part in top.parts.items() if re.fullmatch(r"models_\d{4}", name)}
         if not members:
             raise ModelDirectoryError(f"{top.directory}: holds no models_0000, models_0001 and so on.")
+        top.check_no_data()
     else:
         check_class(top, SOURCES + MULTI_SOURCES, "model")
         members = {top.directory.name: top}

@@ -46,11 +46,12 @@ def model_section(component: Component, per_microsecond: bool = False) -> ModelS
       the angular acceptance.
 
     Raises:
-      ConfigError: a class or an option that is not known here; it is named.
-      ModelDirectoryError: a part is missing, damaged or of another version.
+      ConfigError: a class or an option that is not known here, or data beside settings and weights; they are named.
+      ModelDirectoryError: a part is missing, damaged or of another version, or has a pickle that asks for more than it may.
     """
     where = str(component.directory / DESCRIPTION)
     check_class(component, SOURCES + MULTI_SOURCES, "source")
+    component.check_no_data()
     config = component.config
     _check_precision(config, where)
     bases = {name: part for name, part in component.parts.items() if name not in BESIDE}
@@ -104,6 +105,7 @@ def decoder_section(component: Component) -> DecoderSettings:
     """
     where = str(component.directory / DESCRIPTION)
     check_class(component, DECODERS, "decoder")
+    component.check_no_data()
     _check_precision(component.config, where)
     if weights := [name for name in component.arrays() if name != "step"]:
         raise ConfigError(

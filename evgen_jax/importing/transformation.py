@@ -12,7 +12,7 @@ from evgen_jax.errors import EvgenError, TrafoError
 from evgen_jax.hypothesis.names import misplaced
 from evgen_jax.hypothesis.parameters import Parameter, names_of
 from evgen_jax.hypothesis.trafo import Trafo
-from evgen_jax.importing.component import DESCRIPTION, READER, Component
+from evgen_jax.importing.component import DATA, DESCRIPTION, READER, Component
 from evgen_jax.importing.restricted_pickle import StoredArray, read_pickle
 
 RECORDS = (
@@ -39,7 +39,7 @@ def read_trafo(component: Component, parameters: Sequence[Parameter]) -> Trafo:
       TrafoError: of another number of parameters, damaged, or not the one that its directory describes.
       ModelDirectoryError: a pickle that names what it may not have, or is missing.
     """
-    path = component.directory / "data.pickle"
+    path = component.directory / DATA
     if component.kind != "DataTransformer":
         raise TrafoError(f"{component.directory}: is a {component.kind}, where a DataTransformer is expected.")
     content = read_pickle(path, RECORDS)
