@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,14 @@ def test_bytes_are_never_taken_for_objects(tmp_path):
         path.write_bytes(data.replace(b"X\x02\x00\x00\x00f8", b"X\x02\x00\x00\x00" + fewer))
         with pytest.raises(ValueError, match="reshape"):
             read_pickle(path)["a"].numpy()
+
+
+def test_a_place_in_memory_that_a_pickle_names_takes_no_room(tmp_path):
+    (tmp_path / "data.pickle").write_bytes(b"\x80\x02]r\xff\xff\xff\x7fj\xff\xff\xff\x7fa0j\xff\xff\xff\x7f.")
+    tracemalloc.start()
+    found = read_pickle(tmp_path / "data.pickle")
+    assert found[0] is found and tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("data", [b"", b"no pickle", b"\x80\x02}", b"\x80\x02]a.", struct.pack("<Q", 2**63)])

@@ -101,8 +101,11 @@ KNOWN: dict[tuple[str, str], Any] = {
 """What pickles may name -> what stands for it."""
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows the names of `KNOWN`, and those of a caller as records."""
+class _Unpickler(pickle._Unpickler):
+    """Knows the names of `KNOWN`, and those of a caller as records.
+
+    It is the one in Python: that in C makes room for as many remembered objects as a damaged file says, of gigabytes.
+    """
 
     def __init__(self, file: Any, path: Path, records: tuple[str, ...]):
         super().__init__(file)
