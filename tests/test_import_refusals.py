@@ -117,7 +117,10 @@ WRONG = {
     ),
     "no settings": (change("reco_config.yaml", None), "no reco_config.yaml there or above"),
     "no loss": (change("reco_config.yaml", "unique_name: a\n"), "reco_config.yaml: has no loss_module_settings"),
-    "other loss": (instead("reco_config.yaml", "dom_charge_pdf", "dom_charge_pfd"), "Did you mean 'dom_charge_pdf'?"),
+    "other loss": (
+        instead("reco_config.yaml", "dom_charge_pdf", "dom_charge_pfd"),
+        "reco_config.yaml: loss_module_settings.config.loss_function_name",
+    ),
     "setting of fits": (instead("reco_config.yaml", "seed: Smeared", "seeed: Smeared"), "Did you mean 'seed'?"),
 }
 

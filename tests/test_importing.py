@@ -187,6 +187,8 @@ def test_ensembles_are_imported_as_ensembles(tmp_path, command):
         bias = member.variables["params"]["DomNetwork_0"]["layer_01_bias"]
         np.testing.assert_array_equal(bias, theirs.cascade(seed=seed)["arrays"][3])
     assert isinstance(import_model(directory).model, eg.Ensemble)
+    with pytest.raises(EvgenError, match="other: ensemble: model 1 has the parameters cascade_x, .*the first one x, "):
+        import_model(theirs.export(tmp_path / "other", theirs.cascade(), both()))
 
 
 def test_options_that_weights_depend_on_are_taken_over(tmp_path):

@@ -13,7 +13,7 @@ from evgen_jax.building.directory import save_ensemble, save_model
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source
 from evgen_jax.config.reader import read_yaml
-from evgen_jax.config.records import DataHandlerSettings, LossSettings, ModelSettings, ReconstructionSettings
+from evgen_jax.config.records import DataHandlerSettings, LossSettings, ModelSettings, ReconstructionSettings, Record
 from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, ModelDirectoryError, TrafoError
 from evgen_jax.hypothesis.joint_prior import check_priors
@@ -27,12 +27,18 @@ from evgen_jax.importing.weights import check_no_weights, source_weights
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.model.ensemble import AnyModel, Ensemble
+from evgen_jax.model.likelihood import Loss
 from evgen_jax.model.model import Model
 
 MANAGER = "SourceManager"
 """Class of the outermost directory, which holds the models of an ensemble, or one."""
 SETTINGS = "reco_config.yaml"
 """File of an export with the settings of fits and the loss."""
+RECORDS: dict[str, type[Record]] = {
+    "data_handler_settings": DataHandlerSettings,
+    "reconstruction_settings": ReconstructionSettings,
+}
+"""Sections that are taken over, beside those of the loss."""
 TRAINED_WITH = "training/step_*/training_config.yaml"
 """Files with the configurations of a training, below each of its models."""
 
@@ -93,34 +99,39 @@ def import_model(
     """
     top = read_component(Path(directory))
     if top.kind == MANAGER:
-        members = {name: part for name, part in top.parts.items() if re.fullmatch(r"models_\d{4}", name)}
-        if not members:
+        found = {name: part for name, part in top.parts.items() if re.fullmatch(r"models_\d{4}", name)}
+        if not found:
             raise ModelDirectoryError(f"{top.directory}: holds no models_0000, models_0001 and so on.")
         top.check_no_data()
+        parts = [found[name] for name in sorted(found)]
     else:
         check_class(top, SOURCES + MULTI_SOURCES, "model")
-        members = {top.directory.name: top}
+        parts = [top]
     detector = jax.tree.map(jnp.asarray, load_detector())
-    sections = [model_section(part, densities_per_microsecond) for part in members.values()]
+    sections = [model_section(part, densities_per_microsecond) for part in parts]
     models, origins = [], []
-    for part, section in zip(members.values(), sections, strict=True):
-        settings = _settings(part, reco_config)
-        loss = build_loss(tuple(LossSettings(**entry) for entry in settings["loss_module_settings"]))
-        told = tuple(differences(section, loss, len(members)))
-        settings["model_settings"] = section.model_dump(mode="json")
+    for part, section in zip(parts, sections, strict=True):
+        settings, loss = _settings(part, reco_config)
+        told = tuple(differences(section, loss, len(parts)))
         source, variables, trafo, steps = _build(part, section, detector)
         check_priors([prior for _, prior in loss.priors], parameters_of(source))
+        settings["model_settings"] = section.model_dump(mode="json")
         models.append(Model(source, variables, trafo, detector, loss, settings))
-        origins.append(
-            {
-                "imported_from": str(part.directory.absolute()),
-                "class": part.description.class_string,
-                "event_generator": part.description.event_generator_version,
-                "training_steps": steps,
-                "differences": list(told),
-            }
-        )
-    return Imported(models[0] if len(models) == 1 else Ensemble(models), told, tuple(origins))
+        origins.append(_origin(part, steps) | {"differences": list(told)})
+    try:
+        return Imported(models[0] if len(models) == 1 else Ensemble(models), told, tuple(origins))
+    except ConfigError as error:
+        raise ConfigError(f"{top.directory}: {error}") from None
+
+
+def _origin(component: Component, steps: int) -> dict[str, Any]:
+    """Where a model comes from, for its history."""
+    return {
+        "imported_from": str(component.directory.absolute()),
+        "class": component.description.class_string,
+        "event_generator": component.description.event_generator_version,
+        "training_steps": steps,
+    }
 
 
 def _build(component: Component, section: ModelSettings, detector: Detector) -> tuple[Source, Variables, Trafo, int]:
@@ -162,8 +173,8 @@ def _trafo(component: Component, parameters: Sequence[Parameter]) -> Trafo:
     return read_trafo(component.parts["data_trafo"], parameters)
 
 
-def _settings(component: Component, reco_config: str | Path | None) -> dict[str, Any]:
-    """Sections of the settings of a model beside its own, as plain values: loss, data, fits."""
+def _settings(component: Component, reco_config: str | Path | None) -> tuple[dict[str, Any], Loss]:
+    """Sections of the settings of a model beside its own, as plain values: loss, data, fits; and the loss."""
     path = Path(reco_config) if reco_config else _settings_file(component.directory)
     content = read_yaml(path)
     if "loss_module_settings" not in content:
@@ -172,20 +183,21 @@ def _settings(component: Component, reco_config: str | Path | None) -> dict[str,
         )
     losses = content["loss_module_settings"]
     where = f"{path}: loss_module_settings"
+    entries = tuple(
+        validate(LossSettings, entry, where) for entry in (losses if isinstance(losses, list) else [losses])
+    )
+    try:
+        loss = build_loss(entries)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     found: dict[str, Any] = {
         "unique_name": str(content.get("unique_name", component.directory.name)),
-        "loss_module_settings": [
-            validate(LossSettings, entry, where).model_dump(mode="json")
-            for entry in (losses if isinstance(losses, list) else [losses])
-        ],
+        "loss_module_settings": [entry.model_dump(mode="json") for entry in entries],
     }
-    for key, record in (
-        ("data_handler_settings", DataHandlerSettings),
-        ("reconstruction_settings", ReconstructionSettings),
-    ):
+    for key, record in RECORDS.items():
         if key in content:
             found[key] = validate(record, content[key], f"{path}: {key}").model_dump(mode="json")
-    return found
+    return found, loss
 
 
 def _settings_file(directory: Path) -> Path:
