@@ -62,7 +62,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         if key in seen:
             raise ConfigError(f"{_where(key_node)}: the key '{key}' is given twice.")
         seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+    return _mapping_of_any_keys(loader, node)
 
 
 def _mapping_of_any_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:

@@ -252,11 +252,9 @@ class LearnedSource(LinenSource):
         light = mixture_light_yield(
             self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
         )
-        return (
-            light.replace(density=light.density * constants.TIME_UNIT)
-            if self.options.density_per_microsecond
-            else light
-        )
+        if self.options.density_per_microsecond:
+            return light.replace(density=light.density * constants.TIME_UNIT)
+        return light
 
     def draw_times(
         self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]
