@@ -20,6 +20,7 @@ Programs:
   load_config: a configuration (YAML) as a record.
   simulate: events of a configuration, written as files.
   likelihood_gap: how far a model is below the true likelihood.
+  import_model, event_generator_losses: a model that Event-Generator trained, and its numbers there.
   reconstruct, FitSettings, FitResult: fits of events.
   read_results, read_result_notes: tables of fits in pandas or polars, and their units.
 
@@ -54,6 +55,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.decoders.family": ["Family"],
         "evgen_jax.errors": ["EvgenError"],
         "evgen_jax.hypothesis.parameters": ["Parameter"],
+        "evgen_jax.importing.comparison": ["event_generator_losses"],
+        "evgen_jax.importing.event_generator": ["import_model"],
         "evgen_jax.light.light_yield": ["LightYield"],
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],
         "evgen_jax.measurement.event": ["Event"],

@@ -19,6 +19,8 @@ from evgen_jax.config.validate import load_config as load_config
 from evgen_jax.decoders.family import Family as Family
 from evgen_jax.errors import EvgenError as EvgenError
 from evgen_jax.hypothesis.parameters import Parameter as Parameter
+from evgen_jax.importing.comparison import event_generator_losses as event_generator_losses
+from evgen_jax.importing.event_generator import import_model as import_model
 from evgen_jax.light.light_yield import LightYield as LightYield
 from evgen_jax.measurement.detector import Detector as Detector
 from evgen_jax.measurement.detector import load_detector as load_detector

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "create-trafo": ["x.yaml"],
     "train": ["x.yaml"],
     "export": ["x.yaml", "-o", "d"],
+    "import": ["e", "-o", "d"],
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
     "batch": ["slurm", "--jobs", "2", "m", "f", "-o", "o.hdf5"],

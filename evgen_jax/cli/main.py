@@ -14,6 +14,7 @@ from evgen_jax.cli.create_trafo import create_trafo
 from evgen_jax.cli.demo import demo
 from evgen_jax.cli.detector import detector
 from evgen_jax.cli.export import export
+from evgen_jax.cli.import_ import import_model
 from evgen_jax.cli.init import init
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.own_sources import run_files
@@ -58,6 +59,7 @@ for _command in (
     reconstruct,
     show,
     validate,
+    import_model,
     batch,
     convert,
     check,
