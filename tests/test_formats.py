@@ -351,7 +351,8 @@ def test_trainings_fits_and_transformations_read_them(tables, reference, experim
     )
     np.testing.assert_array_equal(seeds[:, 0], reference.labels)
     assert _count_events([(tmp_path / "events.db", tmp_path)], config.data_handler_settings) == len(reference)
-    found = find_tables(tmp_path / "events.db", {"dom_exclusions_key": None})
+    found = find_tables(tmp_path / "events.db", {})
+    assert found["dom_exclusions_key"] is None and found["readout_window_key"] is None
     assert found["pulse_key"] == "SplitInIcePulses" and found["event_id_key"] == "truth" and file.fingerprinted
 
 

@@ -56,7 +56,7 @@ class GraphnetTables(CachedTables):
           Names of our layout, then those of the file.
         """
         if name in self._flags:
-            return "Run", "Event", "string", "om"
+            return "Run", "Event"  # its labels are not told: modules are excluded by a flag only where it is named
         own = self._tables.columns(name)
         return tuple(dict.fromkeys(("Run", "Event", *(PULSES if name in self._maps else ()), *own)))
 
