@@ -16,7 +16,7 @@ from evgen_jax.icetray.output import (
 )
 from evgen_jax.icetray.records import FitStatus, Particle
 from evgen_jax.icetray.samples import posterior_numbers, sky_map_numbers
-from evgen_jax.icetray.settings import PARAMETERS, fit_settings_of, model_directories, seed_rules_of
+from evgen_jax.icetray.settings import PARAMETERS, checked_values, fit_settings_of, model_directories, seed_rules_of
 from evgen_jax.reconstruction.fit.covariance import Covariance
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.starts.two_cascades import find_two_cascades
@@ -133,7 +133,15 @@ def test_parameters_of_the_module_become_settings():
     assert fit_settings_of(given | {"seed_keys": "pulses"}, "module").seed == "pulses"
     with pytest.raises(ConfigError, match="max_iterations"):
         fit_settings_of(given | {"max_iterations": -1}, "module")
-    rules = seed_rules_of(given, None)
+    values = checked_values(given.__getitem__)
+    assert (
+        values["mcmc_quantiles"] == (0.5, 0.68, 0.9)
+        and values["minimize_parameter_dict"] is not given["minimize_parameter_dict"]
+    )
+    for name, wrong in (("minimize_parameter_dict", [1]), ("seed_distances", "ten"), ("missing_seed_value", {"x": 1})):
+        with pytest.raises(ConfigError, match=f"{name}: expected a"):
+            checked_values((given | {name: wrong}).__getitem__)
+    rules = seed_rules_of(values, None)
     assert rules.keys == ("Monopod",) and rules.distances == (10.0,) and rules.missing == {"Absorption": 1.0}
     assert model_directories("a", "/models") == ("/models/a",) and model_directories(["a", "b"], None) == ("a", "b")
     assert model_directories("demo", "/models") == ("demo",)

@@ -17,6 +17,7 @@ from evgen_jax.icetray.output import both_cascades, covariance_maps, named_numbe
 from evgen_jax.icetray.samples import make_sampling
 from evgen_jax.icetray.settings import (
     PARAMETERS,
+    checked_values,
     data_settings_of,
     fit_settings_of,
     load_named_models,
@@ -58,7 +59,7 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         Raises:
           EvgenError: a model that cannot be loaded, or a parameter that cannot be; names the parameter.
         """
-        values = {name: self.GetParameter(name) for name in PARAMETERS}
+        values = checked_values(self.GetParameter)
         self._wanted, self._key = self.GetParameter("If"), str(values["output_key"])
         if values["seed_keys"] is None:
             raise ConfigError(

@@ -1,14 +1,15 @@
 """Parameters of the tray modules as settings of fits: names and meanings of Event-Generator's modules are kept."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evgen_jax.building.named_models import is_named
+from evgen_jax.checks import check_positive, is_number
 from evgen_jax.config.records import ReconstructionSettings
 from evgen_jax.config.validate import validate
-from evgen_jax.errors import ConfigError, suggestion
+from evgen_jax.errors import ConfigError, shown, suggestion
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.seeds import SeedRules
 from evgen_jax.model.ensemble import AnyModel
@@ -82,6 +83,54 @@ def check_names(given: Mapping[str, Any], known: Sequence[str], what: str) -> No
             )
 
 
+def checked_values(read: Callable[[str], Any]) -> dict[str, Any]:
+    """Reads the parameters of the module EventGeneratorReconstruction and checks their kinds.
+
+    Args:
+      read: gives the value of a parameter.
+
+    Returns:
+      Values by name; mappings and lists are copies, so that those of the caller stay as they are.
+
+    Raises:
+      ConfigError: a parameter of another kind than its default; names it.
+    """
+    values: dict[str, Any] = {}
+    for name, (default, _) in PARAMETERS.items():
+        value = read(name)
+        if isinstance(default, dict):
+            if not isinstance(value, Mapping | None):
+                raise ConfigError(f"{name}: expected a mapping {{name: value}}, got {shown(value)}.")
+            value = dict(value or {})
+        elif isinstance(default, tuple):
+            value = _numbers(name, value)
+        values[name] = value
+    values["missing_seed_value_dict"] = {
+        str(name): _number(f"missing_seed_value_dict.{name}", value)
+        for name, value in values["missing_seed_value_dict"].items()
+    }
+    for name in ("missing_seed_value", "sphere_radius"):
+        if values[name] is not None:
+            values[name] = _number(name, values[name])
+    if values["sphere_radius"] is not None:
+        check_positive(values["sphere_radius"], "sphere_radius", ConfigError)
+    return values
+
+
+def _number(name: str, value: Any) -> float:
+    if not is_number(value):
+        raise ConfigError(f"{name}: expected a number, got {shown(value)}.")
+    return float(value)
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    """One number or several."""
+    several = [value] if is_number(value) else value or ()
+    if isinstance(several, str | Mapping) or not all(is_number(own) for own in several):
+        raise ConfigError(f"{name}: expected a number, or a list of numbers, got {shown(value)}.")
+    return tuple(map(float, several))
+
+
 def model_directories(model_names: Any, base: Any, what: str = "model_names") -> tuple[str, ...]:
     """Finds the directories of models.
 
@@ -96,7 +145,8 @@ def model_directories(model_names: Any, base: Any, what: str = "model_names") ->
     Raises:
       ConfigError: no name.
     """
-    names = check_keys([str(n) if isinstance(n, Path) else n for n in ([model_names] if isinstance(model_names, str | Path) else model_names or [])], what)  # fmt: skip
+    given = [model_names] if isinstance(model_names, str | Path) else list(model_names or ())
+    names = check_keys([str(name) if isinstance(name, Path) else name for name in given], what)
     if not names:
         raise ConfigError(
             f"{what}: expected the directory of an exported model, or a list of them, got {model_names!r}."
@@ -161,7 +211,7 @@ def seed_rules_of(values: Mapping[str, Any], sphere_radius: float | None) -> See
     """Makes the rules of seeds of a module's parameters.
 
     Args:
-      values: of the module's parameters by name.
+      values: of `checked_values`.
       sphere_radius: of the model's sources, m, where the module is not told one.
 
     Returns:
@@ -170,18 +220,14 @@ def seed_rules_of(values: Mapping[str, Any], sphere_radius: float | None) -> See
     Raises:
       ConfigError: keys that are no names.
     """
-
-    def several(entry: Any) -> tuple[float, ...]:
-        return (float(entry),) if isinstance(entry, int | float) else tuple(float(v) for v in entry or ())
-
     return SeedRules(
         check_keys(values["seed_keys"], "seed_keys"),
-        {str(k): float(v) for k, v in dict(values["missing_seed_value_dict"]).items()},
-        None if values["missing_seed_value"] is None else float(values["missing_seed_value"]),
-        several(values["seed_energy_shares"]),
-        several(values["seed_distances"]),
-        several(values["seed_distances_per_energy"]),
-        sphere_radius if values["sphere_radius"] is None else float(values["sphere_radius"]),
+        values["missing_seed_value_dict"],
+        values["missing_seed_value"],
+        values["seed_energy_shares"],
+        values["seed_distances"],
+        values["seed_distances_per_energy"],
+        sphere_radius if values["sphere_radius"] is None else values["sphere_radius"],
     )
 
 
