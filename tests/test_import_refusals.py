@@ -110,7 +110,7 @@ WRONG = {
         change(f"{CASCADE}/data_trafo/data.pickle", b"\x80\x02}."),
         "holds no normalisation of hypotheses",
     ),
-    "no pickle": (change(f"{CASCADE}/data_trafo/data.pickle", b"PK"), "data.pickle: is damaged or no pickle"),
+    "no pickle": (change(f"{CASCADE}/data_trafo/data.pickle", b"\x89HDF"), "data.pickle: is damaged or no pickle"),
     "other normalisation": (
         change(f"{CASCADE}/data_trafo/data.pickle", theirs.transformation([0.0] * 7, theirs.STD, theirs.LOG)),
         "its average mean is 0, that of",
