@@ -18,7 +18,7 @@ from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.readers import Readers
 from evgen_jax.data.sections import RECORD, is_converted, is_section, read_record
-from evgen_jax.data.shard import SUFFIX, is_shard, open_shard, read_header
+from evgen_jax.data.shard import SUFFIX, check_shard, read_header
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.files import check_writable, write_whole
 from evgen_jax.interruption import told_when_interrupted
@@ -155,7 +155,7 @@ def _reason_to_start_anew(directory: Path, identity: Mapping[str, Any]) -> str:
     try:
         record = read_record(directory)
         for name in record["shards"]:
-            open_shard(directory / name)
+            check_shard(directory / name)
     except DataError as error:
         return str(error).rstrip(".")
     changes = _changes(record["identity"], identity)
@@ -206,16 +206,16 @@ def _fill(
     shard_bytes: int,
     progress: Callable[[Sequence[Path]], Iterable[Path]],
 ) -> Converted:
-    """Writes the shards that are not there yet, and then that all of them are."""
+    """Writes the shards that are not there yet, or are damaged, and then that all of them are."""
     record = directory / RECORD
 
     def note(shards: Sequence[str], complete: bool) -> None:
         write_whole(record, json.dumps({"identity": identity, "complete": complete, "shards": shards}, indent=1) + "\n")
 
-    if not record.is_file():
-        note([], False)
     shards = _complete_shards(directory)
     done = sum(len(read_header(shard)["sections"]) for shard in shards)
+    if done < len(paths):
+        note([], False)
     files: list[ConvertedFile] = []
     size = 0
     for number, path, file in _read(conversion, paths[done:], jobs, progress):
@@ -238,9 +238,17 @@ def _fill(
 
 
 def _complete_shards(directory: Path) -> list[Path]:
-    """Lists the shards that an earlier conversion has finished, from the first on."""
+    """Lists the shards that an earlier conversion has finished, up to the first that is damaged; later ones are removed."""
     shards: list[Path] = []
-    while is_shard(path := directory / f"{len(shards):05d}{SUFFIX}"):
+    while (path := directory / f"{len(shards):05d}{SUFFIX}").is_dir():
+        try:
+            check_shard(path)
+        except DataError as error:
+            LOGGER.warning("is made anew with all shards behind it: %s", error)
+            for own in directory.glob(f"*{SUFFIX}"):
+                if own.name >= path.name:
+                    shutil.rmtree(own)
+            break
         shards.append(path)
     return shards
 

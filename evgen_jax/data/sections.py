@@ -77,7 +77,9 @@ def read_record(directory: Path) -> dict[str, Any]:
         record = json.loads(file.read_text())
         return {key: record[key] for key in ("identity", "complete", "shards")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: cannot be read; it is damaged ({error}). Convert the files again.") from None
+        raise DataError(
+            f"{file}: cannot be read; it is damaged ({error}). Remove {directory} and convert the files again."
+        ) from None
 
 
 def section_note(path: Path) -> Mapping[str, Any]:

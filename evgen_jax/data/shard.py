@@ -119,6 +119,21 @@ def open_shard(path: Path) -> Shard:
     return _open(path, _stamp(path))
 
 
+def check_shard(path: Path) -> None:
+    """Compares all of a shard with its checksums, also if this process has done so before.
+
+    Args:
+      path: of the shard.
+
+    Raises:
+      DataError: an array is missing, truncated or damaged, or the header is.
+    """
+    stamp = _stamp(path)
+    _checked.discard((path, stamp))
+    _open.cache_clear()
+    _open(path, stamp)
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """What changes when the header is written anew."""
     try:
