@@ -427,7 +427,7 @@ def test_a_full_disk_leaves_complete_shards_alone(conversion, converted, tmp_pat
     assert content(directory) == content(converted)
 
 
-def test_directories_of_somebody_else(conversion, converted, tmp_path):
+def test_directories_of_somebody_else(conversion, converted, tmp_path, monkeypatch, caplog):
     (tmp_path / "notes.txt").touch()
     for make in (convert, make_cache):
         with pytest.raises(ConfigError, match="is no directory of converted events, and holds notes.txt"):
@@ -438,6 +438,13 @@ def test_directories_of_somebody_else(conversion, converted, tmp_path):
     directory.mkdir()
     with FileLock(directory / "conversion.lock"), pytest.raises(ConfigError, match="being written by another program"):
         convert(conversion, directory)
+
+    def unlocked(self):
+        raise NotImplementedError
+
+    monkeypatch.setattr(FileLock, "acquire", unlocked)
+    convert(conversion, tmp_path / "store", shard_bytes=SMALL)
+    assert "its file system has no locks" in caplog.text and content(tmp_path / "store") == content(converted)
 
 
 def test_a_cache_is_made_anew_when_anything_changes(experiment, conversion, tmp_path, caplog, monkeypatch):

@@ -181,20 +181,21 @@ def _check_free(directory: Path) -> None:
 def _locked(directory: Path) -> Iterator[None]:
     """Lets one program at a time write a directory, which is made if needed; an empty one does not stay."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / LOCK
+    lock = FileLock(directory / LOCK, timeout=0)
     try:
-        with FileLock(path, timeout=0):
-            try:
-                with told_when_interrupted(
-                    f"Complete shards are kept in {directory}: run the same command again to continue."
-                ):
-                    yield
-            finally:
-                path.unlink(missing_ok=True)
-                if directory.is_dir() and not any(directory.iterdir()):
-                    directory.rmdir()
+        lock.acquire()
     except Timeout:
         raise ConfigError(f"{directory}: is being written by another program; wait until that is done.") from None
+    except NotImplementedError:
+        LOGGER.warning("%s: its file system has no locks; see to it that no other program writes it.", directory)
+    try:
+        with told_when_interrupted(f"Complete shards are kept in {directory}: run the same command again to continue."):
+            yield
+    finally:
+        (directory / LOCK).unlink(missing_ok=True)
+        lock.release()
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
 
 
 def _fill(

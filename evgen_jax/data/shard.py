@@ -81,10 +81,13 @@ def _header_checksum(content: Mapping[str, Any]) -> int:
 
 
 def is_shard(path: Path) -> bool:
-    """Returns whether a path is that of a shard.
+    """Tells whether a path is that of a shard.
 
     Args:
       path: of a file or directory.
+
+    Returns:
+      True for a directory with the ending of shards and a header.
     """
     return path.suffix == SUFFIX and (path / HEADER).is_file()
 
