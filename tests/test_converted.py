@@ -214,7 +214,7 @@ def test_files_of_another_format(experiment, loaded_detector, small_detector_csv
     assert code == 0 and out.startswith(f"{len(plain)} events of 1 files"), err
     assert_same_file(plain, read_event_file(tmp_path / "a", handler, loaded_detector))
     found = DataHandlerSettings(data_settings=converted_tables(find_files(str(tmp_path / "b"))[0]))
-    assert found.data_settings.dom_exclusions_key == "SplitInIcePulses.is_bright_dom"
+    assert found.data_settings.pulse_key == "SplitInIcePulses"
     assert_same_file(*(read_event_file(p, found, loaded_detector) for p in (path, tmp_path / "b")))
     other = DataHandlerSettings(data_settings={}, format_settings={"vertex_time": 5.0})
     with pytest.raises(DataError, match="format_settings.vertex_time null, but the configuration has 5.0"):
@@ -400,8 +400,16 @@ def test_an_interrupted_conversion_goes_on(conversion, converted, tmp_path, monk
     monkeypatch.setattr(Conversion, "read", lambda self, path: seen.append(path.name) or read(self, path))
     convert(conversion, directory, shard_bytes=SMALL)
     assert seen == ["small_000002.hdf5"] and content(directory) == content(converted)
-    # Once more: nothing to do.
+    # Once more: nothing to do, unless something is damaged.
     assert str(convert(conversion, directory)) == "60 events of 3 files" and len(seen) == 1
+    for damage in (flip("pulses.time.npy", -5), lambda shard: (shard / "header.json").unlink()):
+        damage(directory / "00001.events")
+        convert(conversion, directory, shard_bytes=SMALL)
+        assert content(directory) == content(converted)
+    assert seen[1:] == 2 * ["small_000001.hdf5", "small_000002.hdf5"]
+    (directory / "conversion.json").write_text("{")
+    with pytest.raises(DataError, match=f"is damaged .* Remove {directory} and convert the files again"):
+        convert(conversion, directory)
 
 
 def with_buffer(handler):
@@ -419,7 +427,7 @@ def test_a_full_disk_leaves_complete_shards_alone(conversion, converted, tmp_pat
     assert content(directory) == content(converted)
 
 
-def test_directories_of_somebody_else(conversion, converted, tmp_path):
+def test_directories_of_somebody_else(conversion, converted, tmp_path, monkeypatch, caplog):
     (tmp_path / "notes.txt").touch()
     for make in (convert, make_cache):
         with pytest.raises(ConfigError, match="is no directory of converted events, and holds notes.txt"):
@@ -430,6 +438,13 @@ def test_directories_of_somebody_else(conversion, converted, tmp_path):
     directory.mkdir()
     with FileLock(directory / "conversion.lock"), pytest.raises(ConfigError, match="being written by another program"):
         convert(conversion, directory)
+
+    def unlocked(self):
+        raise NotImplementedError
+
+    monkeypatch.setattr(FileLock, "acquire", unlocked)
+    convert(conversion, tmp_path / "store", shard_bytes=SMALL)
+    assert "its file system has no locks" in caplog.text and content(tmp_path / "store") == content(converted)
 
 
 def test_a_cache_is_made_anew_when_anything_changes(experiment, conversion, tmp_path, caplog, monkeypatch):

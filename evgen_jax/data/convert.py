@@ -18,7 +18,7 @@ from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.readers import Readers
 from evgen_jax.data.sections import RECORD, is_converted, is_section, read_record
-from evgen_jax.data.shard import SUFFIX, is_shard, open_shard, read_header
+from evgen_jax.data.shard import SUFFIX, check_shard, read_header
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.files import check_writable, write_whole
 from evgen_jax.interruption import told_when_interrupted
@@ -155,7 +155,7 @@ def _reason_to_start_anew(directory: Path, identity: Mapping[str, Any]) -> str:
     try:
         record = read_record(directory)
         for name in record["shards"]:
-            open_shard(directory / name)
+            check_shard(directory / name)
     except DataError as error:
         return str(error).rstrip(".")
     changes = _changes(record["identity"], identity)
@@ -181,20 +181,21 @@ def _check_free(directory: Path) -> None:
 def _locked(directory: Path) -> Iterator[None]:
     """Lets one program at a time write a directory, which is made if needed; an empty one does not stay."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / LOCK
+    lock = FileLock(directory / LOCK, timeout=0)
     try:
-        with FileLock(path, timeout=0):
-            try:
-                with told_when_interrupted(
-                    f"Complete shards are kept in {directory}: run the same command again to continue."
-                ):
-                    yield
-            finally:
-                path.unlink(missing_ok=True)
-                if directory.is_dir() and not any(directory.iterdir()):
-                    directory.rmdir()
+        lock.acquire()
     except Timeout:
         raise ConfigError(f"{directory}: is being written by another program; wait until that is done.") from None
+    except NotImplementedError:
+        LOGGER.warning("%s: its file system has no locks; see to it that no other program writes it.", directory)
+    try:
+        with told_when_interrupted(f"Complete shards are kept in {directory}: run the same command again to continue."):
+            yield
+    finally:
+        (directory / LOCK).unlink(missing_ok=True)
+        lock.release()
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
 
 
 def _fill(
@@ -206,16 +207,16 @@ def _fill(
     shard_bytes: int,
     progress: Callable[[Sequence[Path]], Iterable[Path]],
 ) -> Converted:
-    """Writes the shards that are not there yet, and then that all of them are."""
+    """Writes the shards that are not there yet, or are damaged, and then that all of them are."""
     record = directory / RECORD
 
     def note(shards: Sequence[str], complete: bool) -> None:
         write_whole(record, json.dumps({"identity": identity, "complete": complete, "shards": shards}, indent=1) + "\n")
 
-    if not record.is_file():
-        note([], False)
     shards = _complete_shards(directory)
     done = sum(len(read_header(shard)["sections"]) for shard in shards)
+    if done < len(paths):
+        note([], False)
     files: list[ConvertedFile] = []
     size = 0
     for number, path, file in _read(conversion, paths[done:], jobs, progress):
@@ -238,9 +239,17 @@ def _fill(
 
 
 def _complete_shards(directory: Path) -> list[Path]:
-    """Lists the shards that an earlier conversion has finished, from the first on."""
+    """Lists the shards that an earlier conversion has finished, up to the first that is damaged; later ones are removed."""
     shards: list[Path] = []
-    while is_shard(path := directory / f"{len(shards):05d}{SUFFIX}"):
+    while (path := directory / f"{len(shards):05d}{SUFFIX}").is_dir():
+        try:
+            check_shard(path)
+        except DataError as error:
+            LOGGER.warning("is made anew with all shards behind it: %s", error)
+            for own in directory.glob(f"*{SUFFIX}"):
+                if own.name >= path.name:
+                    shutil.rmtree(own)
+            break
         shards.append(path)
     return shards
 

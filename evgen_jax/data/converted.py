@@ -248,10 +248,13 @@ class Section:
 
 
 def unusable(usable: ArrayLike) -> list[int]:
-    """Returns the places of modules that take no part in any event.
+    """Finds the modules that take no part in any event.
 
     Args:
       usable: [D], which modules take part.
+
+    Returns:
+      Their places in the detector's tables.
     """
     return [int(i) for i in np.flatnonzero(~np.asarray(usable, bool))]
 

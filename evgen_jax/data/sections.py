@@ -17,19 +17,25 @@ RECORD = "conversion.json"
 
 
 def is_converted(path: Path) -> bool:
-    """Returns whether a path is that of converted events: a directory of shards, or a shard.
+    """Tells whether a path is that of converted events.
 
     Args:
       path: of a file or directory.
+
+    Returns:
+      True for a directory of shards and for a shard.
     """
     return is_shard(path) or (path / RECORD).is_file()
 
 
 def is_section(path: Path) -> bool:
-    """Returns whether a path is that of a section of a shard.
+    """Tells whether a path is that of a section of a shard.
 
     Args:
       path: of a file or section.
+
+    Returns:
+      True for a path inside a shard.
     """
     return path.parent.parent.suffix == SUFFIX and is_shard(path.parent.parent)
 
@@ -77,7 +83,9 @@ def read_record(directory: Path) -> dict[str, Any]:
         record = json.loads(file.read_text())
         return {key: record[key] for key in ("identity", "complete", "shards")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: cannot be read; it is damaged ({error}). Convert the files again.") from None
+        raise DataError(
+            f"{file}: cannot be read; it is damaged ({error}). Remove {directory} and convert the files again."
+        ) from None
 
 
 def section_note(path: Path) -> Mapping[str, Any]:

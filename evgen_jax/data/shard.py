@@ -81,10 +81,13 @@ def _header_checksum(content: Mapping[str, Any]) -> int:
 
 
 def is_shard(path: Path) -> bool:
-    """Returns whether a path is that of a shard.
+    """Tells whether a path is that of a shard.
 
     Args:
       path: of a file or directory.
+
+    Returns:
+      True for a directory with the ending of shards and a header.
     """
     return path.suffix == SUFFIX and (path / HEADER).is_file()
 
@@ -117,6 +120,21 @@ def open_shard(path: Path) -> Shard:
       DataError: an array is missing, truncated or damaged, or the header is (see `read_header`).
     """
     return _open(path, _stamp(path))
+
+
+def check_shard(path: Path) -> None:
+    """Compares all of a shard with its checksums, also if this process has done so before.
+
+    Args:
+      path: of the shard.
+
+    Raises:
+      DataError: an array is missing, truncated or damaged, or the header is.
+    """
+    stamp = _stamp(path)
+    _checked.discard((path, stamp))
+    _open.cache_clear()
+    _open(path, stamp)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
