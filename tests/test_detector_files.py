@@ -8,6 +8,7 @@ from format_files import write_parquet
 
 from evgen_jax.errors import DetectorError
 from evgen_jax.measurement.detector import LabelRange, fingerprint, load_detector
+from evgen_jax.measurement.detector_files import read_detector_file
 from evgen_jax.measurement.detx import read_detx
 from evgen_jax.physics.diffusion import DOM_AREA
 
@@ -138,3 +139,20 @@ def test_the_command_writes_a_table_of_the_same_detector(tmp_path, command):
         assert not list(tmp_path.glob("bad*"))
     code, _, err = command("detector", tmp_path / "nothing.detx", "-o", tmp_path / "bad.csv")
     assert code == 2 and "no such file" in err
+
+
+def test_odd_detector_files_are_read_or_are_one_message(tmp_path):
+    rng, path, refused = np.random.default_rng(0), tmp_path / "detector", 0
+    odd = ["nan", "inf", "-1", "1e30", "", "x", "v9", "99999999999999999999", "0.5", "\n"]
+    for number in range(300):
+        text = [*map(detx, range(1, 6)), GEO.format(medium="water") + MODULES][number % 6]
+        separator = " " if number % 2 else "\n"
+        words = text.split(separator)
+        words[rng.integers(len(words))] = rng.choice(odd)
+        path.write_text(separator.join(words))
+        try:
+            read_detector_file(path)
+        except DetectorError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert 100 < refused < 300

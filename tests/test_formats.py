@@ -351,5 +351,48 @@ def test_trainings_fits_and_transformations_read_them(tables, reference, experim
     )
     np.testing.assert_array_equal(seeds[:, 0], reference.labels)
     assert _count_events([(tmp_path / "events.db", tmp_path)], config.data_handler_settings) == len(reference)
-    found = find_tables(tmp_path / "events.db", {"dom_exclusions_key": None})
+    found = find_tables(tmp_path / "events.db", {})
+    assert found["dom_exclusions_key"] is None and found["readout_window_key"] is None
     assert found["pulse_key"] == "SplitInIcePulses" and found["event_id_key"] == "truth" and file.fingerprinted
+
+
+@pytest.mark.parametrize("kind", ["graphnet.db", "tableio.db", "prometheus.parquet", "hits.h5"])
+def test_damaged_files_and_columns_are_one_message(tables, loaded_detector, tmp_path, kind):
+    """Bytes that are changed or cut off, columns that are missing or texts: read, or refused in one line."""
+    path = tmp_path / kind
+    if kind == "graphnet.db":
+        write_sqlite(path, graphnet_tables(tables, loaded_detector))
+    elif kind == "tableio.db":
+        write_sqlite(path, tableio_tables(tables))
+    elif kind == "prometheus.parquet":
+        write_prometheus(path, tables, loaded_detector)
+    else:
+        write_km3pipe(path, tables, True)
+    content, rng, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for number in range(40):
+        changed = bytearray(content)
+        if number % 2:
+            changed = changed[: rng.integers(20, len(changed))]
+        else:
+            for place in rng.integers(20, len(changed), 50):
+                changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            with open_tables(path) as opened:
+                for name in opened.table_names:
+                    opened.read(name)
+        except DataError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 10
+
+
+@pytest.mark.parametrize(
+    "column", ["dom_time", "string", "dom_number", "dom_x", "charge", "event_no", "zenith", "energy_cascade"]
+)
+def test_columns_of_texts_are_one_message(tables, loaded_detector, tmp_path, column):
+    own = graphnet_tables(tables, loaded_detector)
+    name = next(name for name, columns in own.items() if column in columns)
+    own[name] = {**own[name], column: np.full(len(own[name][column]), "many")}
+    with pytest.raises(DataError, match=f"column '{column}' of table '{name}' holds .* expected one number"):
+        read(write_sqlite(tmp_path / "events.db", own), loaded_detector)

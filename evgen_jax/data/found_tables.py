@@ -64,7 +64,7 @@ def chosen_tables(file: Tables, settings: DataHandlerSettings) -> TableNames:
         chosen["label_key"] = named
     if chosen != given:
         own = ", ".join(f"{key} {name}" for key, name in chosen.items() if key not in given)
-        say_once(f"{file.path.parent}: {file.format}: the configuration names no tables; taken: {own}.")
+        say_once(f"{file.path.parent}: {file.format}: tables that the configuration does not name: {own}.")
     return TableNames(chosen["pulse_key"], chosen["event_id_key"], labels)
 
 

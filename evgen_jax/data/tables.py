@@ -1,7 +1,8 @@
 """Reading of the HDF5 tables that IceCube's tableio writes: compound tables with event-id columns."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
@@ -57,7 +58,8 @@ class TableFile(CachedTables):
     @property
     def table_names(self) -> list[str]:
         """Returns the names of all datasets at the top of the file."""
-        return [k for k, v in self._file.items() if isinstance(v, h5py.Dataset)]
+        with self._told():
+            return [k for k, v in self._file.items() if isinstance(v, h5py.Dataset)]
 
     def has(self, name: str) -> bool:
         """Returns whether the file has something under a name.
@@ -68,7 +70,8 @@ class TableFile(CachedTables):
         Returns:
           True if it is there.
         """
-        return name in self._file
+        with self._told():
+            return name in self._file
 
     def attribute(self, name: str) -> Any:
         """Returns an attribute of the file.
@@ -79,7 +82,8 @@ class TableFile(CachedTables):
         Returns:
           Its value; None where there is none.
         """
-        return self._file.attrs.get(name)
+        with self._told():
+            return self._file.attrs.get(name)
 
     def columns(self, name: str) -> tuple[str, ...]:
         """Returns the names of the columns of a dataset at the top of the file, none of one without named columns.
@@ -90,10 +94,12 @@ class TableFile(CachedTables):
         Returns:
           Names in the order of the dataset.
         """
-        return tuple(self._file[name].dtype.names or ())
+        with self._told():
+            return tuple(self._file[name].dtype.names or ())
 
     def _load(self, name: str) -> np.ndarray:
-        found = self._file.get(name)
+        with self._told():
+            found = self._file.get(name)
         if found is None:
             groups = [k for k, v in self._file.items() if isinstance(v, h5py.Group) and k != "__I3Index__"]
             beside = f" and the groups {', '.join(groups)}" if groups else ""
@@ -115,11 +121,19 @@ class TableFile(CachedTables):
             )
         return self._decoded(name, found, lambda: read_rows(self._file, name))
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Makes one message of what the HDF5 library raises where a file is damaged."""
+        try:
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{self.path}: cannot be read as HDF5; it is damaged ({error}).") from None
+
     def _decoded(self, name: str, dataset: h5py.Dataset, read: Callable[[], np.ndarray]) -> np.ndarray:
         """Reads from a dataset, whose compression may need a plug-in of HDF5."""
         try:
             return read()
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
             problem = error
         missing = _missing_filters(dataset)
         if missing and importlib.util.find_spec("hdf5plugin") is not None:
@@ -127,7 +141,7 @@ class TableFile(CachedTables):
             missing = _missing_filters(dataset)
             try:
                 return read()
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, ValueError, TypeError) as error:
                 problem = error
         if missing:
             raise DataError(

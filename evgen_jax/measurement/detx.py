@@ -1,8 +1,9 @@
 """Detector files of KM3NeT (.detx): photomultipliers of modules, with their axes and time offsets; versions 1 to 5."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from evgen_jax.errors import DetectorError
 
 HEAD = re.compile(r"\s*-?\d+(\s+[vV]([2-5]))?\s*(\d+)?\s*")
 """First line that is no comment: number of the detector and version, or number of the detector and of its modules."""
+
+LARGEST_NUMBER = 2**53
+"""Bound of ids and counts: larger ones are no numbers of their own in float64."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def read_detx(path: str | Path) -> Detx:
     )
     place, first = _next(path, lines)
     found = HEAD.fullmatch(first)
-    if found is None:
+    if found is None or not (found.group(2) or found.group(3)):
         raise DetectorError(
             f"{path}: line {place}: '{first.strip()[:40]}': expected the number of a detector and 'v2' to 'v5'."
         )
@@ -88,7 +92,7 @@ def read_detx(path: str | Path) -> Detx:
     if version > 1:
         for _ in range(2):  # validity and UTM reference point
             _next(path, lines)
-        count = int(_numbers(path, *_next(path, lines), at_least=1)[0])
+        count = int(_numbers(path, *_next(path, lines), at_least=1, whole=[0])[0])
     else:
         count = int(first.split()[1])
     rows: list[list[float]] = []
@@ -105,13 +109,13 @@ def read_detx(path: str | Path) -> Detx:
 def _module(path: Path, lines: Iterator[tuple[int, str]], version: int) -> list[list[float]]:
     """Rows of the photomultipliers of one module: module, channel, line, floor, number, place, axis, offset, usable."""
     place, line = _next(path, lines)
-    head = _numbers(path, place, line, at_least={4: 12, 5: 13}.get(version, 4))
+    head = _numbers(path, place, line, at_least={4: 12, 5: 13}.get(version, 4), whole=[0, 1, 2, -1])
     module, unit, floor, count = head[0], head[1], head[2], int(head[-1])
     works = not (version == 5 and int(head[-2]) & 1)
     rows = []
     for channel in range(count):
         place, line = _next(path, lines)
-        own = _numbers(path, place, line, at_least=8 if version < 3 else 9)
+        own = _numbers(path, place, line, at_least=8 if version < 3 else 9, whole=[0])
         usable = works and not (len(own) > 8 and int(own[8]) & 1)
         rows.append([module, channel, unit, floor, *own[:8], float(usable)])
     return rows
@@ -124,11 +128,16 @@ def _next(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[int, str]:
     return found
 
 
-def _numbers(path: Path, place: int, line: str, *, at_least: int) -> list[float]:
+def _numbers(path: Path, place: int, line: str, *, at_least: int, whole: Sequence[int]) -> list[float]:
+    """The numbers of a line, those at some places whole."""
     try:
         values = [float(word) for word in line.split()]
     except ValueError:
         values = []
-    if len(values) < at_least:
-        raise DetectorError(f"{path}: line {place}: '{line.strip()[:60]}': expected at least {at_least} numbers.")
+    good = len(values) >= at_least and all(map(isfinite, values))
+    if not good or any(values[i] % 1 or abs(values[i]) >= LARGEST_NUMBER for i in whole):
+        raise DetectorError(
+            f"{path}: line {place}: '{line.strip()[:60]}': expected at least {at_least} numbers, whole ones where ids and "
+            "counts stand."
+        )
     return values

@@ -1,10 +1,12 @@
 """Tables of graphnet: pulse maps and truth, joined by event_no."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from evgen_jax.config.records import FormatSettings
 from evgen_jax.data.formats.photons import pulses_of_photons
-from evgen_jax.data.formats.truth import naming_of, with_labels
+from evgen_jax.data.formats.truth import naming_of, read_columns, with_labels
 from evgen_jax.data.protocol import EVENT_NUMBER, CachedTables, Tables, columns_of, rows_of
 from evgen_jax.errors import DataError
 from evgen_jax.measurement.sensor_labels import sensor_label
@@ -54,7 +56,7 @@ class GraphnetTables(CachedTables):
           Names of our layout, then those of the file.
         """
         if name in self._flags:
-            return "Run", "Event", "string", "om"
+            return "Run", "Event"  # its labels are not told: modules are excluded by a flag only where it is named
         own = self._tables.columns(name)
         return tuple(dict.fromkeys(("Run", "Event", *(PULSES if name in self._maps else ()), *own)))
 
@@ -62,12 +64,14 @@ class GraphnetTables(CachedTables):
         self._check_there(name)
         if name in self._flags:
             return self._flagged(*self._flags[name])
-        rows = self._tables.read(name)
-        columns = columns_of(rows)
-        if EVENT_NUMBER not in columns:
+        known = self._tables.columns(name)
+        if EVENT_NUMBER not in known:
             raise DataError(
                 f"{self.path}: table '{name}' has no column {EVENT_NUMBER}, by which graphnet joins its tables."
             )
+        read = _read_columns(known) if name in self._maps else read_columns(known)
+        rows = self._tables.read(name, (EVENT_NUMBER, *read))
+        columns = columns_of(rows)
         ids = {"Run": np.zeros(len(rows), np.int64), "Event": _whole(self.path, name, columns[EVENT_NUMBER])}
         if name in self._maps:
             return self._pulses(name, {**ids, **columns})
@@ -128,6 +132,14 @@ class GraphnetTables(CachedTables):
         return rows_of({"Run": np.zeros(len(event), np.int64), "Event": event, "string": string, "om": om})
 
 
+def _read_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns of a pulse map that pulses are made of."""
+    labels = ("dom_number", "pmt_number") if "dom_number" in columns else ("sensor_id",)
+    place = next(names for names in PLACES if names[0] in columns)
+    own = (_first(columns, TIMES), _first(columns, STRINGS), *labels, *place, "charge", *FLAGS)
+    return tuple(column for column in own if column in columns)
+
+
 def is_pulse_map(columns: tuple[str, ...]) -> bool:
     """Returns whether a table has pulses or photons of graphnet.
 
@@ -156,7 +168,7 @@ def is_graphnet(tables: Tables) -> bool:
     )
 
 
-def _first(columns: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
+def _first(columns: Collection[str], names: tuple[str, ...]) -> str:
     return next(name for name in names if name in columns)
 
 

@@ -45,7 +45,8 @@ class Km3netTables(CachedTables):
                 self._detx = read_detx(settings.calibration)
             except DetectorError as error:
                 raise DataError(f"format_settings.calibration: {error}") from None
-        info = columns_of(tables.read("event_info", (ROW,)))
+        known = tables.columns("event_info")
+        info = columns_of(tables.read("event_info", [column for column in (ROW, *_OF_EVENTS) if column in known]))
         self._info = {_RENAMED.get(column, column): values for column, values in info.items()}
         self._ids = self._find_ids()
 
@@ -93,7 +94,8 @@ class Km3netTables(CachedTables):
         self._check_there(name)
         if name == PRIMARY:
             return self._primaries()
-        columns = columns_of(self._tables.read(name))
+        known = self._tables.columns(name)
+        columns = columns_of(self._tables.read(name, [column for column in _NUMBERS if column in known]))
         columns = {_RENAMED.get(column, column): values for column, values in columns.items()}
         row = columns[ROW]
         ids = {column: values[row] for column, values in self._ids.items()}
@@ -125,6 +127,8 @@ class Km3netTables(CachedTables):
         if not own:
             raise DataError(f"{self.path}: '{name}' has no columns dom_id and channel_id; it has {', '.join(columns)}.")
         if name == "hits":
+            if not len(time) and "mc_hits" in self._tables.table_names and len(self._tables.read("mc_hits")):
+                self.notes.append("table 'hits': is empty; pulse_key mc_hits takes the photons of the simulation")
             if self._detx is not None and not calibrated:
                 place = self._place(own["string"], own["om"])
                 time = time + self._detx.time_offset[place]
@@ -205,5 +209,8 @@ class Km3netTables(CachedTables):
         return rows_of({**ids, **tracks, **{name: np.asarray(values, np.float64) for name, values in labels.items()}})
 
 
+_NUMBERS = (ROW, "dom_id", "channel_id", "pmt_id", "t", "time", "tot", "a", "pos_x", "pos_y", "pos_z")
+_OF_EVENTS = ("det_id", "run_id", "frame_index", "trigger_counter", "mc_t", "mc_time", "timestamp", "nanoseconds")
+"""Columns of hits and of events that are read."""
 _RENAMED = {"time": "t", "energy": "E", "length": "len", "mc_time": "mc_t", "triggered": "trig", "pdgid": "type"}
 """Columns of km3pipe -> those of the offline format."""

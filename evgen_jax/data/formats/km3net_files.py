@@ -1,6 +1,7 @@
 """Containers of KM3NeT's events: the tree E of offline ROOT files, and the HDF5 files of km3pipe."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -43,12 +44,10 @@ class RootEvents(CachedTables):
         need("uproot", f"{self.path}: reading ROOT")
         import uproot
 
-        try:
+        with self._told("the file"):
             self._file = uproot.open(self.path)
             names = {name.split(";")[0]: kind for name, kind in self._file.classnames(recursive=False).items()}
-        except (OSError, ValueError, KeyError, NotImplementedError) as error:
-            raise DataError(f"{self.path}: cannot be read as ROOT ({str(error).splitlines()[0]}).") from None
-        keys = self._file["E"].keys(recursive=True) if names.get("E") == "TTree" else []
+            keys = self._file["E"].keys(recursive=True) if names.get("E") == "TTree" else []
         if "Evt/hits/hits.t" not in keys:
             found = ", ".join(f"{name} ({kind})" for name, kind in names.items())
             raise DataError(
@@ -60,6 +59,15 @@ class RootEvents(CachedTables):
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Makes one message of what uproot and its decompressors raise where a file is damaged: errors of many kinds."""
+        try:
+            yield
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{self.path}: {what} cannot be read as ROOT; it is damaged ({reason}).") from None
 
     @property
     def table_names(self) -> list[str]:
@@ -87,10 +95,8 @@ class RootEvents(CachedTables):
         import awkward
 
         leaves = self._leaves(name)
-        try:
+        with self._told(f"'{name}'"):
             values = {column: self._tree[leaf].array(library="ak") for column, leaf in leaves.items()}
-        except (OSError, ValueError, KeyError, NotImplementedError) as error:
-            raise DataError(f"{self.path}: '{name}' cannot be read ({str(error).splitlines()[0]}).") from None
         row = np.arange(self._tree.num_entries)
         if name != "event_info":
             row = np.repeat(row, awkward.to_numpy(awkward.num(next(iter(values.values())), axis=1)))
@@ -115,7 +121,7 @@ class Km3pipeTables(TableFile):
     @property
     def table_names(self) -> list[str]:
         """Returns the names of the tables of events."""
-        return [name for name in BRANCHES if self._names.get(name, name) in self._file]
+        return [name for name in BRANCHES if self.has(self._names.get(name, name))]
 
     def columns(self, name: str) -> tuple[str, ...]:
         """Returns the names of the columns of a table.
@@ -130,8 +136,9 @@ class Km3pipeTables(TableFile):
 
     def _load(self, name: str) -> np.ndarray:
         self._check_there(name)
-        found = self._file[self._names.get(name, name)]
-        columns = self._columns_of(name, found)
+        with self._told():
+            found = self._file[self._names.get(name, name)]
+            columns = self._columns_of(name, found)
         group = columns.get("group_id", columns.get("event_id"))
         if group is None:
             raise DataError(f"{self.path}: '{name}' has neither group_id nor event_id, which tell the events apart.")
@@ -140,8 +147,10 @@ class Km3pipeTables(TableFile):
         info = self.read("event_info")
         own = info["group_id" if "group_id" in columns and "group_id" in (info.dtype.names or ()) else "event_id"]
         order = np.argsort(own, kind="stable")
-        place = np.minimum(np.searchsorted(own[order], group), len(own) - 1)
-        row = np.where(own[order][place] == group, order[place], -1)
+        place = np.searchsorted(own[order], group)
+        inside = place < len(own)
+        row = np.full(len(group), -1)
+        row[inside] = np.where(own[order][place[inside]] == group[inside], order[place[inside]], -1)
         if np.any(row < 0):
             raise DataError(
                 f"{self.path}: '{name}' has rows of event {group[np.argmin(row)]}, which event_info does not have."
@@ -152,9 +161,19 @@ class Km3pipeTables(TableFile):
         if getattr(found, "dtype", None) is not None:
             return columns_of(self._decoded(name, found, partial(found.__getitem__, slice(None))))
         parts = {column: part for column, part in found.items() if not column.startswith("_")}
-        return {
+        lost = [column for column, part in parts.items() if getattr(part, "dtype", None) is None]
+        if lost:
+            raise DataError(
+                f"{self.path}: '{lost[0]}' of table '{name}' is no column; the file is damaged or of another kind."
+            )
+        columns = {
             column: self._decoded(name, part, partial(part.__getitem__, slice(None))) for column, part in parts.items()
         }
+        if len({values.shape for values in columns.values()}) > 1:
+            raise DataError(
+                f"{self.path}: the columns of '{name}' have unequal lengths; expected one value per row in each."
+            )
+        return columns
 
 
 def is_km3pipe(file: TableFile) -> bool:

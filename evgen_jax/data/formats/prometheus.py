@@ -7,12 +7,16 @@ import numpy as np
 from evgen_jax.config.records import FormatSettings
 from evgen_jax.data.formats.parquet import ROW
 from evgen_jax.data.formats.photons import pulses_of_photons
-from evgen_jax.data.formats.truth import naming_of, with_labels
+from evgen_jax.data.formats.truth import naming_of, read_columns, with_labels
 from evgen_jax.data.protocol import CachedTables, Tables, columns_of, rows_of
 from evgen_jax.errors import DataError
 
 PHOTONS, TRUTH, CONFIG = "photons", "mc_truth", "config_prometheus"
 """Tables of a file, and the entry of its metadata that holds its configuration."""
+
+
+_READ = ("sensor_pos_x", "sensor_pos_y", "sensor_pos_z", "string_id", "sensor_id", "t")
+"""Columns of photons that pulses are made of."""
 
 
 class PrometheusTables(CachedTables):
@@ -44,7 +48,9 @@ class PrometheusTables(CachedTables):
 
     def _load(self, name: str) -> np.ndarray:
         self._check_there(name)
-        columns = columns_of(self._tables.read(name))
+        known = self._tables.columns(name)
+        read = _READ if name == PHOTONS else read_columns(known)
+        columns = columns_of(self._tables.read(name, (ROW, *read)))
         count = len(columns[ROW])
         columns = {"Run": np.full(count, self._run, np.int64), "Event": columns.pop(ROW), **columns}
         if name == PHOTONS:
@@ -75,7 +81,7 @@ def is_prometheus(tables: Tables) -> bool:
     Args:
       tables: an open Parquet file.
     """
-    photons = {"sensor_pos_x", "sensor_pos_y", "sensor_pos_z", "string_id", "sensor_id", "t", ROW}
+    photons = {*_READ, ROW}
     columns = {name: set(tables.columns(name)) for name in tables.table_names}
     truth = columns.get(TRUTH, set())
     return photons <= columns.get(PHOTONS, set()) or (ROW in truth and "initial_state_x" in truth)

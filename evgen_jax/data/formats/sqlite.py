@@ -35,7 +35,7 @@ class SQLiteFile(CachedTables):
         try:
             self._base = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
             found = self._base.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._damaged(error) from None
         self._names = [name for (name,) in found if not name.startswith("sqlite_")]
         return self
@@ -71,10 +71,10 @@ class SQLiteFile(CachedTables):
     def _query(self, text: str) -> list[tuple[Any, ...]]:
         try:
             return self._base.execute(text).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: sqlite3.Error) -> DataError:
+    def _damaged(self, error: Exception) -> DataError:
         return DataError(f"{self.path}: cannot be read as an SQLite database ({error}).")
 
 

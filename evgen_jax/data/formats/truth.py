@@ -60,6 +60,22 @@ def naming_of(columns: Sequence[str]) -> Naming | None:
     return next((naming for naming in NAMINGS if {*naming.place, *naming.direction} <= set(columns)), None)
 
 
+def read_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """Lists the columns of a table of the truth that labels are made of.
+
+    Args:
+      columns: of the table.
+
+    Returns:
+      Those that the table has; none for a table of other things.
+    """
+    naming = naming_of(columns)
+    if naming is None:
+        return ()
+    own = (*naming.place, *naming.direction, *naming.energy, *naming.time)
+    return tuple(column for column in own if column in columns)
+
+
 def with_labels(columns: Mapping[str, np.ndarray], vertex_time: float | None) -> tuple[dict[str, np.ndarray], str]:
     """Adds cascade labels to a table of the truth.
 
