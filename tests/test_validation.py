@@ -149,6 +149,22 @@ def test_the_command_writes_a_page(experiment, small_detector_csv, command, tmp_
     page = (tmp_path / "page" / "index.html").read_text()
     for name in ("charges", "light", "arrival_times"):
         assert f"figures/{name}.png" in page and (tmp_path / "page" / "figures" / f"{name}.png").stat().st_size > 5000
+    # Converted events are the events, with the labels that were kept.
+    labels = "data_handler_settings.label_settings={label_key: LabelsMCCascade}"
+    code, _, err = command("convert", files, "-o", tmp_path / "kept", "--detector", small_detector_csv, "--set", labels)
+    assert code == 0, err
+    kept = (
+        "validate",
+        "icecube86-table",
+        tmp_path / "kept",
+        "--detector",
+        small_detector_csv,
+        "-o",
+        tmp_path / "again",
+    )
+    code, again, err = command(*kept, "--events", "30", "--fits", "0")
+    assert code == 0, err
+    assert again.splitlines()[4:-1] == out.splitlines()[4:-1]
     key = ("--set", "data_handler_settings.label_settings={label_key: SmearedSeed, trafo_log: [true]}")
     code, _, err = command(*given, *key)
     assert code == 2 and err.strip().splitlines()[-1].startswith("error: ")

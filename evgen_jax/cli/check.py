@@ -7,6 +7,7 @@ import click
 
 from evgen_jax.cli.commands import Command
 from evgen_jax.cli.configuration import say, settings
+from evgen_jax.cli.reference_options import log_level, num_threads
 
 CONFIGURATIONS = (".yaml", ".yml")
 """Endings of configurations among the arguments."""
@@ -16,6 +17,8 @@ CONFIGURATIONS = (".yaml", ".yml")
 @click.argument("files", nargs=-1, required=True)
 @settings
 @click.option("--columns/--no-columns", default=True, help="Whether the ranges of all columns are listed.")
+@log_level
+@num_threads
 def check(files: tuple[str, ...], settings: tuple[str, ...], columns: bool) -> None:
     """Say what FILES hold, and what is missing for training and for fitting; nothing is written.
 

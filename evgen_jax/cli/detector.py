@@ -6,6 +6,7 @@ import click
 
 from evgen_jax.cli.commands import Command
 from evgen_jax.cli.configuration import say
+from evgen_jax.cli.reference_options import log_level, num_threads
 from evgen_jax.errors import ConfigError
 
 
@@ -22,6 +23,8 @@ from evgen_jax.errors import ConfigError
     metavar="NAME=CURVE",
     help="Angular curve of a kind of sensor (several times), such as pmt='cosine 1.5' or pmt='table pmt.csv'.",
 )
+@log_level
+@num_threads
 def detector(file: Path, output: Path, area: float | None, kinds: tuple[str, ...]) -> None:
     """Write the modules of FILE as a detector table.
 

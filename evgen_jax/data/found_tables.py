@@ -9,7 +9,7 @@ from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelS
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.modules_of_events import say_once
 from evgen_jax.data.protocol import Tables
-from evgen_jax.data.sections import converted_tables, is_section
+from evgen_jax.data.sections import converted_label_key, converted_tables, is_section
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.parameters import Parameter, column_names
 
@@ -150,7 +150,7 @@ def find_labels(
     """Finds the table of labels of a file by its columns, which are named as the parameters of a hypothesis.
 
     Args:
-      path: of a file with events, of any format.
+      path: of a file with events, of any format, or of a section of converted events.
       parameters: of the hypothesis.
       settings: what the format needs to be told.
 
@@ -162,8 +162,12 @@ def find_labels(
       DataError: a file that cannot be read.
     """
     names = [own.name for own in parameters]
-    with open_tables(path, settings) as file:
-        having = [name for name in file.table_names if {"Event", *names} <= set(file.columns(name))]
+    if is_section(Path(path)):
+        key = converted_label_key(Path(path), names)
+        having = [] if key is None else [key]
+    else:
+        with open_tables(path, settings) as file:
+            having = [name for name in file.table_names if {"Event", *names} <= set(file.columns(name))]
     truths = [name for name in having if "label" in name.lower() or "truth" in name.lower()]
     having = truths if len(having) > 1 else having
     if len(having) != 1:
@@ -183,12 +187,14 @@ def find_seeds(path: str | Path, parameters: Sequence[Parameter], label_key: str
       label_key: table of the truth.
 
     Returns:
-      Name of the first such table; None if there is none.
+      Name of the first such table; None if there is none, or for converted events.
 
     Raises:
       DataError: a file that cannot be read.
     """
     names = set(column_names(parameters))
+    if is_section(Path(path)):
+        return None  # what seeds were kept is said by their names alone
     with open_tables(path) as file:
         having = [
             name for name in file.table_names if {"Event", *names} <= set(file.columns(name)) and name != label_key

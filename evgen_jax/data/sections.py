@@ -5,7 +5,7 @@ were converted, name of the file. So lists of files, their order and names in me
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,25 @@ def converted_tables(path: Path) -> dict[str, Any]:
       DataError: the header of the shard is damaged.
     """
     return dict(read_header(path.parent.parent)["settings"]["data_settings"])
+
+
+def converted_label_key(path: Path, names: Sequence[str]) -> str | None:
+    """Reads from which table the labels of a section were converted.
+
+    Args:
+      path: of a section.
+      names: of the labels that are wanted.
+
+    Returns:
+      Name of the table; None if no labels or others were kept.
+
+    Raises:
+      DataError: the header of the shard is damaged.
+    """
+    header = read_header(path.parent.parent)
+    if header["labels"] is None or header["labels"]["columns"] != list(names):
+        return None
+    return str(header["settings"]["label_settings"]["label_key"])
 
 
 def count_events(path: Path) -> int:
