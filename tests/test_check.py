@@ -66,6 +66,8 @@ def test_events_without_pulses_are_counted(tables, loaded_detector, tmp_path):
         and f"{20 - len(np.unique(pulses['Event'][pulses['Event'] > 2]))} events without any" in file.pulses
     )
     assert file.for_training == "" and any("turned round" in note for note in file.notes)
+    empty = inventory(write_hdf5(tmp_path / "e.hdf5", {**tables, "MCPulses": pulses[:0]}), PLAIN)
+    assert empty.for_fitting == "table 'MCPulses' holds no pulse" and empty.events == 20
 
 
 @pytest.mark.parametrize(

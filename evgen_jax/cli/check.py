@@ -20,7 +20,8 @@ def check(files: tuple[str, ...], settings: tuple[str, ...], columns: bool) -> N
     """Say what FILES hold, and what is missing for training and for fitting; nothing is written.
 
     FILES are event files of any format (folders of Parquet, patterns), configurations (.yaml), or both: a configuration alone is
-    checked with the data that it names, with event files it is checked with these.
+    checked with the data that it names, with event files it is checked with these. Ends with 3 if one of several files cannot
+    be read or is of another detector than the others.
     """
     configs = tuple(name for name in files if name.endswith(CONFIGURATIONS))
     data = tuple(name for name in files if name not in configs)

@@ -105,6 +105,7 @@ def inventory(path: str | Path, settings: DataHandlerSettings) -> FileInventory:
         said, lacking = "", f"the table of pulses '{names.pulses}' is missing"
         if pulses is not None:
             lacking = _lacking(pulses, ("string", "om", "time", "charge"), names.pulses)
+            lacking = lacking or ("" if len(pulses) else f"table '{names.pulses}' holds no pulse")
             said = "" if lacking else _pulses(names.pulses, pulses, events)
         labels = rows.get(names.labels)
         unlabelled = f"the table of labels '{names.labels}' is missing"
@@ -241,4 +242,4 @@ def _detector(file: Tables) -> str:
     if own is not None:
         return f"'{file.attribute(DETECTOR_NAME)}' ({str(own)[:8]})"
     number = file.attribute("det_id")
-    return "" if number is None else str(number)
+    return str(number) if number else ""  # 0: not known

@@ -127,6 +127,8 @@ class Km3netTables(CachedTables):
         if not own:
             raise DataError(f"{self.path}: '{name}' has no columns dom_id and channel_id; it has {', '.join(columns)}.")
         if name == "hits":
+            if not len(time) and "mc_hits" in self._tables.table_names and len(self._tables.read("mc_hits")):
+                self.notes.append("table 'hits': is empty; pulse_key mc_hits takes the photons of the simulation")
             if self._detx is not None and not calibrated:
                 place = self._place(own["string"], own["om"])
                 time = time + self._detx.time_offset[place]
