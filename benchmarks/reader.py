@@ -19,7 +19,7 @@ from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
 from evgen_jax.data.batch import make_batch
 from evgen_jax.data.batches import BatchStream, find_files
 from evgen_jax.data.conversion import Conversion
-from evgen_jax.data.convert import convert
+from evgen_jax.data.convert_files import convert
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.labels import CASCADE
 from evgen_jax.data.prefetch import Prefetch

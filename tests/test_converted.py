@@ -21,7 +21,7 @@ from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.conversion import Conversion
-from evgen_jax.data.convert import convert, make_cache
+from evgen_jax.data.convert_files import convert, make_cache
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.sections import converted_tables, file_of, place_of_event, sections_of
 from evgen_jax.errors import ConfigError, DataError

@@ -25,7 +25,7 @@ from evgen_jax.config.records import IteratorSettings, ModelSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import BatchStream
 from evgen_jax.data.conversion import Conversion
-from evgen_jax.data.convert import convert
+from evgen_jax.data.convert_files import convert
 from evgen_jax.data.labels import label_log_flags, label_names
 from evgen_jax.hypothesis.names import misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import parameters_of

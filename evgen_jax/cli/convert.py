@@ -49,7 +49,7 @@ def convert(
 
     Run again after an interruption, it goes on where it stopped.
     """
-    from evgen_jax.data.convert import convert as run
+    from evgen_jax.data.convert_files import convert as run
 
     conversion = _with_config if config else _without_config
     done = run(
@@ -112,7 +112,7 @@ def _without_config(
     from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelSettings, ReconstructionSettings
     from evgen_jax.config.validate import validate
     from evgen_jax.data.conversion import Conversion
-    from evgen_jax.data.convert import files_to_convert
+    from evgen_jax.data.convert_files import files_to_convert
     from evgen_jax.data.formats.open import open_tables
     from evgen_jax.data.found_tables import find_tables
     from evgen_jax.hypothesis.names import read_parameters

@@ -10,6 +10,7 @@ Files:
   open_tables: the tables of a file of any telescope.
   find_files: files of patterns.
   write_events: pulses and tables into an HDF5 file.
+  convert, Conversion: files into memory-mapped training files, which take their place.
   BatchStream, Batch: batches in an order that a run repeats.
 
 Transformation:
@@ -23,6 +24,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "evgen_jax.data.batch": ["Batch"],
         "evgen_jax.data.batches": ["BatchStream", "find_files"],
+        "evgen_jax.data.conversion": ["Conversion"],
+        "evgen_jax.data.convert_files": ["convert"],
         "evgen_jax.data.event_file": ["read_event_file"],
         "evgen_jax.data.file_events": ["EventFile"],
         "evgen_jax.data.formats.open": ["open_tables"],

@@ -1,6 +1,8 @@
 from evgen_jax.data.batch import Batch as Batch
 from evgen_jax.data.batches import BatchStream as BatchStream
 from evgen_jax.data.batches import find_files as find_files
+from evgen_jax.data.conversion import Conversion as Conversion
+from evgen_jax.data.convert_files import convert as convert
 from evgen_jax.data.event_file import read_event_file as read_event_file
 from evgen_jax.data.file_events import EventFile as EventFile
 from evgen_jax.data.formats.open import open_tables as open_tables

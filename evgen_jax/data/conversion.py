@@ -40,6 +40,9 @@ class Conversion:
       seeds: tables with seeds that are kept.
       seed_columns: columns of these tables.
       seed_defaults: values of seed columns that a table does not have.
+
+    Example:
+      eg.data.convert(eg.data.Conversion("events/*.hdf5", config.data_handler_settings, detector), "converted")
     """
 
     files: str | Sequence[str]

@@ -15,7 +15,7 @@ from evgen_jax.building.model_files import CHECKPOINTS
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.data.batches import Position, find_files
 from evgen_jax.data.conversion import Conversion
-from evgen_jax.data.convert import make_cache
+from evgen_jax.data.convert_files import make_cache
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.prefetch import Prefetch, place
 from evgen_jax.data.sections import is_section
