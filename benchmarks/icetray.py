@@ -133,7 +133,6 @@ def main() -> None:
             print(reconstruct_files(model, [str(file)], Path(folder) / f"fits{turn}.hdf5", handler, settings))
 
         def tray(turn: int) -> None:
-            given_frames = [frame(e) for e in range(given.events)]
             parameters = {
                 "model_names": directory,
                 "seed_keys": ["Mono", "Two"],
@@ -146,7 +145,7 @@ def main() -> None:
                 "batch_frames": given.batch_frames,
                 "output_key": "Fit",
             }
-            seen = world.run(given_frames, (ApplyEventGeneratorReconstruction, "apply", parameters))
+            seen = world.run(frames[turn - 1], (ApplyEventGeneratorReconstruction, "apply", parameters))
             status = [int(own["Fit"]["fit_status"]) for own in seen]
             print({value: status.count(value) for value in sorted(set(status))})
 
@@ -160,6 +159,7 @@ def main() -> None:
                 **{world.PULSES: world.pulse_map(*(pulses[c][own] for c in ("string", "om", "time", "charge")))},
             )
 
+        frames = [[frame(e) for e in range(given.events)] for _ in range(2)]
         for name, way in (("evgen-jax reconstruct", command), ("segment in a tray", tray)):
             way(1)
             begin, cpu = time.perf_counter(), time.process_time()
