@@ -21,7 +21,7 @@ Programs:
   likelihood_gap: how far a model is below the true likelihood.
   reconstruct, FitSettings, FitResult: fits of events.
 
-Sources, decoders and losses of one's own, see CONTRIBUTING.md:
+Sources, decoders and losses of one's own, see docs/how_to/source_decoder_loss.md:
   LinenSource, LightYield, compact, register_source: a source.
   Family, register_decoder: a distribution of times or charges.
   LossParts, register_loss: a loss term.
