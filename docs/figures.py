@@ -76,7 +76,7 @@ def event(directory: Path) -> None:
     (fit,) = eg.reconstruct(model, [measured], seed[None])
     title = event_title("A simulated event", truth[5], measured)
     event_display(directory / "event.png", model, measured, fit.hypothesis, truth=truth, seed=seed, title=title)
-    sky_map = reconstruction.make_sky_map(model, resolved=20)(measured, fit.hypothesis)
+    sky_map = reconstruction.make_sky_map(model, resolved=10)(measured, fit.hypothesis)
     sky(directory / "sky_map.png", sky_map, truth=(float(truth[3]), float(truth[4])), title=title)
 
 

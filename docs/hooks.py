@@ -1,4 +1,4 @@
-"""What the build of the site adds to the pages: reference of keys, API reference, changelog and measurements.
+"""What the build of the site adds to the pages: figures, reference of keys, API reference, changelog and measurements.
 
 MkDocs calls the functions whose names begin with on_.
 """
@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import figures
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -24,6 +25,15 @@ RESULTS = "trust/"
 """Folder of the site for benchmarks/results."""
 REPOSITORY_PATH = re.compile(r"\]\((?!https?:|#|figures/)[^)]*\)")
 """Links of files of the repository to others that are no pages."""
+
+
+def on_pre_build(config: MkDocsConfig) -> None:
+    """Makes the figures that are not there.
+
+    Args:
+      config: of the site.
+    """
+    figures.make_missing(Path(config.docs_dir) / "figures")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
