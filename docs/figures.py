@@ -16,6 +16,8 @@ FIGURES = Path(__file__).parent / "figures"
 """Where the pages look for their figures."""
 READOUT = (0.0, 20000.0)
 """Readout window of the simulated event, ns."""
+NOTICE = "simulated with the network demo, which learned light of photon transport tables; not IceCube simulation"
+"""Below the figures of the event."""
 
 
 @styled
@@ -75,9 +77,10 @@ def event(directory: Path) -> None:
     seed = truth + [10, -8, 9, 0.15, 0.1, 500, 40]
     (fit,) = eg.reconstruct(model, [measured], seed[None])
     title = event_title("A simulated event", truth[5], measured)
-    event_display(directory / "event.png", model, measured, fit.hypothesis, truth=truth, seed=seed, title=title)
+    texts = {"title": title, "notice": NOTICE}
+    event_display(directory / "event.png", model, measured, fit.hypothesis, truth=truth, seed=seed, **texts)
     sky_map = reconstruction.make_sky_map(model, resolved=10)(measured, fit.hypothesis)
-    sky(directory / "sky_map.png", sky_map, truth=(float(truth[3]), float(truth[4])), title=title)
+    sky(directory / "sky_map.png", sky_map, truth=(float(truth[3]), float(truth[4])), **texts)
 
 
 def make_missing(directory: Path) -> None:
