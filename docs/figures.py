@@ -34,8 +34,8 @@ def light_adds(path: Path) -> Path:
     model = simulation.analytic_model(whole.modules(np.flatnonzero(whole.string == 36)))
     x, y = np.asarray(model.detector.position)[0, :2]
     depth = np.asarray(model.detector.position)[:, 2]
-    seen = int(np.argmin(np.abs(depth - 40)))
-    times = np.linspace(9900, 11200, 131)
+    seen = int(np.argmin(np.abs(depth)))
+    times = np.linspace(9900, 11900, 201)
     expect = eg.make_dom_expectation(model)
     where = {"first cascade": (x + 35, y + 10, 120.0, 9900.0), "second cascade": (x - 30, y - 25, -60.0, 10050.0)}
 
@@ -60,7 +60,9 @@ def light_adds(path: Path) -> Path:
     left.set(
         xscale="log", xlim=(3e-3, None), xlabel="expected charge (PE)", ylabel="z (m)", title="modules of a string"
     )
-    right.set(xlabel="time (ns)", ylabel="expected charge per ns (PE/ns)", title="one module, at z = 40 m")
+    right.set(
+        xlabel="time (ns)", ylabel="expected charge per ns (PE/ns)", title=f"one module, at z = {depth[seen]:.0f} m"
+    )
     left.legend()
     return save(figure, path, "Light adds: at every module, at every time")
 
