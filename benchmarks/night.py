@@ -74,6 +74,7 @@ TOPICS = {
         "Unfolding of energies along a track", ["unfolding.py --events 16"], ["unfolding.py --events 5"]
     ),
     "reader": Topic("Reading of files", ["reader.py"], ["reader.py --events 500"]),
+    "import_parity": Topic("Imported models beside Event-Generator", ["import_parity.py"], ["import_parity.py"]),
     "training_loop": Topic("Training loop", ["training_loop.py"], ["training_loop.py"]),
     "photon_transport": Topic("Photon transport", ["photon_transport.py"], ["photon_transport.py --lanes 8192"]),
     "photons_in_layers": Topic(

@@ -5,6 +5,7 @@ Models:
   load_model, save_model: exported models.
   log_likelihood, make_log_likelihood, make_dom_expectation, make_sampler: what a model says and draws.
   approximate, Approximation: a cheaper model of one event.
+  export_log_likelihood, event_arrays: a log-likelihood that JAX alone can run, and events for it.
 
 Data:
   Event, stack_events: what was seen.
@@ -19,7 +20,9 @@ Programs:
   load_config: a configuration (YAML) as a record.
   simulate: events of a configuration, written as files.
   likelihood_gap: how far a model is below the true likelihood.
+  import_model, event_generator_losses: a model that Event-Generator trained, and its numbers there.
   reconstruct, FitSettings, FitResult: fits of events.
+  read_results, read_result_notes: tables of fits in pandas or polars, and their units.
 
 Sources, decoders and losses of one's own, see docs/how_to/source_decoder_loss.md:
   LinenSource, LightYield, compact, register_source: a source.
@@ -44,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.approximation.approximate": ["Approximation", "approximate"],
         "evgen_jax.building.decoders": ["register_decoder"],
         "evgen_jax.building.directory": ["save_model"],
+        "evgen_jax.building.exported_program": ["event_arrays", "export_log_likelihood"],
         "evgen_jax.building.named_models": ["load_model"],
         "evgen_jax.building.losses": ["register_loss"],
         "evgen_jax.building.zoo": ["register_source"],
@@ -51,6 +55,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.decoders.family": ["Family"],
         "evgen_jax.errors": ["EvgenError"],
         "evgen_jax.hypothesis.parameters": ["Parameter"],
+        "evgen_jax.importing.comparison": ["event_generator_losses"],
+        "evgen_jax.importing.event_generator": ["import_model"],
         "evgen_jax.light.light_yield": ["LightYield"],
         "evgen_jax.measurement.detector": ["Detector", "load_detector"],
         "evgen_jax.measurement.event": ["Event"],
@@ -67,6 +73,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.reconstruction.fit.fit": ["reconstruct"],
         "evgen_jax.reconstruction.fit.result": ["FitResult"],
         "evgen_jax.reconstruction.fit.settings": ["FitSettings"],
+        "evgen_jax.reconstruction.run.results": ["read_result_notes", "read_results"],
         "evgen_jax.simulation.likelihood_gap": ["likelihood_gap"],
         "evgen_jax.simulation.simulate": ["simulate"],
         "evgen_jax.sources.linen_source": ["LinenSource"],

@@ -10,6 +10,8 @@ from evgen_jax.approximation.approximate import Approximation as Approximation
 from evgen_jax.approximation.approximate import approximate as approximate
 from evgen_jax.building.decoders import register_decoder as register_decoder
 from evgen_jax.building.directory import save_model as save_model
+from evgen_jax.building.exported_program import event_arrays as event_arrays
+from evgen_jax.building.exported_program import export_log_likelihood as export_log_likelihood
 from evgen_jax.building.losses import register_loss as register_loss
 from evgen_jax.building.named_models import load_model as load_model
 from evgen_jax.building.zoo import register_source as register_source
@@ -17,6 +19,8 @@ from evgen_jax.config.validate import load_config as load_config
 from evgen_jax.decoders.family import Family as Family
 from evgen_jax.errors import EvgenError as EvgenError
 from evgen_jax.hypothesis.parameters import Parameter as Parameter
+from evgen_jax.importing.comparison import event_generator_losses as event_generator_losses
+from evgen_jax.importing.event_generator import import_model as import_model
 from evgen_jax.light.light_yield import LightYield as LightYield
 from evgen_jax.measurement.detector import Detector as Detector
 from evgen_jax.measurement.detector import load_detector as load_detector
@@ -36,6 +40,8 @@ from evgen_jax.physics.medium import Medium as Medium
 from evgen_jax.reconstruction.fit.fit import reconstruct as reconstruct
 from evgen_jax.reconstruction.fit.result import FitResult as FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings as FitSettings
+from evgen_jax.reconstruction.run.results import read_result_notes as read_result_notes
+from evgen_jax.reconstruction.run.results import read_results as read_results
 from evgen_jax.simulation.likelihood_gap import likelihood_gap as likelihood_gap
 from evgen_jax.simulation.simulate import simulate as simulate
 from evgen_jax.sources.linen_source import LinenSource as LinenSource

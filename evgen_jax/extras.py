@@ -6,12 +6,16 @@ from evgen_jax.errors import ConfigError
 
 EXTRAS = {
     "pyarrow": "parquet",
+    "uproot": "km3net",
     "astropy": "sky",
     "astropy_healpix": "sky",
     "blackjax": "posterior",
     "corner": "posterior",
     "distributed": "cluster",
     "acem": "hadronic",
+    "flatbuffers": "export",
+    "pandas": "tables",
+    "polars": "tables",
     "wandb": "wandb",
     "mlflow": "mlflow",
 }

@@ -1,6 +1,7 @@
 """Writing of files so that they are never half-written and never lost."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,33 @@ def replaced(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_directory(path: Path) -> Iterator[Path]:
+    """Gives a temporary directory to write into, which is renamed to `path` only if the writing succeeds.
+
+    Args:
+      path: of the directory that is made; must not exist.
+
+    Yields:
+      The temporary directory, `<path>.partial`, empty; what an earlier process left under this name is removed.
+
+    Raises:
+      OSError: the writing fails, such as on a full disk; names a path, which Python's own message does not always do.
+    """
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(path)
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_writable(directory: Path, where: str) -> None:

@@ -20,12 +20,14 @@ import chex
 import h5py
 import numpy as np
 import pytest
+from astropy.io import fits
 from conftest import programs_built
 
 from evgen_jax.building.directory import load_model
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.event_ids import ID_COLUMNS
 from evgen_jax.reconstruction.fit.batching import shape_of
 
 ROOT = Path(__file__).parent.parent
@@ -622,15 +624,35 @@ def test_show_writes_a_folder_and_a_page_per_event(exported, experiment, three_f
     write_events(experiment, tmp_path / "all.hdf5", range(20))
     every, shape = read_event_file(tmp_path / "all.hdf5", handler, loaded.detector), shape_of(one.event(1))
     other = next(i for i in range(len(every)) if every.ids[i, 1] != one.ids[1, 1] and shape_of(every.event(i)) == shape)
+    dated = ("--sky-map", "--mjd", "header", "--site", "icecube", "--sender", "nobody")
+    arguments = ("show", model, tmp_path / "all.hdf5", "-o", tmp_path, "--event", other, "--scan", "cascade_x", *dated)
+    code, _, err = command(*arguments)
+    assert code == 2 and "has no table 'I3EventHeader', which tells when events were seen. Give the date" in err
+    with h5py.File(tmp_path / "all.hdf5", "a") as written:
+        types = [*((name, "<i8") for name in ID_COLUMNS), ("time_start_mjd", "<f8")]
+        header = np.zeros(len(every), types)
+        for name, ids in zip(ID_COLUMNS, every.ids.T, strict=True):
+            header[name] = ids
+        header["time_start_mjd"] = 58000.5 + np.arange(len(every))
+        written["I3EventHeader"] = header[::-1]
     with programs_built() as built:
-        code, _, err = command(
-            "show", model, tmp_path / "all.hdf5", "-o", tmp_path, "--event", other, "--scan", "cascade_x", "--sky-map"
-        )
+        code, _, err = command(*arguments)
     assert code == 0 and built == [], err
+    run, own = (int(number) for number in every.ids[other, :2])
+    (folder,) = tmp_path.glob(f"run_{run:06d}_event_{own:06d}*")
+    assert "right ascension" in (folder / "index.html").read_text()
+    for name in ("sky_map.fits", "sky_map.multiorder.fits"):
+        header = fits.getheader(folder / name, 1)
+        assert header["MJD-OBS"] == 58000.5 + other and header["EVENTID"] == own and header["SENDER"] == "nobody"
+    assert json.loads((folder / "skyscan.json").read_text())["nside-4"]["metadata"]["run_id"] == run
     for wrong, message in (
         (("--event", "99"), "--event 99: the file has"),
         (("--scan", "cascade_w"), "'cascade_w' is no parameter of the model"),
         (("--posterior",), "a posterior needs priors, none is implied"),
+        (("--sky-map", "--mjd", "58000"), "'small' does not say where on Earth it is"),
+        (("--mjd", "58000"), "no sky map is asked for. Add --sky-map"),
+        (("--sky-map", "--mjd", "today"), "expected a modified Julian date (UTC) such as 58018.87, or 'header', got"),
+        (("--sky-map", "--site", "icecube"), "--site: belongs to celestial sky maps. Add --mjd"),
     ):
         code, _, err = command("show", model, file, "-o", tmp_path / "none", *wrong)
         assert code == 2 and message in err and not (tmp_path / "none").exists()

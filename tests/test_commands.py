@@ -18,13 +18,21 @@ from evgen_jax.report.file import report_file
 from evgen_jax.report.findings import ReportSettings
 
 ARGUMENTS = {
+    "init": [],
+    "plot-training": ["d"],
+    "compare": ["d", "e"],
     "create-trafo": ["x.yaml"],
     "train": ["x.yaml"],
     "export": ["x.yaml", "-o", "d"],
+    "import": ["e", "-o", "d"],
     "simulate": ["x.yaml", "-o", "d"],
     "reconstruct": ["m", "f", "-o", "o.hdf5"],
+    "batch": ["slurm", "--jobs", "2", "m", "f", "-o", "o.hdf5"],
     "show": ["m", "f", "-o", "d"],
     "validate": ["m", "f", "-o", "d"],
+    "convert": ["f", "-o", "d", "--detector", "icecube86"],
+    "check": ["f"],
+    "detector": ["f", "-o", "t.csv"],
     "demo": ["-o", "d"],
     "schema": [],
 }

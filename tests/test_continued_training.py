@@ -107,6 +107,16 @@ def test_the_history_of_norms_goes_on(experiment, run, command, caplog):
     assert np.isfinite(float(state.optimizer_state[0].total))
 
 
+def test_a_training_with_muon_goes_on(experiment, run, command):
+    muon = ("'Adam'", "'muon'")
+    code, _, err = command(
+        "train", "--fresh-optimizer", changed(experiment, run, muon, ("iterations: 4", "iterations: 5"))
+    )
+    assert code == 0, err
+    code, out, err = command("train", changed(experiment, run, muon, ("iterations: 4", "iterations: 6")))
+    assert code == 0 and out.startswith("6 steps done"), err
+
+
 def test_another_optimiser_is_told_and_starts_anew_on_demand(experiment, run, command):
     code, _, err = command("train", changed(experiment, run, SGD, ("iterations: 4", "iterations: 6")))
     assert code == 2 and "the optimiser settings changed: optimizer_name: adam before, optimizer_name: sgd now." in err

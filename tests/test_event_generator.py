@@ -12,14 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_event_file import rows_of
+from test_two_ways_in import EVENTS, random_tables, write
 
 from evgen_jax.building.analytic import analytic_counterpart
 from evgen_jax.building.directory import save_model
 from evgen_jax.building.experiment import create_trafo
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import build_source, init_variables
-from evgen_jax.config.records import ModelSettings
+from evgen_jax.building.parts import hypothesis_parameters
+from evgen_jax.config.records import IteratorSettings, ModelSettings
 from evgen_jax.config.validate import load_config
+from evgen_jax.data.batches import BatchStream
+from evgen_jax.data.conversion import Conversion
+from evgen_jax.data.convert import convert
 from evgen_jax.data.labels import label_log_flags, label_names
 from evgen_jax.hypothesis.names import misplaced, read_parameters
 from evgen_jax.hypothesis.parameters import parameters_of
@@ -114,6 +120,33 @@ def test_it_loads_and_builds(name, tmp_path, load, caplog):
     assert all("without effect here" in line for line in said)  # of the files of its bases
 
 
+@pytest.mark.parametrize("name", event_generator.CONFIGURATIONS)
+def test_converted_events_are_those_of_the_file(name, tmp_path, loaded_detector):
+    """Its tables and labels, and the batches that its training sees."""
+    handler = config_of(name, tmp_path).data_handler_settings
+    tables = random_tables(loaded_detector, 1)
+    data, labels = handler.data_settings, handler.label_settings
+    rng, names = np.random.default_rng(2), label_names(handler)
+    own, snowstorm = names[: len(names) - len(labels.snowstorm_parameters)], labels.snowstorm_parameters
+    written = {
+        data.pulse_key: tables["Pulses"],
+        data.dom_exclusions_key: tables["Excluded"],
+        data.time_exclusions_key: tables["Windows"],
+        labels.label_key: rows_of(np.arange(EVENTS), **{n: rng.uniform(1, 2, EVENTS) for n in own}),
+        labels.snowstorm_key: rows_of(np.arange(EVENTS), **{n: rng.uniform(1, 2, EVENTS) for n in snowstorm}),
+    }
+    written.setdefault(data.event_id_key, rows_of(np.arange(EVENTS)))
+    path = write(tmp_path / "f.hdf5", {key: rows for key, rows in written.items() if key is not None})
+    convert(Conversion(str(path), handler, loaded_detector), tmp_path / "store")
+    batches = []
+    for source in (path, tmp_path / "store"):
+        iterator = IteratorSettings(input_data=str(source), batch_size=5, num_jobs=0)
+        stream = BatchStream(iterator, handler, loaded_detector, seed=1)
+        batches.append([(batch.events, batch.labels) for batch, _ in zip(stream, range(4), strict=False)])
+    assert batches[0][0][1].shape == (5, len(names)) and not batches[0][0][0].usable.all()
+    jax.tree.map(np.testing.assert_array_equal, *batches)
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, loaded_detector) -> Path:
     """The models that `load_dir` entries name, exported, of the small detector."""
@@ -137,7 +170,7 @@ def models(tmp_path_factory, loaded_detector) -> Path:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_it_trains(name, tmp_path, models, small_detector_csv):
-    """On a small detector, with few events per batch."""
+    """On a small detector, with few events per batch, from converted events."""
     (tmp_path / "models").symlink_to(models / "models")
     text = event_generator.text(name).replace("DATA", str(tmp_path))
     for old, new in (
@@ -160,6 +193,12 @@ simulation_settings: {{num_events: 12, events_per_file: 6, ranges: {{entry_energ
     config = load_config(path)
     simulate(config, tmp_path / "events")
     create_trafo(config)
+    files = config.data_iterator_settings.training.input_data
+    conversion = Conversion(
+        files, config.data_handler_settings, load_detector(small_detector_csv), parameters=hypothesis_parameters(config)
+    )
+    convert(conversion, tmp_path / "converted")
+    config = load_config(path, [f"data_iterator_settings.training.input_data=['{tmp_path}/converted']"])
     state = train(config, progress=False)
     assert int(state.step) == STEPS
     losses = [line["loss"] for line in read_metrics(manager_directory(config)) if "loss" in line]

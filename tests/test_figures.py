@@ -14,9 +14,11 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
+from evgen_jax.measurement.site import ICECUBE
 from evgen_jax.model.expectation import DomExpectation
-from evgen_jax.physics.sphere import unit_vectors
+from evgen_jax.physics.sphere import angles, unit_vectors
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.uncertainty.celestial import Celestial
 from evgen_jax.reconstruction.uncertainty.pixels import pixel_vectors
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
@@ -26,9 +28,10 @@ from evgen_jax.report.plots.canvas import event_title, save, styled
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
 from evgen_jax.report.plots.expected import expectation
-from evgen_jax.report.plots.overview import Example, figures, loss_curve
+from evgen_jax.report.plots.overview import Example, figures
 from evgen_jax.report.plots.recovery import coverage, errors
 from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.training import Run, loss_curve, steps_per_second, training_curves
 from evgen_jax.report.plots.uncertainty import corner, profile
 from evgen_jax.report.recovery import Recovery
 
@@ -315,6 +318,20 @@ def made_up_map(zenith: float, azimuth: float) -> SkyMap:
     return SkyMap(np.full(len(pixels), ORDER), pixels, value, np.zeros((len(pixels), 7)), len(pixels))
 
 
+def test_a_celestial_map_is_drawn_by_right_ascension_and_declination(drawn, tmp_path):
+    pytest.importorskip("astropy")
+    frame = Celestial(ICECUBE, 58018.87)
+    made = replace(made_up_map(1.4, 2.0), celestial=frame)  # right ascension 2 rad
+    truth = tuple(float(a) for a in angles(frame.to_detector(unit_vectors(1.5, 2.1))))
+    whole, near, _ = drawn(sky(tmp_path / "sky.png", made, truth)).axes
+    for axis in (whole, near):
+        place = {line.get_label(): np.ravel(line.get_data()) for line in axis.lines if line.get_marker() in "*o"}
+        ra, declination = axis.coords[0]._transform.transform(place["truth"][None]).T
+        assert (ra[0], declination[0]) == pytest.approx((np.degrees(2.1), 90 - np.degrees(1.5)), abs=1e-6)
+        assert place["truth"][0] < place["fit"][0]  # right ascension grows to the left
+    assert near.coords[0].get_axislabel() == "right ascension (deg)"
+
+
 @pytest.mark.parametrize("azimuth", [2.0, 0.02])
 def test_a_sky_map_has_contours_and_truth_at_the_right_place(azimuth, drawn, tmp_path):
     """Also where azimuths on both sides of 0 are near each other."""
@@ -422,6 +439,21 @@ def test_loss_curve_shows_every_number_and_a_running_median(count, drawn, tmp_pa
         np.testing.assert_allclose(line.get_ydata(), level - 0.001 * line.get_xdata())
     assert axis.get_xlabel() == "training step" and axis.get_ylabel() == "loss per photoelectron"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["training", "validation"]
+
+
+def test_curves_of_several_trainings_lie_over_each_other(drawn, tmp_path):
+    times = [{"step": s, "time": t} for s, t in ((0, 0.0), (100, 10.0), (200, 15.0), (200, 900.0), (300, 905.0))]
+    rows = [row | {"gradient_norm": 5.0, "learning_rate": 1e-3} for row in metric_rows(30)]
+    runs = [Run("one", rows, times, true_loss=7.5), Run("two", metric_rows(3))]
+    training_curves(tmp_path / "runs.png", runs, title="two runs")
+    train, validation, norm, speed, rate = drawn(tmp_path / "runs.png").axes
+    names = [text.get_text() for text in validation.get_legend().get_texts()]
+    assert names == ["one", "one: true likelihood", "two"] and validation.get_ylim()[0] < 7.5
+    np.testing.assert_allclose(steps_per_second(times), [[100, 200, 300], [10, 20, 20]])  # without the pause
+    np.testing.assert_allclose(speed.lines[0].get_ydata(), [10, 20, 20])
+    np.testing.assert_allclose(norm.lines[0].get_ydata(), 5.0)
+    np.testing.assert_allclose(rate.lines[0].get_ydata(), 1e-3)
+    assert train.lines[0].get_xdata().tolist() == [10 * i for i in range(30)]
 
 
 def test_errors_are_cumulative_distributions_of_all_four(drawn, tmp_path):

@@ -282,12 +282,16 @@ LEARNED = {
     "mixture_component_t_seeds",
     "charge_scale_tensors",
     "angular_acceptance",
+    "density_per_microsecond",
 }
 ONE, BOTH = {"cascade": CASCADE}, {"track": TRACK, "cascade": CASCADE}
 ON_TRACK = {"sphere_radius": 300.0}
 SECTIONS = {
     # name: (section, keys that are known)
-    "cascade": (CASCADE, LEARNED | {"shift_cascade_vertex", "add_opening_angle", "opening_angle_as_cosine"}),
+    "cascade": (
+        CASCADE,
+        LEARNED | {"shift_cascade_vertex", "shift_cascade_time", "add_opening_angle", "opening_angle_as_cosine"},
+    ),
     "track": (TRACK, LEARNED | {"sphere_radius", "charge_distribution_type"}),
     "noise": (NOISE, {"float_precision", "num_local_vars", "charge_scale_tensors"}),
     "analytic cascade": (section("AnalyticCascadeModel"), {"float_precision", "ice_parameters"}),

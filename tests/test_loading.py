@@ -58,7 +58,9 @@ def test_a_transformation_serves_under_another_prefix(tmp_path):
         load_trafo(tmp_path / "trafo.json", (AS_PART[1], AS_PART[0], *AS_PART[2:]))
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "data.pickle").write_bytes(b"")
-    with pytest.raises(TrafoError, match="of Event-Generator, which is a pickle and not read"):
+    with pytest.raises(
+        TrafoError, match="holds a data transformation of Event-Generator. Import a model that was trained with it"
+    ):
         load_trafo(tmp_path / "theirs" / "trafo.json")
 
 
@@ -142,7 +144,7 @@ def test_directories_that_are_no_models_are_told_as_what_they_are(tmp_path):
     (theirs / "configuration.yaml").write_text("class_string: x")
     (theirs / "data.pickle").write_bytes(b"cos\nabort\n(tR.")  # would end this process if it were unpickled
     for name, message in (
-        ("theirs", "was written by Event-Generator"),
+        ("theirs", "was written by Event-Generator. Make a model of it with: evgen-jax import"),
         ("file", "is a file; expected a model directory"),
         (
             "modell",

@@ -350,3 +350,21 @@ def test_the_first_gradient_of_nothing_is_nothing():
     clip = clip_by_history(2.0)
     gradient, state = clip.update({"a": jnp.zeros(2)}, clip.init(None))
     assert not np.any(gradient["a"]) and np.all(np.isfinite(jax.tree.leaves(state)))
+
+
+def test_muon_steps_along_orthogonal_matrices():
+    settings = TrainingSettings(
+        num_training_iterations=1, optimizer_name="muon", optimizer_settings=OptimizerSettings(learning_rate=0.1)
+    )
+    optimizer, _ = build_optimizer(settings)
+    rng = np.random.default_rng(0)
+    weights = {"kernel": jnp.asarray(rng.normal(size=(8, 8)), jnp.float32), "bias": jnp.zeros(3)}
+    gradient = {"kernel": jnp.asarray(np.outer(*rng.normal(size=(2, 8))) + 0.1 * rng.normal(size=(8, 8)), jnp.float32)}
+    gradient["bias"] = jnp.array([3.0, -1e-3, 0.5])
+    step, _ = optimizer.update(gradient, optimizer.init(weights), weights)
+    # All directions of a matrix get steps of about one length, whatever the gradient; vectors get Adam's, with
+    # Nesterov's momentum in the first step: (0.9 (1 - 0.9) / (1 - 0.9^2) + 1) 0.1.
+    values = np.linalg.svd(step["kernel"], compute_uv=False)
+    assert values.min() > 0.05 and values.max() < 0.14
+    assert np.vdot(step["kernel"], gradient["kernel"]) < 0
+    np.testing.assert_allclose(step["bias"], 0.1 * (0.09 / 0.19 + 1) * np.array([-1, 1, -1]), rtol=1e-3)

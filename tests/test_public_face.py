@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import keyword
 import re
 import subprocess
 import sys
@@ -96,4 +97,5 @@ def test_the_package_runs_as_a_module():
 
 def test_a_file_per_command():
     for name, command in cli.commands.items():
-        assert command.callback.__module__ == f"evgen_jax.cli.{name.replace('-', '_')}"
+        file = name.replace("-", "_") + "_" * keyword.iskeyword(name)
+        assert command.callback.__module__ == f"evgen_jax.cli.{file}"

@@ -270,6 +270,24 @@ def check_reader(run: Runner, directory: Path) -> None:
     assert training[0] == "2" and 0 <= numbers(training[2])[0] <= 100
 
 
+def check_import_parity(run: Runner, directory: Path) -> None:
+    """Needs the exports with the answers of the program that made them, which lie beside the project where they do."""
+    if not (ROOT.parent / "shared" / "reference" / "tensorflow_export").is_dir():
+        pytest.skip("needs exports of Event-Generator with its answers")
+    rows = table(run("benchmarks/import_parity.py"))
+    light = [row for row in rows if row[2] in ("", "--densities-per-microsecond")]
+    losses = [row for row in rows if row not in light]
+    assert len(light) == 6 and len(losses) == 24
+    for name, _, given, *differences in light:
+        charge, variance, density, cumulative = map(float, differences)
+        assert charge < 2e-5 and cumulative < 2e-5
+        if name == "tiny" or given:  # beside noise in another unit they are right here and wrong there
+            assert density < 2e-5
+        assert variance < (2e-5 if name == "tiny" else 1e-3)  # that between components is missing there
+    for *_, theirs, ours, difference, _ in losses:
+        assert abs(float(difference)) < 2e-5 and float(ours) == pytest.approx(float(theirs), rel=2e-5)
+
+
 def check_single_script(run: Runner, directory: Path) -> None:
     out = run("experiments/single_script_cascade.py", 3, 16, directory / "model")
     assert "step 2: loss per event" in out and out.count("vertex off by") == 2
@@ -329,6 +347,7 @@ ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
     "benchmarks/fits_on_device.py": check_fits_on_device,
+    "benchmarks/import_parity.py": check_import_parity,
     "benchmarks/likelihood.py": check_likelihood,
     "benchmarks/many_cascades.py": check_many_cascades,
     "benchmarks/minima_from_seeds.py": check_small_network,

@@ -82,7 +82,7 @@ def parse(words, where):
         return
     name, *rest = rest
     assert name in cli.commands, f"{where}: no command {name}"
-    context = click.Context(cli.commands[name], info_name=name)
+    context = click.Context(cli.commands[name], info_name=name, **cli.commands[name].context_settings)
     try:
         cli.commands[name].make_parser(context).parse_args(rest)
     except click.UsageError as error:

@@ -8,6 +8,7 @@ from synthetic import KAPPA, MEAN, PULL, WIDTH, around_a_direction
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.measurement.site import Site
 from evgen_jax.physics.sphere import (
     Kent,
     VonMisesFisher,
@@ -18,6 +19,8 @@ from evgen_jax.physics.sphere import (
     unit_vectors,
 )
 from evgen_jax.reconstruction.fit.refit import FAR, make_refit
+from evgen_jax.reconstruction.uncertainty.alert_header import best_direction
+from evgen_jax.reconstruction.uncertainty.celestial import Celestial
 from evgen_jax.reconstruction.uncertainty.profile import scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
@@ -83,6 +86,24 @@ def test_a_map_covers_the_sky_once_and_is_finest_at_the_maximum(sky_map):
     assert sky_map.order[sky_map.at(MEAN[3], MEAN[4])] == sky_map.order.max()
     assert np.sum(sky_map.delta() < stats.chi2.ppf(0.9, 2)) >= 40
     assert sky_map.at(np.pi - 0.1, 0.3) != sky_map.at(MEAN[3], MEAN[4])
+
+
+def test_a_celestial_map_is_the_same_sky_in_other_pixels(model, sky_map):
+    celestial = Celestial(Site(36.27, 16.1, 90.0), 60000.25)
+    own = make_sky_map(model, log_likelihood=around_a_direction, resolved=40)(empty_event(108), MEAN, celestial)
+    assert own.area.sum() == pytest.approx(4 * np.pi) and own.divided.celestial == celestial
+    expected = KAPPA * (celestial.to_detector(own.direction) @ unit_vectors(MEAN[3], MEAN[4]) - 1)
+    near = expected > -FAR
+    np.testing.assert_allclose(own.log_likelihood[near], expected[near], atol=0.03)
+    assert own.order[own.at(MEAN[3], MEAN[4])] == own.order.max()
+    for probability in (0.5, 0.9):
+        assert own.contour_area(probability) == pytest.approx(sky_map.contour_area(probability), rel=0.2)
+    ra, declination = celestial.equatorial(MEAN[3], MEAN[4])
+    assert best_direction(own) == pytest.approx((ra, declination), abs=np.degrees(np.sqrt(own.area.min())) * 1.5)
+    # What was divided covers what is finer than the first pixels.
+    finer = own.order > own.divided.order.min()
+    first = own.divided.order == own.divided.order.min()
+    assert own.area[finer].sum() == pytest.approx(own.divided.area[first].sum())
 
 
 def test_contours_hold_what_they_say(sky_map):

@@ -222,14 +222,26 @@ def test_a_model_by_name_fits_a_file(experiment, small_detector_csv, command, tm
     with h5py.File(experiment / "events" / "small_000002.hdf5") as old, h5py.File(file, "w") as new:
         for name in (name for name in old if isinstance(old[name], h5py.Dataset)):
             new[name] = old[name][:][old[name]["Event"] < 2]
-    code, out, error = command(
-        "reconstruct", "icecube86-table", file, "-o", tmp_path / "fits.hdf5", "--detector", small_detector_csv,
-        "--seed", "SmearedSeed", "--set", "reconstruction_settings.max_iterations=2",
+    columns = "reconstruction_settings.seed_parameter_names=[x,y,z,zenith,azimuth,energy,time]"
+    code, _, error = command(
+        "convert", file, "-o", tmp_path / "two", "--detector", small_detector_csv, "--seed", "SmearedSeed", "--set", columns,
     )  # fmt: skip
     assert code == 0, error
-    with h5py.File(tmp_path / "fits.hdf5") as fits:
-        table = next(fits[name] for name in fits if not name.startswith("_"))
-        assert np.all(np.isfinite(table["cascade_x"]))
+    fits = []
+    for events in (file, tmp_path / "two"):
+        output = tmp_path / f"fits_{events.name}.hdf5"
+        code, out, error = command(
+            "reconstruct", "icecube86-table", events, "-o", output, "--detector", small_detector_csv,
+            "--seed", "SmearedSeed", "--set", "reconstruction_settings.max_iterations=2",
+        )  # fmt: skip
+        assert code == 0, error
+        with h5py.File(output) as written:
+            fits.append(next(written[name] for name in written if not name.startswith("_"))[:])
+    assert np.all(np.isfinite(fits[0]["cascade_x"])) and len(fits[0]) == 2
+    # Converted events are the events: ids, seeds and fits.
+    for name in fits[0].dtype.names:
+        if not name.startswith("runtime"):
+            np.testing.assert_array_equal(fits[0][name], fits[1][name], err_msg=name)
     code, _, error = command("reconstruct", "icecube86-table", file, "-o", tmp_path / "other.hdf5", "--medium", "watre")
     assert code == 2 and "no such medium" in error
 

@@ -89,6 +89,38 @@ def save_model(model: Model, directory: str | Path, history: list[dict[str, Any]
     return directory
 
 
+def save_ensemble(
+    models: Sequence[Model], directory: str | Path, histories: Sequence[list[dict[str, Any]]] | None = None
+) -> Path:
+    """Writes models that are fitted together as one directory with models_0000, models_0001 and so on.
+
+    Args:
+      models: members of an ensemble.
+      directory: must not exist; it appears under its name only when complete.
+      histories: training steps of every model, for the record.
+
+    Returns:
+      The directory.
+
+    Raises:
+      ModelDirectoryError: the directory exists or cannot be written, or no configuration makes one of the models.
+    """
+    directory = as_path(directory)
+    if directory.exists():
+        raise ModelDirectoryError(f"{directory}: exists already. Give another name or remove it first.")
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for number, (model, history) in enumerate(zip(models, histories or [[]] * len(models), strict=True)):
+            save_model(model, partial / f"models_{number:04d}", history)
+        partial.rename(directory)
+    except OSError as error:
+        raise ModelDirectoryError(f"{directory}: cannot be written ({error}).") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return directory
+
+
 def _write(model: Model, directory: Path, history: list[dict[str, Any]]) -> None:
     settings = {k: v for k, v in model.settings.items() if k in KEPT_SETTINGS}
     versions = {"evgen_jax": __version__, "jax": jax.__version__, "numpy": np.__version__}

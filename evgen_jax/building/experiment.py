@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evgen_jax.building.parts import assemble, experiment_detector, hypothesis_parameters
-from evgen_jax.config.records import ExperimentConfig, IteratorSettings
+from evgen_jax.config.records import ExperimentConfig, FormatSettings, IteratorSettings
 from evgen_jax.data.batches import BatchStream, Position, dark_share, find_files
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
@@ -127,7 +127,9 @@ def trafo_origin(config: ExperimentConfig, detector: Detector) -> dict[str, Any]
       DataError: no file matches.
     """
     handler = config.data_handler_settings.model_dump(mode="json")
-    keys = ("label_module", "label_settings", "filter_settings")
+    keys = ["label_module", "label_settings", "filter_settings"]
+    if config.data_handler_settings.format_settings != FormatSettings():
+        keys.append("format_settings")
     return {
         "files": [path.name for path in find_files(trafo_iterator(config).input_data)],
         "detector": fingerprint(detector),

@@ -141,6 +141,11 @@ class LearnedRecord(NetworkRecord, SourceRecord):
     angular_acceptance: Annotated[str, OneOf(options=tuple(ACCEPTANCES))] = described(
         "formula", "Angular acceptance; 'table' for weights that Event-Generator trained with its table."
     )
+    density_per_microsecond: Switch = described(
+        False,
+        "Whether time densities are per microsecond beside those of noise per ns, as Event-Generator adds them: its "
+        "log-likelihoods come out, for comparison alone.",
+    )
     mixture_component_t_seeds: Annotated[tuple[float, ...], ListOf(entry=Real())] | None = described(
         None, "Offset of each component of the arrival times; empty: 0.", "ns"
     )
@@ -228,6 +233,9 @@ class DefaultCascadeModel(LearnedRecord):
     """
 
     shift_cascade_vertex: Switch = described(True, "Distances and times are measured from the shower maximum.")
+    shift_cascade_time: Switch = described(
+        True, "Whether the time moves to the maximum with the vertex; False for weights that Event-Generator trained."
+    )
     add_opening_angle: Switch = described(True, "Input: angle between the shower's direction and that to the module.")
     opening_angle_as_cosine: Switch = described(
         False, "Input: the cosine of that angle, whose light has no cusp where the shower points at a module."
@@ -235,7 +243,15 @@ class DefaultCascadeModel(LearnedRecord):
 
     def geometry(self) -> Geometry:
         """A shower as the modules see it."""
-        return CascadeGeometry(self.shift_cascade_vertex, self.add_opening_angle, self.opening_angle_as_cosine)
+        return CascadeGeometry(
+            self.shift_cascade_vertex, self.add_opening_angle, self.opening_angle_as_cosine, self.shift_cascade_time
+        )
+
+    def check(self) -> None:
+        """Whether there is a shift that the time could leave out, and all that learned sources check."""
+        if not (self.shift_cascade_time or self.shift_cascade_vertex):
+            raise Misfit("has no effect where shift_cascade_vertex is False. Leave it out.", "shift_cascade_time")
+        super().check()
 
     def analytic(self, where: str = "model_settings") -> SourceRecord:
         """The analytic shower with the same parameters."""

@@ -54,8 +54,8 @@ def _what_it_is(directory: Path) -> str:
         )
     if (directory / "configuration.yaml").is_file():
         return (
-            "was written by Event-Generator: weights of TensorFlow and pickles, which are not read. Train its configuration "
-            "here with: evgen-jax train CONFIG"
+            f"was written by Event-Generator. Make a model of it with: evgen-jax import {directory} -o OUT (and name OUT, or a part "
+            "of it such as OUT/cascade, instead)."
         )
     if members(directory):
         names = ", ".join(p.name for p in members(directory))

@@ -30,6 +30,7 @@ from evgen_jax.hypothesis.names import check_labels
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
+from evgen_jax.measurement.site import SITES, Site
 from evgen_jax.model.model import Model
 from evgen_jax.physics.media import load_medium
 from evgen_jax.physics.medium import Medium
@@ -104,7 +105,11 @@ def experiment_detector(config: ExperimentConfig) -> Detector:
         medium = load_medium(settings.medium)
     except MediumError as error:
         raise ConfigError(f"detector_settings.medium: {error}") from None
-    return load_detector(settings.geometry, medium, settings.kinds)
+    detector = load_detector(settings.geometry, medium, settings.kinds)
+    if settings.site is None:
+        return detector
+    site = SITES[settings.site] if isinstance(settings.site, str) else Site(**settings.site.model_dump())
+    return detector.replace(site=site)
 
 
 def hypothesis_parameters(config: ExperimentConfig) -> tuple[Parameter, ...]:

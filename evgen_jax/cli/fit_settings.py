@@ -68,7 +68,7 @@ def data_and_fit(
       EvgenError: a file or a setting that cannot be read or does not fit the model.
     """
     from evgen_jax.config.reader import with_settings
-    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
+    from evgen_jax.config.records import DataHandlerSettings, FormatSettings, ReconstructionSettings
     from evgen_jax.config.validate import load_config, validate
     from evgen_jax.data.batches import find_files
     from evgen_jax.data.found_tables import find_labels, find_tables
@@ -84,8 +84,9 @@ def data_and_fit(
         source = model
         own = values["data_handler_settings"]
         path = next(iter(find_files(files)))
-        tables = {"data_settings": find_tables(path, own.get("data_settings", {}))}
-        labels = {} if "label_settings" in own else find_labels(path, loaded.parameters)
+        formats = validate(FormatSettings, own.get("format_settings", {}), source)
+        tables = {"data_settings": find_tables(path, own.get("data_settings", {}), formats)}
+        labels = {} if "label_settings" in own else find_labels(path, loaded.parameters, formats)
         values["data_handler_settings"] = {**own, **labels, **tables}
         values["reconstruction_settings"] = {"seed": "pulses", **values["reconstruction_settings"]}
     where = ", ".join([source, *(f"--set {text}" for text in settings)])

@@ -4,13 +4,21 @@ import sys
 
 import click
 
+from evgen_jax.cli.batch import batch
+from evgen_jax.cli.check import check
 from evgen_jax.cli.commands import KEY, Group, tell_interrupted
+from evgen_jax.cli.compare import compare
 from evgen_jax.cli.compile_cache import use_compile_cache
+from evgen_jax.cli.convert import convert
 from evgen_jax.cli.create_trafo import create_trafo
 from evgen_jax.cli.demo import demo
+from evgen_jax.cli.detector import detector
 from evgen_jax.cli.export import export
+from evgen_jax.cli.import_ import import_model
+from evgen_jax.cli.init import init
 from evgen_jax.cli.logging import NORMAL, set_verbosity
 from evgen_jax.cli.own_sources import run_files
+from evgen_jax.cli.plot_training import plot_training
 from evgen_jax.cli.reconstruct import reconstruct
 from evgen_jax.cli.schema import schema
 from evgen_jax.cli.show import show
@@ -40,7 +48,25 @@ def cli(context: click.Context, cache_dir: str | None, cache: bool, sources: tup
     run_files(sources)
 
 
-for _command in (create_trafo, train, export, simulate, reconstruct, show, validate, demo, schema):
+for _command in (
+    init,
+    create_trafo,
+    train,
+    plot_training,
+    compare,
+    export,
+    simulate,
+    reconstruct,
+    show,
+    validate,
+    import_model,
+    batch,
+    convert,
+    check,
+    detector,
+    demo,
+    schema,
+):
     cli.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -45,6 +46,10 @@ def prepare_worker(verbosity: int, sources: tuple[str, ...]) -> None:
     type=click.Choice(["evgen_jax", "reference"]),
     help="Column names: ours, or those of Event-Generator's tables.",
 )
+@click.option(
+    "--shard",
+    help="i/n: fit the i-th of n parts of FILES, into OUTPUT_i_of_n; done already: nothing (for batch systems).",
+)
 @log_level
 @num_threads
 @click.pass_context
@@ -62,14 +67,17 @@ def reconstruct(
     workers: int,
     scheduler: str | None,
     columns: str | None,
+    shard: str | None,
 ) -> None:
     """Fit the events in FILES with the exported MODEL and write a table.
 
     MODEL is a directory, or icecube86-table: a cascade with noise that needs no training.
     """
+    from evgen_jax.building.directory import model_identity
     from evgen_jax.extras import need
     from evgen_jax.progress import is_quiet
     from evgen_jax.reconstruction.run.program import reconstruct_files
+    from evgen_jax.reconstruction.run.shards import is_done, read_shard, shard_files, shard_notes, shard_output
     from evgen_jax.reconstruction.run.workers import check_scheduler, in_processes, load_models, make_recipe, on_cluster
 
     check_model(model, "FILES")
@@ -84,6 +92,14 @@ def reconstruct(
         fit = fit.model_copy(update={"seed": seed})
     if columns:
         fit = fit.model_copy(update={"column_names": columns})
+    notes: dict[str, str] = {}
+    if shard:
+        part = read_shard(shard)
+        files, output = tuple(shard_files(files, part)), str(shard_output(Path(output), part))
+        notes = shard_notes(files)
+        if is_done(Path(output), files, model_identity(loaded)):
+            say(f"shard {part} is done: {output}")
+            return
     root = context.find_root()
     prepare = partial(prepare_worker, root.meta.get(KEY, NORMAL), root.params["sources"])
     recipe = make_recipe((model, *ensemble), handler, fit, detector, medium, prepare)
@@ -92,7 +108,7 @@ def reconstruct(
         spread = partial(on_cluster, recipe, scheduler)
     elif workers > 1:
         spread = partial(in_processes, recipe, workers)
-    done = reconstruct_files(loaded, files, output, handler, fit, not is_quiet(), spread)
+    done = reconstruct_files(loaded, files, output, handler, fit, not is_quiet(), spread, notes)
     say(f"{done}; wrote {output}")
     if done.failed or done.lost:
         sys.exit(3)

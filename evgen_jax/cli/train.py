@@ -12,9 +12,16 @@ from evgen_jax.cli.reference_options import log_level, num_threads
 @settings
 @click.option("--step", type=click.IntRange(min=0), help="Checkpoint to go on from (default: the latest).")
 @click.option("--fresh-optimizer", is_flag=True, help="Keep the weights, start the optimiser's state anew.")
+@click.option(
+    "--cache",
+    type=click.Path(),
+    help="Convert the training files into this directory first (see convert), unless done.",
+)
 @log_level
 @num_threads
-def train(config: tuple[str, ...], settings: tuple[str, ...], step: int | None, fresh_optimizer: bool) -> None:
+def train(
+    config: tuple[str, ...], settings: tuple[str, ...], step: int | None, fresh_optimizer: bool, cache: str | None
+) -> None:
     """Train the model of CONFIG; run again to continue where it stopped."""
     from evgen_jax.config.validate import load_config
     from evgen_jax.progress import is_quiet
@@ -23,7 +30,7 @@ def train(config: tuple[str, ...], settings: tuple[str, ...], step: int | None, 
 
     with naming(config):
         loaded = load_config(config, settings)
-        state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer)
+        state = run(loaded, progress=not is_quiet(), step=step, fresh_optimizer=fresh_optimizer, cache=cache)
     done, wanted = int(state.step), loaded.training_settings.num_training_iterations
     more = f", more than the {wanted} of num_training_iterations: nothing to do" if done > wanted else ""
     say(f"{done} steps done{more}; the model is in {manager_directory(loaded)}")

@@ -1,7 +1,7 @@
 """Records of data: which files, which of their tables, which labels."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
@@ -76,8 +76,12 @@ class DataIteratorSettings(Record):
 class PulseSettings(Record):
     """Tables of what was measured."""
 
-    pulse_key: StrictStr = needed("Table of pulses.")
-    event_id_key: StrictStr = needed("Table with one row per event, whose ids join all others.")
+    pulse_key: StrictStr | None = described(
+        None, "Table of pulses; empty: the only one, or that which the format names."
+    )
+    event_id_key: StrictStr | None = described(
+        None, "Table with one row per event, whose ids join all others; empty: that which the format names, or has."
+    )
     dom_exclusions_key: StrictStr | None = described(None, "Table of modules that take no part in an event.")
     time_exclusions_key: StrictStr | None = described(None, "Table of time windows that take no part.")
     float_precision: Only32 = described("float32", ONLY_32)
@@ -132,6 +136,39 @@ class FilterSettings(Record):
     )
 
 
+class FormatSettings(Record):
+    """What files of other programs do not say; the tables of IceCube need none of it."""
+
+    charge: Literal["file", "time_over_threshold", "one"] | None = described(
+        None,
+        "Charges of pulses: those of the file, computed from the time over threshold of KM3NeT, or 1 PE each; empty: the "
+        "first of these that the file has.",
+    )
+    vertex_time: Number | None = described(
+        None, "Time of all vertices, where the truth has none; empty: 0 in Prometheus, and none elsewhere.", "ns"
+    )
+    events: tuple[Size, Size] | None = described(
+        None,
+        "Part of a large database, or folder of Parquet, that is read: the first event_no and the one behind the last; "
+        "empty: all.",
+    )
+    calibration: StrictStr | None = described(
+        None,
+        "Detector file of KM3NeT (.detx) that calibrates the times of raw hits and says which sensor a pmt_id is; empty: "
+        "hits are calibrated.",
+    )
+    efficiency: Annotated[float, Field(gt=0, le=1)] = described(
+        1.0, "Probability with which a photon of Prometheus becomes a pulse."
+    )
+    jitter: Annotated[float, Field(ge=0)] = described(
+        0.0, "Standard deviation that is added to the times of Prometheus' photons.", "ns"
+    )
+    threshold: Count = described(1, "Fewest photons of a sensor in an event of Prometheus that are pulses.")
+    seed: Size = described(
+        0, "Seed of efficiency and jitter; the random numbers of an event follow from it and its ids."
+    )
+
+
 def _without_module(module: str, settings: str) -> Callable[["DataHandlerSettings"], str]:
     """Settings beside the module that does nothing contradict it."""
 
@@ -168,6 +205,7 @@ class DataHandlerSettings(Record):
         "pulse_data.PulseDataModule", "What is measured: pulses."
     )
     data_settings: PulseSettings = needed("Tables of what was measured.")
+    format_settings: FormatSettings = described(FormatSettings(), "What files of other programs do not say.")
     label_module: StrictStr = described(
         "snowstorm.SnowstormCascadeGeneratorLabelModule", "Which columns the labels are, and their order."
     )

@@ -62,6 +62,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         if key in seen:
             raise ConfigError(f"{_where(key_node)}: the key '{key}' is given twice.")
         seen.add(key)
+    return _mapping_of_any_keys(loader, node)
+
+
+def _mapping_of_any_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
@@ -88,8 +92,13 @@ def _name(node: yaml.Node) -> str:
     return text
 
 
+class _LoaderOfRecords(_Loader):
+    """Its keys may be numbers, and stay what they are."""
+
+
 _Loader.add_constructor(NUMBERS[0], _whole_number)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_LoaderOfRecords.add_constructor("tag:yaml.org,2002:map", _mapping_of_any_keys)
 
 
 def _where(node: yaml.Node) -> str:
@@ -168,8 +177,12 @@ def read_setting(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: the value is no valid YAML ({problem}).") from None
 
 
-def read_yaml_file(path: Path) -> dict[str, Any]:
+def read_yaml_file(path: Path, numbered: bool = False) -> dict[Any, Any]:
     """The content of one file as it stands there.
+
+    Args:
+      path: of the file.
+      numbered: whether keys may be numbers, in a file that a program wrote about itself.
 
     Raises:
       ConfigError: as `read_yaml`.
@@ -180,7 +193,7 @@ def read_yaml_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such configuration file.")
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+            content = yaml.load(file, Loader=_LoaderOfRecords if numbered else _Loader)  # noqa: S506 (SafeLoaders)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f": line {mark.line + 1}" if mark else ""

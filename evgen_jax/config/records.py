@@ -1,13 +1,14 @@
 """The record of a whole configuration, and the sections of models, decoders and losses. Field names are the YAML keys."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import StrictStr
+from pydantic import Field, StrictStr
 
 from evgen_jax.config.data_records import (
     DataHandlerSettings,
     DataIteratorSettings,
     FilterSettings,
+    FormatSettings,
     IteratorSettings,
     LabelSettings,
     MiscSettings,
@@ -70,6 +71,16 @@ class LossSettings(Record):
     config: dict[StrictStr, Any] = needed("loss_function_name and options of the term, or settings of the priors.")
 
 
+class SiteSettings(Record):
+    """Where on Earth a detector is and how its axes lie; z points up, azimuths are counted from x towards y."""
+
+    latitude: Annotated[float, Field(strict=True, ge=-90, le=90)] = needed("Geodetic latitude, north positive.", "deg")
+    longitude: Annotated[float, Field(strict=True, ge=-180, le=360)] = needed("Longitude, east positive.", "deg")
+    x_axis: Annotated[float, Field(strict=True, ge=-360, le=360)] = needed(
+        "Compass direction of the x axis, from north over east: 90 where x is the easting and y the northing.", "deg"
+    )
+
+
 class DetectorSettings(Record):
     """The modules, and the ice or water around them."""
 
@@ -77,6 +88,11 @@ class DetectorSettings(Record):
     medium: StrictStr = described("south_pole", "south_pole, mediterranean_water, or a file of layers (CSV, YAML).")
     kinds: dict[StrictStr, StrictStr] = described(
         {}, "Angular curves of kinds of sensors by name, such as 'table pmt.csv' or 'cosine 1.5'."
+    )
+    site: SiteSettings | Literal["icecube"] | None = described(
+        None,
+        "Place on Earth, for celestial coordinates: icecube, or latitude, longitude and x_axis; empty: that of the table, or "
+        "IceCube's for its geometry.",
     )
 
 
@@ -107,6 +123,7 @@ __all__ = [
     "EvaluationSettings",
     "ExperimentConfig",
     "FilterSettings",
+    "FormatSettings",
     "IteratorSettings",
     "LabelSettings",
     "LossArguments",
@@ -120,6 +137,7 @@ __all__ = [
     "ReconstructionSettings",
     "Record",
     "SimulationSettings",
+    "SiteSettings",
     "TiltSettings",
     "TrafoSettings",
     "TrainingSettings",

@@ -1,8 +1,9 @@
-from evgen_jax.data.batches import Batch as Batch
+from evgen_jax.data.batch import Batch as Batch
 from evgen_jax.data.batches import BatchStream as BatchStream
 from evgen_jax.data.batches import find_files as find_files
-from evgen_jax.data.event_file import EventFile as EventFile
 from evgen_jax.data.event_file import read_event_file as read_event_file
+from evgen_jax.data.file_events import EventFile as EventFile
+from evgen_jax.data.formats.open import open_tables as open_tables
 from evgen_jax.data.writer import write_events as write_events
 from evgen_jax.hypothesis.trafo import Trafo as Trafo
 from evgen_jax.hypothesis.trafo import fit_trafo as fit_trafo
@@ -12,3 +13,4 @@ from evgen_jax.measurement.detector import load_detector as load_detector
 from evgen_jax.measurement.event import Event as Event
 from evgen_jax.measurement.event import build_event as build_event
 from evgen_jax.measurement.padding import stack_events as stack_events
+from evgen_jax.measurement.site import Site as Site

@@ -10,40 +10,25 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, IteratorSettings
-from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.batch import Batch, make_batch
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.readers import Readers
+from evgen_jax.data.sections import is_converted, is_section, sections_of
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.measurement.event import Event, pad_events
 
 LOGGER = logging.getLogger("evgen_jax")
 INSPECTED_FILES = 3
 """Number of files of an iterator that are checked before a training begins."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Holds events and their labels.
-
-    Attributes:
-      events: B events, with a leading axis B.
-      labels: [B, H], float32, physical units, in hypothesis order.
-      names: [B], where each event comes from, for messages; empty where nobody asked.
-      placed: events and labels on the device; None where they have not been sent there.
-    """
-
-    events: Event
-    labels: np.ndarray
-    names: tuple[str, ...] = ()
-    placed: tuple[Event, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,16 +64,19 @@ def find_files(patterns: str | Sequence[str]) -> list[Path]:
 def files_as_given(patterns: str | Sequence[str]) -> list[Path]:
     """Finds the files of one or several glob patterns, in their order, those of one pattern sorted, each file once.
 
+    In the place of a directory of converted events, or of a shard, stand the sections of it.
+
     Raises:
-      DataError: a pattern without a match.
+      DataError: a pattern without a match, or a conversion that is not complete.
     """
     found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = sorted(map(Path, glob.glob(pattern, recursive=True)))
         if not matches:
             raise DataError(f"input_data: no file matches '{pattern}'. Check the path.")
-        for path in matches:
-            found.setdefault(os.path.abspath(path), path)
+        for match in matches:
+            for path in sections_of(match) if is_converted(match) else [match]:
+                found.setdefault(os.path.abspath(path), path)
     return list(found.values())
 
 
@@ -125,7 +113,7 @@ class BatchStream:
         self._settings, self._handler, self._detector, self._seed = settings, handler, detector, seed
         self._labels, self._parameters = labels, parameters
         self._files = find_files(settings.input_data)
-        self._readers = Readers(settings.num_jobs)
+        self._readers, self._here = Readers(settings.num_jobs), Readers(0)
         self._ahead: dict[tuple[int, int], list[Future[Any]]] = {}
         self._skipped: set[Path] = set()
         self._noted: set[Path] = set()
@@ -170,8 +158,7 @@ class BatchStream:
                         chosen = np.resize(chosen, size)
                     self.position = Position(epoch, number, index + 1)
                     seen += 1
-                    names = tuple(event_name(*events[i]) for i in chosen)
-                    yield replace(make_batch(events, chosen), names=names)
+                    yield make_batch(events, chosen)
                 self.position = Position(epoch, number + 1)
             self.position = Position(epoch + 1)
             if seen == 0 and from_its_start:
@@ -224,7 +211,11 @@ class BatchStream:
 
     def _submit(self, paths: list[Path]) -> list[Future[Any]]:
         rest = (self._handler, self._detector, self._labels, self._settings.strict, self._parameters)
-        return [self._readers.submit(_read_or_error, path, *rest) for path in paths]
+        return [
+            # What is mapped into memory is not sent through pipes.
+            (self._here if is_section(path) else self._readers).submit(_read_or_error, path, *rest)
+            for path in paths
+        ]
 
 
 def _read_or_error(
@@ -241,11 +232,6 @@ def _read_or_error(
         return error
 
 
-def event_name(file: EventFile, i: int) -> str:
-    """Returns how messages call event number `i` of a file: by its ids and the path of the file."""
-    return f"{file.name(i)} of {file.path}"
-
-
 def dark_events(file: EventFile) -> np.ndarray:
     """Returns flags [E]: which events of a file have no pulse that takes part."""
     pulses = np.concatenate([[0], np.cumsum(file.packed.pulses["mask"])])
@@ -259,38 +245,3 @@ def dark_share(dark: int, count: int, files: int) -> str:
         "model to expect no light: check pulse_key, the origin of the coordinates and, in IceCube files, NullSplit frames; "
         "filter_settings leave events out."
     )
-
-
-def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
-    """Pads events to a common shape.
-
-    Lengths grow in steps of four, those of many pulses in steps of two, so that training compiles few shapes.
-
-    Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels
-    alike: only differences of times matter.
-
-    Args:
-      events: (file, number of the event) pairs.
-      chosen: [B], places in `events`.
-
-    Returns:
-      B events with labels [B, H]; H = 0 without labels.
-
-    Raises:
-      DataError: large times, and labels of which the names do not tell whether they are times.
-    """
-    own = [events[i] for i in chosen]
-    anchors = np.array([file.anchors[i] for file, i in own])
-    padded = pad_events(
-        [(file.packed, i) for file, i in own],
-        factor=4,
-        time_dtype=np.float32,
-        anchors=anchors if anchors.any() else None,
-    )
-    labels = [file.relative_labels() for file, _ in own]
-    values = (
-        np.zeros((len(own), 0))
-        if labels[0] is None
-        else np.stack([rows[i] for rows, (_, i) in zip(labels, own, strict=True)])
-    )
-    return Batch(padded, values.astype(np.float32))

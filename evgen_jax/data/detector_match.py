@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")

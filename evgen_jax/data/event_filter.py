@@ -4,14 +4,15 @@ import numpy as np
 
 from evgen_jax.config.records import FilterSettings
 from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.protocol import Tables
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError
 
 OPERATORS = {"<": np.less, ">": np.greater, "==": np.equal, "<=": np.less_equal, ">=": np.greater_equal}
 """Operator of a constraint in configurations -> function."""
 
 
-def pass_filter(file: TableFile, settings: FilterSettings, ids: EventIds) -> np.ndarray:
+def pass_filter(file: Tables, settings: FilterSettings, ids: EventIds) -> np.ndarray:
     """Finds the events that fulfil the constraints of a configuration.
 
     Args:

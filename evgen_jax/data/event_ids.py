@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.protocol import Tables
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError, suggestion
 from evgen_jax.hypothesis.names import other_spelling
 
@@ -30,7 +31,7 @@ class EventIds:
       columns: id columns that the table has.
     """
 
-    def __init__(self, file: TableFile, table: str):
+    def __init__(self, file: Tables, table: str):
         self._file, self.table = file, table
         rows = existing(file.read(table))
         self.columns = _id_columns(file, table, rows)
@@ -67,8 +68,7 @@ class EventIds:
         Returns:
           A text such as "run 1, event 2".
         """
-        run, event, *rest = self.values[i]
-        return f"run {run}, event {event}" + (f" (sub-event {rest[0]}, stream {rest[1]})" if any(rest) else "")
+        return id_text(self.values[i])
 
     def _repeated(self, unique: np.ndarray, counts: np.ndarray, ragged: bool) -> str:
         worst = int(np.argmax(counts))
@@ -166,6 +166,19 @@ class EventIds:
         return values
 
 
+def id_text(ids: Sequence[int]) -> str:
+    """Returns how messages call an event.
+
+    Args:
+      ids: Run, Event, SubEvent and SubEventStream.
+
+    Returns:
+      A text such as "run 1, event 2".
+    """
+    run, event, *rest = ids
+    return f"run {run}, event {event}" + (f" (sub-event {rest[0]}, stream {rest[1]})" if any(rest) else "")
+
+
 def _as_written(column: str, present: Sequence[str]) -> str:
     """Returns the name of a column in a table, which may spell a time the other way."""
     other = other_spelling(column)
@@ -178,7 +191,7 @@ def _are_whole(values: np.ndarray) -> bool:
     return bool(np.all((values == np.floor(values)) & (np.abs(values) < 2.0**53)))
 
 
-def _id_columns(file: TableFile, table: str, rows: np.ndarray) -> tuple[str, ...]:
+def _id_columns(file: Tables, table: str, rows: np.ndarray) -> tuple[str, ...]:
     """Id columns of a table.
 
     Raises:

@@ -1,13 +1,17 @@
-"""Tables of a file by their columns: what a model that does not say how files are read takes."""
+"""Tables of a file that a configuration does not name: those that the format names, or that their columns tell."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from evgen_jax.data.tables import TableFile
+from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelSettings
+from evgen_jax.data.formats.open import open_tables
+from evgen_jax.data.modules_of_events import say_once
+from evgen_jax.data.protocol import Tables
+from evgen_jax.data.sections import converted_tables, is_section
 from evgen_jax.errors import ConfigError
-from evgen_jax.hypothesis.parameters import Parameter
+from evgen_jax.hypothesis.parameters import Parameter, column_names
 
 LOGGER = logging.getLogger("evgen_jax")
 SECTION = "data_handler_settings.data_settings"
@@ -16,16 +20,68 @@ PULSES, MODULE, WINDOW = {"string", "om", "time", "charge"}, {"string", "om"}, {
 """Columns that tell a table of pulses, one of modules, one of time windows."""
 
 
-def find_tables(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+KEYS = {"pulse_key", "event_id_key", "dom_exclusions_key", "time_exclusions_key", "readout_window_key"}
+"""Keys that name tables by their columns."""
+
+
+class TableNames(NamedTuple):
+    """Names the tables of a file that events are made of.
+
+    Attributes:
+      pulses: table of pulses.
+      events: table with one row per event.
+      labels: table of labels.
+    """
+
+    pulses: str
+    events: str
+    labels: str
+
+
+def chosen_tables(file: Tables, settings: DataHandlerSettings) -> TableNames:
+    """Chooses the tables that a configuration leaves open, and tells them in the log.
+
+    The table of labels is that which the format names where the file has none of the default name.
+
+    Args:
+      file: an open file.
+      settings: section data_handler_settings of a configuration.
+
+    Returns:
+      Names of tables; one that is given need not be there.
+
+    Raises:
+      ConfigError: several tables may be meant, or none.
+    """
+    data, labels = settings.data_settings, settings.label_settings.label_key
+    given = {key: own for key in ("pulse_key", "event_id_key") if (own := getattr(data, key)) is not None}
+    chosen = dict(given)
+    if len(given) < 2:
+        wanted = {key: None for key in ("dom_exclusions_key", "time_exclusions_key", "readout_window_key")}
+        found = tables_by_columns(file, {**wanted, **given})
+        chosen = {key: found[key] for key in ("pulse_key", "event_id_key")}
+    named = file.defaults.get("label_key")
+    if named and labels == LabelSettings.model_fields["label_key"].default and not file.has(labels):
+        labels = named
+        chosen["label_key"] = named
+    if chosen != given:
+        own = ", ".join(f"{key} {name}" for key, name in chosen.items() if key not in given)
+        say_once(f"{file.path.parent}: {file.format}: tables that the configuration does not name: {own}.")
+    return TableNames(chosen["pulse_key"], chosen["event_id_key"], labels)
+
+
+def find_tables(path: str | Path, given: Mapping[str, Any], settings: FormatSettings | None = None) -> dict[str, Any]:
     """Finds the tables of pulses, exclusions and readout windows of a file by their columns, and tells them in the log.
 
     Pulses have the columns string, om, time and charge; excluded modules string and om alone; excluded time windows
     string, om, start and stop; readout windows start and stop. The ids of events come from a table with one row per
-    event: that of readout windows, else the first one in the order of names that is none of the others.
+    event: that which the format names, that of readout windows, else the first one in the order of names that is none of the
+    others.
 
     Args:
-      path: of an HDF5 file.
+      path: of a file with events, of any format, or of a section of converted events, which have the tables of their conversion.
       given: keys of data_settings that are known; these are not looked for.
+      settings: what the format needs to be told.
 
     Returns:
       Section data_settings: the given keys and those that were found.
@@ -34,8 +90,33 @@ def find_tables(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
       ConfigError: no table of pulses, several tables of one kind, or no table with one row per event.
       DataError: a file that cannot be read.
     """
-    with TableFile(Path(path)) as file:
-        columns = {name: set(file.columns(name)) for name in file.table_names}
+    if is_section(Path(path)):
+        return {**converted_tables(Path(path)), **given}
+    with open_tables(path, settings) as file:
+        found = tables_by_columns(file, given)
+    new = {key: value for key, value in found.items() if key not in given and value is not None}
+    LOGGER.warning("%s: tables by their columns: %s.", path, ", ".join(f"{key} {value}" for key, value in new.items()))
+    return found
+
+
+def tables_by_columns(file: Tables, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Finds the tables of an open file as `find_tables` does.
+
+    Args:
+      file: an open file.
+      given: keys of data_settings that are known; these are not looked for.
+
+    Returns:
+      The given keys and those that were found, None for a table that the file does not have.
+
+    Raises:
+      ConfigError: no table of pulses, several tables of one kind, or no table with one row per event.
+    """
+    path = file.path
+    given = {**{key: name for key, name in file.defaults.items() if key != "label_key"}, **given}
+    if set(given) >= KEYS:
+        return given
+    columns = {name: set(file.columns(name)) for name in file.table_names}
     kinds: dict[str, list[str]] = {"pulse_key": [], "dom_exclusions_key": [], "time_exclusions_key": []}
     readouts, others = [], []
     for name, own in columns.items():
@@ -60,34 +141,59 @@ def find_tables(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"{path}: no table of {what} was found among {', '.join(columns) or 'no tables at all'}. Name it: "
                 f"--set {SECTION}.{key}=NAME"
             )
-    said = ", ".join(f"{key} {value}" for key, value in found.items() if value is not None)
-    LOGGER.warning("%s: tables by their columns: %s.", path, said)
     return {**given, **found}
 
 
-def find_labels(path: str | Path, parameters: Sequence[Parameter]) -> dict[str, Any]:
+def find_labels(
+    path: str | Path, parameters: Sequence[Parameter], settings: FormatSettings | None = None
+) -> dict[str, Any]:
     """Finds the table of labels of a file by its columns, which are named as the parameters of a hypothesis.
 
     Args:
-      path: of an HDF5 file.
+      path: of a file with events, of any format.
       parameters: of the hypothesis.
+      settings: what the format needs to be told.
 
     Returns:
-      Keys label_module and label_settings of the section data_handler_settings; none where no table, or more than one, has
-      such columns.
+      Keys label_module and label_settings of the section data_handler_settings; none where no table has such columns, or
+      several have of which not exactly one is called labels or truth.
 
     Raises:
       DataError: a file that cannot be read.
     """
     names = [own.name for own in parameters]
-    with TableFile(Path(path)) as file:
+    with open_tables(path, settings) as file:
         having = [name for name in file.table_names if {"Event", *names} <= set(file.columns(name))]
+    truths = [name for name in having if "label" in name.lower() or "truth" in name.lower()]
+    having = truths if len(having) > 1 else having
     if len(having) != 1:
         return {}
     LOGGER.warning("%s: labels by their columns: label_settings.label_key %s.", path, having[0])
     log = [own.log for own in parameters]
-    settings = {"label_key": having[0], "parameter_names": names, "trafo_log": log}
-    return {"label_module": "GeneralLabelModule", "label_settings": settings}
+    own_labels = {"label_key": having[0], "parameter_names": names, "trafo_log": log}
+    return {"label_module": "GeneralLabelModule", "label_settings": own_labels}
+
+
+def find_seeds(path: str | Path, parameters: Sequence[Parameter], label_key: str) -> str | None:
+    """Finds a table of seeds of a file: one with the columns of seeds of the hypothesis that is not the truth.
+
+    Args:
+      path: of a file with events, of any format.
+      parameters: of the hypothesis.
+      label_key: table of the truth.
+
+    Returns:
+      Name of the first such table; None if there is none.
+
+    Raises:
+      DataError: a file that cannot be read.
+    """
+    names = set(column_names(parameters))
+    with open_tables(path) as file:
+        having = [
+            name for name in file.table_names if {"Event", *names} <= set(file.columns(name)) and name != label_key
+        ]
+    return having[0] if having else None
 
 
 def _only(path: str | Path, key: str, names: Iterable[str]) -> str | None:

@@ -31,4 +31,5 @@ def new_hdf5(path: Path, **options: Any) -> Iterator[h5py.File]:
     with h5py.File(content, "w", **options) as file:
         yield file
     with replaced(path) as partial:
-        partial.write_bytes(content.getbuffer())
+        # No buffer of the object: where the disk is full, Python 3.12.1 crashes as it collects one.
+        partial.write_bytes(content.getvalue())

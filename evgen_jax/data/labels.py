@@ -1,12 +1,13 @@
 """Hypothesis parameters of simulated events, from the label tables."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.tables import TableFile
+from evgen_jax.data.protocol import Tables
 from evgen_jax.errors import ConfigError, DataError, suggestion
 from evgen_jax.hypothesis.origin import time_places
 from evgen_jax.hypothesis.parameters import Parameter
@@ -115,13 +116,14 @@ def time_columns(settings: DataHandlerSettings, parameters: Sequence[Parameter])
 
 
 def label_columns(
-    file: TableFile, settings: DataHandlerSettings, ids: EventIds, parameters: Sequence[Parameter]
+    file: Tables, settings: DataHandlerSettings, table: str, ids: EventIds, parameters: Sequence[Parameter]
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Reads the labels of events, joined by event id.
 
     Args:
       file: open file with the label tables.
       settings: section data_handler_settings of a configuration.
+      table: of the labels.
       ids: E events.
       parameters: what the labels are, H of them.
 
@@ -136,19 +138,37 @@ def label_columns(
     names = label_names(settings)
     own = names[: len(names) - len(labels.snowstorm_parameters)]
     values = np.full((len(ids), len(names)), np.nan)
-    for columns, table, start in (
-        (own, labels.label_key, 0),
+    for columns, key, start in (
+        (own, table, 0),
         (labels.snowstorm_parameters, labels.snowstorm_key, len(own)),
     ):
         if columns:
-            values[:, start : start + len(columns)] = 1.0 if table is None else ids.align(table, columns)
-    return values, _out_of_range(file, names, parameters, values, ids)
+            values[:, start : start + len(columns)] = 1.0 if key is None else ids.align(key, columns)
+    return values, label_faults(file.path, names, parameters, values, ids.name)
 
 
-def _out_of_range(
-    file: TableFile, names: Sequence[str], parameters: Sequence[Parameter], values: np.ndarray, ids: EventIds
+def label_faults(
+    path: Path,
+    names: Sequence[str],
+    parameters: Sequence[Parameter],
+    values: np.ndarray,
+    event_name: Callable[[int], str],
 ) -> dict[int, str]:
-    """Returns what is wrong with labels by number of the event; raises DataError if most have one label wrong."""
+    """Finds the events whose labels are no numbers or outside their physical range.
+
+    Args:
+      path: of the file, for messages.
+      names: of the labels, H of them.
+      parameters: what the labels are, H of them.
+      values: labels [E, H].
+      event_name: number of an event -> how messages call it.
+
+    Returns:
+      Number of an event -> what is wrong with its labels.
+
+    Raises:
+      DataError: most events have one label out of its range.
+    """
     wrong: dict[int, str] = {}
     for i, (name, parameter) in enumerate(zip(names, parameters, strict=True)):
         column = values[:, i]
@@ -162,8 +182,8 @@ def _out_of_range(
         if 2 * bad.sum() > np.isfinite(column).sum():
             first = int(np.argmax(bad))
             raise DataError(
-                f"{file.path}: label '{name}' of {ids.name(first)} is {column[first]}; expected {expected} (so in "
-                f"{bad.sum()} of {len(ids)} events)."
+                f"{path}: label '{name}' of {event_name(first)} is {column[first]}; expected {expected} (so in "
+                f"{bad.sum()} of {len(values)} events)."
             )
         for row in np.flatnonzero(bad):
             wrong.setdefault(int(row), f"has the label '{name}' {column[row]}; expected {expected}")

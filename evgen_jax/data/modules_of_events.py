@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.protocol import Tables
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.measured import NO_WINDOWS
@@ -16,7 +17,7 @@ LOGGER = logging.getLogger("evgen_jax")
 
 
 def doms_of(
-    file: TableFile, table: str, rows: np.ndarray, ids: EventIds, detector: Detector
+    file: Tables, table: str, rows: np.ndarray, ids: EventIds, detector: Detector
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Finds the event and the DOM of each row of a table.
 
@@ -49,7 +50,7 @@ def doms_of(
     return event, dom, int(lacking.sum())
 
 
-def _absent(file: TableFile, key: str, consequence: str) -> bool:
+def _absent(file: Tables, key: str, consequence: str) -> bool:
     """Whether a table of exclusions is not there, told once a folder: files without exclusions may lack it."""
     if file.has(key):
         return False
@@ -63,7 +64,7 @@ def say_once(text: str) -> None:
     LOGGER.warning("%s", text)
 
 
-def read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detector) -> Rows:
+def read_doms(file: Tables, key: str | None, ids: EventIds, detector: Detector) -> Rows:
     """Reads modules that take no part in an event.
 
     Args:
@@ -86,7 +87,7 @@ def read_doms(file: TableFile, key: str | None, ids: EventIds, detector: Detecto
     return Rows(event[good], dom[good])
 
 
-def read_windows(file: TableFile, key: str | None, ids: EventIds, detector: Detector) -> Rows:
+def read_windows(file: Tables, key: str | None, ids: EventIds, detector: Detector) -> Rows:
     """Reads excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it.
 
     Args:

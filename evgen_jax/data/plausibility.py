@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evgen_jax.data.batches import dark_events
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.hypothesis.roles import ENERGIES, FACTORS, LENGTHS, TIMES

@@ -8,7 +8,8 @@ from typing import Any
 
 import jax
 
-from evgen_jax.data.batches import Batch, BatchStream
+from evgen_jax.data.batch import Batch
+from evgen_jax.data.batches import BatchStream
 
 
 def place(batch: Batch) -> Batch:

@@ -1,13 +1,14 @@
 """Reading of the HDF5 tables that IceCube's tableio writes: compound tables with event-id columns."""
 
 import importlib.util
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
 import numpy as np
 
+from evgen_jax.data.protocol import CachedTables
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion
 
@@ -18,7 +19,7 @@ EXPECTED = (
 """End of messages about datasets that are no tables."""
 
 
-class TableFile:
+class TableFile(CachedTables):
     """Is an open HDF5 file; use it in a `with` statement.
 
     Args:
@@ -32,9 +33,7 @@ class TableFile:
           rows = file.read("InIcePulses", ("string", "om", "charge", "time"))
     """
 
-    def __init__(self, path: Path):
-        self.path = path
-        self._rows: dict[str, np.ndarray] = {}
+    format = "IceCube HDF5 (tableio)"
 
     def __enter__(self) -> "TableFile":
         if self.path.is_dir():
@@ -59,7 +58,8 @@ class TableFile:
     @property
     def table_names(self) -> list[str]:
         """Returns the names of all datasets at the top of the file."""
-        return [k for k, v in self._file.items() if isinstance(v, h5py.Dataset)]
+        with self._told():
+            return [k for k, v in self._file.items() if isinstance(v, h5py.Dataset)]
 
     def has(self, name: str) -> bool:
         """Returns whether the file has something under a name.
@@ -70,7 +70,8 @@ class TableFile:
         Returns:
           True if it is there.
         """
-        return name in self._file
+        with self._told():
+            return name in self._file
 
     def attribute(self, name: str) -> Any:
         """Returns an attribute of the file.
@@ -81,7 +82,8 @@ class TableFile:
         Returns:
           Its value; None where there is none.
         """
-        return self._file.attrs.get(name)
+        with self._told():
+            return self._file.attrs.get(name)
 
     def columns(self, name: str) -> tuple[str, ...]:
         """Returns the names of the columns of a dataset at the top of the file, none of one without named columns.
@@ -92,41 +94,12 @@ class TableFile:
         Returns:
           Names in the order of the dataset.
         """
-        return tuple(self._file[name].dtype.names or ())
+        with self._told():
+            return tuple(self._file[name].dtype.names or ())
 
-    def read(self, name: str, columns: Sequence[str] = ()) -> np.ndarray:
-        """Reads a whole table; rows marked as not existing are kept (`existing` drops them).
-
-        Args:
-          name: of the table.
-          columns: that it must have, one number in every row.
-
-        Returns:
-          Structured array [N] with all columns.
-
-        Raises:
-          DataError: the table or one of the columns is missing, is no table or holds no numbers, or the rows cannot be
-            read.
-        """
-        if name not in self._rows:
-            self._rows[name] = self._read(name)
-        rows = self._rows[name]
-        known = rows.dtype.names or ()
-        for column in (*columns, *({"exists"} & set(known))):
-            if column not in known:
-                raise DataError(
-                    f"{self.path}: table '{name}' has no column '{column}'; it has {', '.join(known)}."
-                    + suggestion(column, known)
-                )
-            kind = rows.dtype[column]
-            if kind.shape or kind.kind not in "iufb":
-                raise DataError(
-                    f"{self.path}: column '{column}' of table '{name}' holds {kind} in every row; expected one number."
-                )
-        return rows
-
-    def _read(self, name: str) -> np.ndarray:
-        found = self._file.get(name)
+    def _load(self, name: str) -> np.ndarray:
+        with self._told():
+            found = self._file.get(name)
         if found is None:
             groups = [k for k, v in self._file.items() if isinstance(v, h5py.Group) and k != "__I3Index__"]
             beside = f" and the groups {', '.join(groups)}" if groups else ""
@@ -146,21 +119,36 @@ class TableFile:
                 f"{self.path}: '{name}' is an array of shape {found.shape} and type {found.dtype} without named columns; "
                 f"{expected}."
             )
+        return self._decoded(name, found, lambda: read_rows(self._file, name))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Makes one message of what the HDF5 library raises where a file is damaged."""
         try:
-            return read_rows(self._file, name)
-        except (OSError, RuntimeError) as error:
-            missing = _missing_filters(found)
-            if missing and importlib.util.find_spec("hdf5plugin") is not None:
-                importlib.import_module("hdf5plugin")  # registers its filters
-                missing = _missing_filters(found)
-                if not missing:
-                    return read_rows(self._file, name)
-            if missing:
-                raise DataError(
-                    f"{self.path}: table '{name}' is compressed with {', '.join(missing)}, which is not installed. Install it "
-                    "with: pip install hdf5plugin, or write the file with gzip."
-                ) from None
-            raise DataError(f"{self.path}: table '{name}' is damaged ({error}).") from None
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{self.path}: cannot be read as HDF5; it is damaged ({error}).") from None
+
+    def _decoded(self, name: str, dataset: h5py.Dataset, read: Callable[[], np.ndarray]) -> np.ndarray:
+        """Reads from a dataset, whose compression may need a plug-in of HDF5."""
+        try:
+            return read()
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            problem = error
+        missing = _missing_filters(dataset)
+        if missing and importlib.util.find_spec("hdf5plugin") is not None:
+            importlib.import_module("hdf5plugin")  # registers its filters
+            missing = _missing_filters(dataset)
+            try:
+                return read()
+            except (OSError, RuntimeError, ValueError, TypeError) as error:
+                problem = error
+        if missing:
+            raise DataError(
+                f"{self.path}: table '{name}' is compressed with {', '.join(missing)}, which is not installed. Install it "
+                "with: pip install hdf5plugin, or write the file with gzip."
+            )
+        raise DataError(f"{self.path}: table '{name}' is damaged ({problem}).")
 
 
 def _is_of_pandas(group: h5py.Group) -> bool:

@@ -176,8 +176,8 @@ def _read(path: Path) -> tuple[Trafo, dict[str, Any] | None]:
     """The transformation in a file, and what it was made from."""
     if not path.is_file() and (path.parent / "data.pickle").is_file():
         raise TrafoError(
-            f"{path.parent}: holds a data transformation of Event-Generator, which is a pickle and not read. Make one with: "
-            "evgen-jax create-trafo CONFIG"
+            f"{path.parent}: holds a data transformation of Event-Generator. Import a model that was trained with it (evgen-jax "
+            "import DIR -o OUT) and name OUT instead, or make one with: evgen-jax create-trafo CONFIG"
         )
     if not path.is_file():
         raise TrafoError(f"{path}: no data transformation there. Make it with: evgen-jax create-trafo CONFIG")

@@ -15,15 +15,17 @@ from jax import Array
 
 from evgen_jax.errors import DetectorError, shown
 from evgen_jax.measurement.checksum import checksum
+from evgen_jax.measurement.detector_comments import LabelRange
+from evgen_jax.measurement.detector_files import read_detector_file
 from evgen_jax.measurement.detector_table import (
     AXIS_COLUMNS,
     DetectorTable,
-    LabelRange,
     read_detector_table,
     write_detector_table,
 )
 from evgen_jax.measurement.module_labels import find_labels
 from evgen_jax.measurement.sensor_kinds import are_default, curves_of, defaults, numbers_of, written
+from evgen_jax.measurement.site import Site
 from evgen_jax.physics.angular_curves import Curve
 from evgen_jax.physics.media import is_default, load_medium, tell_medium
 from evgen_jax.physics.medium import Medium
@@ -60,6 +62,7 @@ class Detector(struct.PyTreeNode):
       kind: [D], place of a sensor's angular curve in `kinds`; default: 0.
       kinds: angular curves; default: that of IceCube's module alone.
       medium: in which the sensors are; default: South Pole ice.
+      site: place on Earth and direction of the x axis; None: not known.
     """
 
     position: Array
@@ -77,6 +80,7 @@ class Detector(struct.PyTreeNode):
     kind: Array = struct.field(default=None)
     kinds: tuple[Curve, ...] = struct.field(default=None)
     medium: Medium = struct.field(default=None)
+    site: Site | None = struct.field(pytree_node=False, default=None)
 
     def __post_init__(self) -> None:
         # JAX makes detectors of other things than arrays, which have no shape and need no default.
@@ -156,7 +160,7 @@ class Detector(struct.PyTreeNode):
         kind, kinds = None, dict[str, str]()
         if "kind" in different:
             kind, kinds = written(self.kinds, np.asarray(self.kind))
-        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds))
+        write_detector_table(path, DetectorTable(columns, self.name, self.origin, self.ignored, kind, kinds, self.site))
 
 
 PER_SENSOR = (
@@ -170,20 +174,22 @@ def load_detector(
     medium: str | Path | Medium | None = None,
     kinds: Mapping[str, str] | None = None,
 ) -> Detector:
-    """Reads a detector from a CSV table with a header line.
+    """Reads a detector from a CSV table with a header line, or from a file of another program.
 
-    Lines that begin with # are comments; four of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted
-    from the coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om
-    61-66` (labels of modules that are not part of the array, whose pulses are left out and counted) and `# kind pmt:
-    table pmt.csv` (the angular curve of a kind of sensor, see `read_curve`).
+    Other files are those of Prometheus (.geo), of KM3NeT (.detx) and tables of modules of graphnet (Parquet); their content
+    tells what they are. `Detector.to_csv` makes a CSV table of them.
+
+    Lines that begin with # are comments; five of them have a meaning: `# name: arca`, `# origin: x y z` (m, subtracted from the
+    coordinates; chosen by the program where these are too large for float32), `# ignored: string 1-86, om 61-66` (labels of modules
+    that are not part of the array, whose pulses are left out and counted), `# kind pmt: table pmt.csv` (the angular curve of a kind of
+    sensor, see `read_curve`) and `# site: latitude 36.27, longitude 16.1, x_axis 90` (degrees, see `Site`).
 
     A module of several photomultipliers is that many sensors at one place; `om` numbers the sensors of a string.
 
     Args:
-      path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Columns string, om, x, y, z
-        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1, the direction
-        axis_x, axis_y, axis_z to down, area (m^2) and kind (name of an angular curve) to those of IceCube's module.
-        Other columns are not read.
+      path: a file, or None or 'icecube86' for the embedded IceCube-86 in-ice array. Of a CSV table the columns string, om, x, y, z
+        (m) are needed; relative_efficiency, noise_rate (1/ns) and usable (0 or 1) default to 1, 0 and 1, the direction axis_x,
+        axis_y, axis_z to down, area (m^2) and kind (name of an angular curve) to those of IceCube's module. Others are not read.
       medium: name or file of the medium, or one that was loaded, see `load_medium`; None: South Pole ice.
       kinds: kind of sensor -> form of its curve, beside those that the table declares and instead of them.
 
@@ -191,8 +197,7 @@ def load_detector(
       The detector.
 
     Raises:
-      DetectorError: no such file, a missing or misspelt column, a value outside its range, a kind without a curve, or a
-        DOM given twice.
+      DetectorError: no such file, a missing or misspelt column, a value out of range, a kind without a curve, a DOM given twice.
       MediumError: no such medium, or one that is impossible.
 
     Example:
@@ -204,12 +209,12 @@ def load_detector(
     else:
         if not isinstance(path, str | os.PathLike):
             raise DetectorError(
-                f"expected the path of a detector table, got {shown(path)}. Give a CSV file or '{EMBEDDED}'."
+                f"expected the path of a detector table, got {shown(path)}. Give a file or '{EMBEDDED}'."
             )
         path = Path(path)
         if not path.is_file():
             raise DetectorError(f"{path}: no such detector table. Give a CSV file or '{EMBEDDED}'.")
-        detector = _from_table(read_detector_table(path), path.stem, kinds or {}, path)
+        detector = _from_table(read_detector_file(path), path.stem, kinds or {}, path)
     detector = detector.replace(medium=load_medium(medium))
     tell_medium(detector.medium, detector.name, np.asarray(detector.position, np.float64)[:, 2] + detector.origin[2])
     return detector
@@ -236,6 +241,7 @@ def _from_table(table: DetectorTable, name: str, given: Mapping[str, str], path:
         origin=table.origin,
         ignored=table.ignored,
         kinds=kinds,
+        site=table.site,
         **arrays,
     )
     if any(table.origin):

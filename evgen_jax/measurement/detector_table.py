@@ -1,15 +1,16 @@
 """Detector tables: CSV files with one line per module, read with every column checked, and written."""
 
 import csv
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from evgen_jax.errors import DetectorError, suggestion
+from evgen_jax.measurement.detector_comments import LabelRange, read_comments
+from evgen_jax.measurement.site import Site
 from evgen_jax.physics.diffusion import DOM_AREA
 
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
@@ -40,15 +41,6 @@ LARGEST_AREA = 10.0
 """Largest area of a sensor, m^2: above every sensor's, below every area that was given in cm^2."""
 
 
-class LabelRange(NamedTuple):
-    """Holds a range of labels, from a first to a last string and om number, both ends included."""
-
-    first_string: int
-    last_string: int
-    first_om: int
-    last_om: int
-
-
 @dataclass(frozen=True)
 class DetectorTable:
     """Holds what a detector table says.
@@ -61,6 +53,7 @@ class DetectorTable:
       ignored: labels whose pulses are left out.
       kind: [D], names of the angular curves; None where the file has no such column.
       kinds: name of a kind -> form of its curve, as the file declares them.
+      site: place on Earth and direction of the x axis; None where the file does not say.
     """
 
     columns: dict[str, np.ndarray]
@@ -69,6 +62,7 @@ class DetectorTable:
     ignored: tuple[LabelRange, ...]
     kind: tuple[str, ...] | None = None
     kinds: dict[str, str] = field(default_factory=dict)
+    site: Site | None = None
 
 
 def read_detector_table(path: Path) -> DetectorTable:
@@ -96,7 +90,7 @@ def read_detector_table(path: Path) -> DetectorTable:
     header, numbers = [c.strip() for c in rows[0]], [i for i, _ in kept[1:]]
     values = _columns(path, header, rows[1:], numbers)
     kind = _kind(path, header, rows[1:], numbers)
-    name, origin, ignored, kinds = _directives(path, [line for line in lines if line.lstrip().startswith("#")])
+    name, origin, ignored, kinds, site = read_comments(path, [line for line in lines if line.lstrip().startswith("#")])
     position = np.stack([values[c] for c in "xyz"], axis=1)
     origin = _origin(position) if origin is None else origin
     if np.abs(position - origin).max() >= LARGEST_COORDINATE:
@@ -104,7 +98,7 @@ def read_detector_table(path: Path) -> DetectorTable:
             f"{path}: the modules span {np.ptp(position, axis=0).max():g} m, more than {2 * LARGEST_COORDINATE:g} m; "
             "expected coordinates in m. Are they in mm or cm?"
         )
-    return DetectorTable(values, name, origin, ignored, kind, kinds)
+    return DetectorTable(values, name, origin, ignored, kind, kinds, site)
 
 
 def write_detector_table(path: str | Path, table: DetectorTable) -> None:
@@ -119,6 +113,8 @@ def write_detector_table(path: str | Path, table: DetectorTable) -> None:
         file.write(f"# name: {table.name}\n")
         if any(table.origin):
             file.write("# origin: " + " ".join(map(repr, table.origin)) + "\n")
+        if table.site is not None:
+            file.write(f"# site: {table.site}\n")
         for a, b, c, d in table.ignored:
             file.write(f"# ignored: string {a}-{b}, om {c}-{d}\n")
         for kind, form in table.kinds.items():
@@ -167,19 +163,58 @@ def _columns(path: Path, header: list[str], rows: list[list[str]], numbers: list
             i = int(np.argmin(good))
             raise DetectorError(f"{path}: line {numbers[i]}: '{column}' is {rows[i][place]}; expected {expected}.")
     _normalise_axes(path, values, numbers)
+    _check_modules(path, values)
+    return values
+
+
+def make_table(
+    path: Path, columns: Mapping[str, np.ndarray], name: str, ignored: tuple[LabelRange, ...] = (), **kinds: Any
+) -> DetectorTable:
+    """Makes a detector table of the columns of another format, checked as those of a CSV table.
+
+    Args:
+      path: of the file they come from, for messages.
+      columns: string, om, x, y, z and any other of `COLUMNS` but kind, values [D].
+      name: of the detector.
+      ignored: labels whose pulses are left out.
+      **kinds: `kind` and `kinds` of `DetectorTable`.
+
+    Returns:
+      The table, with every column.
+
+    Raises:
+      DetectorError: a value outside its range, or a sensor given twice.
+    """
+    count = len(columns["string"])
+    if not count:
+        raise DetectorError(f"{path}: holds no module.")
+    values = {}
+    for column in (*WRITTEN_COLUMNS, *SENSOR_COLUMNS):
+        default = (OPTIONAL_COLUMNS | SENSOR_COLUMNS).get(column)
+        values[column] = np.asarray(columns.get(column, np.full(count, default)), np.float64)
+        good, expected = _valid(column, values[column])
+        if not good.all():
+            i = int(np.argmin(good))
+            raise DetectorError(f"{path}: module {i + 1}: '{column}' is {values[column][i]:g}; expected {expected}.")
+    _normalise_axes(path, values, range(1, count + 1))
+    _check_modules(path, values)
+    origin = _origin(np.stack([values[c] for c in "xyz"], axis=1))
+    return DetectorTable(values, name, origin, ignored, **kinds)
+
+
+def _check_modules(path: Path, values: Mapping[str, np.ndarray]) -> None:
+    """Checks that every module is given once, not all at one point, and that one of them takes part."""
+    count = len(values["string"])
     labels = np.stack([values["string"], values["om"]], axis=1).astype(np.int64)
     unique, counts = np.unique(labels, axis=0, return_counts=True)
     if counts.max() > 1:
         string, om = unique[np.argmax(counts)]
         raise DetectorError(f"{path}: DOM (string {string}, om {om}) is given {counts.max()} times.")
     if not np.any(values["usable"]):
-        raise DetectorError(f"{path}: 'usable' is 0 for all {len(rows)} modules; expected 1 for those that take part.")
+        raise DetectorError(f"{path}: 'usable' is 0 for all {count} modules; expected 1 for those that take part.")
     places = np.stack([values[axis] for axis in "xyz"], axis=1)
-    if len(rows) > 1 and np.all(places == places[0]):
-        raise DetectorError(
-            f"{path}: all {len(rows)} modules are at one point ({', '.join(f'{v:g}' for v in places[0])})."
-        )
-    return values
+    if count > 1 and np.all(places == places[0]):
+        raise DetectorError(f"{path}: all {count} modules are at one point ({', '.join(f'{v:g}' for v in places[0])}).")
 
 
 def _normalise_axes(path: Path, values: dict[str, np.ndarray], numbers: Sequence[int]) -> None:
@@ -246,36 +281,3 @@ def _origin(position: np.ndarray) -> tuple[float, float, float]:
     middle = np.round((position.min(axis=0) + position.max(axis=0)) / 2, -3)
     x, y, z = np.where(np.abs(position).max(axis=0) >= LARGEST_COORDINATE, middle, 0.0).tolist()
     return x, y, z
-
-
-def _directives(
-    path: Path, comments: list[str]
-) -> tuple[str | None, tuple[float, float, float] | None, tuple[LabelRange, ...], dict[str, str]]:
-    """Reads name, origin, ignored labels and kinds of sensors from the comment lines."""
-    name, origin, ignored, kinds = None, None, [], dict[str, str]()
-    for line in comments:
-        key, _, text = (part.strip() for part in line.lstrip("# \t").partition(":"))
-        if key == "name":
-            name = text or None
-        elif key == "origin":
-            try:
-                x, y, z = map(float, text.replace(",", " ").split())
-                if not np.all(np.isfinite([x, y, z])):
-                    raise ValueError
-            except ValueError:
-                raise DetectorError(f"{path}: '# origin: {text}': expected three numbers, in m.") from None
-            origin = (x, y, z)
-        elif key == "ignored":
-            found = re.fullmatch(r"string (\d+)(?:-(\d+))?, om (\d+)(?:-(\d+))?", text)
-            if found is None:
-                raise DetectorError(f"{path}: '# ignored: {text}': expected the form 'string 1-86, om 61-66'.")
-            a, b, c, d = found.groups()
-            ignored.append(LabelRange(int(a), int(b or a), int(c), int(d or c)))
-        elif key.split()[:1] == ["kind"] and text:
-            words = key.split()
-            if len(words) != 2:
-                raise DetectorError(f"{path}: '{line.strip()}': expected the form '# kind NAME: CURVE'.")
-            if words[1] in kinds:
-                raise DetectorError(f"{path}: the kind '{words[1]}' is declared twice.")
-            kinds[words[1]] = text
-    return name, origin, tuple(ignored), kinds

@@ -77,6 +77,17 @@ class Ragged:
         """Returns the number of entries of every event [E]."""
         return np.diff(self.offsets)
 
+    def span(self, i: int) -> "Span":
+        """Returns where the entries of one event lie: this table, and the range of entries.
+
+        Args:
+          i: number of the event, 0 to E - 1.
+
+        Returns:
+          (table, start, stop): the event has the entries start : stop of every column of the table.
+        """
+        return self, int(self.offsets[i]), int(self.offsets[i + 1])
+
     def of(self, i: int) -> dict[str, np.ndarray]:
         """Returns the entries of one event.
 
@@ -88,3 +99,7 @@ class Ragged:
         """
         own = slice(self.offsets[i], self.offsets[i + 1])
         return {name: column[own] for name, column in self.values.items()}
+
+
+Span = tuple[Ragged, int, int]
+"""Range of entries of a table: the table, and start and stop of the range."""

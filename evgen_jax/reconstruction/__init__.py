@@ -14,6 +14,8 @@ Where fits begin:
 Uncertainties:
   scan_profile, Profile: one parameter scanned, all others fitted.
   make_sky_map, SkyMap, write_sky_map: adaptive maps of directions.
+  celestial_of, Celestial: makes them maps of right ascension and declination.
+  write_skyscan: maps for IceCube's skyreader.
   make_posterior_sampler, Posterior: samples with stated priors.
   make_prior, prior_limits: the priors, and their limits as bounds.
   make_goodness_of_fit, GoodnessOfFit: is the event one of the model's?
@@ -45,11 +47,13 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.reconstruction.starts.directions": ["fit_without_seeds", "refit_directions"],
         "evgen_jax.reconstruction.starts.global_search": ["global_search"],
         "evgen_jax.reconstruction.starts.smear": ["smear"],
+        "evgen_jax.reconstruction.uncertainty.celestial": ["Celestial", "celestial_of"],
         "evgen_jax.reconstruction.uncertainty.goodness_of_fit": ["GoodnessOfFit", "make_goodness_of_fit"],
         "evgen_jax.reconstruction.uncertainty.posterior": ["Posterior", "make_posterior_sampler"],
         "evgen_jax.reconstruction.uncertainty.profile": ["Profile", "scan_profile"],
         "evgen_jax.reconstruction.uncertainty.sky_file": ["write_sky_map"],
         "evgen_jax.reconstruction.uncertainty.sky_map": ["SkyMap", "make_sky_map"],
+        "evgen_jax.reconstruction.uncertainty.skyscan": ["write_skyscan"],
         "evgen_jax.reconstruction.unfolding": ["Unfolding", "unfold_energies"],
     },
 )

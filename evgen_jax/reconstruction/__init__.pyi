@@ -17,6 +17,8 @@ from evgen_jax.reconstruction.starts.directions import fit_without_seeds as fit_
 from evgen_jax.reconstruction.starts.directions import refit_directions as refit_directions
 from evgen_jax.reconstruction.starts.global_search import global_search as global_search
 from evgen_jax.reconstruction.starts.smear import smear as smear
+from evgen_jax.reconstruction.uncertainty.celestial import Celestial as Celestial
+from evgen_jax.reconstruction.uncertainty.celestial import celestial_of as celestial_of
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit as make_goodness_of_fit
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior as Posterior
@@ -26,5 +28,6 @@ from evgen_jax.reconstruction.uncertainty.profile import scan_profile as scan_pr
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map as write_sky_map
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap as SkyMap
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map as make_sky_map
+from evgen_jax.reconstruction.uncertainty.skyscan import write_skyscan as write_skyscan
 from evgen_jax.reconstruction.unfolding import Unfolding as Unfolding
 from evgen_jax.reconstruction.unfolding import unfold_energies as unfold_energies

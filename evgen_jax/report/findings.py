@@ -17,6 +17,7 @@ from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings
+from evgen_jax.reconstruction.uncertainty.celestial import Celestial
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
@@ -50,6 +51,23 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class Alert:
+    """States what makes a sky map one that others can use: where and when the event was seen, and which one it is.
+
+    Attributes:
+      celestial: coordinates of its map.
+      run: number of the run.
+      event: number of the event.
+      sender: who publishes the map; '': this program.
+    """
+
+    celestial: Celestial
+    run: int
+    event: int
+    sender: str = ""
+
+
+@dataclass(frozen=True)
 class Findings:
     """Holds one event, its fit and what was found out about both.
 
@@ -65,6 +83,7 @@ class Findings:
       sky_map: None if it was not asked for.
       posterior: None if it was not asked for.
       truth: [H], physical units; None if it is not known.
+      alert: what belongs to a celestial sky map; None: the map is that of the detector's sky.
     """
 
     model: AnyModel
@@ -78,10 +97,16 @@ class Findings:
     sky_map: SkyMap | None
     posterior: Posterior | None
     truth: np.ndarray | None = None
+    alert: Alert | None = None
 
 
 def examine(
-    fitter: Fitter, event: Event, result: FitResult, settings: ReportSettings, truth: np.ndarray | None = None
+    fitter: Fitter,
+    event: Event,
+    result: FitResult,
+    settings: ReportSettings,
+    truth: np.ndarray | None = None,
+    alert: Alert | None = None,
 ) -> Findings:
     """Computes what a report shows.
 
@@ -91,6 +116,7 @@ def examine(
       result: of the fit, with covariances for scans of a suitable length.
       settings: what to compute besides the expected light.
       truth: [H], physical units; None: not known.
+      alert: makes the sky map celestial; None: it is that of the detector's sky.
 
     Returns:
       The findings.
@@ -115,14 +141,14 @@ def examine(
     sky_map = posterior = None
     if settings.sky_map:
         with stage("sky map"):
-            sky_map = make_sky_map(model)(event, best)
+            sky_map = make_sky_map(model)(event, best, None if alert is None else alert.celestial)
     if settings.posterior:
         priors = settings.priors or {}
         prior = make_prior(model.parameters, priors)
         with stage("posterior"):
             sampler = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(model.parameters, priors)))
             posterior = sampler(event, best, jax.random.key(0))
-    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior, truth)
+    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior, truth, alert)
 
 
 def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:

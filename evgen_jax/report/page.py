@@ -19,9 +19,12 @@ from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
 from evgen_jax.reconstruction.fit.fit import Fitter
 from evgen_jax.reconstruction.fit.result import FitResult
+from evgen_jax.reconstruction.uncertainty.alert_header import best_direction
+from evgen_jax.reconstruction.uncertainty.pixel_map import SkyMap
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
-from evgen_jax.report.findings import Findings, ReportSettings, examine
+from evgen_jax.reconstruction.uncertainty.skyscan import write_skyscan
+from evgen_jax.report.findings import Alert, Findings, ReportSettings, examine
 from evgen_jax.report.plots.arrival_times import arrival_times
 from evgen_jax.report.plots.canvas import event_title
 from evgen_jax.report.plots.charges import light_yield
@@ -43,6 +46,7 @@ def report_event(
     result: FitResult,
     settings: ReportSettings,
     truth: np.ndarray | None = None,
+    alert: Alert | None = None,
 ) -> Path:
     """Writes the figures, tables and the page of one fitted event.
 
@@ -54,6 +58,7 @@ def report_event(
       result: of the fit.
       settings: what to compute besides the expected light.
       truth: [H], drawn and written beside the fit; None: not known.
+      alert: makes the sky map celestial, with the files that others read; None: it is that of the detector's sky.
 
     Returns:
       The page, index.html.
@@ -63,7 +68,7 @@ def report_event(
       ConfigError: an unknown parameter to scan.
     """
     try:
-        findings = examine(fitter, event, result, settings, truth)
+        findings = examine(fitter, event, result, settings, truth, alert)
     except ReconstructionError as error:
         raise ReconstructionError(f"{title}: {error}") from None
     directory.mkdir(parents=True, exist_ok=True)
@@ -113,11 +118,24 @@ def _write_tables(directory: Path, findings: Findings) -> None:
     """Numbers for other programs: the fit, the sky map, the samples."""
     write_whole(directory / "fit.json", json.dumps(_plain(findings.model, findings.result), indent=1) + "\n")
     if findings.sky_map is not None:
-        write_sky_map(directory / "sky_map.fits", findings.sky_map)
+        _write_sky_map(directory, findings, findings.sky_map)
     if findings.posterior is not None:
         with new_hdf5(directory / "posterior.hdf5") as file:
             file["hypothesis"], file["log_density"] = findings.posterior.hypothesis, findings.posterior.log_density
             file.attrs["parameter_names"] = list(findings.model.parameter_names)
+
+
+def _write_sky_map(directory: Path, findings: Findings, found: SkyMap) -> None:
+    """The map as FITS; of a celestial one also with pixels of several sizes, and as the Skymap Scanner's result."""
+    alert = findings.alert
+    if alert is None:
+        write_sky_map(directory / "sky_map.fits", found)
+        return
+    header: dict[str, Any] = {"RUNID": alert.run, "EVENTID": alert.event}
+    header |= {"SENDER": alert.sender} if alert.sender else {}
+    write_sky_map(directory / "sky_map.fits", found, **header)
+    write_sky_map(directory / "sky_map.multiorder.fits", found, multi_order=True, **header)
+    write_skyscan(directory / "skyscan.json", found, findings.model, run_id=alert.run, event_id=alert.event)
 
 
 def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
@@ -128,6 +146,9 @@ def _notes(findings: Findings, settings: ReportSettings) -> dict[str, str]:
         low, high = scan.interval()
         notes[f"{name}, 68 % of the scan"] = f"{low:.6g} to {high:.6g} {unit}"
     if (found := findings.sky_map) is not None:
+        if found.celestial is not None:
+            ra, declination = best_direction(found)
+            notes["best pixel (J2000)"] = f"right ascension {ra:.2f}, declination {declination:+.2f} degrees"
         for level in (0.5, 0.9):
             notes[f"{100 * level:.0f} % contour"] = (
                 f"{found.contour_area(level):.4g} (Wilks), {found.contour_area(level, 'posterior'):.4g} (posterior) "

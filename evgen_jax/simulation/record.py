@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.data.event_file import EARLIER_LIGHT
+from evgen_jax.data.file_detector import EARLIER_LIGHT
 from evgen_jax.errors import DataError
 from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.names import with_time_spelled_out

@@ -31,7 +31,7 @@ from evgen_jax.simulation.hadronic import (
 from evgen_jax.simulation.photons import PhotonSampler
 from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.simulation.showers import with_shared_maxima
-from evgen_jax.simulation.tables import tables_of_events, tables_of_modules, with_labels
+from evgen_jax.simulation.tables import PULSE_TABLE, tables_of_events, tables_of_modules, with_labels
 
 SEGMENT_LENGTH = 15.0
 """Distance between the energy losses of a track where no source states one, m."""
@@ -111,7 +111,7 @@ def simulate(
             events,
             with_labels(pulses, detector),
             tables,
-            pulse_key=handler.data_settings.pulse_key,
+            pulse_key=handler.data_settings.pulse_key or PULSE_TABLE,
             dom_tables=modules,
             detector=detector,
             notice=_notice(settings, detector),

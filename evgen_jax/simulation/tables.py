@@ -11,6 +11,8 @@ from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.simulation.draw import smeared_seeds
 
+PULSE_TABLE = "MCPulses"
+"""Table of pulses, where the configuration names none."""
 SEED_TABLE = "SmearedSeed"
 """Table of seeds near the truth."""
 READOUT_TABLE = "ReadoutWindow"
@@ -48,7 +50,8 @@ def tables_of_events(
     }
     if own < len(columns) and settings.snowstorm_key is not None:
         tables[settings.snowstorm_key] = dict(zip(columns[own:], truth.T[own:], strict=True))
-    tables.setdefault(handler.data_settings.event_id_key, tables[settings.label_key])
+    if handler.data_settings.event_id_key is not None:
+        tables.setdefault(handler.data_settings.event_id_key, tables[settings.label_key])
     return tables
 
 

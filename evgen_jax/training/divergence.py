@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from evgen_jax.data.batches import Batch
+from evgen_jax.data.batch import Batch
 from evgen_jax.errors import DataError, EvgenError
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.step import GuardedStep, TrainState, guarded

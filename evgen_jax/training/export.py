@@ -1,11 +1,10 @@
 """Writes the models of training runs as directories."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evgen_jax.building.directory import save_model
+from evgen_jax.building.directory import save_ensemble, save_model
 from evgen_jax.building.parts import read_history
 from evgen_jax.config.reader import read_yaml
 from evgen_jax.config.records import ExperimentConfig, LossSettings, ReconstructionSettings
@@ -58,17 +57,7 @@ def export_ensemble(configs: Sequence[ExperimentConfig], directory: str | Path, 
         raise ConfigError(f"{twice}: is the training of two members of the ensemble; an equal member adds nothing.")
     models = [trained_model(config, step) for config in configs]
     Ensemble(models)  # which checks that they belong together
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for number, (model, run) in enumerate(zip(models, runs, strict=True)):
-            save_model(model, partial / f"models_{number:04d}", read_history(run))
-        partial.rename(directory)
-    except OSError as error:
-        raise ModelDirectoryError(f"{directory}: cannot be written ({error}).") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return directory
+    return save_ensemble(models, directory, [read_history(run) for run in runs])
 
 
 def with_fit_of(config: ExperimentConfig, path: str | Path) -> ExperimentConfig:

@@ -80,27 +80,48 @@ def changed_settings(
     Returns:
       'key: was -> is' for every difference; none without an earlier run of this version.
     """
-    history = read_history(directory)
-    if not history:
+    plain = last_configuration(directory)
+    if plain is None:
         return []
-    try:
-        plain = yaml.safe_load((directory / history[-1]["config"]).read_text())
-        # Defaults of keys that are younger than the file are filled in.
-        plain = validate(ExperimentConfig, plain, "").model_dump(mode="json")
-    except (OSError, yaml.YAMLError, ConfigError):
-        return []  # of another version
     was, now = (
-        {k: v for section in sections for k, v in _flat(values[section], section).items()}
+        {k: v for section in sections for k, v in flat(values[section], section).items()}
         for values in (plain, config.model_dump(mode="json"))
     )
     keys = [k for k in {**was, **now} if was.get(k) != now.get(k) and k.rsplit(".", 1)[-1] not in HARMLESS]
     return [f"{k}: {was.get(k)} -> {now.get(k)}" for k in keys]
 
 
-def _flat(values: Any, prefix: str) -> dict[str, Any]:
-    """Leaves of nested sections by their key path; lists of plain values are leaves."""
+def last_configuration(directory: Path) -> dict[str, Any] | None:
+    """Reads the configuration that was in force last, defaults of keys that are younger than the file filled in.
+
+    Args:
+      directory: of the run.
+
+    Returns:
+      Plain values by sections; None without a run, or for one of a version whose keys are others.
+    """
+    history = read_history(directory)
+    if not history:
+        return None
+    try:
+        plain = yaml.safe_load((directory / history[-1]["config"]).read_text())
+        return validate(ExperimentConfig, plain, "").model_dump(mode="json")
+    except (OSError, yaml.YAMLError, ConfigError):
+        return None
+
+
+def flat(values: Any, prefix: str) -> dict[str, Any]:
+    """Lists the leaves of nested sections.
+
+    Args:
+      values: a section.
+      prefix: its key path.
+
+    Returns:
+      Leaves by their key path; lists of plain values are leaves.
+    """
     if isinstance(values, dict) and values:
-        return {k: v for name, inner in values.items() for k, v in _flat(inner, f"{prefix}.{name}").items()}
+        return {k: v for name, inner in values.items() for k, v in flat(inner, f"{prefix}.{name}").items()}
     if isinstance(values, list) and any(isinstance(v, dict) for v in values):
-        return {k: v for i, inner in enumerate(values) for k, v in _flat(inner, f"{prefix}[{i}]").items()}
+        return {k: v for i, inner in enumerate(values) for k, v in flat(inner, f"{prefix}[{i}]").items()}
     return {prefix: values}

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from evgen_jax.data.batches import Batch
+from evgen_jax.data.batch import Batch
 from evgen_jax.data.prefetch import Prefetch
 from evgen_jax.errors import CheckpointError, DataError, EvgenError
 from evgen_jax.interruption import Interrupted, Interruption

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from evgen_jax.files import write_whole
 
 FILE = "metrics.jsonl"
 """Name of the file in the directory of a run."""
+TIMES = "times.jsonl"
+"""Name of the file that says when which step was finished; a repeated run does not reproduce it."""
 
 
 class JsonLines:
-    """Appends metrics to `metrics.jsonl`; a `MetricWriter`.
+    """Appends metrics to `metrics.jsonl` and the times of steps to `times.jsonl`; a `MetricWriter`.
 
     Args:
       directory: of the run.
@@ -25,6 +28,9 @@ class JsonLines:
         kept = [line for line in read_metrics(directory) if line["step"] <= first_step]
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = open(path, "a")  # noqa: SIM115 (open as long as the run)
+        self._times = open(directory / TIMES, "a")  # noqa: SIM115 (open as long as the run)
+        self._step = self._timed = first_step
+        self._write_time()
 
     def write(self, kind: str, step: int, metrics: Mapping[str, float]) -> None:
         """Adds one line.
@@ -35,14 +41,23 @@ class JsonLines:
           metrics: by their names.
         """
         self._file.write(json.dumps({"step": step, "kind": kind, **metrics}) + "\n")
+        self._step = max(self._step, step)
 
     def flush(self) -> None:
         """Hands all lines to the system."""
         self._file.flush()
+        if self._step > self._timed:
+            self._write_time()
+
+    def _write_time(self) -> None:
+        self._timed = self._step
+        self._times.write(json.dumps({"step": self._step, "time": round(time.time(), 3)}) + "\n")
+        self._times.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the files."""
         self._file.close()
+        self._times.close()
 
 
 def keep_metrics(directory: Path, target: Path) -> None:
@@ -65,7 +80,22 @@ def read_metrics(directory: str | Path) -> list[dict[str, Any]]:
     Returns:
       One dictionary per entry: step, kind and the metrics by their names.
     """
-    path = Path(directory) / FILE
+    return _read(Path(directory) / FILE)
+
+
+def read_times(directory: str | Path) -> list[dict[str, Any]]:
+    """Reads when the steps of a run were finished; a line that a crash cut off is left out.
+
+    Args:
+      directory: of the run.
+
+    Returns:
+      One dictionary per entry: step, and time in s since 1970. The step does not grow where a run began or continued.
+    """
+    return _read(Path(directory) / TIMES)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in path.read_text().splitlines() if path.is_file() else []:
         try:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import optax
+from optax import contrib
 from pydantic import create_model
 
 from evgen_jax.building.record import ZooRecord
@@ -49,6 +50,7 @@ NAMES = (
     "amsgrad",
     "lamb",
     "lion",
+    "muon",
     "nadam",
     "nadamw",
     "noisy_sgd",
@@ -58,7 +60,7 @@ NAMES = (
     "sgd",
     "yogi",
 )
-"""Optimisers of optax that a configuration may name."""
+"""Optimisers of optax and optax.contrib that a configuration may name."""
 KERAS_DECAY = ("adadelta", "adagrad", "adam", "rmsprop", "sgd")
 """Optimisers whose weight decay is that of Keras, the learning rate times the weights; optax' own functions have none."""
 OTHERWISE_IN_KERAS = {
@@ -93,7 +95,7 @@ class OptimizerRecord(ZooRecord):
 
 def _record(name: str) -> type[OptimizerRecord]:
     """The record of an optimiser: its fields are those of `OptimizerSettings` that the optimiser takes."""
-    arguments = inspect.signature(getattr(optax, name)).parameters
+    arguments = inspect.signature(_function(name)).parameters
     further = {"weight_decay": name in KERAS_DECAY, "amsgrad": name in ("adam", "adamw")}
     fields: dict[str, Any] = {
         key: (info.annotation, described(None, str(info.description)))
@@ -105,7 +107,14 @@ def _record(name: str) -> type[OptimizerRecord]:
 
 def _in_optax(name: str, key: str) -> str:
     """Name that optax gives to an argument of Keras."""
-    return "decay" if (name, key) == ("rmsprop", "rho") else ALIASES.get(key, key)
+    own = {("rmsprop", "rho"): "decay", ("muon", "momentum"): "beta"}
+    return own.get((name, key), ALIASES.get(key, key))
+
+
+def _function(name: str) -> Callable[..., optax.GradientTransformation]:
+    """The function of optax that makes an optimiser; Muon is among its contributed ones."""
+    found: Callable[..., optax.GradientTransformation] = getattr(optax if hasattr(optax, name) else contrib, name)
+    return found
 
 
 OPTIMIZERS: dict[str, type[OptimizerRecord]] = {name: _record(name) for name in NAMES}
@@ -179,8 +188,7 @@ def _optimizer(name: str, schedule: optax.Schedule, options: dict[str, Any]) -> 
     decay = options.pop("weight_decay", None) if name in KERAS_DECAY else None
     if "momentum" in options and not options["momentum"]:
         del options["momentum"]
-    make: Callable[..., optax.GradientTransformation] = getattr(optax, name)
-    optimizer = make(schedule, **{_in_optax(name, key): value for key, value in options.items()})
+    optimizer = _function(name)(schedule, **{_in_optax(name, key): value for key, value in options.items()})
     return optimizer if decay is None else optax.chain(optimizer, decay_weights(schedule, decay))
 
 

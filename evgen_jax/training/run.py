@@ -13,13 +13,19 @@ import numpy as np
 from evgen_jax.building.experiment import build_model, open_stream
 from evgen_jax.building.model_files import CHECKPOINTS
 from evgen_jax.config.records import ExperimentConfig
-from evgen_jax.data.batches import Position
+from evgen_jax.data.batches import Position, find_files
+from evgen_jax.data.conversion import Conversion
+from evgen_jax.data.convert import make_cache
+from evgen_jax.data.labels import label_names
 from evgen_jax.data.prefetch import Prefetch, place
+from evgen_jax.data.sections import is_section
 from evgen_jax.errors import CheckpointError, ConfigError
 from evgen_jax.interruption import Interruption
 from evgen_jax.light.source import Variables
 from evgen_jax.light.tree import walk
+from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.model import Model
+from evgen_jax.progress import counted
 from evgen_jax.training.checkpoints import Checkpoints
 from evgen_jax.training.data_check import check_data
 from evgen_jax.training.divergence import Divergence
@@ -41,7 +47,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def train(
-    config: ExperimentConfig, progress: bool = False, step: int | None = None, fresh_optimizer: bool = False
+    config: ExperimentConfig,
+    progress: bool = False,
+    step: int | None = None,
+    fresh_optimizer: bool = False,
+    cache: str | Path | None = None,
 ) -> TrainState:
     """Trains until `num_training_iterations` steps are done in total, over all runs.
 
@@ -50,6 +60,8 @@ def train(
       progress: whether to show a bar.
       step: go on from this checkpoint instead of the latest; later ones are set aside.
       fresh_optimizer: go on with the weights alone, the optimiser starts anew.
+      cache: directory into which the files of the training are converted unless that was done, and from which they are
+        read; None: the files are read as they are.
 
     Returns:
       The state after the last step.
@@ -62,7 +74,7 @@ def train(
     directory = manager_directory(config)
     try:
         with Interruption() as interruption, locked(directory):
-            return _train(config, directory, progress, step, fresh_optimizer, interruption)
+            return _train(config, directory, progress, step, fresh_optimizer, cache, interruption)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -78,6 +90,7 @@ def _train(
     progress: bool,
     from_step: int | None,
     fresh_optimizer: bool,
+    cache: str | Path | None,
     interruption: Interruption,
 ) -> TrainState:
     settings, iterators = config.training_settings, config.data_iterator_settings
@@ -120,10 +133,11 @@ def _train(
         first, total = int(state.step), settings.num_training_iterations
         if first >= total:
             return state
+        stored = config if cache is None else _with_cache(config, cache, detector, model)
         record_start(directory, config, first)
         writer = open_writers(settings.metric_writers, directory, config, first)
         stream = Prefetch(
-            open_stream(config, "training", detector, position, model.parameters),
+            open_stream(stored, "training", detector, position, model.parameters),
             while_waiting=interruption.check,
             prepare=place if num_devices == 1 else lambda batch: batch,
         )
@@ -153,6 +167,22 @@ def _train(
             writer.close()
     finally:
         checkpoints.close()
+
+
+def _with_cache(config: ExperimentConfig, cache: str | Path, detector: Detector, model: Model) -> ExperimentConfig:
+    """The configuration with the converted files of the training in the place of the files."""
+    iterators = config.data_iterator_settings
+    training, handler = iterators.training, config.data_handler_settings
+    if any(is_section(path) for path in find_files(training.input_data)):
+        LOGGER.warning("--cache %s: is not needed, for the events of the training are converted already.", cache)
+        return config
+    conversion = Conversion(
+        training.input_data, handler, detector, bool(label_names(handler)), parameters=model.parameters
+    )
+    done = make_cache(conversion, cache, jobs=training.num_jobs, progress=lambda files: counted(files, "cache", "file"))
+    LOGGER.info("%s: %s", cache, done)
+    training = training.model_copy(update={"input_data": (str(cache),)})
+    return config.model_copy(update={"data_iterator_settings": iterators.model_copy(update={"training": training})})
 
 
 def _begin(

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jax import Array
 
-from evgen_jax.data.batches import Batch
+from evgen_jax.data.batch import Batch
 
 AHEAD = 8
 """Steps in the queue of the device while the host goes on; with steps of 2 ms the host may be late by 16 ms."""

@@ -10,8 +10,11 @@ import numpy as np
 from evgen_jax.building.experiment import iterator
 from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
-from evgen_jax.data.batches import Batch, event_name, find_files, make_batch
-from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.batch import Batch, make_batch
+from evgen_jax.data.batches import find_files
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_events import EventFile
+from evgen_jax.data.sections import file_of
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.light.source import Variables
@@ -131,16 +134,14 @@ def read_validation_set(
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
         filled = np.resize(part, size)
-        names = tuple(event_name(*events[i]) for i in filled)
-        batch = make_batch(events, filled)
-        batches.append(Batch(batch.events, batch.labels, names))
+        batches.append(make_batch(events, filled))
         weights.append((np.arange(size) < len(part)).astype(np.float64))
     return ValidationSet(tuple(batches), tuple(weights), len(events))
 
 
 def _tell_overlap(config: ExperimentConfig, files: list[Path]) -> None:
-    training = {path.resolve() for path in find_files(iterator(config, "training").input_data)}
-    both = [path for path in files if path.resolve() in training]
+    training = {file_of(path).resolve() for path in find_files(iterator(config, "training").input_data)}
+    both = [path for path in files if file_of(path).resolve() in training]
     if both:
         LOGGER.warning(
             "data_iterator_settings: %d of %d validation files train the model as well (%s%s): what was learned "

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
-from evgen_jax.data.event_file import EventFile
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
@@ -25,6 +25,8 @@ from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit, make_goodness_of_fit
 
 LOGGER = logging.getLogger("evgen_jax")
+NO_SEED = "failed: the seed is missing or not finite"
+"""Reason why an event of which no seed can be used is not fitted."""
 SEARCHED_TOGETHER = 8
 """Number of events that are searched from many directions together: enough for all threads, within minutes."""
 
@@ -149,25 +151,38 @@ def fit_as_configured(
     return refit_directions(fit, events, fits) if settings.refit_directions else fits
 
 
-def _rows(
-    model: AnyModel,
+def fit_events(
     fit: Fitter,
     file: EventFile,
     seeds: np.ndarray,
     settings: ReconstructionSettings,
-    goodness: Callable[..., GoodnessOfFit] | None,
-) -> np.ndarray:
-    """Fits the events of one file."""
+    goodness: Callable[..., GoodnessOfFit] | None = None,
+) -> tuple[list[FitResult | str], dict[int, GoodnessOfFit]]:
+    """Fits events of which some cannot be fitted.
+
+    Args:
+      fit: of `make_configured_fitter`.
+      file: E events.
+      seeds: [E, S, H], physical units, relative to the detector's origin; not used if `settings.seed` is 'pulses'.
+      settings: section reconstruction_settings of a configuration.
+      goodness: of `make_goodness_of_fit`, which ranks fits among simulated ones; None: fits are not ranked.
+
+    Returns:
+      For every event its fit, or why there is none; and the rank of those that are ranked, by their numbers.
+
+    Raises:
+      ReconstructionError: a hypothesis for which no directions or starts can be found.
+    """
     seedless = settings.seed == FROM_PULSES
     events = {i: file.event(i) for i in file.good}
     results: list[FitResult | str] = [f"failed: {file.faults.get(i, '')}" for i in range(len(file))]
-    far = far_away(model, seeds)
+    far = far_away(fit.model, seeds)
     for i, event in events.items():
         results[i] = ""
         if is_dark(event):
             results[i] = DARK
         elif not seedless and not np.all(np.isfinite(seeds[i]), axis=-1).any():
-            results[i] = "failed: the seed is missing or not finite"
+            results[i] = NO_SEED
         elif far[i].all():
             results[i] = f"failed: the seed lies more than {FAR_AWAY:g} m outside the detector"
     chosen = [i for i, result in enumerate(results) if result == ""]
@@ -180,6 +195,20 @@ def _rows(
             if goodness is not None and not result.failed:
                 found[i] = goodness(events[i], result.hypothesis, settings.random_seed + i)
         done(len(block))
+    return results, found
+
+
+def _rows(
+    model: AnyModel,
+    fit: Fitter,
+    file: EventFile,
+    seeds: np.ndarray,
+    settings: ReconstructionSettings,
+    goodness: Callable[..., GoodnessOfFit] | None,
+) -> np.ndarray:
+    """Fits the events of one file."""
+    results, found = fit_events(fit, file, seeds, settings, goodness)
+    events = {i: file.event(i) for i in file.good} if settings.column_names == "reference" else {}
     truth = _truth(fit, file, events) if settings.column_names == "reference" else None
     log, free = covariance_places(model, settings)
     table = fill(model.parameter_names, log, file.ids, seeds, results, free, truth)

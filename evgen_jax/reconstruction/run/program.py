@@ -14,7 +14,10 @@ import numpy as np
 from evgen_jax.building.directory import model_identity
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import files_as_given
-from evgen_jax.data.tables import TableFile, existing
+from evgen_jax.data.formats.open import open_tables
+from evgen_jax.data.found_tables import chosen_tables
+from evgen_jax.data.sections import count_events, is_section
+from evgen_jax.data.tables import existing
 from evgen_jax.errors import DataError, EvgenError, ReconstructionError
 from evgen_jax.files import check_writable, write_whole
 from evgen_jax.hypothesis.joint_prior import make_prior
@@ -77,6 +80,7 @@ def reconstruct_files(
     settings: ReconstructionSettings,
     progress: bool = False,
     spread: Spread | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Summary:
     """Fits all events of the files and writes the table.
 
@@ -93,6 +97,7 @@ def reconstruct_files(
       settings: section reconstruction_settings of a configuration.
       progress: show a bar that counts events.
       spread: runs the jobs elsewhere, see `workers`; None: one after the other in this process.
+      notes: further attributes of the table, such as those of a shard.
 
     Returns:
       Numbers of events by what became of them.
@@ -106,8 +111,8 @@ def reconstruct_files(
     output = Path(output)
     check_output(output)
     check_writable(output.parent, f"-o {output}")
-    if notes := [f"{key} {why}" for key, why in NOT_COMPUTED.items() if getattr(settings, key)]:
-        LOGGER.warning("reconstruction_settings: %s.", "; ".join(notes))
+    if told := [f"{key} {why}" for key, why in NOT_COMPUTED.items() if getattr(settings, key)]:
+        LOGGER.warning("reconstruction_settings: %s.", "; ".join(told))
     # Settings that do not fit are told before anything is written.
     make_prior(model.parameters, settings.priors)
     paths, here = files_as_given(list(files)), make_file_jobs(model, handler, settings)
@@ -144,7 +149,7 @@ def reconstruct_files(
     if settings.column_names == "reference":
         table = with_reference_names(table, model.parameters, log, labels)
         units |= reference_units(model.parameters, log)
-    write_table(output, table, model, identity, labels, units)
+    write_table(output, table, model, identity, labels, units, notes)
     shutil.rmtree(parts)
     _tell_equal_ids(tables)
     return Summary(fitted, not_converged, dark, failed, tuple(lost))
@@ -246,8 +251,11 @@ def _count_events(jobs: Sequence[Job], handler: DataHandlerSettings) -> int | No
     total = 0
     for path, _ in jobs:
         try:
-            with TableFile(path) as file:
-                total += len(existing(file.read(handler.data_settings.event_id_key)))
+            if is_section(path):
+                total += count_events(path)
+                continue
+            with open_tables(path, handler.format_settings) as file:
+                total += len(existing(file.read(chosen_tables(file, handler).events)))
         except EvgenError:
             continue  # told when it is read
     return total

@@ -1,7 +1,7 @@
 """Seeds of the events of a file: where they are read, what they lack, which of them cannot be meant."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.detector_match import compare_with_detector
-from evgen_jax.data.event_file import EventFile, read_event_file
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.hypothesis.names import check_labels, swapped
-from evgen_jax.hypothesis.parameters import POSITIONS, column_names
+from evgen_jax.hypothesis.parameters import POSITIONS, Parameter, column_names, names_of
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.starts.smear import smear
 
@@ -38,26 +39,66 @@ def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: Dat
     Raises:
       ReconstructionError: another number of columns, or two that are swapped.
     """
+    return columns_of_seeds(model.parameters, settings, handler)
+
+
+def columns_of_seeds(
+    parameters: Sequence[Parameter], settings: ReconstructionSettings, handler: DataHandlerSettings
+) -> tuple[str, ...]:
+    """Finds the columns of the seed table for some parameters.
+
+    Args:
+      parameters: of the hypothesis, H of them.
+      settings: section reconstruction_settings of a configuration.
+      handler: section data_handler_settings of a configuration.
+
+    Returns:
+      Names of columns [H].
+
+    Raises:
+      ReconstructionError: another number of columns, or two that are swapped.
+    """
+    names = names_of(parameters)
     given = settings.seed_parameter_names or handler.misc_settings.seed_parameter_names
     if given:
         columns: list[str] = []
         for entry in given:
             columns += [entry] if isinstance(entry, str) else [entry[0]] * entry[1]
     else:
-        columns = list(column_names(model.parameters))
-    if len(columns) != len(model.parameter_names):
+        columns = list(column_names(parameters))
+    if len(columns) != len(names):
         raise ReconstructionError(
             f"seed_parameter_names: {len(columns)} columns ({', '.join(columns)}) for the "
-            f"{len(model.parameter_names)} parameters {', '.join(model.parameter_names)}."
+            f"{len(names)} parameters {', '.join(names)}."
         )
-    if (pair := swapped(columns, model.parameters)) is not None:
+    if (pair := swapped(columns, parameters)) is not None:
         (here, there), (i, j) = [columns[k] for k in pair], pair
         raise ReconstructionError(
             f"seed_parameter_names: the columns '{here}' and '{there}' are swapped: they stand for the parameters "
-            f"'{model.parameter_names[i]}' and '{model.parameter_names[j]}'. Write them in the order of the parameters: "
-            f"{', '.join(model.parameter_names[:20])}."
+            f"'{names[i]}' and '{names[j]}'. Write them in the order of the parameters: "
+            f"{', '.join(names[:20])}."
         )
     return tuple(columns)
+
+
+def defaults_of_seeds(
+    columns: Sequence[str], settings: ReconstructionSettings, handler: DataHandlerSettings
+) -> dict[str, float]:
+    """Finds the values of seed columns that a table may lack.
+
+    Args:
+      columns: of seeds.
+      settings: section reconstruction_settings of a configuration.
+      handler: section data_handler_settings of a configuration.
+
+    Returns:
+      Column -> value.
+    """
+    defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
+    missing = settings.seed_missing_value
+    if missing is None:
+        missing = handler.misc_settings.missing_value
+    return defaults if missing is None else {column: defaults.get(column, missing) for column in columns}
 
 
 def make_seed_reader(
@@ -89,12 +130,7 @@ def make_seed_reader(
         labels = label_names(handler)
         if len(labels) == len(model.parameters):
             check_labels(labels, model.parameters, "data_handler_settings.label_settings", ReconstructionError)
-    defaults = dict(handler.misc_settings.missing_value_dict) | dict(settings.seed_missing_value_dict)
-    missing = settings.seed_missing_value
-    if missing is None:
-        missing = handler.misc_settings.missing_value
-    if missing is not None:
-        defaults = {c: defaults.get(c, missing) for c in columns}
+    defaults = defaults_of_seeds(columns, settings, handler)
 
     def read(path: Path) -> tuple[EventFile, np.ndarray]:
         given = partial(

@@ -81,6 +81,7 @@ def write_table(
     identity: str,
     labels: Sequence[str] = (),
     units: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the table as HDF5, or as parquet or CSV where the name ends so; it appears only when complete.
 
@@ -96,6 +97,7 @@ def write_table(
       identity: of the model (`building.directory.model_identity`).
       labels: rows and columns of the covariances.
       units: of further columns than those of the parameters and of the fit; {column: unit}.
+      notes: further attributes, beside the parameters and the identity of the model.
 
     Raises:
       OSError: the file cannot be written, such as on a full disk; nothing is left of it.
@@ -106,6 +108,7 @@ def write_table(
         "parameter_names": list(model.parameter_names),
         "evgen_jax_version": __version__,
         "model_identity": identity,
+        **(notes or {}),
     }
     if labels:
         attributes |= {

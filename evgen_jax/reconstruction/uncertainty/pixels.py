@@ -73,6 +73,52 @@ def pixels_around(order: int, zenith: float, azimuth: float) -> np.ndarray:
         return np.append(neighbours(own, 2**order, order="nested"), own)
 
 
+def ring_places(order: int) -> np.ndarray:
+    """Finds where the pixels of a map in ring order stand in one in nested order.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+
+    Returns:
+      Nested indices [12 * 4^order] of the pixels in ring order.
+    """
+    from astropy_healpix import healpy as pixelisation
+
+    return np.asarray(pixelisation.ring2nest(2**order, np.arange(12 * 4**order)))
+
+
+def ring_of(order: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Computes the indices of nested pixels in ring order.
+
+    Args:
+      order: [P], HEALPix orders.
+      pixels: [P], nested indices.
+
+    Returns:
+      Indices [P] in ring order.
+    """
+    from astropy_healpix import healpy as pixelisation
+
+    return np.asarray(pixelisation.nest2ring(2**order, pixels))
+
+
+def neighbours_and_weights(order: int, zenith: np.ndarray, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the four pixels around directions, for bilinear interpolation.
+
+    Args:
+      order: HEALPix order (nside = 2^order).
+      zenith: rad, shape (...).
+      azimuth: rad, shape (...).
+
+    Returns:
+      Nested indices and weights that sum to 1, each [4, ...].
+    """
+    from astropy_healpix import healpy as pixelisation
+
+    pixels, weights = pixelisation.get_interp_weights(2**order, zenith, azimuth, nest=True)
+    return np.asarray(pixels), np.asarray(weights)
+
+
 def check_healpix() -> None:
     """Checks that the package for HEALPix is there.
 

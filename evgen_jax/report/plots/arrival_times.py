@@ -78,6 +78,7 @@ def arrival_times(
     truth: np.ndarray | None = None,
     title: str = "",
     notice: str = SIMULATED,
+    cumulative: bool = False,
 ) -> Path:
     """Draws pulses and expected light against time, one panel per DOM with a time axis that follows its light.
 
@@ -92,6 +93,7 @@ def arrival_times(
       truth: [H], for which the light is drawn dashed; None: not known.
       title: of the whole figure.
       notice: below the figure.
+      cumulative: whether charges are drawn that have arrived up to a time, instead of those per bin.
 
     Returns:
       The path.
@@ -109,14 +111,15 @@ def arrival_times(
     if not len(chosen):
         figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
     for axis, d in zip(axes.flat, chosen, strict=False):
-        _panel(axis, models, event, int(d), hypothesis, truth)
+        _panel(axis, models, event, int(d), hypothesis, truth, cumulative)
         name = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(event.charge[d]):.0f} PE"
         axis.set_title(name + (titles or {}).get(int(d), ""))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     if len(chosen):
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
         figure.supxlabel("time (ns)", fontsize=9)
-        figure.supylabel(f"charge per bin (PE), {BINS} bins a panel", fontsize=9)
+        what = "charge up to a time (PE)" if cumulative else f"charge per bin (PE), {BINS} bins a panel"
+        figure.supylabel(what, fontsize=9)
     return save(figure, path, title, notice)
 
 
@@ -127,6 +130,7 @@ def _panel(
     dom: int,
     hypothesis: np.ndarray,
     truth: np.ndarray | None,
+    cumulative: bool = False,
 ) -> None:
     """Draws pulses, excluded windows and expected light of one DOM."""
     active, pulses, windows = np.asarray(event.active), event.pulses, event.windows
@@ -134,14 +138,22 @@ def _panel(
     time, charge = np.asarray(pulses.time)[own], np.asarray(pulses.charge)[own]
     span = signal_window(time, charge) if own.any() else (float(event.readout[0]), float(event.readout[1]))
     bin_width = (span[1] - span[0]) / BINS
-    axis.hist(time, weights=charge, bins=BINS, range=span, color="0.8", label="pulses")
+    if cumulative:
+        order = np.argsort(time)
+        steps = np.concatenate([[0.0], np.cumsum(charge[order])])
+        axis.stairs(
+            steps, [span[0], *time[order], max(span[1], *time, span[0])], color="0.5", label="pulses", baseline=None
+        )
+    else:
+        axis.hist(time, weights=charge, bins=BINS, range=span, color="0.8", label="pulses")
     times, lines = np.linspace(*span, TIMES), [("", "-", hypothesis)]
     if truth is not None:
         lines = [(" at the fit", "-", hypothesis), (" at the truth", "--", truth)]
     for number, (name, model) in enumerate(models.items()):
         for where, dashes, light_of in lines:
             view = expectation(model, event, light_of, span)
-            expected = bin_width * np.asarray(view.charge)[dom] * np.asarray(view.pdf)[dom]
+            shape = np.asarray(view.cdf)[dom] if cumulative else bin_width * np.asarray(view.pdf)[dom]
+            expected = np.asarray(view.charge)[dom] * shape
             axis.plot(times, expected, dashes, color=f"C{number}", label=name + where)
     for w in np.flatnonzero(np.asarray(windows.mask)):
         if active[np.asarray(windows.slot)[w]] == dom:

@@ -1,4 +1,4 @@
-"""Figures of a training run and its fits: one event, errors of many, the loss."""
+"""Figures of a demo: one event, errors of many, the loss."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,15 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.report.plots.arrival_times import arrival_times
-from evgen_jax.report.plots.canvas import SIMULATED, event_title, plt, save, styled
+from evgen_jax.report.plots.canvas import event_title
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
 from evgen_jax.report.plots.expected import expectation
 from evgen_jax.report.plots.recovery import coverage, errors
 from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.training import loss_curve
 from evgen_jax.report.recovery import Recovery
 
-FEW = 9
-"""Number of rows from which a running median of them is drawn."""
 Figure = tuple[str, Path]
 """Heading and file of a figure."""
 
@@ -95,40 +94,3 @@ def figures(
         drawn.append(("Its direction", sky(directory / "sky_map.png", example.sky_map, towards, begun, title=fitted)))
     drawn.append(("Training", loss_curve(directory / "loss.png", metrics)))
     return drawn
-
-
-@styled
-def loss_curve(
-    path: Path, metrics: Sequence[Mapping[str, Any]], *, title: str = "Training", notice: str = SIMULATED
-) -> Path:
-    """Draws training and validation loss per photoelectron against the step.
-
-    Each has its running median from nine numbers on.
-
-    Args:
-      path: of the figure.
-      metrics: rows of `read_metrics`.
-      title: of the whole figure.
-      notice: below the figure.
-
-    Returns:
-      The path.
-    """
-    figure, axis = plt.subplots(figsize=(6.5, 3.8))
-    for kind, color in (("training", "C0"), ("validation", "C1")):
-        rows = [m for m in metrics if m["kind"] == kind]
-        step, loss = np.array([m["step"] for m in rows]), np.array([m["loss_per_pe"] for m in rows])
-        smooth = len(loss) >= FEW
-        axis.plot(step, loss, ".", ms=3, alpha=0.4, color=color, label=None if smooth else kind)
-        if smooth:
-            window = max(FEW, len(loss) // 25)
-            windows = np.lib.stride_tricks.sliding_window_view(loss, window)
-            axis.plot(step[window // 2 :][: len(windows)], np.median(windows, axis=1), color=color, label=kind)
-    axis.set(xlabel="training step", ylabel="loss per photoelectron")
-    # The first steps, which are far off, would flatten all that follows.
-    late = [m["loss_per_pe"] for m in metrics][len(metrics) // 20 :]
-    if len(late) >= FEW:
-        low, high = np.quantile(late, [0.005, 0.98])
-        axis.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
-    axis.legend()
-    return save(figure, path, title, notice)

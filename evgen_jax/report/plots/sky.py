@@ -37,7 +37,7 @@ def sky(
 
     Args:
       path: of the figure.
-      sky_map: to draw.
+      sky_map: to draw, in its own coordinates.
       truth: zenith and azimuth to mark, rad; None: not known.
       seed: zenith and azimuth to mark, rad; None: not drawn.
       title: of the whole figure.
@@ -50,15 +50,17 @@ def sky(
       ReconstructionError: the package astropy is not installed.
     """
     try:
-        from evgen_jax.report.plots.sky_frame import part_of_sky, sky_axes, whole_sky
+        from evgen_jax.report.plots.sky_frame import NAMES, part_of_sky, sky_axes, whole_sky
     except ImportError:
         raise ReconstructionError("sky maps need astropy. Install it with: pip install 'evgen_jax[sky]'.") from None
     zenith, azimuth = (float(a) for a in angles(sky_map.direction[int(np.argmin(sky_map.delta()))]))
+    celestial = sky_map.celestial is not None
+    seed, truth = _on_map(sky_map, seed), _on_map(sky_map, truth)
     marks = {"fit": (zenith, azimuth), "seed": seed, "truth": truth}
     reach = _reach(sky_map, zenith, azimuth, truth)
     figure = plt.figure(figsize=(11, 4.2))
     cells = figure.add_gridspec(1, 2, width_ratios=[1.25, 1])
-    everywhere, around = whole_sky(WIDTH), part_of_sky(zenith, azimuth, reach, PART_WIDTH)
+    everywhere, around = whole_sky(WIDTH, celestial), part_of_sky(zenith, azimuth, reach, PART_WIDTH, celestial)
     whole = sky_axes(figure, cells[0], everywhere, whole=True)
     near = sky_axes(figure, cells[1], around, whole=False)
     image = _smooth(sky_map, around, reach)
@@ -73,16 +75,26 @@ def sky(
         for name, direction in marks.items():
             if direction is not None:
                 axes.plot(*raster.pixels(*np.array(direction)), ls="none", label=name, **MARKS[name])
-        for coordinate, name in zip(axes.coords, ("azimuth", "zenith"), strict=True):
+        for coordinate, name in zip(axes.coords, NAMES[celestial], strict=True):
             coordinate.set_axislabel(f"{name} (deg)" if axes is near else "")
-            inside = axes is whole and name == "azimuth"
-            coordinate.set_ticklabel(size=7, color="white" if inside else "black", exclude_overlapping=True)
+            inside = axes is whole and name == NAMES[celestial][0]
+            coordinate.set_ticklabel(
+                size=7, color="white" if inside else "black", exclude_overlapping=True, simplify=False
+            )
     whole.set_title("whole sky")
     areas = (f"{100 * level:.0f} %: {_square_degrees(sky_map.contour_area(level))}" for level in LEVELS)
     near.set_title(f"{', '.join(areas)} square degrees (Wilks)")
     figure.colorbar(shown, ax=near, label="2 (best - log-likelihood)", extend="max")
     figure.legend(*near.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return save(figure, path, title, notice)
+
+
+def _on_map(sky_map: SkyMap, direction: tuple[float, float] | None) -> tuple[float, float] | None:
+    """A direction of the detector in the coordinates of the map, HEALPix' theta and phi."""
+    if direction is None or sky_map.celestial is None:
+        return direction
+    theta, phi = angles(sky_map.celestial.to_sky(unit_vectors(*direction)))
+    return float(theta), float(phi)
 
 
 def _square_degrees(area: float) -> str:

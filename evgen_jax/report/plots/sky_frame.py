@@ -1,4 +1,4 @@
-"""Axes in detector coordinates on the sky, with a graticule in degrees. The only file that imports astropy's WCSAxes."""
+"""Axes on the sky, of the detector or celestial, with a graticule in degrees. The only file that imports astropy's WCSAxes."""
 
 from typing import Any, NamedTuple
 
@@ -10,6 +10,9 @@ from astropy.visualization.wcsaxes.transforms import CurvedTransform
 from astropy.wcs import WCS
 from jaxtyping import Float
 
+NAMES = (("azimuth", "zenith"), ("right ascension", "declination"))
+"""Names of the coordinates of the detector and of the celestial sky."""
+
 
 class Raster(NamedTuple):
     """Is a projection of the sky onto `width` by `height` pixels.
@@ -18,11 +21,13 @@ class Raster(NamedTuple):
       wcs: the projection; its latitude is 90 degrees - zenith.
       width: number of pixels from left to right.
       height: number of pixels from bottom to top.
+      celestial: whether the azimuth is right ascension, which grows to the left, and the latitude declination.
     """
 
     wcs: WCS
     width: int
     height: int
+    celestial: bool = False
 
     def pixels(self, zenith: Float[np.ndarray, "*shape"], azimuth: Float[np.ndarray, "*shape"]) -> np.ndarray:
         """Projects directions.
@@ -48,48 +53,50 @@ class Raster(NamedTuple):
 
 
 class _ToSky(CurvedTransform):  # type: ignore[misc]
-    """Pixels to azimuth and zenith, degrees."""
+    """Pixels to azimuth and zenith, or right ascension and declination, degrees."""
 
     has_inverse = True
 
-    def __init__(self, wcs: WCS):
+    def __init__(self, raster: Raster):
         super().__init__()
-        self.wcs = wcs
+        self.raster = raster
 
     def transform(self, values: np.ndarray) -> np.ndarray:
-        azimuth, latitude = self.wcs.wcs_pix2world(*np.transpose(values), 0)
-        return np.stack([azimuth, 90 - latitude], axis=-1)
+        azimuth, latitude = self.raster.wcs.wcs_pix2world(*np.transpose(values), 0)
+        return np.stack([azimuth, latitude if self.raster.celestial else 90 - latitude], axis=-1)
 
     transform_non_affine = transform
 
     def inverted(self) -> "_ToPixels":
-        return _ToPixels(self.wcs)
+        return _ToPixels(self.raster)
 
 
 class _ToPixels(CurvedTransform):  # type: ignore[misc]
-    """Azimuth and zenith, degrees, to pixels."""
+    """Azimuth and zenith, or right ascension and declination, degrees, to pixels."""
 
     has_inverse = True
 
-    def __init__(self, wcs: WCS):
+    def __init__(self, raster: Raster):
         super().__init__()
-        self.wcs = wcs
+        self.raster = raster
 
     def transform(self, values: np.ndarray) -> np.ndarray:
-        azimuth, zenith = np.transpose(values)
-        return np.stack(self.wcs.wcs_world2pix(azimuth, 90 - zenith, 0), axis=-1)
+        azimuth, height = np.transpose(values)
+        latitude = height if self.raster.celestial else 90 - height
+        return np.stack(self.raster.wcs.wcs_world2pix(azimuth, latitude, 0), axis=-1)
 
     transform_non_affine = transform
 
     def inverted(self) -> _ToSky:
-        return _ToSky(self.wcs)
+        return _ToSky(self.raster)
 
 
-def whole_sky(width: int) -> Raster:
+def whole_sky(width: int, celestial: bool = False) -> Raster:
     """Projects the whole sky by Mollweide: zenith 0 above, azimuth from 0 (left) to 360 degrees.
 
     Args:
       width: number of pixels from left to right, even.
+      celestial: whether right ascension and declination are drawn, from 360 (left) to 0 degrees.
 
     Returns:
       The projection.
@@ -98,12 +105,12 @@ def whole_sky(width: int) -> Raster:
     wcs.wcs.ctype = ["RA---MOL", "DEC--MOL"]
     wcs.wcs.crval = [180.0, 0.0]
     # The equator is 4 sqrt(2) long where the sphere has the radius 1.
-    wcs.wcs.cdelt = [np.degrees(4 * np.sqrt(2)) / width] * 2
+    wcs.wcs.cdelt = [(-1 if celestial else 1) * np.degrees(4 * np.sqrt(2)) / width, np.degrees(4 * np.sqrt(2)) / width]
     wcs.wcs.crpix = [(width + 1) / 2, (width // 2 + 1) / 2]
-    return Raster(wcs, width, width // 2)
+    return Raster(wcs, width, width // 2, celestial)
 
 
-def part_of_sky(zenith: float, azimuth: float, reach: float, width: int) -> Raster:
+def part_of_sky(zenith: float, azimuth: float, reach: float, width: int, celestial: bool = False) -> Raster:
     """Projects the surroundings of a direction: distances and angles from the middle are true.
 
     Args:
@@ -111,6 +118,7 @@ def part_of_sky(zenith: float, azimuth: float, reach: float, width: int) -> Rast
       azimuth: of the middle, rad.
       reach: from the middle to each side, rad.
       width: number of pixels from left to right and from bottom to top.
+      celestial: whether the azimuth is right ascension, which grows to the left.
 
     Returns:
       The projection.
@@ -119,9 +127,10 @@ def part_of_sky(zenith: float, azimuth: float, reach: float, width: int) -> Rast
     wcs.wcs.ctype = ["RA---ARC", "DEC--ARC"]
     wcs.wcs.crval = [np.degrees(azimuth), 90 - np.degrees(zenith)]
     wcs.wcs.lonpole = 180.0
-    wcs.wcs.cdelt = [2 * np.degrees(reach) / width] * 2
+    step = 2 * np.degrees(reach) / width
+    wcs.wcs.cdelt = [-step if celestial else step, step]
     wcs.wcs.crpix = [(width + 1) / 2] * 2
-    return Raster(wcs, width, width)
+    return Raster(wcs, width, width, celestial)
 
 
 def sky_axes(figure: Any, place: Any, raster: Raster, whole: bool) -> Any:
@@ -141,10 +150,10 @@ def sky_axes(figure: Any, place: Any, raster: Raster, whole: bool) -> Any:
     axes = WCSAxes(
         figure,
         place,
-        transform=_ToSky(raster.wcs),
+        transform=_ToSky(raster),
         frame_class=EllipticalFrame if whole else RectangularFrame,
         coord_meta={
-            "name": ["azimuth", "zenith"],
+            "name": list(NAMES[raster.celestial]),
             "type": ["longitude", "scalar"],
             "wrap": [360 * degree, None],
             "unit": [degree, degree],
@@ -159,6 +168,6 @@ def sky_axes(figure: Any, place: Any, raster: Raster, whole: bool) -> Any:
     if whole:
         axes.coords[0].set_major_formatter("d")
         axes.coords[0].set_ticks(np.arange(60, 360, 60) * degree)
-        axes.coords[1].set_ticks(np.arange(30, 180, 30) * degree)
+        axes.coords[1].set_ticks((np.arange(30, 180, 30) - (90 if raster.celestial else 0)) * degree)
     axes.set(xlim=(-0.5, raster.width - 0.5), ylim=(-0.5, raster.height - 0.5), aspect="equal")
     return axes

@@ -32,11 +32,14 @@ class CascadeGeometry:
       opening_angle_as_cosine: its cosine instead. The angle itself, Event-Generator's input, has a cusp where the
         shower points at a DOM or away from it: minima of fits gather there, with Hessians that say nothing about their
         uncertainty.
+      shift_cascade_time: whether the time moves with the vertex; Event-Generator moves the vertex alone, and weights trained
+        there have learned the way to the shower maximum as a part of the arrival times.
     """
 
     shift_cascade_vertex: bool = True
     add_opening_angle: bool = True
     opening_angle_as_cosine: bool = False
+    shift_cascade_time: bool = True
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -72,7 +75,8 @@ class CascadeGeometry:
         direction = flight_direction(parameters[3], parameters[4])
         vertex, shift = parameters[:3], jnp.zeros((), parameters.dtype)
         if self.shift_cascade_vertex:
-            vertex, shift = shift_to_shower_maximum(vertex, shift, direction, energy, medium.density)
+            vertex, later = shift_to_shower_maximum(vertex, shift, direction, energy, medium.density)
+            shift = later if self.shift_cascade_time else shift
         displacement = positions - vertex[None]
         distance = safe_norm(displacement) + constants.DISTANCE_OFFSET
         unit = displacement / distance[:, None]

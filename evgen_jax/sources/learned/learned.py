@@ -249,9 +249,12 @@ class LearnedSource(LinenSource):
           Light at D DOMs and P pulses.
         """
         latent_charge, latent_time, offset, time = self.outputs(hypothesis, event, detector)
-        return mixture_light_yield(
+        light = mixture_light_yield(
             self.time_decoder, self.charge_decoder, latent_charge, latent_time, offset, time, event, cumulative
         )
+        if self.options.density_per_microsecond:
+            return light.replace(density=light.density * constants.TIME_UNIT)
+        return light
 
     def draw_times(
         self, key: PRNGKeyArray, hypothesis: Float[Array, " H"], event: Event, detector: Detector, dom: Int[Array, " P"]

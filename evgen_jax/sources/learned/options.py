@@ -42,6 +42,8 @@ class LearnedOptions:
       baseline_hole_ice_p0: first parameter of the hole ice of the baseline.
       baseline_hole_ice_p1: second parameter of the hole ice of the baseline.
       angular_acceptance: 'formula', or 'table' for weights that were trained by Event-Generator with its table.
+      density_per_microsecond: whether time densities are per microsecond beside those of noise per ns, as Event-Generator
+        adds them, for comparison with its log-likelihoods.
       mixture_component_t_seeds: offset of each time component, ns; None: 0.
       charge_scale_tensors: charge parameters that get the scale factors; None: all expected charges.
       additional_parameter_names: hypothesis parameters after those of the geometry, as further inputs.
@@ -69,6 +71,7 @@ class LearnedOptions:
     baseline_hole_ice_p0: float = BASELINE[0]
     baseline_hole_ice_p1: float = BASELINE[1]
     angular_acceptance: str = "formula"
+    density_per_microsecond: bool = False
     mixture_component_t_seeds: tuple[float, ...] | None = None
     charge_scale_tensors: tuple[str, ...] | None = None
     additional_parameter_names: tuple[str, ...] = ()

@@ -1,0 +1,180 @@
+"""The tray module that fits events, several frames at once."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from icecube import icetray
+
+from evgen_jax.building.directory import model_identity
+from evgen_jax.data.gcd import check_geometry, read_modules
+from evgen_jax.errors import ConfigError, ReconstructionError
+from evgen_jax.hypothesis.parameters import ENTERING_TRACK, places_by_role
+from evgen_jax.icetray import reading, writing
+from evgen_jax.icetray.exclusions import check_keys
+from evgen_jax.icetray.fit_frames import FrameFit, make_frame_fitter
+from evgen_jax.icetray.output import both_cascades, covariance_maps, named_numbers, particle_of_fit
+from evgen_jax.icetray.samples import make_sampling
+from evgen_jax.icetray.settings import (
+    PARAMETERS,
+    checked_values,
+    data_settings_of,
+    fit_settings_of,
+    load_named_models,
+    model_directories,
+    seed_rules_of,
+)
+from evgen_jax.icetray.waiting import Waiting
+from evgen_jax.light.tree import settings_of
+from evgen_jax.model.ensemble import members_of
+from evgen_jax.reconstruction.run.seeds import FROM_PULSES
+from evgen_jax.reconstruction.starts.two_cascades import find_two_cascades
+from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
+
+LOGGER = logging.getLogger("evgen_jax")
+WITHOUT_EFFECT = ("label_key", "snowstorm_key", "num_threads", "tf_optimizer_settings", "skyscan_seed")
+"""Parameters that Event-Generator has and that change nothing here."""
+
+
+class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
+    """Fits the event of every P frame, `batch_frames` of them together; frames keep their order.
+
+    An event that cannot be fitted gets the same keys with NaN, a status and a message; the tray goes on. Parameters are those of
+    `evgen_jax.icetray.settings.PARAMETERS`; `icetray-inspect` lists them.
+
+    Args:
+      context: of the tray.
+    """
+
+    def __init__(self, context: Any):
+        icetray.I3Module.__init__(self, context)
+        for name, (default, text) in PARAMETERS.items():
+            self.AddParameter(name, text, default)
+        self.AddParameter("If", "Function of a frame: whether its event is fitted.", None)
+        self.AddOutBox("OutBox")
+
+    def Configure(self) -> None:
+        """Loads the models and checks all parameters.
+
+        Raises:
+          EvgenError: a model that cannot be loaded, or a parameter that cannot be; names the parameter.
+        """
+        values = checked_values(self.GetParameter)
+        self._wanted, self._key = self.GetParameter("If"), str(values["output_key"])
+        if values["seed_keys"] is None:
+            raise ConfigError(
+                "seed_keys: expected the key of a seed in the frames, a list of keys, or 'pulses' for none."
+            )
+        changed = [name for name in WITHOUT_EFFECT if values[name] != PARAMETERS[name][0]]
+        if changed:
+            LOGGER.warning("EventGeneratorReconstruction: %s: without effect.", ", ".join(changed))
+        self._model = model = load_named_models(values)
+        self._names = ", ".join(model_directories(values["model_names"], values["model_base_dir"]))
+        self._identity = model_identity(model)
+        settings = fit_settings_of(values, "EventGeneratorReconstruction")
+        radii = sorted(set(settings_of(members_of(model)[0].source, "sphere_radius")))
+        self._radius = values["sphere_radius"] or (float(radii[0]) if len(radii) == 1 else None)
+        if places_by_role(model.parameters, ENTERING_TRACK) and self._radius is None:
+            raise ReconstructionError(
+                "sphere_radius: the sources of the model have no radius, or several; give that of the sphere that tracks enter, m."
+            )
+        data = data_settings_of(model)
+        readout = values["readout_window_key"]
+        self._readout = data.get("readout_window_key") if readout is None else readout
+        self._pulses = str(values["pulse_key"])
+        self._exclusions = (
+            *check_keys(values["dom_exclusions_key"], "dom_exclusions_key"),
+            *check_keys(values["time_exclusions_key"], "time_exclusions_key"),
+        )
+        self._seeds = () if values["seed_keys"] == FROM_PULSES else check_keys(values["seed_keys"], "seed_keys")
+        self._covariances = bool(values["add_covariances"])
+        ranks = dict(values["goodness_of_fit_settings"])
+        self._fit = make_frame_fitter(
+            model,
+            settings,
+            seed_rules_of(values, self._radius),
+            log_likelihood_ratio=bool(values["add_log_likelihood_ratio"]),
+            goodness=(lambda fit: make_goodness_of_fit(model, fit=fit, **ranks))
+            if values["add_goodness_of_fit"]
+            else None,
+            buffer=float(data.get("time_window_buffer", 100.0)),
+            discard_excluded=bool(data.get("discard_pulses_from_excluded_doms", False)),
+        )
+        self._sampling = make_sampling(model, settings, values)
+        self._log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameters)
+        self._two = find_two_cascades(model.parameters)
+        self._waiting: Waiting[Any] = Waiting(self._work, values["batch_frames"])
+        self._found: set[str] = set()
+        self._events, self._failed, self._reason = 0, 0, ""
+
+    def Process(self) -> None:
+        """Takes a frame; frames that are ready go on."""
+        frame = self.PopFrame()
+        if frame is None:
+            return
+        if frame.Stop == icetray.I3Frame.Geometry and frame.Has("I3Geometry"):
+            check_geometry(read_modules(frame["I3Geometry"]), self._model.detector)
+        wanted = frame.Stop == icetray.I3Frame.Physics and (self._wanted is None or bool(self._wanted(frame)))
+        for ready in self._waiting.add(frame, wanted):
+            self.PushFrame(ready)
+
+    def Finish(self) -> None:
+        """Fits the events that still wait, and tells what failed."""
+        for ready in self._waiting.flush():
+            self.PushFrame(ready)
+        lacking = [key for key in self._exclusions if key not in self._found]
+        if self._events and lacking:
+            LOGGER.warning(
+                "%s: no frame had the exclusions %s; nothing was excluded by them.", self._key, ", ".join(lacking)
+            )
+        if self._failed:
+            LOGGER.warning(
+                "%s: %d of %d events could not be fitted; the first: %s.",
+                self._key,
+                self._failed,
+                self._events,
+                self._reason,
+            )
+
+    def _work(self, batch: list[Any]) -> None:
+        """Fits the events of frames and writes what came of them."""
+        events = []
+        for frame in batch:
+            event, found = reading.read_event(frame, self._pulses, self._exclusions, self._readout, self._seeds)
+            self._found |= found
+            events.append(event)
+        for frame, fit in zip(batch, self._fit(events), strict=True):
+            self._events += 1
+            if fit.result is None:
+                self._failed += 1
+                self._reason = self._reason or fit.message
+            self._write(frame, fit)
+
+    def _write(self, frame: Any, fit: FrameFit) -> None:
+        model, key = self._model, self._key
+        numbers = named_numbers(fit, model.parameters, self._log)
+        for sample in self._sampling:
+            more, arrays = sample(fit)
+            numbers |= more
+            for end, values in arrays.items():
+                writing.put(frame, f"{key}_{end}", writing.to_array(values))
+        writing.put(frame, key, writing.to_numbers(numbers))
+        writing.put(
+            frame, f"{key}_I3Particle", writing.to_particle(particle_of_fit(fit, model.parameters, self._radius))
+        )
+        if self._two is not None:
+            both = both_cascades(fit, model.parameters, self._two)
+            writing.put(frame, f"{key}_I3Particles", writing.to_particles(both))
+        for end, text in (("status", fit.message), ("seed", fit.seed_key), ("model", self._names)):
+            writing.put(frame, f"{key}_{end}", text)
+        writing.put(frame, f"{key}_model_identity", self._identity)
+        if self._covariances and fit.result is not None and fit.result.covariance is not None:
+            maps = covariance_maps(fit.result.covariance, model.parameter_names, self._log)
+            for end, elements in maps.items():
+                writing.put(frame, f"{key}_{end}", writing.to_numbers(elements))
+        if fit.goodness is not None:
+            sensor = writing.sensors_of(model.detector)
+            one = np.asarray(fit.goodness.dom_p_value)
+            writing.put(frame, f"{key}_GoodnessOfFit_1sided", writing.to_sensor_numbers(sensor, one))
+            two_sided = np.minimum(1.0, 2 * np.minimum(one, 1 - one))
+            writing.put(frame, f"{key}_GoodnessOfFit_2sided", writing.to_sensor_numbers(sensor, two_sided))

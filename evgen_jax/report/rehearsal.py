@@ -1,0 +1,84 @@
+"""What a configuration would do with its data: everything that a training looks at before its first step."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evgen_jax.building.experiment import trafo_iterator
+from evgen_jax.building.parts import experiment_detector, hypothesis_parameters
+from evgen_jax.config.records import ExperimentConfig, IteratorSettings
+from evgen_jax.config.validate import load_config
+from evgen_jax.data.batches import INSPECTED_FILES, find_files
+from evgen_jax.data.detector_match import compare_with_detector
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.plausibility import LabelReport
+from evgen_jax.errors import DataError
+from evgen_jax.hypothesis.trafo import TRAFO_FILE
+from evgen_jax.report.inventory import detector_lines
+
+
+def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence[str] = ()) -> list[str]:
+    """Checks a configuration with its data, or with other files.
+
+    Args:
+      paths: of the configuration; a later file overrides an earlier one.
+      settings: 'section.key=value' each.
+      files: event files or patterns, in place of those that the configuration names.
+
+    Returns:
+      Lines of text.
+
+    Raises:
+      ConfigError: a configuration that cannot be used.
+      DataError: given files that cannot be read.
+    """
+    config = load_config(list(paths), list(settings))
+    detector, parameters = experiment_detector(config), hypothesis_parameters(config)
+    lines = [f"{', '.join(paths)}: {config.unique_name}"]
+    lines += [f"  detector {line}" if not line.startswith(" ") else f"  {line}" for line in detector_lines(detector)]
+    lines.append(f"  {len(parameters)} parameters: {', '.join(parameter.name for parameter in parameters)}")
+    iterators: dict[str, IteratorSettings | None] = {
+        name: getattr(config.data_iterator_settings, name) for name in ("training", "validation", "trafo")
+    }
+    if files:
+        lines += _of_files("given files", find_files(list(files)), config, True)
+    else:
+        for name, iterator in iterators.items():
+            if iterator is not None:
+                lines += _of_iterator(name, iterator, config)
+    trafo = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
+    patterns = trafo_iterator(config).input_data
+    lines.append(
+        f"  transformation: {trafo} is there"
+        if trafo.is_file()
+        else f"  transformation: {trafo} is not there; evgen-jax create-trafo makes it from {patterns}"
+    )
+    steps = config.training_settings.num_training_iterations
+    lines.append(f"  train would make {steps} steps of {config.data_iterator_settings.training.batch_size} events")
+    return lines
+
+
+def _of_iterator(name: str, iterator: IteratorSettings, config: ExperimentConfig) -> list[str]:
+    try:
+        paths = find_files(iterator.input_data)
+    except DataError as error:
+        return [f"  {name}: {error}"]
+    return _of_files(name, paths, config, False)
+
+
+def _of_files(name: str, paths: Sequence[Path], config: ExperimentConfig, every: bool) -> list[str]:
+    """Lines on some files: the first ones, or every one of those that a user gave."""
+    detector, parameters = experiment_detector(config), hypothesis_parameters(config)
+    report, lines, chosen = LabelReport(parameters, detector), [], paths if every else paths[:INSPECTED_FILES]
+    for path in chosen:
+        try:
+            file = read_event_file(path, config.data_handler_settings, detector, parameters=parameters)
+        except DataError as error:
+            lines.append(f"    {error}")
+            continue
+        compare_with_detector(file, detector)
+        report.add(file)
+        lines += [f"    {file.notes()}"] if file.notes() else []
+    looked = "" if len(chosen) == len(paths) else f", the first {len(chosen)} looked at"
+    head = f"  {name}: {len(paths)} files{looked}: {report.count} events with labels, {report.dark} without a pulse"
+    table = [f"    {line}" for line in report.table().splitlines()] if report.count else []
+    return [head, *lines, *table, *(f"    doubtful: parameter {doubt}" for doubt in report.doubts())]
