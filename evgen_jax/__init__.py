@@ -24,7 +24,7 @@ Programs:
   reconstruct, FitSettings, FitResult: fits of events.
   read_results, read_result_notes: tables of fits in pandas or polars, and their units.
 
-Sources, decoders and losses of one's own, see CONTRIBUTING.md:
+Sources, decoders and losses of one's own, see docs/how_to/source_decoder_loss.md:
   LinenSource, LightYield, compact, register_source: a source.
   Family, register_decoder: a distribution of times or charges.
   LossParts, register_loss: a loss term.

@@ -25,10 +25,15 @@ import numpy as np
 import pytest
 import shapes  # noqa: F401  (before the package, whose imports it takes over)
 
+from evgen_jax.building.decoders import DECODERS
 from evgen_jax.building.experiment import create_trafo
+from evgen_jax.building.losses import LOSS_TERMS
+from evgen_jax.building.record import OWN
+from evgen_jax.building.sources import SOURCES
 from evgen_jax.cli.main import main
 from evgen_jax.config.validate import load_config
 from evgen_jax.measurement.detector import Detector, load_detector
+from evgen_jax.model.terms import TERMS
 from evgen_jax.program_memory import make_room_for_programs
 from evgen_jax.simulation.simulate import simulate
 
@@ -158,3 +163,14 @@ def command(monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def registries():
+    """What a test registers is forgotten after it."""
+    tables = (SOURCES, DECODERS, LOSS_TERMS, TERMS, OWN)
+    before = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)

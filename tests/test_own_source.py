@@ -1,4 +1,4 @@
-"""A user's own source, decoder and loss term, as CONTRIBUTING shows them, in a file outside the package."""
+"""A user's own source, decoder and loss term, as a page of docs/ shows them, in a file outside the package."""
 
 import re
 import subprocess
@@ -18,18 +18,18 @@ from evgen_jax.building.analytic_sources import AnalyticNoiseModel
 from evgen_jax.building.composite import IndependentMultiSource
 from evgen_jax.building.decoders import DECODERS, read_decoder
 from evgen_jax.building.described import own_classes
-from evgen_jax.building.losses import LOSS_TERMS, build_loss, loss_records
+from evgen_jax.building.losses import build_loss, loss_records
 from evgen_jax.building.model import build_source
 from evgen_jax.building.record import OWN
-from evgen_jax.building.sources import SOURCES, identity_trafo
+from evgen_jax.building.sources import identity_trafo
 from evgen_jax.config.records import DecoderSettings, LossSettings, ModelSettings
 from evgen_jax.decoders import Family
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.measurement.event import build_event
-from evgen_jax.model.terms import TERMS
 
 ROOT = Path(__file__).parent.parent
-SOURCE, DECODER, LOSS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+PAGE = (ROOT / "docs" / "how_to" / "source_decoder_loss.md").read_text()
+SOURCE, DECODER, LOSS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def run(*arguments):
@@ -78,17 +78,6 @@ def test_a_file_that_fails_is_named_with_its_line(tmp_path):
     assert done.returncode == 2 and f"{own}: line 3: AttributeError" in done.stderr and "Traceback" not in done.stderr
     done = run("--sources", tmp_path / "none.py", "train", "x.yaml")
     assert done.returncode == 2 and "no such file" in done.stderr
-
-
-@pytest.fixture
-def registries():
-    """What a test registers is forgotten after it."""
-    tables = (SOURCES, DECODERS, LOSS_TERMS, TERMS, OWN)
-    before = [dict(table) for table in tables]
-    yield
-    for table, entries in zip(tables, before, strict=True):
-        table.clear()
-        table.update(entries)
 
 
 def test_names_are_taken_once(registries):

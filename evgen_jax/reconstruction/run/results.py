@@ -40,8 +40,7 @@ def read_results(path: str | Path | Sequence[str | Path], library: str = "pandas
       ConfigError: a package is not installed.
 
     Example:
-      fits = eg.read_results("fits.hdf5")
-      fits.attrs["units"]["cascade_energy"]  # 'GeV'
+      `eg.read_results("fits.hdf5").attrs["units"]["cascade_energy"]` is 'GeV'.
     """
     if library not in LIBRARIES:
         raise ReconstructionError(
