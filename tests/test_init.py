@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import pytest
 
 from evgen_jax.building.experiment import create_trafo
@@ -58,6 +59,24 @@ def test_a_configuration_for_simulated_events_runs(small_detector_csv, command, 
     assert again.reconstruction_settings.seed == "SmearedSeed"
     (tmp_path / "trafo" / "trafo.json").unlink()
     create_trafo(again)
+
+
+def test_times_of_labels_may_be_spelled_as_icecube_does(experiment, small_detector_csv, command, tmp_path):
+    for source in sorted((experiment / "events").glob("*.hdf5"))[:2]:
+        with h5py.File(source) as old, h5py.File(tmp_path / source.name, "w") as new:
+            for name in (name for name in old if isinstance(old[name], h5py.Dataset)):
+                rows = old[name][:]
+                rows.dtype.names = tuple(
+                    "cascade_t" if column == "cascade_time" else column for column in rows.dtype.names
+                )
+                new[name] = rows
+    code, _, err = command(
+        "init", *sorted(tmp_path.glob("*.hdf5")), "--detector", small_detector_csv, "-o", tmp_path / "own.yaml"
+    )
+    assert code == 0, err
+    config = load_config(tmp_path / "own.yaml")
+    assert label_names(config.data_handler_settings)[-1] == "cascade_t"
+    create_trafo(config)
 
 
 def test_what_cannot_be_is_told(experiment, command, tmp_path):

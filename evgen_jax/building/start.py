@@ -163,6 +163,7 @@ def starting_configuration(
     medium: str = "south_pole",
     tables: Mapping[str, Any] | None = None,
     label_key: str = "Labels",
+    label_names: Sequence[str] = (),
     seed: str = "SmearedSeed",
     training: Sequence[str] = (),
     validation: Sequence[str] = (),
@@ -177,6 +178,7 @@ def starting_configuration(
       medium: key of its medium.
       tables: keys of data_settings with the names of tables; None: those of simulated events.
       label_key: table of the truth.
+      label_names: its columns in the order of the hypothesis; none: they are named as the parameters.
       seed: table of seeds.
       training: files to train on; none: events are simulated, and the configuration says how.
       validation: files that take no part in the training.
@@ -208,7 +210,7 @@ def starting_configuration(
         "simulation": simulation.rstrip("\n"),
         "tables": "\n".join(f"    {key}: {_plain(value)}" for key, value in (tables or {}).items()),
         "labels": _plain(label_key),
-        "parameters": _plain([parameter.name for parameter in parameters]),
+        "parameters": _plain(list(label_names) or [parameter.name for parameter in parameters]),
         "log": _plain([parameter.log for parameter in parameters]),
         "training": _plain(list(training)),
         "validation": _plain(list(validation)),

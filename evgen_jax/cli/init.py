@@ -69,6 +69,7 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
         about = {
             "tables": {"time_exclusions_key": None, **find_tables(paths[0], {"event_id_key": key})},
             "label_key": key,
+            "label_names": labels["label_settings"]["parameter_names"],
             "seed": find_seeds(paths[0], parameters, key) or "pulses",
             "training": paths[:-1],
             "validation": paths[-1:],

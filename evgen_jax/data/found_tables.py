@@ -11,6 +11,7 @@ from evgen_jax.data.modules_of_events import say_once
 from evgen_jax.data.protocol import Tables
 from evgen_jax.data.sections import converted_label_key, converted_tables, is_section
 from evgen_jax.errors import ConfigError
+from evgen_jax.hypothesis.names import other_spelling
 from evgen_jax.hypothesis.parameters import Parameter, column_names
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -162,20 +163,31 @@ def find_labels(
       DataError: a file that cannot be read.
     """
     names = [own.name for own in parameters]
+    found: dict[str, list[str]] = {}
     if is_section(Path(path)):
         key = converted_label_key(Path(path), names)
-        having = [] if key is None else [key]
+        found = {} if key is None else {key: names}
     else:
         with open_tables(path, settings) as file:
-            having = [name for name in file.table_names if {"Event", *names} <= set(file.columns(name))]
-    truths = [name for name in having if "label" in name.lower() or "truth" in name.lower()]
-    having = truths if len(having) > 1 else having
-    if len(having) != 1:
+            for table in file.table_names:
+                columns = set(file.columns(table))
+                own = [_spelled(name, columns) for name in names]
+                if "Event" in columns and None not in own:
+                    found[table] = [name for name in own if name is not None]
+    truths = {table: own for table, own in found.items() if "label" in table.lower() or "truth" in table.lower()}
+    found = truths if len(found) > 1 else found
+    if len(found) != 1:
         return {}
-    LOGGER.warning("%s: labels by their columns: label_settings.label_key %s.", path, having[0])
+    ((table, columns_of_labels),) = found.items()
+    LOGGER.warning("%s: labels by their columns: label_settings.label_key %s.", path, table)
     log = [own.log for own in parameters]
-    own_labels = {"label_key": having[0], "parameter_names": names, "trafo_log": log}
+    own_labels = {"label_key": table, "parameter_names": columns_of_labels, "trafo_log": log}
     return {"label_module": "GeneralLabelModule", "label_settings": own_labels}
+
+
+def _spelled(name: str, columns: set[str]) -> str | None:
+    """How a table writes the name of a parameter, times as cascade_time or cascade_t; None if it has neither."""
+    return next((own for own in (name, other_spelling(name)) if own in columns), None)
 
 
 def find_seeds(path: str | Path, parameters: Sequence[Parameter], label_key: str) -> str | None:
@@ -192,14 +204,15 @@ def find_seeds(path: str | Path, parameters: Sequence[Parameter], label_key: str
     Raises:
       DataError: a file that cannot be read.
     """
-    names = set(column_names(parameters))
+    names = column_names(parameters)
     if is_section(Path(path)):
         return None  # what seeds were kept is said by their names alone
     with open_tables(path) as file:
-        having = [
-            name for name in file.table_names if {"Event", *names} <= set(file.columns(name)) and name != label_key
-        ]
-    return having[0] if having else None
+        for table in file.table_names:
+            columns = set(file.columns(table))
+            if table != label_key and "Event" in columns and all(_spelled(name, columns) for name in names):
+                return table
+    return None
 
 
 def _only(path: str | Path, key: str, names: Iterable[str]) -> str | None:
