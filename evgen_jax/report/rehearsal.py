@@ -46,7 +46,8 @@ def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence
             if iterator is not None:
                 lines += _of_iterator(name, iterator, config)
     trafo = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
-    patterns = trafo_iterator(config).input_data
+    given = trafo_iterator(config).input_data
+    patterns = given if isinstance(given, str) else ", ".join(given)
     lines.append(
         f"  transformation: {trafo} is there"
         if trafo.is_file()
