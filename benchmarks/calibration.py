@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from common import machine, print_head, print_row
 from scipy import stats
-from simulated_events import NAMES, cascades, draw, load, plane_offsets
+from simulated_events import NAMES, cascades, draw, load
 
 import evgen_jax as eg
 from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
@@ -28,6 +28,7 @@ from evgen_jax.measurement.merging import merge_pulses
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.posterior import make_posterior_sampler
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
+from evgen_jax.report.pulls import offsets
 
 BINS = 10
 RANKS = 99
@@ -39,7 +40,7 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     fine = np.array([not r.failed and r.covariance is not None and not r.covariance.repaired for r in results])
     kept = [r for r, f in zip(results, fine, strict=True) if f]
     fitted = np.stack([r.hypothesis for r in kept])
-    offsets = plane_offsets(fitted, truth[fine])
+    away = offsets(fitted, truth[fine], model.parameters)
     gained = 2 * np.mean([r.log_likelihood - r.log_likelihood_seed for r in kept])
     ended = 100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results])
     print(
@@ -49,7 +50,7 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     for name in ("physical", "physical_sandwich"):
         width = np.sqrt(np.stack([np.diag(getattr(r.covariance, name)) for r in kept]))
         width[:, 4] *= np.sin(fitted[:, 3])
-        values = offsets / width
+        values = away / width
         low, high = np.nanquantile(values, [0.1587, 0.8413], axis=0)
         cells = [f"{np.nanstd(v):.2f} ({w:.2f})" for v, w in zip(values.T, (high - low) / 2, strict=True)]
         about = len(kept), len(events) - len(kept), f"{gained:.2f}", f"{ended:.0f} %"

@@ -88,18 +88,3 @@ def smeared(model: eg.Model, truth: np.ndarray, copies: int, seed: int = 2) -> n
     """[E, copies, H] by 30 m, 30 degrees (rms angle: sqrt 2 times that), 0.5 in ln E, 100 ns."""
     spreads = {p.name: SPREADS[p.role] for p in model.parameters if p.role in SPREADS}
     return smear(truth[:, None], model.parameters, copies, np.random.default_rng(seed), spreads)[:, 1:]
-
-
-def plane_offsets(fitted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Fit minus truth [E, 7]: angles as arc lengths in the tangent plane at the fit (rad), energies in logarithms."""
-    difference = fitted - truth
-    difference[:, 5] = np.log1p(fitted[:, 5]) - np.log1p(truth[:, 5])
-    zenith, azimuth = fitted[:, 3], fitted[:, 4]
-    south = unit_vectors(zenith + np.pi / 2, azimuth)
-    east = unit_vectors(np.full_like(azimuth, np.pi / 2), azimuth + np.pi / 2)
-    true = unit_vectors(truth[:, 3], truth[:, 4])
-    length = np.arccos(np.clip(np.sum(true * unit_vectors(zenith, azimuth), axis=1), -1, 1))
-    plane = np.stack([np.sum(true * south, axis=1), np.sum(true * east, axis=1)], axis=1)
-    plane *= (length / np.maximum(np.linalg.norm(plane, axis=1), 1e-12))[:, None]
-    difference[:, 3:5] = -plane
-    return difference

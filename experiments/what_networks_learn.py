@@ -29,6 +29,7 @@ from evgen_jax.building.parts import load_part
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import find_files
 from evgen_jax.data.event_file import read_event_file
+from evgen_jax.training.clipping import clip_by_history
 from evgen_jax.training.step import init_state, make_loss_terms, make_train_step
 
 FEWEST = 0.3
@@ -102,31 +103,11 @@ def batches(events: list[eg.Event], labels: np.ndarray, size: int) -> tuple[list
     return list(shapes.values()), endless()
 
 
-def clip_by_history(factor: float = 2.0, memory: float = 0.99) -> optax.GradientTransformation:
-    """Shortens gradients to `factor` times the geometric mean of the norms so far, the latest of which weigh most."""
-
-    def init(_):
-        return jnp.zeros(()), jnp.zeros(())
-
-    def update(gradient, state, weights=None):
-        del weights
-        total, weight = state
-        norm = optax.tree.norm(gradient)
-        usual = jnp.where(weight > 0, jnp.exp(total / jnp.maximum(weight, 1e-6)), norm)
-        shorter = jnp.minimum(1.0, factor * usual / jnp.maximum(norm, 1e-30))
-        # What is remembered of a norm is bounded too: one odd event does not raise the bound of the next ones.
-        known = jnp.log(jnp.clip(norm, usual / 10, usual * 10))
-        state = memory * total + (1 - memory) * known, memory * weight + (1 - memory)
-        return jax.tree.map(lambda g: g * shorter, gradient), state
-
-    return optax.GradientTransformation(init, update)
-
-
 def step_of(optimizer: str, clip: str, rate: float) -> optax.GradientTransformation:
     """An optimiser behind its clipping, with a learning rate that can be set."""
     make = getattr(optax, optimizer, None) or getattr(optax.contrib, optimizer)
-    clips = {"history": clip_by_history, "none": optax.identity}
-    limit = clips[clip]() if clip in clips else optax.clip_by_global_norm(float(clip))
+    clips = {"history": clip_by_history(2.0), "none": optax.identity()}
+    limit = clips[clip] if clip in clips else optax.clip_by_global_norm(float(clip))
     return optax.inject_hyperparams(lambda learning_rate: optax.chain(limit, make(learning_rate)))(learning_rate=rate)
 
 

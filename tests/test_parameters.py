@@ -144,7 +144,7 @@ def test_the_name_of_a_source_is_left_out_whatever_it_is():
     assert column_names(under("outer", own))[0] == "my_cascade_x"
     settings = ReconstructionSettings()
     model = SimpleNamespace(parameters=own, parameter_names=tuple(p.name for p in own))
-    assert seed_columns(model, settings, HANDLER) == ("x", "y", "z", "zenith", "azimuth", "energy", "time")
+    assert seed_columns(model.parameters, settings, HANDLER) == ("x", "y", "z", "zenith", "azimuth", "energy", "time")
 
 
 def test_what_belongs_together_is_found_by_role_within_a_group():
@@ -418,7 +418,7 @@ def test_swapped_seeds_are_refused(loaded_detector):
     with pytest.raises(
         ReconstructionError, match="seed_parameter_names: the columns 'azimuth' and 'zenith' are swapped"
     ):
-        seed_columns(model, ReconstructionSettings(seed_parameter_names=columns_), HANDLER)
+        seed_columns(model.parameters, ReconstructionSettings(seed_parameter_names=columns_), HANDLER)
     swapped = list(model.parameter_names)
     swapped[3], swapped[4] = swapped[4], swapped[3]
     labels = {"label_key": "L", "parameter_names": swapped}
@@ -431,7 +431,7 @@ def test_swapped_seeds_are_refused(loaded_detector):
     make_seed_reader(model, handler, ReconstructionSettings(seed="pulses"))  # takes no label
     # Something else in place of a parameter is the user's choice.
     other = ["x", "y", "z", "zenith", "azimuth", "length", "time"]
-    assert seed_columns(model, ReconstructionSettings(seed_parameter_names=other), HANDLER) == tuple(other)
+    assert seed_columns(model.parameters, ReconstructionSettings(seed_parameter_names=other), HANDLER) == tuple(other)
 
 
 def test_the_time_is_read_under_either_name(experiment, loaded_detector, tmp_path):

@@ -75,7 +75,7 @@ def _with_config(
     from evgen_jax.config.validate import load_config
     from evgen_jax.data.conversion import Conversion
     from evgen_jax.data.labels import label_names
-    from evgen_jax.reconstruction.run.seeds import columns_of_seeds, defaults_of_seeds
+    from evgen_jax.reconstruction.run.seeds import defaults_of_seeds, seed_columns
 
     loaded = load_config(config, settings)
     place = {key: value for key, value in (("geometry", detector), ("medium", medium)) if value is not None}
@@ -85,7 +85,7 @@ def _with_config(
         loaded.reconstruction_settings,
         hypothesis_parameters(loaded),
     )
-    columns = columns_of_seeds(parameters, fit, handler) if seeds else ()
+    columns = seed_columns(parameters, fit, handler) if seeds else ()
     return Conversion(
         files,
         handler,
@@ -117,7 +117,7 @@ def _without_config(
     from evgen_jax.data.found_tables import find_tables
     from evgen_jax.hypothesis.names import read_parameters
     from evgen_jax.measurement.detector import load_detector
-    from evgen_jax.reconstruction.run.seeds import columns_of_seeds, defaults_of_seeds
+    from evgen_jax.reconstruction.run.seeds import defaults_of_seeds, seed_columns
 
     if detector is None:
         raise ConfigError(
@@ -145,7 +145,7 @@ def _without_config(
             "--set data_handler_settings.label_settings.label_key=TABLE."
         )
     names = tuple(name for entry in columns for name in ([entry] if isinstance(entry, str) else [entry[0]] * entry[1]))
-    seed_columns = columns_of_seeds(read_parameters(names), fit, handler) if seeds else ()
-    defaults = defaults_of_seeds(seed_columns, fit, handler)
+    columns = seed_columns(read_parameters(names), fit, handler) if seeds else ()
+    defaults = defaults_of_seeds(columns, fit, handler)
     place = load_detector(detector, medium)
-    return Conversion(files, handler, place, with_labels, None, seeds, seed_columns, defaults)
+    return Conversion(files, handler, place, with_labels, None, seeds, columns, defaults)

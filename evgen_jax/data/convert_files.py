@@ -96,11 +96,7 @@ def convert(
       OSError: a shard cannot be written, for want of room perhaps; complete ones stay.
     """
     directory = Path(directory)
-    check_writable(directory, f"-o {directory}")
-    paths = files_to_convert(conversion.files)
-    identity = json.loads(json.dumps(conversion.identity(paths)))
-    _check_free(directory)
-    with _locked(directory):
+    with _opened(conversion, directory, "-o") as (paths, identity):
         changes = _changes(read_record(directory)["identity"], identity) if is_converted(directory) else []
         if changes:
             raise ConfigError(
@@ -134,11 +130,7 @@ def make_cache(
       OSError: a shard cannot be written, for want of room perhaps; complete ones stay.
     """
     directory = Path(directory)
-    check_writable(directory, f"--cache {directory}")
-    paths = files_to_convert(conversion.files)
-    identity = json.loads(json.dumps(conversion.identity(paths)))
-    _check_free(directory)
-    with _locked(directory):
+    with _opened(conversion, directory, "--cache") as (paths, identity):
         reason = _reason_to_start_anew(directory, identity)
         if reason:
             LOGGER.warning("%s: is made anew: %s.", directory, reason)
@@ -146,6 +138,17 @@ def make_cache(
             for path in directory.glob(f"*{SUFFIX}*"):
                 shutil.rmtree(path)
         return _fill(conversion, directory, paths, identity, jobs, SHARD_BYTES, progress)
+
+
+@contextmanager
+def _opened(conversion: Conversion, directory: Path, option: str) -> Iterator[tuple[list[Path], dict[str, Any]]]:
+    """Gives the files and what is converted of them, while no other program writes the directory, which is ours."""
+    check_writable(directory, f"{option} {directory}")
+    paths = files_to_convert(conversion.files)
+    identity = json.loads(json.dumps(conversion.identity(paths)))
+    _check_free(directory)
+    with _locked(directory):
+        yield paths, identity
 
 
 def _reason_to_start_anew(directory: Path, identity: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.event_ids import EventIds
 from evgen_jax.data.protocol import Tables
 from evgen_jax.errors import ConfigError, DataError, suggestion
+from evgen_jax.hypothesis.names import swapped
 from evgen_jax.hypothesis.origin import time_places
 from evgen_jax.hypothesis.parameters import Parameter
 from evgen_jax.hypothesis.roles import ENERGIES
@@ -73,6 +74,23 @@ def label_names(settings: DataHandlerSettings) -> tuple[str, ...]:
             f"{', '.join(LABEL_MODULES)}." + suggestion(module, LABEL_MODULES)
         )
     return LABEL_MODULES[module](settings.label_settings) + tuple(settings.label_settings.snowstorm_parameters)
+
+
+def labels_are(settings: DataHandlerSettings, parameters: Sequence[Parameter]) -> bool:
+    """Tells whether the labels are the parameters of a hypothesis, in its order.
+
+    Args:
+      settings: section data_handler_settings of a configuration.
+      parameters: of the hypothesis.
+
+    Returns:
+      False for another number of labels, or two that are swapped.
+
+    Raises:
+      ConfigError: an unknown label module, or a setting that it needs is missing.
+    """
+    names = label_names(settings)
+    return len(names) == len(parameters) and swapped(names, parameters) is None
 
 
 def label_log_flags(settings: DataHandlerSettings) -> tuple[bool, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from evgen_jax.errors import DataError
-from evgen_jax.hypothesis.origin import anchor_of, time_places
+from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import CASCADE, DIRECTION, POSITIONS, places_by_role
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
@@ -98,21 +98,6 @@ def _expected(model: Model, events: Event, hypotheses: jax.Array) -> tuple[jax.A
     return jax.lax.map(one, (events, hypotheses))
 
 
-def _from_readout(batch: Event, hypotheses: np.ndarray, model: Model) -> tuple[Event, np.ndarray]:
-    """Events and hypotheses in float32, large times counted from the begin of the readout."""
-    begin = anchor_of(np.asarray(batch.readout, np.float64)[:, 0])[:, None]
-    pulses, windows = batch.pulses, batch.windows
-    moved = batch.replace(
-        pulses=pulses.replace(time=np.asarray(pulses.time) - begin),
-        windows=windows.replace(start=np.asarray(windows.start) - begin, stop=np.asarray(windows.stop) - begin),
-        readout=np.asarray(batch.readout) - begin,
-    )
-    hypotheses = hypotheses.copy()
-    hypotheses[:, list(time_places(model.parameters) or ())] -= begin
-    single = jax.tree.map(lambda x: np.asarray(x, np.float32) if np.asarray(x).dtype == np.float64 else x, moved)
-    return single, hypotheses.astype(np.float32)
-
-
 class _Sums:
     """Adds up charges in bins."""
 
@@ -144,7 +129,7 @@ def compare_at_truth(model: Model, events: Sequence[Event], truth: Float[np.ndar
       Sums over all events.
 
     Raises:
-      DataError: no event.
+      DataError: no event, or large times and a parameter of which nothing tells whether it is a time.
     """
     if not events:
         raise DataError("a comparison at the truth needs at least one event.")
@@ -156,12 +141,16 @@ def compare_at_truth(model: Model, events: Sequence[Event], truth: Float[np.ndar
     if place is not None:
         sums |= {"distance (m)": _Sums(DISTANCES), "cosine of direction and way": _Sums(COSINES)}
     bands, shares, pulses = _Sums(DISTANCES, 3), np.zeros((len(DISTANCES) - 1 if place else 1, NUM_SHARES)), 0
-    for own, batch in batches(events):
+    counted = [counted_from_readout(model.parameters, h, e) for h, e in zip(truth, events, strict=True)]
+    hypotheses = np.stack([hypothesis for hypothesis, *_ in counted])
+    for own, lanes in batches([event for _, event, _ in counted]):
+        batch = jax.tree.map(np.asarray, lanes)
         repeated = np.append(own, np.repeat(own[:1], batch.charge.shape[0] - len(own)))
-        lanes = _from_readout(batch, np.asarray(truth, np.float64)[repeated], model)
-        expected, variance, share = (np.asarray(out, np.float64) for out in _expected(model, *lanes))
+        expected, variance, share = (
+            np.asarray(out, np.float64) for out in _expected(model, batch, hypotheses[repeated])
+        )
         for row, i in enumerate(own):
-            event = jax.tree.map(lambda leaf, row=row: np.asarray(leaf[row]), batch)
+            event = jax.tree.map(lambda leaf, row=row: leaf[row], batch)
             usable = event.usable
             columns = event.charge[usable].astype(np.float64), expected[row][usable], variance[row][usable]
             sums["height (m)"].add(position[usable, 2], *columns)

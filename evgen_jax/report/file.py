@@ -9,13 +9,12 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.event_dates import event_dates
 from evgen_jax.data.file_events import EventFile
-from evgen_jax.data.labels import label_names
+from evgen_jax.data.labels import labels_are
 from evgen_jax.data.sections import is_section, place_of_event
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.extras import need
 from evgen_jax.files import check_writable
 from evgen_jax.hypothesis.joint_prior import make_prior
-from evgen_jax.hypothesis.names import swapped
 from evgen_jax.measurement.site import Site
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
 from evgen_jax.model.ensemble import AnyModel
@@ -127,9 +126,8 @@ def _dates(when: Moment, path: Path, found: EventFile, handler: DataHandlerSetti
 
 def _known_truth(found: EventFile, model: AnyModel, handler: DataHandlerSettings) -> np.ndarray | None:
     """The labels [E, H] of the events, physical units; None where there are none, or they are not those of the hypothesis."""
-    names = label_names(handler)
-    if found.labels is None or np.shape(found.labels)[1] != len(model.parameters):
+    if not labels_are(handler, model.parameters) or found.labels is None:
         return None
-    if len(names) != len(model.parameters) or swapped(names, model.parameters) is not None:
+    if np.shape(found.labels)[1] != len(model.parameters):
         return None
     return np.asarray(found.labels, np.float64)

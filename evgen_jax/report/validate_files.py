@@ -9,10 +9,9 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.batches import files_as_given
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.labels import label_names
+from evgen_jax.data.labels import label_names, labels_are
 from evgen_jax.errors import DataError
 from evgen_jax.files import check_writable, write_whole
-from evgen_jax.hypothesis.names import swapped
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import is_dark
 from evgen_jax.model.model import Model
@@ -44,10 +43,9 @@ def labelled_events(
     Raises:
       DataError: a file that cannot be read, labels of another hypothesis, or no event.
     """
-    names = label_names(handler)
-    if len(names) != len(model.parameters) or swapped(names, model.parameters) is not None:
+    if not labels_are(handler, model.parameters):
         raise DataError(
-            f"the labels {', '.join(names) or 'of no table'} are not the hypothesis of the model, "
+            f"the labels {', '.join(label_names(handler)) or 'of no table'} are not the hypothesis of the model, "
             f"{', '.join(model.parameter_names)}. Name the table of the truth: -c CONFIG, or --set "
             "data_handler_settings.label_settings.label_key=NAME"
         )

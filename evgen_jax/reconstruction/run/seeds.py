@@ -25,27 +25,10 @@ FAR_AWAY = 2000.0
 """Largest distance of a seed's vertex from the box of the modules, m."""
 
 
-def seed_columns(model: AnyModel, settings: ReconstructionSettings, handler: DataHandlerSettings) -> tuple[str, ...]:
-    """Finds the columns of the seed table in the order of the hypothesis.
-
-    Args:
-      model: gives the parameters, H of them.
-      settings: section reconstruction_settings of a configuration.
-      handler: section data_handler_settings of a configuration.
-
-    Returns:
-      Names of columns [H].
-
-    Raises:
-      ReconstructionError: another number of columns, or two that are swapped.
-    """
-    return columns_of_seeds(model.parameters, settings, handler)
-
-
-def columns_of_seeds(
+def seed_columns(
     parameters: Sequence[Parameter], settings: ReconstructionSettings, handler: DataHandlerSettings
 ) -> tuple[str, ...]:
-    """Finds the columns of the seed table for some parameters.
+    """Finds the columns of the seed table in the order of the hypothesis.
 
     Args:
       parameters: of the hypothesis, H of them.
@@ -125,7 +108,7 @@ def make_seed_reader(
     if FROM_PULSES in names and len(names) > 1:
         raise ReconstructionError(f"seed: '{FROM_PULSES}' stands alone, got {', '.join(names)}.")
     tables = tuple(n for n in names if n not in ("x_parameters", FROM_PULSES))
-    columns = seed_columns(model, settings, handler) if tables else ()
+    columns = seed_columns(model.parameters, settings, handler) if tables else ()
     if "x_parameters" in names or settings.column_names == "reference":
         labels = label_names(handler)
         if len(labels) == len(model.parameters):
