@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import evgen_jax
+from evgen_jax.icetray.settings import PARAMETERS
 from evgen_jax.report.reference import reference_page
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +59,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Writes the public names below the text of a page of the API reference.
+    """Writes what is made below the text of a page: public names in the API reference, parameters of a fit in IceTray.
 
     Args:
       markdown: text of the page.
@@ -70,6 +71,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
       Text of the page.
     """
     name = page.file.src_uri
+    if name == "how_to/icetray.md":
+        return "\n".join([markdown, *tray_parameters()])
     if not name.startswith("api/"):
         return markdown
     return "\n".join([markdown, *api_sections("" if name == "api/index.md" else Path(name).stem)])
@@ -82,6 +85,17 @@ def configuration_page() -> str:
       The page as Markdown.
     """
     return reference_page()
+
+
+def tray_parameters() -> Iterator[str]:
+    """Writes the parameters of a fit in IceTray.
+
+    Yields:
+      Lines of a Markdown table.
+    """
+    yield from ("| parameter | default | meaning |", "|---|---|---|")
+    for name, (default, meaning) in PARAMETERS.items():
+        yield f"| `{name}` | `{default!r}` | {meaning} |"
 
 
 def api_sections(namespace: str) -> Iterator[str]:

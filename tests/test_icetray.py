@@ -310,8 +310,9 @@ def fitted(directory, pulses):
     return world.run(given, (ApplyEventGeneratorReconstruction, "apply", parameters))
 
 
-def test_the_example_of_the_readme_can_be_added(directory):
-    (code,) = re.findall(r"```py\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL)
+def test_the_example_of_the_page_can_be_added(directory):
+    page = Path(__file__).parents[1] / "docs" / "how_to" / "icetray.md"
+    (code,) = re.findall(r"```py\n(.*?)```", page.read_text(), re.DOTALL)
     tray = icetray.I3Tray()
     exec(code.replace("DIR", directory), {"tray": tray})  # noqa: S102 (the example itself)
 

@@ -4,9 +4,12 @@ A page is a session: its blocks run one after the other in one empty directory w
 
 - `python` runs. `yaml`, `csv` and `python` blocks with a title are written as files of that name.
 - `bash`: every `evgen-jax` command exists with its options; one without a placeholder in capitals is executed.
+- `py` needs what cannot be installed: it is Python whose imports from evgen_jax are public names. `test_icetray.py` runs it with
+  classes that stand in for IceTray's.
 - `<!-- nightly: REASON -->` in the line before a block: it runs in the nightly run alone.
 """
 
+import ast
 import re
 import shlex
 from dataclasses import dataclass
@@ -24,9 +27,9 @@ from evgen_jax.config.validate import load_config
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [path for path in sorted(DOCS.rglob("*.md")) if path.name != "README_proposed.md"]
+PAGES = sorted(DOCS.rglob("*.md"))
 DEMO = ROOT / "evgen_jax" / "tables" / "demo.yaml"
-LANGUAGES = {"python", "bash", "yaml", "csv", "text"}
+LANGUAGES = {"python", "py", "bash", "yaml", "csv", "text"}
 FENCE = re.compile(
     r'^(?:<!-- nightly: (?P<reason>[^\n]+?) -->\n)?```(?P<language>\w*)(?: title="(?P<file>[^"]+)")?\n(?P<text>.*?)^```$',
     re.MULTILINE | re.DOTALL,
@@ -143,9 +146,19 @@ def test_every_block_is_of_a_known_kind():
             assert block.language in LANGUAGES, f"{named(path)}:{block.line}: ```{block.language}"
 
 
+@pytest.mark.parametrize("path", [p for p in PAGES if any(b.language == "py" for b in blocks(p))], ids=named)
+def test_python_that_cannot_run_takes_public_names(path):
+    for block in blocks(path):
+        for node in ast.walk(ast.parse(block.text)) if block.language == "py" else ():
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "evgen_jax":
+                public = import_module(node.module).__all__
+                for name in node.names:
+                    assert name.name in public, f"{named(path)}:{block.line}: {node.module} has no {name.name}"
+
+
 def test_commands_have_these_options():
     seen = set()
-    for path in [*PAGES, DOCS / "README_proposed.md"]:
+    for path in PAGES:
         for block in blocks(path):
             for words in commands_of(block) if block.language == "bash" else ():
                 if words[:1] == ["evgen-jax"]:
