@@ -8,9 +8,9 @@ import numpy as np
 
 import evgen_jax as eg
 from evgen_jax import reconstruction, simulation
-from evgen_jax.report.plots.canvas import event_title, plt, save, styled
+from evgen_jax.report.plots.canvas import SIMULATED, event_title, finished, styled, subplots, write
 from evgen_jax.report.plots.display import event_display
-from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.sky import sky_map as draw_sky_map
 
 FIGURES = Path(__file__).parent / "figures"
 """Where the pages look for their figures."""
@@ -50,7 +50,7 @@ def light_adds(path: Path) -> Path:
     parts = {name: tuple(a - b for a, b in zip(light(5e3, at), nothing, strict=True)) for name, at in where.items()}
     parts["noise"] = nothing
     parts["all together"] = tuple(sum(part[i] for part in parts.values()) for i in (0, 1))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
+    figure, (left, right) = subplots(1, 2, figsize=(9, 4))
     styles = {"first cascade": "C0-", "second cascade": "C1-", "noise": "0.6", "all together": "k--"}
     for name, (charge, rate) in parts.items():
         look = {"color": styles[name]} if name == "noise" else {}
@@ -64,7 +64,7 @@ def light_adds(path: Path) -> Path:
         xlabel="time (ns)", ylabel="expected charge per ns (PE/ns)", title=f"one module, at z = {depth[seen]:.0f} m"
     )
     left.legend()
-    return save(figure, path, "Light adds: at every module, at every time")
+    return write(path, finished(figure, "Light adds: at every module, at every time", SIMULATED))
 
 
 def event(directory: Path) -> None:
@@ -80,9 +80,10 @@ def event(directory: Path) -> None:
     (fit,) = eg.reconstruct(model, [measured], seed[None])
     title = event_title("A simulated event", truth[5], measured)
     texts = {"title": title, "notice": NOTICE}
-    event_display(directory / "event.png", model, measured, fit.hypothesis, truth=truth, seed=seed, **texts)
+    write(directory / "event.png", event_display(model, measured, fit, truth=truth, seed=seed, **texts))
     sky_map = reconstruction.make_sky_map(model, resolved=10)(measured, fit.hypothesis)
-    sky(directory / "sky_map.png", sky_map, truth=(float(truth[3]), float(truth[4])), **texts)
+    drawn = draw_sky_map(sky_map, truth=(float(truth[3]), float(truth[4])), **texts)
+    write(directory / "sky_map.png", drawn)
 
 
 def make_missing(directory: Path) -> None:

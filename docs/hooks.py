@@ -20,7 +20,7 @@ from evgen_jax.icetray.settings import PARAMETERS
 from evgen_jax.report.reference import reference_page
 
 ROOT = Path(__file__).parent.parent
-NAMESPACES = ("", "sources", "decoders", "data", "simulation", "training", "reconstruction")
+NAMESPACES = ("", "sources", "decoders", "data", "simulation", "training", "reconstruction", "plots")
 """Packages whose public names have a page each, that of `evgen_jax` itself first."""
 RESULTS = "trust/"
 """Folder of the site for benchmarks/results."""

@@ -37,6 +37,7 @@ Namespaces, each with a contents page (`help(eg.sources)`):
   sources, decoders: of what a model is made.
   data: files, detectors, transformations.
   simulation, training, reconstruction: the programs and their parts.
+  plots: figures of events, uncertainties, trainings and validations.
 """
 
 from evgen_jax.lazy import lazy_names
@@ -80,5 +81,5 @@ __getattr__, __dir__, __all__ = lazy_names(
         "evgen_jax.version": ["__version__"],
         "flax.linen": ["compact"],
     },
-    ["data", "decoders", "reconstruction", "simulation", "sources", "training"],
+    ["data", "decoders", "plots", "reconstruction", "simulation", "sources", "training"],
 )

@@ -2,6 +2,7 @@ from flax.linen import compact as compact
 
 from evgen_jax import data as data
 from evgen_jax import decoders as decoders
+from evgen_jax import plots as plots
 from evgen_jax import reconstruction as reconstruction
 from evgen_jax import simulation as simulation
 from evgen_jax import sources as sources

@@ -1,16 +1,19 @@
 """Every figure shows what it was given; none needs a fit: results, scans, sky maps and samples are made up."""
 
+import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from io import BytesIO
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
+from matplotlib.image import imread
 from scipy import stats
 
 import evgen_jax as eg
+from evgen_jax import plots
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
@@ -24,13 +27,13 @@ from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.report.plots.arrival_times import arrival_times, brightest_doms, signal_window
-from evgen_jax.report.plots.canvas import event_title, save, styled
+from evgen_jax.report.plots.canvas import Drawing, empty, event_title, finished, styled, subplots, write
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
 from evgen_jax.report.plots.expected import expectation
 from evgen_jax.report.plots.overview import Example, figures
 from evgen_jax.report.plots.recovery import coverage, errors
-from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.sky import sky_map
 from evgen_jax.report.plots.training import Run, loss_curve, steps_per_second, training_curves
 from evgen_jax.report.plots.uncertainty import corner, profile
 from evgen_jax.report.recovery import Recovery
@@ -40,20 +43,16 @@ BRIGHT, DIM, UNUSABLE = 17, 60, 5
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """Keeps figures that are written: `drawn(path)` checks the file and returns the last figure, or an earlier one."""
-    kept = []
-    monkeypatch.setattr(plt, "close", kept.append)
+def drawn(tmp_path):
+    """Checks that a figure can be written, and returns it."""
 
-    def last(path: Path, which: int = -1):
-        height, width, _ = plt.imread(path).shape  # a PNG, or matplotlib says what it is
+    def checked(figure: Drawing) -> Drawing:
+        path = write(tmp_path / "drawn" / "figure.png", figure)
+        height, width, _ = imread(path).shape  # a PNG, or matplotlib says what it is
         assert 200 < height < 2000 and 300 < width < 2000 and path.stat().st_size > 2000
-        return kept[which]
+        return figure
 
-    yield last
-    monkeypatch.undo()
-    for figure in kept:
-        plt.close(figure)
+    return checked
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +111,8 @@ def result(hypothesis: np.ndarray, names: tuple[str, ...]) -> FitResult:
     return FitResult(hypothesis, -100.0, -120.0, None, Diagnostics(True, "made up", 0.0, 1, 0.0), names)
 
 
-def test_arrival_times_show_pulses_windows_and_expected_light(model, event, drawn, tmp_path):
-    figure = drawn(arrival_times(tmp_path / "times.png", {"own": model}, event, TRUTH, 9))
+def test_arrival_times_show_pulses_windows_and_expected_light(model, event, drawn):
+    figure = drawn(arrival_times({"own": model}, event, TRUTH, 9))
     shown = [axis for axis in figure.axes if axis.axison]
     assert [axis.get_title() for axis in shown] == ["string 2, om 6: 20 PE", "string 6, om 1: 1 PE"]
     # Nine of ten pulses, 400 ns, with 75 ns on both sides; around a single pulse the shortest window.
@@ -131,11 +130,7 @@ def test_arrival_times_show_pulses_windows_and_expected_light(model, event, draw
     assert [len(axis.patches) for axis in shown] == [41, 40]
     assert figure.get_supxlabel() == "time (ns)"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["pulses", "own"]
-    named = drawn(
-        arrival_times(
-            tmp_path / "named.png", {"own": model}, event, TRUTH + 5, doms=[DIM], titles={DIM: ", late"}, truth=TRUTH
-        )
-    )
+    named = drawn(arrival_times({"own": model}, event, TRUTH + 5, doms=[DIM], titles={DIM: ", late"}, truth=TRUTH))
     (axis,) = [axis for axis in named.axes if axis.axison]
     assert axis.get_title() == "string 6, om 1: 1 PE, late"
     fit, truth = axis.lines
@@ -160,42 +155,100 @@ def test_titles_name_event_energy_and_pulses(event):
     assert event_title("Run 1, event 3", None, event.replace(charge=event.charge / 3)).endswith("12 pulses, 24 PE")
 
 
-def test_a_style_of_its_own_leaves_other_figures_alone(drawn, tmp_path):
-    before = dict(plt.rcParams)
+def test_a_style_of_its_own_leaves_other_figures_alone(drawn):
+    before = dict(matplotlib.rcParams)
 
     @styled
     def cycle():
-        figure, axis = plt.subplots()
+        figure, axis = subplots(figsize=(4, 3))
         axis.plot([0, 1], label="one")
-        return [line.get_color() for line in axis.lines], save(figure, tmp_path / "own.png")
+        return [line.get_color() for line in axis.lines], finished(figure, "a title above the figure")
 
-    (color,), _ = cycle()
-    assert color == "#0072B2" and dict(plt.rcParams) == before
+    (color,), figure = cycle()
+    drawn(figure)
+    assert color == "#0072B2" and dict(matplotlib.rcParams) == before
 
 
-def test_title_and_notice_overprint_nothing(model, event, drawn, tmp_path):
+def test_a_notebook_shows_what_a_file_holds(drawn, tmp_path):
+    """With the title, which stands above the figure's own area; and nothing of pyplot is touched."""
+    figure = profile(Profile(("x",), (np.arange(3.0),), -np.arange(3.0), None), title="a title")
+    shown, written = BytesIO(figure._repr_png_()), tmp_path / "scan.png"
+    figure.savefig(written)
+    np.testing.assert_array_equal(imread(shown), imread(written))
+    assert imread(written).shape[0] > figure.get_size_inches()[1] * 120
+    script = "import sys, evgen_jax.plots as p; p.event_display, p.sky_map, p.corner; print('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "draw, message",
+    [
+        (lambda model, event: plots.event_display("demo", event, TRUTH), "expected a Model, got 'demo'"),
+        (
+            lambda model, event: plots.event_display(model, event, TRUTH[:3]),
+            "a fit of 7 parameters .*got shape \\(3,\\)",
+        ),
+        (lambda model, event: plots.event_display(model, event, TRUTH, truth=TRUTH[:3]), "a truth of 7 parameters"),
+        (lambda model, event: plots.arrival_times(model, [event], TRUTH), "expected one Event, got a list"),
+        (lambda model, event: plots.arrival_times({}, event, TRUTH), "expected a model or {name: model}, got none"),
+        (lambda model, event: plots.charges({"a": "demo"}, event, TRUTH), "expected a Model, got 'demo'"),
+        (lambda model, event: plots.charges(model, empty_event(5), TRUTH), "the event has 5 DOMs"),
+        (lambda model, event: plots.charges(model, event, failed(model)), "the fit failed \\(made up\\)"),
+        (lambda model, event: plots.sky_map(TRUTH), "expected what .*make_sky_map.* gives .SkyMap., got"),
+        (lambda model, event: plots.profile(TRUTH), "expected what .*scan_profile.* gives"),
+        (lambda model, event: plots.corner(model, TRUTH, TRUTH), "expected what .*make_posterior_sampler.* gives"),
+        (lambda model, event: plots.charge_ratios([event]), "expected what .*compare_at_truth.* gives"),
+        (
+            lambda model, event: plots.pull_histograms(model.parameter_names, np.ones((3, 2))),
+            r"expected pulls \[E, 7\]",
+        ),
+        (lambda model, event: plots.errors(TRUTH), "expected {label: Recovery}"),
+        (lambda model, event: plots.coverage({"own": TRUTH}), "expected what .*confidence_levels.* gives"),
+        (lambda model, event: plots.training_curves("nowhere"), "nowhere: no such directory"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(draw, message, model, event):
+    with pytest.raises(eg.EvgenError, match=message):
+        draw(model, event)
+
+
+def failed(model: eg.Model) -> FitResult:
+    return replace(result(TRUTH, model.parameter_names), log_likelihood=np.nan)
+
+
+def test_a_fit_is_drawn_as_its_hypothesis(model, event):
+    own = result(TRUTH, model.parameter_names)
+    for draw in (plots.arrival_times, plots.charges, plots.event_display):
+        by_fit, by_values = draw(model, event, own), draw(model, event, TRUTH)
+        for one, other in zip(by_fit.axes, by_values.axes, strict=True):
+            assert len(one.lines) == len(other.lines)
+            for a, b in zip(one.lines, other.lines, strict=True):
+                np.testing.assert_array_equal(a.get_xydata(), b.get_xydata())
+
+
+def test_title_and_notice_overprint_nothing(model, event, drawn):
     """They stand above and below everything that is drawn."""
     made, x = made_up_map(1.4, 2.0), np.linspace(-3, 3, 21)
     views = {"own": made_up_view(np.full(108, 16.0), 4.0)}
     words = {"title": "Run 1, event 3: 2.3 TeV, 412 pulses, 387 PE", "notice": "made up for a test"}
     levels = {"own": Recovery(*np.random.default_rng(0).uniform(0.01, 1, (4, 20)))}
-    for path in (
-        arrival_times(tmp_path / "times.png", {"own": model}, event, TRUTH, **words),
-        light_yield(tmp_path / "light.png", views, event, model.detector, **words),
-        event_display(tmp_path / "display.png", model, event, TRUTH, truth=TRUTH + 1, seed=TRUTH + 9, **words),
-        errors(tmp_path / "errors.png", levels, **words),
-        coverage(tmp_path / "coverage.png", levels, **words),
-        loss_curve(tmp_path / "loss.png", metric_rows(30), **words),
-        sky(tmp_path / "sky.png", made, (1.4, 2.0), **words),
+    for figure in (
+        arrival_times({"own": model}, event, TRUTH, **words),
+        light_yield(views, event, model.detector, **words),
+        event_display(model, event, TRUTH, truth=TRUTH + 1, seed=TRUTH + 9, **words),
+        errors(levels, **words),
+        coverage(levels, **words),
+        loss_curve(metric_rows(30), **words),
+        sky_map(made, (1.4, 2.0), **words),
         profile(
-            tmp_path / "scan.png",
             Profile(("x", "y"), (x, x), -np.add.outer(x**2, x**2), None),
             ["m", "m"],
             [0, 0],
             **words,
         ),
     ):
-        figure = drawn(path)
+        drawn(figure)
         title, notice = (
             next(text for text in figure.texts if text.get_text() == words[w]) for w in ("title", "notice")
         )
@@ -204,14 +257,14 @@ def test_title_and_notice_overprint_nothing(model, event, drawn, tmp_path):
         for own in (title, notice):
             box = own.get_window_extent(renderer)
             for other in drawings:
-                assert not box.overlaps(other.get_tightbbox(renderer)), f"{path.name}: {own.get_text()} and {other}"
+                assert not box.overlaps(other.get_tightbbox(renderer)), f"{own.get_text()} and {other}"
 
 
-def test_light_yield_shows_charges_and_pulls(model, event, drawn, tmp_path):
+def test_light_yield_shows_charges_and_pulls(model, event, drawn):
     expected = np.full(108, 0.1)
     expected[[BRIGHT, UNUSABLE]] = 16.0, 7.0
     views = {"own": made_up_view(expected, 4.0)}
-    left, right = drawn(light_yield(tmp_path / "light.png", views, event, model.detector)).axes
+    left, right = drawn(light_yield(views, event, model.detector)).axes
     # Two DOMs were hit and take part; one is expected to see more than half a photoelectron.
     np.testing.assert_allclose(np.transpose(left.lines[0].get_data()), [[20.0, 16.0], [1.0, 0.1]], rtol=1e-6)
     ((distance,), (pull,)) = right.lines[0].get_data()
@@ -223,9 +276,9 @@ def test_light_yield_shows_charges_and_pulls(model, event, drawn, tmp_path):
     assert right.get_ylabel() == "(measured - expected) / sigma"
 
 
-def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, drawn, tmp_path):
+def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, drawn):
     moved = TRUTH + np.array([30.0, -20.0, 10.0, 0.3, -0.5, 100.0, 5.0])
-    figure = drawn(event_display(tmp_path / "display.png", model, event, TRUTH, truth=moved))
+    figure = drawn(event_display(model, event, TRUTH, truth=moved))
     position, panels, lengths = np.asarray(model.detector.position), figure.axes[:3], []
     for axis, (i, j) in zip(panels, ((0, 1), (0, 2), (1, 2)), strict=True):
         assert (axis.get_xlabel(), axis.get_ylabel()) == (f"{'xyz'[i]} (m)", f"{'xyz'[j]} (m)")
@@ -248,39 +301,39 @@ def test_event_display_shows_hit_modules_by_charge_and_first_time(model, event, 
     assert figure.axes[3].get_ylabel() == "first pulse (ns)"
 
 
-def test_an_empty_event_is_drawn(model, drawn, tmp_path):
+def test_an_empty_event_is_drawn(model, drawn):
     nothing = empty_event(108)
     assert len(brightest_doms(nothing, 9)) == 0
-    figure = drawn(arrival_times(tmp_path / "times.png", {"own": model}, nothing, TRUTH))
+    figure = drawn(arrival_times({"own": model}, nothing, TRUTH))
     assert not any(axis.axison for axis in figure.axes)
     assert "no pulses at usable modules" in [text.get_text() for text in figure.texts]
     views = {"own": made_up_view(np.full(108, 4.0), 4.0)}
-    left, right = drawn(light_yield(tmp_path / "light.png", views, nothing, model.detector)).axes
+    left, right = drawn(light_yield(views, nothing, model.detector)).axes
     assert len(left.lines[0].get_xdata()) == 0
     np.testing.assert_allclose(right.lines[0].get_ydata(), -2.0)
-    figure = drawn(event_display(tmp_path / "display.png", model, nothing, TRUTH))
+    figure = drawn(event_display(model, nothing, TRUTH))
     assert all(len(axis.collections[0].get_offsets()) == 0 for axis in figure.axes[:3])
 
 
-def test_a_detector_of_one_module_is_drawn(single, drawn, tmp_path):
+def test_a_detector_of_one_module_is_drawn(single, drawn):
     event = single_event()
-    axes = drawn(arrival_times(tmp_path / "times.png", {"own": single}, event, TRUTH)).axes
+    axes = drawn(arrival_times({"own": single}, event, TRUTH)).axes
     (shown,) = [axis for axis in axes if axis.axison]
     assert shown.get_title() == "string 1, om 1: 5 PE" and shown.lines[0].get_ydata().max() > 0
     views = {"own": made_up_view(np.array([4.0]), 4.0)}
-    left, right = drawn(light_yield(tmp_path / "light.png", views, event, single.detector)).axes
+    left, right = drawn(light_yield(views, event, single.detector)).axes
     np.testing.assert_allclose(np.ravel(left.lines[0].get_data()), [5.0, 4.0])
     np.testing.assert_allclose(np.ravel(right.lines[0].get_data()), [0.0, 0.5], atol=1e-5)
-    figure = drawn(event_display(tmp_path / "display.png", single, event, TRUTH))
+    figure = drawn(event_display(single, event, TRUTH))
     np.testing.assert_allclose(figure.axes[0].collections[0].get_offsets(), [[20.0, 0.0]])
 
 
-def test_a_scan_of_one_parameter_is_a_curve_with_its_levels(drawn, tmp_path):
+def test_a_scan_of_one_parameter_is_a_curve_with_its_levels(drawn):
     energy = np.linspace(900.0, 1100.0, 21)
     value = -0.5 * ((energy - 1000.0) / 30.0) ** 2
     value[3] = np.nan  # a fit that failed
     scan = Profile(("energy",), (energy,), value, np.zeros((21, 7)))
-    (axis,) = drawn(profile(tmp_path / "energy.png", scan, ["GeV"], [1010.0])).axes
+    (axis,) = drawn(profile(scan, ["GeV"], [1010.0])).axes
     np.testing.assert_allclose(axis.lines[0].get_xdata(), energy)
     seen = np.isfinite(value)
     np.testing.assert_allclose(axis.lines[0].get_ydata()[seen], ((energy - 1000.0) / 30.0)[seen] ** 2, atol=1e-9)
@@ -290,12 +343,12 @@ def test_a_scan_of_one_parameter_is_a_curve_with_its_levels(drawn, tmp_path):
     assert [text.get_text().strip() for text in axis.texts] == ["68 %", "95 %"]
 
 
-def test_a_scan_of_two_parameters_has_contours_at_the_right_place(drawn, tmp_path):
+def test_a_scan_of_two_parameters_has_contours_at_the_right_place(drawn):
     x, charge = np.linspace(-20.0, 20.0, 81), np.linspace(0.0, 2.0, 81)
     value = -0.5 * ((x[:, None] / 5.0) ** 2 + ((charge - 1.0) / 0.2) ** 2)
     value[0, 0] = np.nan
     scan = Profile(("x", "scale"), (x, charge), value, np.zeros((81, 81, 7)))
-    axis, bar = drawn(profile(tmp_path / "both.png", scan, ["m", ""], [2.0, 1.1])).axes
+    axis, bar = drawn(profile(scan, ["m", ""], [2.0, 1.1])).axes
     assert (axis.get_xlabel(), axis.get_ylabel(), bar.get_ylabel()) == ("x (m)", "scale", "2 (best - log-likelihood)")
     mesh, contours = axis.collections
     assert [text.get_text() for text in contours.labelTexts] == ["50 %", "90 %"]
@@ -318,12 +371,12 @@ def made_up_map(zenith: float, azimuth: float) -> SkyMap:
     return SkyMap(np.full(len(pixels), ORDER), pixels, value, np.zeros((len(pixels), 7)), len(pixels))
 
 
-def test_a_celestial_map_is_drawn_by_right_ascension_and_declination(drawn, tmp_path):
+def test_a_celestial_map_is_drawn_by_right_ascension_and_declination(drawn):
     pytest.importorskip("astropy")
     frame = Celestial(ICECUBE, 58018.87)
     made = replace(made_up_map(1.4, 2.0), celestial=frame)  # right ascension 2 rad
     truth = tuple(float(a) for a in angles(frame.to_detector(unit_vectors(1.5, 2.1))))
-    whole, near, _ = drawn(sky(tmp_path / "sky.png", made, truth)).axes
+    whole, near, _ = drawn(sky_map(made, truth)).axes
     for axis in (whole, near):
         place = {line.get_label(): np.ravel(line.get_data()) for line in axis.lines if line.get_marker() in "*o"}
         ra, declination = axis.coords[0]._transform.transform(place["truth"][None]).T
@@ -333,14 +386,14 @@ def test_a_celestial_map_is_drawn_by_right_ascension_and_declination(drawn, tmp_
 
 
 @pytest.mark.parametrize("azimuth", [2.0, 0.02])
-def test_a_sky_map_has_contours_and_truth_at_the_right_place(azimuth, drawn, tmp_path):
+def test_a_sky_map_has_contours_and_truth_at_the_right_place(azimuth, drawn):
     """Also where azimuths on both sides of 0 are near each other."""
     pytest.importorskip("astropy_healpix")
     pytest.importorskip("astropy")
     made = made_up_map(1.4, azimuth)
     best = int(np.nanargmax(made.log_likelihood))
     truth, seed = (1.45, azimuth + 0.1), (1.2, azimuth)
-    whole, near, bar = drawn(sky(tmp_path / "sky.png", made, truth, seed)).axes
+    whole, near, bar = drawn(sky_map(made, truth, seed)).axes
 
     def towards(axis, pixels):
         """Directions (unit vectors) of pixels [N, 2] of the axis, from the numbers of its graticule."""
@@ -380,11 +433,11 @@ def test_a_sky_map_has_contours_and_truth_at_the_right_place(azimuth, drawn, tmp
 def test_a_sky_map_without_astropy_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "evgen_jax.report.plots.sky_frame", None)
     with pytest.raises(ReconstructionError, match=r"pip install 'evgen_jax\[sky\]'"):
-        sky(tmp_path / "sky.png", made_up_map(1.4, 2.0))
+        sky_map(made_up_map(1.4, 2.0))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
+def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn):
     pytest.importorskip("corner")
     best = TRUTH.copy()
     best[4] = 0.05  # samples lie on both sides of azimuth 0
@@ -392,7 +445,7 @@ def test_a_corner_plot_holds_all_parameters_that_vary(model, drawn, tmp_path):
     samples = best + width * np.random.default_rng(1).normal(size=(2, 300, 7))
     samples[..., 4] %= 2 * np.pi
     posterior = Posterior(samples, np.zeros((2, 300)), np.ones(2), 0, np.ones(6), np.full(6, 600.0))
-    figure = drawn(corner(tmp_path / "corner.png", posterior, model.parameters, best, best + width))
+    figure = drawn(corner(model, posterior, best, truth=best + width))
     axes = np.array(figure.axes).reshape(6, 6)  # time does not vary
     names = [axis.get_xlabel() for axis in axes[-1]]
     assert names == [
@@ -426,9 +479,8 @@ def metric_rows(count: int) -> list[dict]:
 
 
 @pytest.mark.parametrize("count", [0, 2, 30])
-def test_loss_curve_shows_every_number_and_a_running_median(count, drawn, tmp_path):
-    loss_curve(tmp_path / "loss.png", metric_rows(count))
-    (axis,) = drawn(tmp_path / "loss.png").axes
+def test_loss_curve_shows_every_number_and_a_running_median(count, drawn):
+    (axis,) = drawn(loss_curve(metric_rows(count))).axes
     dots = [line for line in axis.lines if line.get_linestyle() == "None"]
     for line, level in zip(dots, (8.0, 9.0), strict=True):
         np.testing.assert_allclose(line.get_xdata(), 10 * np.arange(count))
@@ -441,12 +493,11 @@ def test_loss_curve_shows_every_number_and_a_running_median(count, drawn, tmp_pa
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["training", "validation"]
 
 
-def test_curves_of_several_trainings_lie_over_each_other(drawn, tmp_path):
+def test_curves_of_several_trainings_lie_over_each_other(drawn):
     times = [{"step": s, "time": t} for s, t in ((0, 0.0), (100, 10.0), (200, 15.0), (200, 900.0), (300, 905.0))]
     rows = [row | {"gradient_norm": 5.0, "learning_rate": 1e-3} for row in metric_rows(30)]
     runs = [Run("one", rows, times, true_loss=7.5), Run("two", metric_rows(3))]
-    training_curves(tmp_path / "runs.png", runs, title="two runs")
-    train, validation, norm, speed, rate = drawn(tmp_path / "runs.png").axes
+    train, validation, norm, speed, rate = drawn(training_curves(runs, title="two runs")).axes
     names = [text.get_text() for text in validation.get_legend().get_texts()]
     assert names == ["one", "one: true likelihood", "two"] and validation.get_ylim()[0] < 7.5
     np.testing.assert_allclose(steps_per_second(times), [[100, 200, 300], [10, 20, 20]])  # without the pause
@@ -456,7 +507,7 @@ def test_curves_of_several_trainings_lie_over_each_other(drawn, tmp_path):
     assert train.lines[0].get_xdata().tolist() == [10 * i for i in range(30)]
 
 
-def test_errors_are_cumulative_distributions_of_all_four(drawn, tmp_path):
+def test_errors_are_cumulative_distributions_of_all_four(drawn):
     found = {
         "seeds": Recovery(np.full(4, 30.0), np.full(4, 60.0), np.full(4, 0.5), np.full(4, 90.0)),
         "own": Recovery(
@@ -466,7 +517,7 @@ def test_errors_are_cumulative_distributions_of_all_four(drawn, tmp_path):
             np.arange(1.0, 5),
         ),
     }
-    figure = drawn(errors(tmp_path / "errors.png", found))
+    figure = drawn(errors(found))
     assert [axis.get_xlabel() for axis in figure.axes] == [
         "vertex error (m)",
         "opening angle (deg)",
@@ -481,29 +532,35 @@ def test_errors_are_cumulative_distributions_of_all_four(drawn, tmp_path):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["seeds", "own"]
 
 
-def test_coverage_is_the_share_of_events_within_a_level(drawn, tmp_path):
+def test_coverage_is_the_share_of_events_within_a_level(drawn):
     levels = Recovery(*np.array([[0.2, 0.9, 0.5, 0.7]] * 4))
-    axes = drawn(coverage(tmp_path / "coverage.png", {"own": levels})).axes
+    axes = drawn(coverage({"own": levels})).axes
     assert [axis.get_title(loc="left") for axis in axes] == ["vertex", "direction", "energy", "time"]
     for axis in axes:
         np.testing.assert_allclose(axis.lines[1].get_data(), [[0.2, 0.5, 0.7, 0.9], [0.25, 0.5, 0.75, 1.0]])
 
 
 @pytest.mark.parametrize("mapped", [True, False])
-def test_figures_of_a_run_show_an_event_in_both_lights(mapped, model, event, drawn, tmp_path):
+def test_figures_of_a_run_show_an_event_in_both_lights(mapped, model, event, drawn, monkeypatch, tmp_path):
     twice = replace(model, detector=model.detector.replace(relative_efficiency=2 * model.detector.relative_efficiency))
     example = Example(
         "Run 1, event 3", event, TRUTH, TRUTH + 2, TRUTH + 1, made_up_map(1.1, 2.0) if mapped else None, "true"
     )
     found = {"own": Recovery(*np.random.default_rng(0).uniform(0.01, 1, (4, 20)))}
-    directory = tmp_path / "figures"
+    directory, by_name = tmp_path / "figures", {}
+
+    def keep(path, figure):
+        by_name[path.name] = drawn(figure)
+        return write(path, figure)
+
+    monkeypatch.setattr("evgen_jax.report.plots.overview.write", keep)
     drawings = figures(
         directory, {"trained": twice, "true": model}, example, found, found, metric_rows(30), "20 events"
     )
     paths = sorted(path.name for path in directory.iterdir())
     names = ["arrival_times.png", "coverage.png", "errors.png", "event.png", "light_yield.png", "loss.png"]
     assert paths == names + ["sky_map.png"] * mapped == sorted(path.name for _, path in drawings)
-    by_name = {name: drawn(directory / name, place) for name, place in drawing_order(drawings).items()}
+    assert sorted(by_name) == paths
     title = "Run 1, event 3: 3 TeV, 12 pulses, 71 PE"
     for name in ("event.png", "arrival_times.png", "light_yield.png", *["sky_map.png"] * mapped):
         assert any(text.get_text().startswith(title) for text in by_name[name].texts), name
@@ -517,24 +574,10 @@ def test_figures_of_a_run_show_an_event_in_both_lights(mapped, model, event, dra
     assert [text.get_text() for text in legend.get_texts()] == ["pulses", "trained", "true"]
 
 
-def drawing_order(drawings) -> dict[str, int]:
-    """File of a figure -> its place among the figures that were written, counted from the last one."""
-    order = [
-        "event.png",
-        "arrival_times.png",
-        "light_yield.png",
-        "errors.png",
-        "coverage.png",
-        "sky_map.png",
-        "loss.png",
-    ]
-    order = [name for name in order if name in [path.name for _, path in drawings]]
-    return {name: place - len(order) for place, name in enumerate(order)}
-
-
 def test_the_title_stands_above_a_wide_legend(tmp_path):
     """In the file, which is cut to what is drawn: a legend at the upper edge of the figure would move with that of the file."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    figure = empty(figsize=(9, 3), layout="constrained")
+    axes = figure.subplots(1, 2)
     for number in range(5):
         axes[0].plot([0, 1], label=f"a likelihood with a name, {number}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
@@ -544,7 +587,6 @@ def test_the_title_stands_above_a_wide_legend(tmp_path):
         boxes.append([own.get_window_extent(drawing.renderer) for own in (*figure.texts[:1], *figure.legends)])
 
     figure.canvas.mpl_connect("draw_event", look)
-    with plt.rc_context({"savefig.bbox": "tight"}):
-        save(figure, tmp_path / "figure.png", "Run 1, event 2: a title that reaches below the legend")
+    write(tmp_path / "figure.png", finished(figure, "Run 1, event 2: a title that reaches below the legend"))
     title, legend = boxes[-1]
     assert not title.overlaps(legend) and title.y0 >= legend.y1

@@ -301,7 +301,7 @@ def test_a_source_with_names_of_its_own_is_simulated_seeded_and_drawn(tmp_path, 
     )
     arrows = []
     monkeypatch.setattr(Axes, "annotate", lambda axis, text, xy, xytext, **how: arrows.append(xytext))
-    event_display(tmp_path / "event.png", model, found.event(0), truth[0])
+    event_display(model, found.event(0), truth[0])
     np.testing.assert_allclose(arrows, [truth[0, [3, 4]], truth[0, [3, 0]], truth[0, [4, 0]]])
     assert "my_lamp_depth (m)" in repr(model) and "my_lamp_max_x," in repr(model)
 

@@ -14,7 +14,7 @@ import pytest
 import evgen_jax as eg
 from evgen_jax.cli.main import cli
 
-NAMESPACES = ("data", "decoders", "reconstruction", "simulation", "sources", "training")
+NAMESPACES = ("data", "decoders", "plots", "reconstruction", "simulation", "sources", "training")
 PACKAGES = (eg, *(importlib.import_module(f"evgen_jax.{name}") for name in NAMESPACES))
 
 

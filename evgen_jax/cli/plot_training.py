@@ -31,6 +31,7 @@ def plot_training(runs: tuple[str, ...], output: Path, true_likelihood: bool) ->
     """
     from evgen_jax.errors import ConfigError
     from evgen_jax.files import check_writable
+    from evgen_jax.report.plots.canvas import write
     from evgen_jax.report.plots.training import Run, training_curves
     from evgen_jax.report.trainings import read_training, true_validation_loss
 
@@ -43,5 +44,5 @@ def plot_training(runs: tuple[str, ...], output: Path, true_likelihood: bool) ->
         true = true_validation_loss(own) if true_likelihood else None
         drawn.append(Run(own.directory.name if len(runs) == 1 else str(own.directory), own.metrics, own.times, true))
     title = "Training" if len(runs) > 1 else f"Training {found[0].directory}"
-    training_curves(output, drawn, title=title)
+    write(output, training_curves(drawn, title=title))
     say(f"wrote {output}")

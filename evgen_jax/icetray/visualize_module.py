@@ -16,6 +16,7 @@ from evgen_jax.icetray.output import fit_of_numbers
 from evgen_jax.icetray.settings import data_settings_of, load_named_models
 from evgen_jax.model.ensemble import members_of
 from evgen_jax.report.plots.arrival_times import arrival_times
+from evgen_jax.report.plots.canvas import write
 
 LOGGER = logging.getLogger("evgen_jax")
 PARAMETERS: dict[str, tuple[Any, str]] = {
@@ -103,13 +104,5 @@ class EventGeneratorVisualizeBestFit(icetray.I3ConditionalModule):  # type: igno
         for name, cumulative in (("dom_pdf_file", False), ("dom_cdf_file", True)):
             if values[name] is not None:
                 path = self._directory / str(values[name]).format(run_id=ids[0], event_id=ids[1], sub_event_id=ids[2])
-                arrival_times(
-                    path,
-                    {"model": self._model},
-                    event,
-                    hypothesis,
-                    count,
-                    title=title,
-                    notice="",
-                    cumulative=cumulative,
-                )
+                drawn = arrival_times(self._model, event, hypothesis, count, title=title, cumulative=cumulative)
+                write(path, drawn)

@@ -10,7 +10,7 @@ import numpy as np
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.ensemble import AnyModel, members_of
+from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.model.model import Model
 from evgen_jax.progress import stage
@@ -22,6 +22,7 @@ from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_poste
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
 from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.given import models_by_name
 
 SCAN_POINTS = 21
 """Number of points of a scan."""
@@ -128,9 +129,7 @@ def examine(
     if result.failed:
         raise ReconstructionError(f"the fit failed ({result.diagnostics.message}); there is nothing to show.")
     model, best = fitter.model, result.hypothesis
-    members = members_of(model)
-    names = ["model"] if len(members) == 1 else [f"model {i}" for i in range(len(members))]
-    models = dict(zip(names, members, strict=True))
+    models = models_by_name(model)
     views = {name: expectation(member, event, best) for name, member in models.items()}
     pulls = charge_pulls(mean_expectation(list(views.values())), event)
     worst = tuple(int(d) for d in np.argsort(-np.abs(pulls), kind="stable")[:WORST] if pulls[d] != 0)

@@ -26,10 +26,10 @@ from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
 from evgen_jax.reconstruction.uncertainty.skyscan import write_skyscan
 from evgen_jax.report.findings import Alert, Findings, ReportSettings, examine
 from evgen_jax.report.plots.arrival_times import arrival_times
-from evgen_jax.report.plots.canvas import event_title
+from evgen_jax.report.plots.canvas import event_title, write
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
-from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.sky import sky_map
 from evgen_jax.report.plots.uncertainty import corner, profile
 
 AGREE = 1.05
@@ -89,12 +89,13 @@ def _figures(directory: Path, name_of_event: str, findings: Findings, notice: st
     titles = {d: f", {findings.pulls[d]:+.1f} sigma" for d in findings.worst}
 
     def times(name: str, **chosen: Any) -> Path:
-        return arrival_times(directory / name, models, event, best, truth=truth, **chosen, **named)
+        return write(directory / name, arrival_times(models, event, best, truth=truth, **chosen, **named))
 
-    charges = light_yield(directory / "charges.png", findings.views, event, model.detector, **named)
+    charges = write(directory / "charges.png", light_yield(findings.views, event, model.detector, **named))
+    display = write(directory / "event.png", event_display(first, event, best, truth=truth, **named))
     worst = times("worst_doms.png", doms=findings.worst, titles=titles)
     figures = [
-        ("Event", event_display(directory / "event.png", first, event, best, truth=truth, **named)),
+        ("Event", display),
         ("Brightest DOMs", times("brightest_doms.png")),
         ("DOMs whose charge is farthest from the expected one", worst),
         ("Charges and their residuals", charges),
@@ -102,15 +103,15 @@ def _figures(directory: Path, name_of_event: str, findings: Findings, notice: st
     for name, scan in findings.scans.items():
         place = model.index(name)
         true = None if truth is None else [float(truth[place])]
-        drawn = profile(directory / f"scan_{name}.png", scan, [model.parameters[place].unit], true, **named)
-        figures.append((f"Scan of {name}", drawn))
+        drawn = profile(scan, [model.parameters[place].unit], true, **named)
+        figures.append((f"Scan of {name}", write(directory / f"scan_{name}.png", drawn)))
     if findings.sky_map is not None:
         pair = direction_pairs(model.parameters)[-1]  # that which `make_sky_map` maps
         towards = None if truth is None else (float(truth[pair[0]]), float(truth[pair[1]]))
-        figures.append(("Sky map", sky(directory / "sky_map.png", findings.sky_map, towards, **named)))
+        figures.append(("Sky map", write(directory / "sky_map.png", sky_map(findings.sky_map, towards, **named))))
     if findings.posterior is not None:
-        drawn = corner(directory / "posterior.png", findings.posterior, model.parameters, best, truth, **named)
-        figures.append(("Posterior", drawn))
+        drawn = corner(model, findings.posterior, best, truth=truth, **named)
+        figures.append(("Posterior", write(directory / "posterior.png", drawn)))
     return figures
 
 

@@ -17,6 +17,7 @@ from evgen_jax.measurement.usable_pulses import is_dark
 from evgen_jax.model.model import Model
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.run.file_fit import make_configured_fitter
+from evgen_jax.report.plots.canvas import write
 from evgen_jax.report.plots.recovery import coverage
 from evgen_jax.report.plots.validation import arrival_shares, charge_ratios, light_by_distance, pull_histograms
 from evgen_jax.report.text_page import text_page
@@ -118,16 +119,14 @@ def _figures(directory: Path, name: str, model: Model, found: Validation) -> lis
     own = found.at_truth
     at_truth = f"{name}: {own.events} events at their truth"
     drawn = [
-        ("Charges", charge_ratios(directory / "charges.png", own, title=at_truth, notice="")),
-        ("Arrival times", arrival_shares(directory / "arrival_times.png", own, title=at_truth, notice="")),
+        ("Charges", "charges.png", charge_ratios(own, title=at_truth)),
+        ("Arrival times", "arrival_times.png", arrival_shares(own, title=at_truth)),
     ]
     if own.bands is not None:
-        drawn.insert(1, ("Light", light_by_distance(directory / "light.png", own, title=at_truth, notice="")))
+        drawn.insert(1, ("Light", "light.png", light_by_distance(own, title=at_truth)))
     if found.fits:
         title = f"{name}: {len(found.fits)} fits from the truth"
-        path = directory / "pulls.png"
-        drawn.append(("Pulls", pull_histograms(path, model.parameter_names, found.pulls, title=title, notice="")))
+        drawn.append(("Pulls", "pulls.png", pull_histograms(model.parameter_names, found.pulls, title=title)))
         if found.levels is not None:
-            path = directory / "coverage.png"
-            drawn.append(("Coverage", coverage(path, {name: found.levels}, title=title, notice="")))
-    return drawn
+            drawn.append(("Coverage", "coverage.png", coverage({name: found.levels}, title=title)))
+    return [(heading, write(directory / file, figure)) for heading, file, figure in drawn]

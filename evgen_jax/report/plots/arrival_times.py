@@ -1,16 +1,17 @@
 """Figure of one event: pulses and expected light against time at single modules."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_event
 from evgen_jax.model.model import Model
-from evgen_jax.report.plots.canvas import SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
 from evgen_jax.report.plots.expected import TIMES, expectation
+from evgen_jax.report.plots.given import Hypothesis, Models, models_by_name, values_of
 
 BINS = 40
 """Number of bins of a histogram of pulses."""
@@ -67,26 +68,24 @@ def brightest_doms(event: Event, count: int, expected: np.ndarray | None = None)
 
 @styled
 def arrival_times(
-    path: Path,
-    models: Mapping[str, Model],
+    models: Models,
     event: Event,
-    hypothesis: np.ndarray,
+    hypothesis: Hypothesis,
     count: int = 9,
     doms: Sequence[int] | None = None,
     titles: Mapping[int, str] | None = None,
     *,
-    truth: np.ndarray | None = None,
+    truth: Hypothesis | None = None,
     title: str = "",
-    notice: str = SIMULATED,
+    notice: str = "",
     cumulative: bool = False,
-) -> Path:
+) -> Drawing:
     """Draws pulses and expected light against time, one panel per DOM with a time axis that follows its light.
 
     Args:
-      path: of the figure.
-      models: {label: model}.
+      models: a model, an ensemble, or {label: model}.
       event: what was measured.
-      hypothesis: [H], for which the light is expected, physical units.
+      hypothesis: [H], for which the light is expected, physical units (m, ns, GeV, rad), or a fit.
       count: number of brightest DOMs to draw, unless `doms` are given.
       doms: places of the DOMs to draw.
       titles: {place of a DOM: text behind its title}.
@@ -96,16 +95,29 @@ def arrival_times(
       cumulative: whether charges are drawn that have arrived up to a time, instead of those per bin.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no model.
+      DataError: no event of the detector.
+      HypothesisError: a hypothesis of another shape.
+      ReconstructionError: a fit that failed.
+
+    Example:
+      eg.plots.arrival_times(model, event, fit, truth=truth)
     """
+    models = models_by_name(models)
     first = next(iter(models.values()))
+    check_event(event, first.detector)
+    hypothesis = values_of(hypothesis, first)
+    truth = None if truth is None else values_of(truth, first, "a truth")
     detector = first.detector
     if doms is None:
         chosen = brightest_doms(event, count, np.asarray(expectation(first, event, hypothesis).charge))
     else:
         chosen = np.asarray(doms, int)
     rows = max(-(-len(chosen) // COLUMNS), 1)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(10, 2.3 * rows + 0.5), squeeze=False)
+    figure, axes = subplots(rows, COLUMNS, figsize=(10, 2.3 * rows + 0.5), squeeze=False)
     for axis in axes.flat[len(chosen) :]:
         axis.set_axis_off()
     if not len(chosen):
@@ -120,7 +132,7 @@ def arrival_times(
         figure.supxlabel("time (ns)", fontsize=9)
         what = "charge up to a time (PE)" if cumulative else f"charge per bin (PE), {BINS} bins a panel"
         figure.supylabel(what, fontsize=9)
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 def _panel(

@@ -1,21 +1,21 @@
-"""Matplotlib without a screen: the style of all figures, and how they are written."""
+"""Matplotlib without a screen: figures of one style, which belong to no window, and how they are written."""
 
 from collections.abc import Callable
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy import stats
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from scipy import stats  # noqa: E402
-
-from evgen_jax.measurement.event import Event  # noqa: E402
+from evgen_jax.measurement.event import Event
 
 SIMULATED = "simulated with light from photon transport tables; not IceCube simulation"
-"""Default notice below a figure."""
+"""Notice below figures of the demo."""
 STYLE = "evgen_jax.report.plots.style"
 """Style file of all figures, as `matplotlib.pyplot.style` names it."""
 MARKS: dict[str, dict[str, Any]] = {
@@ -36,14 +36,35 @@ UNITS = ((1e6, "PeV"), (1e3, "TeV"), (1.0, "GeV"))
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 
-__all__ = ["DEEPEST", "LEVELS", "MARKS", "SIMULATED", "STYLE", "draw_contours", "event_title", "plt", "save", "styled"]
+
+class Drawing(Figure):
+    """Is a figure of matplotlib that belongs to no window: notebooks show it, and files hold it, with all that stands around it.
+
+    Neither pyplot nor a backend is touched, so that a notebook shows it once and figures of one's own stay as they are.
+    """
+
+    def savefig(self, fname: Any, **kwargs: Any) -> None:
+        """Writes the figure with its title and notice, which stand outside of its own area.
+
+        Args:
+          fname: path or file, .png, .pdf, .svg and others.
+          **kwargs: as those of `matplotlib.figure.Figure.savefig`.
+        """
+        with matplotlib.style.context(STYLE):
+            super().savefig(fname, **kwargs)
+
+    def _repr_png_(self) -> bytes:
+        """The figure as notebooks show it."""
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
 
 
 def styled(draw: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
     """Lets a function draw in the style of all figures, without a change of matplotlib's global settings.
 
     Args:
-      draw: function that makes and writes a figure.
+      draw: function that makes a figure.
 
     Returns:
       The function, within a context of the style.
@@ -51,7 +72,7 @@ def styled(draw: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]
 
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
-        with plt.style.context(STYLE):
+        with matplotlib.style.context(STYLE):
             return draw(*args, **kwargs)
 
     return drawn
@@ -96,17 +117,46 @@ def draw_contours(axis: Any, *grid: np.ndarray) -> Any:
     return contours
 
 
-def save(figure: Any, path: Path, title: str = "", notice: str = SIMULATED) -> Path:
-    """Writes a figure with its title above and a small notice below everything drawn, and closes it.
+def empty(**kwargs: Any) -> Drawing:
+    """Makes a figure without axes.
 
     Args:
-      figure: of matplotlib.
-      path: of the file.
+      **kwargs: as those of `matplotlib.figure.Figure`, such as `figsize`.
+
+    Returns:
+      The figure.
+    """
+    figure = Drawing(**kwargs)
+    FigureCanvasAgg(figure)  # draws it
+    return figure
+
+
+def subplots(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **kwargs: Any) -> tuple[Drawing, Any]:
+    """Makes a figure with axes.
+
+    Args:
+      rows: number of axes from top to bottom.
+      columns: number of axes from left to right.
+      figsize: width and height, inches.
+      **kwargs: as those of `matplotlib.figure.Figure.subplots`.
+
+    Returns:
+      The figure, and its axes or an array of them.
+    """
+    figure = empty(figsize=figsize)
+    return figure, figure.subplots(rows, columns, **kwargs)
+
+
+def finished(figure: Drawing, title: str = "", notice: str = "") -> Drawing:
+    """Puts the title above and a small notice below everything drawn.
+
+    Args:
+      figure: of `subplots`.
       title: of the whole figure.
       notice: text below the figure.
 
     Returns:
-      The path.
+      The figure.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what stands where is settled; both texts go around it
@@ -122,7 +172,19 @@ def save(figure: Any, path: Path, title: str = "", notice: str = SIMULATED) -> P
         top = max(top, own.y1)
     figure.text(left, (top + GAP) / height, title, ha="left", va="bottom", fontsize=10, fontweight="bold")
     figure.text(right, (box.y0 - GAP) / height, notice, ha="right", va="top", fontsize=6.5, color="0.4")
+    return figure
+
+
+def write(path: Path, figure: Drawing) -> Path:
+    """Writes a figure.
+
+    Args:
+      path: of the file, whose directory is made if needed.
+      figure: that is finished.
+
+    Returns:
+      The path.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    plt.close(figure)
     return path

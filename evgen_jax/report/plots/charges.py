@@ -1,30 +1,60 @@
 """Figure of one event: charges of modules and their residuals."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
+from evgen_jax.model.doors import check_event
 from evgen_jax.model.expectation import DomExpectation
-from evgen_jax.report.plots.canvas import SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
+from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.given import Hypothesis, Models, models_by_name, values_of
+
+
+def charges(models: Models, event: Event, hypothesis: Hypothesis, *, title: str = "", notice: str = "") -> Drawing:
+    """Draws expected against measured charges of DOMs, and the pulls against the distance from the middle of the light.
+
+    Args:
+      models: a model, an ensemble, or {label: model}.
+      event: what was measured.
+      hypothesis: [H], for which the light is expected, physical units (m, ns, GeV, rad), or a fit.
+      title: of the whole figure.
+      notice: below the figure.
+
+    Returns:
+      The figure.
+
+    Raises:
+      ConfigError: no model.
+      DataError: no event of the detector.
+      HypothesisError: a hypothesis of another shape.
+      ReconstructionError: a fit that failed.
+
+    Example:
+      eg.plots.charges(model, event, fit)
+    """
+    named = models_by_name(models)
+    first = next(iter(named.values()))
+    check_event(event, first.detector)
+    own = values_of(hypothesis, first)
+    views = {name: expectation(model, event, own) for name, model in named.items()}
+    return light_yield(views, event, first.detector, title=title, notice=notice)
 
 
 @styled
 def light_yield(
-    path: Path,
     views: Mapping[str, DomExpectation],
     event: Event,
     detector: Detector,
     *,
     title: str = "",
-    notice: str = SIMULATED,
-) -> Path:
-    """Draws expected against measured charges of DOMs, and the pulls against the distance from the middle of the light.
+    notice: str = "",
+) -> Drawing:
+    """Draws expectations that were computed before beside measured charges, see `charges`.
 
     Args:
-      path: of the figure.
       views: {label: what a model expects}.
       event: what was measured.
       detector: of D DOMs.
@@ -32,9 +62,9 @@ def light_yield(
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4))
+    figure, (left, right) = subplots(1, 2, figsize=(9.5, 4))
     usable, charge = np.asarray(event.usable), np.asarray(event.charge)
     hit = (charge > 0) & usable
     position = np.asarray(detector.position)
@@ -62,4 +92,4 @@ def light_yield(
     right.set(xlabel="distance from the middle of the light (m)", ylabel="(measured - expected) / sigma")
     if views:
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=len(views))
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)

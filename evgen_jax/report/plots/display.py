@@ -1,15 +1,16 @@
 """Figure of one event: where and when it shone, from three sides."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evgen_jax.hypothesis.parameters import DIRECTION, POSITIONS, places_by_role
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.model import Model
+from evgen_jax.model.doors import check_event
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.physics.geometry import flight_direction
-from evgen_jax.report.plots.canvas import MARKS, SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import MARKS, Drawing, finished, styled, subplots
+from evgen_jax.report.plots.given import Hypothesis, values_of
 
 SPREAD = (0.05, 0.95)
 """Shares of the light between whose first pulses the colours change: noise before and after it has one colour."""
@@ -21,33 +22,42 @@ SMALLEST = 150.0
 
 @styled
 def event_display(
-    path: Path,
-    model: Model,
+    model: AnyModel,
     event: Event,
-    hypothesis: np.ndarray,
+    hypothesis: Hypothesis,
     *,
-    truth: np.ndarray | None = None,
-    seed: np.ndarray | None = None,
+    truth: Hypothesis | None = None,
+    seed: Hypothesis | None = None,
     title: str = "",
-    notice: str = SIMULATED,
-) -> Path:
+    notice: str = "",
+) -> Drawing:
     """Draws the hit modules around the light from three sides, with vertices and directions of hypotheses.
 
     The size of a module tells the charge of its sensors, the colour the time of their first pulse.
 
     Args:
-      path: of the figure.
       model: gives parameters and detector.
       event: what was measured.
-      hypothesis: [H], the fit, physical units.
+      hypothesis: [H], physical units (m, ns, GeV, rad), or a fit; marked as the fit.
       truth: [H]; None: not known.
       seed: [H], where the fit began; None: not drawn.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no model.
+      DataError: no event of the detector.
+      HypothesisError: a hypothesis of another shape.
+      ReconstructionError: a fit that failed.
+
+    Example:
+      eg.plots.event_display(model, event, fit, truth=truth)
     """
+    check_model(model)
+    check_event(event, model.detector)
     position, pulses = np.asarray(model.detector.position), event.pulses
     mask = np.asarray(pulses.mask)
     dom = np.asarray(event.active)[np.asarray(pulses.slot)][mask]
@@ -60,13 +70,15 @@ def event_display(
     hit = hit[np.argsort(charge[hit])]  # the bright ones on top
     size = 5 + 90 * (np.log1p(charge[hit]) / np.log1p(max(float(charge.max()), 1.0))) ** 2
     given = {"truth": truth, "seed": seed, "fit": hypothesis}
-    arrows = {name: _arrows(model, values) for name, values in given.items() if values is not None}
+    arrows = {
+        name: _arrows(model, values_of(own, model, f"a {name}")) for name, own in given.items() if own is not None
+    }
     vertices = [vertex for pairs in arrows.values() for vertex, _ in pairs]
     middle, reach = _surroundings(position[hit], charge[hit], vertices)
     length = 0.45 * reach
     near = hit[np.linalg.norm(position[hit] - middle, axis=1) < reach]
     low, high = _begin_and_end(first[near], charge[near])
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))
+    figure, axes = subplots(1, 3, figsize=(12, 4.2))
     shown: Any = None
     for axis, (i, j) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
         axis.plot(position[:, i], position[:, j], ".", ms=1.5, mew=0, color="0.7")
@@ -87,7 +99,7 @@ def event_display(
     figure.colorbar(shown, ax=axes, label="first pulse (ns)", shrink=0.8, extend="both")
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 def _surroundings(position: np.ndarray, charge: np.ndarray, vertices: list[np.ndarray]) -> tuple[np.ndarray, float]:
@@ -115,7 +127,7 @@ def _begin_and_end(time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
     return float(low), max(float(high), float(low) + 1.0)
 
 
-def _arrows(model: Model, hypothesis: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _arrows(model: AnyModel, hypothesis: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Vertices and directions of flight of a hypothesis."""
     pairs = []
     for place in places_by_role(model.parameters, (*POSITIONS, *DIRECTION)):

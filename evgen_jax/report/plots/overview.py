@@ -12,12 +12,12 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.model import Model
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
 from evgen_jax.report.plots.arrival_times import arrival_times
-from evgen_jax.report.plots.canvas import event_title
+from evgen_jax.report.plots.canvas import SIMULATED, event_title, write
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
 from evgen_jax.report.plots.expected import expectation
 from evgen_jax.report.plots.recovery import coverage, errors
-from evgen_jax.report.plots.sky import sky
+from evgen_jax.report.plots.sky import sky_map
 from evgen_jax.report.plots.training import loss_curve
 from evgen_jax.report.recovery import Recovery
 
@@ -77,20 +77,18 @@ def figures(
     own = event_title(example.name, float(truth[place["energy"]]), event)
     fitted, expected = f"{own}; fit with the {example.likelihood}", f"{own}; light expected at the truth"
     views = {name: expectation(one, event, truth) for name, one in models.items()}
-    display = event_display(
-        directory / "event.png", model, event, example.fit, truth=truth, seed=example.seed, title=fitted
-    )
-    times = arrival_times(directory / "arrival_times.png", models, event, truth, 6, title=expected)
-    charges = light_yield(directory / "light_yield.png", views, event, model.detector, title=expected)
+    texts: list[dict[str, Any]] = [{"title": text, "notice": SIMULATED} for text in (title, fitted, expected)]
+    of_many, of_fit, of_truth = texts
+    display = event_display(model, event, example.fit, truth=truth, seed=example.seed, **of_fit)
     drawn = [
-        ("Errors of the fits", errors(directory / "errors.png", found, title=title)),
-        ("Coverage of the uncertainties", coverage(directory / "coverage.png", levels, title=title)),
-        ("One event", display),
-        ("Its brightest modules", times),
-        ("Its charges", charges),
+        ("Errors of the fits", "errors.png", errors(found, **of_many)),
+        ("Coverage of the uncertainties", "coverage.png", coverage(levels, **of_many)),
+        ("One event", "event.png", display),
+        ("Its brightest modules", "arrival_times.png", arrival_times(models, event, truth, 6, **of_truth)),
+        ("Its charges", "light_yield.png", light_yield(views, event, model.detector, **of_truth)),
     ]
     if example.sky_map is not None:
         towards, begun = ((float(h[place["zenith"]]), float(h[place["azimuth"]])) for h in (truth, example.seed))
-        drawn.append(("Its direction", sky(directory / "sky_map.png", example.sky_map, towards, begun, title=fitted)))
-    drawn.append(("Training", loss_curve(directory / "loss.png", metrics)))
-    return drawn
+        drawn.append(("Its direction", "sky_map.png", sky_map(example.sky_map, towards, begun, **of_fit)))
+    drawn.append(("Training", "loss.png", loss_curve(metrics, notice=SIMULATED)))
+    return [(heading, write(directory / file, figure)) for heading, file, figure in drawn]

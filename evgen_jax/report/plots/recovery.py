@@ -1,11 +1,13 @@
 """Figures of many events: cumulative distributions of errors, and how often uncertainties hold the truth."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evgen_jax.report.plots.canvas import SIMULATED, plt, save, styled
+from evgen_jax.errors import ConfigError, shown
+from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
+from evgen_jax.report.plots.given import check_kind
 from evgen_jax.report.recovery import Recovery
 
 LABELS = Recovery("vertex error (m)", "opening angle (deg)", "|ln(E / E_true)|", "time error (ns)")  # type: ignore[arg-type]
@@ -17,19 +19,25 @@ LINES = {"seeds": {"color": "0.6"}, "Cramer-Rao bound": {"color": "black", "ls":
 
 
 @styled
-def errors(path: Path, found: Mapping[str, Recovery], *, title: str = "", notice: str = SIMULATED) -> Path:
+def errors(found: Mapping[str, Recovery], *, title: str = "", notice: str = "") -> Drawing:
     """Draws cumulative distributions of the errors of vertex, direction, energy and time.
 
     Args:
-      path: of the figure.
-      found: label -> errors of E events.
+      found: label -> errors of E events, of `cascade_errors`.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no errors of cascades.
+
+    Example:
+      eg.plots.errors({"fits": eg.plots.cascade_errors(hypotheses, truth, model.parameters)})
     """
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6.2), sharey=True)
+    _check(found, "eg.plots.cascade_errors(hypotheses, truth, model.parameters)")
+    figure, axes = subplots(2, 2, figsize=(9, 6.2), sharey=True)
     for axis, name, label, quantity in zip(axes.flat, Recovery._fields, LABELS, QUANTITIES, strict=True):
         furthest = 0.0
         for curve, every in found.items():
@@ -46,23 +54,29 @@ def errors(path: Path, found: Mapping[str, Recovery], *, title: str = "", notice
     for axis in axes[:, 0]:
         axis.set_ylabel("share of events")
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(found))
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 @styled
-def coverage(path: Path, levels: Mapping[str, Recovery], *, title: str = "", notice: str = SIMULATED) -> Path:
+def coverage(levels: Mapping[str, Recovery], *, title: str = "", notice: str = "") -> Drawing:
     """Draws the share of events whose truth lies within the uncertainties, against their confidence level.
 
     Args:
-      path: of the figure.
-      levels: label -> confidence levels of E fits.
+      levels: label -> confidence levels of E fits, of `confidence_levels`.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no confidence levels of cascades.
+
+    Example:
+      eg.plots.coverage({"fits": eg.plots.confidence_levels(fits, truth, model.parameters)})
     """
-    figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), sharey=True)
+    _check(levels, "eg.plots.confidence_levels(fits, truth, model.parameters)")
+    figure, axes = subplots(1, 4, figsize=(12, 3.4), sharey=True)
     for axis, name, quantity in zip(axes, Recovery._fields, QUANTITIES, strict=True):
         axis.plot([0, 1], [0, 1], color="0.6", lw=0.8, ls="--")
         for curve, every in levels.items():
@@ -72,4 +86,12 @@ def coverage(path: Path, levels: Mapping[str, Recovery], *, title: str = "", not
         axis.set_title(quantity, loc="left")
     axes[0].set_ylabel("share of events inside")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(levels))
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
+
+
+def _check(given: Any, where: str) -> None:
+    """Checks that something is {label: numbers of cascades}."""
+    if not isinstance(given, Mapping) or not given:
+        raise ConfigError(f"expected {{label: Recovery}}, got {shown(given)}. Make a Recovery with `{where}`.")
+    for own in given.values():
+        check_kind(own, Recovery, where)

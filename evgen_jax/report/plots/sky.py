@@ -1,6 +1,5 @@
 """Figure of a sky map: the whole sky, and the surroundings of its best pixel with contours."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.physics.sphere import angle_between, angles, unit_vectors
 from evgen_jax.reconstruction.uncertainty.pixels import pixels_of
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap
-from evgen_jax.report.plots.canvas import DEEPEST, LEVELS, MARKS, SIMULATED, draw_contours, plt, save, styled
+from evgen_jax.report.plots.canvas import DEEPEST, LEVELS, MARKS, Drawing, draw_contours, empty, finished, styled
+from evgen_jax.report.plots.given import check_kind
 
 WIDTH = 800
 """Width of the raster of the whole sky, pixels."""
@@ -24,48 +24,51 @@ FINEST_FLAT = 8
 
 
 @styled
-def sky(
-    path: Path,
-    sky_map: SkyMap,
+def sky_map(
+    found: SkyMap,
     truth: tuple[float, float] | None = None,
     seed: tuple[float, float] | None = None,
     *,
     title: str = "",
-    notice: str = SIMULATED,
-) -> Path:
+    notice: str = "",
+) -> Drawing:
     """Draws the whole sky and the part around the best pixel, with contours of 50 and 90 % (Wilks).
 
     Args:
-      path: of the figure.
-      sky_map: to draw, in its own coordinates.
+      found: sky map of `eg.reconstruction.make_sky_map`, drawn in its own coordinates.
       truth: zenith and azimuth to mark, rad; None: not known.
       seed: zenith and azimuth to mark, rad; None: not drawn.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
 
     Raises:
+      ConfigError: no sky map.
       ReconstructionError: the package astropy is not installed.
+
+    Example:
+      eg.plots.sky_map(make_sky_map(model)(event, fit.hypothesis), truth=(1.1, 2.0))
     """
+    check_kind(found, SkyMap, "eg.reconstruction.make_sky_map(model)(event, hypothesis)")
     try:
         from evgen_jax.report.plots.sky_frame import NAMES, part_of_sky, sky_axes, whole_sky
     except ImportError:
         raise ReconstructionError("sky maps need astropy. Install it with: pip install 'evgen_jax[sky]'.") from None
-    zenith, azimuth = (float(a) for a in angles(sky_map.direction[int(np.argmin(sky_map.delta()))]))
-    celestial = sky_map.celestial is not None
-    seed, truth = _on_map(sky_map, seed), _on_map(sky_map, truth)
+    zenith, azimuth = (float(a) for a in angles(found.direction[int(np.argmin(found.delta()))]))
+    celestial = found.celestial is not None
+    seed, truth = _on_map(found, seed), _on_map(found, truth)
     marks = {"fit": (zenith, azimuth), "seed": seed, "truth": truth}
-    reach = _reach(sky_map, zenith, azimuth, truth)
-    figure = plt.figure(figsize=(11, 4.2))
+    reach = _reach(found, zenith, azimuth, truth)
+    figure = empty(figsize=(11, 4.2))
     cells = figure.add_gridspec(1, 2, width_ratios=[1.25, 1])
     everywhere, around = whole_sky(WIDTH, celestial), part_of_sky(zenith, azimuth, reach, PART_WIDTH, celestial)
     whole = sky_axes(figure, cells[0], everywhere, whole=True)
     near = sky_axes(figure, cells[1], around, whole=False)
-    image = _smooth(sky_map, around, reach)
+    image = _smooth(found, around, reach)
     shades = {"origin": "lower", "cmap": "cividis_r", "vmin": 0, "vmax": DEEPEST, "aspect": "equal"}
-    whole.imshow(_nearest(sky_map, *everywhere.directions()), **shades)
+    whole.imshow(_nearest(found, *everywhere.directions()), **shades)
     shown = near.imshow(image, **shades)
     contours = draw_contours(near, image)
     for line in (line for lines in contours.allsegs for line in lines):
@@ -82,11 +85,11 @@ def sky(
                 size=7, color="white" if inside else "black", exclude_overlapping=True, simplify=False
             )
     whole.set_title("whole sky")
-    areas = (f"{100 * level:.0f} %: {_square_degrees(sky_map.contour_area(level))}" for level in LEVELS)
+    areas = (f"{100 * level:.0f} %: {_square_degrees(found.contour_area(level))}" for level in LEVELS)
     near.set_title(f"{', '.join(areas)} square degrees (Wilks)")
     figure.colorbar(shown, ax=near, label="2 (best - log-likelihood)", extend="max")
     figure.legend(*near.get_legend_handles_labels(), loc="outside upper right", ncols=3)
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 def _on_map(sky_map: SkyMap, direction: tuple[float, float] | None) -> tuple[float, float] | None:

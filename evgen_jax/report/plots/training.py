@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.report.plots.canvas import SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
+from evgen_jax.report.trainings import read_training
 
 FEW = 9
 """Number of rows from which a running median of them is drawn."""
@@ -35,46 +36,54 @@ class Run:
 
 
 @styled
-def loss_curve(path: Path, metrics: Rows, *, title: str = "Training", notice: str = SIMULATED) -> Path:
+def loss_curve(metrics: Rows, *, title: str = "Training", notice: str = "") -> Drawing:
     """Draws training and validation loss per photoelectron against the step.
 
     Each has its running median from nine numbers on.
 
     Args:
-      path: of the figure.
       metrics: rows of `read_metrics`.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
     """
-    figure, axis = plt.subplots(figsize=(6.5, 3.8))
+    figure, axis = subplots(figsize=(6.5, 3.8))
     for kind, color in (("training", "C0"), ("validation", "C1")):
         _draw_loss(axis, metrics, kind, color, kind)
     axis.set(xlabel="training step", ylabel="loss per photoelectron")
     _limit_to_late(axis, [metrics])
     axis.legend()
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 @styled
-def training_curves(path: Path, runs: Sequence[Run], *, title: str = "Training", notice: str = "") -> Path:
+def training_curves(
+    runs: Run | str | Path | Sequence[Run | str | Path], *, title: str = "Training", notice: str = ""
+) -> Drawing:
     """Draws losses, learning rates, norms of gradients and steps per second of one or several trainings.
 
     Args:
-      path: of the figure.
-      runs: trainings, in one colour each.
+      runs: directory of a training (`manager_dir` of its configuration), or several, in one colour each; they may still run.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      DataError: no directory of a training, or one without a finished step.
+
+    Example:
+      eg.plots.training_curves(["first/training", "second/training"])
     """
-    figure, axes = plt.subplots(2, 2, figsize=(11, 6.6), gridspec_kw={"height_ratios": [1.5, 1]})
+    several = [runs] if isinstance(runs, Run | str | Path) else runs
+    drawn = [own if isinstance(own, Run) else _run(own) for own in several]
+    figure, axes = subplots(2, 2, figsize=(11, 6.6), gridspec_kw={"height_ratios": [1.5, 1]})
     (train, validation), (norm, speed) = axes
     rate = norm.twinx()
-    for number, run in enumerate(runs):
+    for number, run in enumerate(drawn):
         color = f"C{number}"
         _draw_loss(train, run.metrics, "training", color, run.name)
         _draw_loss(validation, run.metrics, "validation", color, run.name)
@@ -92,10 +101,10 @@ def training_curves(path: Path, runs: Sequence[Run], *, title: str = "Training",
     rate.set(ylabel="learning rate", yscale="log")
     speed.set(xlabel="training step", ylabel="steps per second", ylim=(0, None))
     speed.set_title("throughput", loc="left")
-    _limit_to_late(train, [run.metrics for run in runs], "training")
-    _limit_to_late(validation, [run.metrics for run in runs], "validation", [r.true_loss for r in runs])
+    _limit_to_late(train, [run.metrics for run in drawn], "training")
+    _limit_to_late(validation, [run.metrics for run in drawn], "validation", [r.true_loss for r in drawn])
     validation.legend()
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 def steps_per_second(times: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -112,6 +121,12 @@ def steps_per_second(times: Rows) -> tuple[np.ndarray, np.ndarray]:
     grown, passed = np.diff(step), np.diff(time)
     going = (grown > 0) & (passed > 0)
     return step[1:][going], grown[going] / passed[going]
+
+
+def _run(directory: str | Path) -> Run:
+    """What is drawn of the training in a directory."""
+    found = read_training(directory)
+    return Run(str(directory), found.metrics, found.times)
 
 
 def _curve(metrics: Rows, kind: str, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,45 +1,53 @@
 """Figures of uncertainties: profile scans and corner plots of posterior samples."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.hypothesis.parameters import Parameter
+from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.profile import Profile
-from evgen_jax.report.plots.canvas import DEEPEST, MARKS, SIMULATED, draw_contours, plt, save, styled
+from evgen_jax.report.plots.canvas import DEEPEST, MARKS, Drawing, draw_contours, empty, finished, styled, subplots
+from evgen_jax.report.plots.given import Hypothesis, check_kind, values_of
 
 LINE_LEVELS = (0.6827, 0.9545)
 """Confidence levels of scans in one parameter."""
+PANEL = 2.0
+"""Width of a panel of a corner plot, inches."""
 
 
 @styled
 def profile(
-    path: Path,
     scan: Profile,
-    units: Sequence[str],
+    units: Sequence[str] = (),
     truth: Sequence[float] | None = None,
     *,
     title: str = "",
-    notice: str = SIMULATED,
-) -> Path:
+    notice: str = "",
+) -> Drawing:
     """Draws 2 (best - log-likelihood) along one parameter, or its contours in two.
 
     Args:
-      path: of the figure.
       scan: of one or two parameters.
-      units: of the parameters.
+      units: of the parameters; () leaves them out.
       truth: value of each parameter; None: not known.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no scan.
+
+    Example:
+      eg.plots.profile(scan_profile(model, event, fit.hypothesis, {"cascade_energy": energies}), ["GeV"])
     """
-    figure, axis = plt.subplots(figsize=(5.4, 4))
+    check_kind(scan, Profile, "eg.reconstruction.scan_profile(model, event, hypothesis, {name: values})")
+    units = units or [""] * len(scan.names)
+    figure, axis = subplots(figsize=(5.4, 4))
     labels = [f"{name} ({unit})" if unit else name for name, unit in zip(scan.names, units, strict=True)]
     delta = scan.delta()
     if len(scan.names) == 1:
@@ -63,44 +71,50 @@ def profile(
     handles, names_of_handles = axis.get_legend_handles_labels()
     if handles:
         figure.legend(handles, names_of_handles, loc="outside upper right", ncols=len(handles))
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 @styled
 def corner(
-    path: Path,
+    model: AnyModel,
     posterior: Posterior,
-    parameters: Sequence[Parameter],
-    best: np.ndarray,
-    truth: np.ndarray | None = None,
+    hypothesis: Hypothesis,
     *,
+    truth: Hypothesis | None = None,
     title: str = "",
-    notice: str = SIMULATED,
-) -> Path:
+    notice: str = "",
+) -> Drawing:
     """Draws the samples of all parameters that vary, in pairs, with the best fit (black) and the truth (dashed).
 
     Args:
-      path: of the figure.
+      model: gives the parameters.
       posterior: samples [S, H].
-      parameters: of the hypothesis, H of them.
-      best: [H], the best fit, physical units.
+      hypothesis: [H], the best fit, physical units (m, ns, GeV, rad), or a fit.
       truth: [H]; None: not known.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
 
     Raises:
-      ReconstructionError: the package corner is not installed.
+      ConfigError: no model, or no samples.
+      HypothesisError: a hypothesis of another shape.
+      ReconstructionError: a fit that failed, or the package corner is not installed.
+
+    Example:
+      eg.plots.corner(model, posterior, fit, truth=truth)
     """
+    check_model(model)
+    check_kind(posterior, Posterior, "eg.reconstruction.make_posterior_sampler(model, prior)(event, hypothesis, key)")
+    parameters, best = model.parameters, values_of(hypothesis, model)
     try:
         import corner as package
     except ImportError:
         raise ReconstructionError(
             "corner plots need the package corner. Install it with: pip install 'evgen_jax[posterior]'."
         ) from None
-    samples, known = posterior.samples.copy(), None if truth is None else np.array(truth, np.float64)
+    samples, known = posterior.samples.copy(), None if truth is None else values_of(truth, model, "a truth").copy()
     varying = [int(i) for i in np.flatnonzero(np.ptp(samples, axis=0) > 0)]
     for i in varying:
         if parameters[i].role in ("azimuth", "entry_azimuth"):
@@ -110,17 +124,18 @@ def corner(
                 known[i] = best[i] + (known[i] - best[i] + np.pi) % (2 * np.pi) - np.pi
     shown = [parameters[i] for i in varying]
     labels = [f"{own.name} ({own.unit})" if own.unit else own.name for own in shown]
-    # The package places its panels itself.
-    with plt.rc_context({"figure.constrained_layout.use": False}):
-        figure = package.corner(
-            samples[:, varying],
-            labels=labels,
-            truths=best[varying],
-            truth_color=MARKS["fit"]["color"],
-            color="C0",
-            label_kwargs={"fontsize": 8},
-            quantiles=(0.16, 0.5, 0.84),
-        )
-        if known is not None:
-            package.overplot_lines(figure, known[varying], color=MARKS["truth"]["color"], ls="--")
-    return save(figure, path, title, notice)
+    size = PANEL * (len(varying) + 1)
+    figure = empty(figsize=(size, size), layout="none")  # the package places its panels itself
+    package.corner(
+        samples[:, varying],
+        labels=labels,
+        truths=best[varying],
+        truth_color=MARKS["fit"]["color"],
+        color="C0",
+        label_kwargs={"fontsize": 8},
+        quantiles=(0.16, 0.5, 0.84),
+        fig=figure,
+    )
+    if known is not None:
+        package.overplot_lines(figure, known[varying], color=MARKS["truth"]["color"], ls="--")
+    return finished(figure, title, notice)

@@ -1,13 +1,14 @@
 """Figures of a model beside events whose truth is known: charges, light by distance and direction, times, pulls."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
+from evgen_jax.errors import ConfigError
 from evgen_jax.report.at_truth import BANDS, DISTANCES, AtTruth
-from evgen_jax.report.plots.canvas import SIMULATED, plt, save, styled
+from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
+from evgen_jax.report.plots.given import check_kind
 from evgen_jax.report.pulls import half_width
 
 BAND_NAMES = ("behind the shower", "beside it", "before it")
@@ -16,23 +17,31 @@ FARTHEST = 4.0
 """End of the axis of pulls."""
 COLUMNS = 4
 """Number of panels of pulls in a row."""
+HOW = "eg.plots.compare_at_truth(model, events, truth)"
+"""Makes what is drawn of events at their truth."""
 
 
 @styled
-def charge_ratios(path: Path, found: AtTruth, *, title: str = "", notice: str = SIMULATED) -> Path:
+def charge_ratios(found: AtTruth, *, title: str = "", notice: str = "") -> Drawing:
     """Draws measured over expected charges by expected charge, height, distance and direction.
 
     Args:
-      path: of the figure.
-      found: sums over events.
+      found: sums over events, of `compare_at_truth`.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no such sums.
+
+    Example:
+      eg.plots.charge_ratios(eg.plots.compare_at_truth(model, events, truth))
     """
+    check_kind(found, AtTruth, HOW)
     count = len(found.charges)
-    figure, axes = plt.subplots((count + 1) // 2, 2, figsize=(9, 2.9 * ((count + 1) // 2)), sharey=True, squeeze=False)
+    figure, axes = subplots((count + 1) // 2, 2, figsize=(9, 2.9 * ((count + 1) // 2)), sharey=True, squeeze=False)
     for axis, (name, own) in zip(axes.flat, found.charges.items(), strict=True):
         geometric = own.edges[0] > 0 and own.edges[-1] > 20 * own.edges[0]
         middle = np.sqrt(own.edges[1:] * own.edges[:-1]) if geometric else (own.edges[1:] + own.edges[:-1]) / 2
@@ -42,25 +51,34 @@ def charge_ratios(path: Path, found: AtTruth, *, title: str = "", notice: str = 
         axis.set(xlabel=name, ylim=(0.5, 1.5), xscale="log" if geometric else "linear")
     for axis in axes[:, 0]:
         axis.set_ylabel("measured / expected charge")
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 @styled
-def light_by_distance(path: Path, found: AtTruth, *, title: str = "", notice: str = SIMULATED) -> Path:
+def light_by_distance(found: AtTruth, *, title: str = "", notice: str = "") -> Drawing:
     """Draws charges per module and TeV against the distance, behind, beside and before the shower.
 
     Args:
-      path: of the figure.
-      found: sums over events with a single cascade.
+      found: sums over events with a single cascade, of `compare_at_truth`.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no such sums, or events of another hypothesis.
+
+    Example:
+      eg.plots.light_by_distance(eg.plots.compare_at_truth(model, events, truth))
     """
-    figure, axis = plt.subplots(figsize=(6.8, 4.4))
+    check_kind(found, AtTruth, HOW)
+    if found.bands is None or found.energy is None:
+        raise ConfigError(
+            "light by distance is that of a single cascade; the hypothesis of these events is another one."
+        )
+    figure, axis = subplots(figsize=(6.8, 4.4))
     middle = np.sqrt(DISTANCES[1:] * DISTANCES[:-1])
-    assert found.bands is not None and found.energy is not None
     for number, (name, own, energy) in enumerate(zip(BAND_NAMES, found.bands, found.energy, strict=True)):
         per_tev = 1e3 / np.maximum(energy, 1e-9)
         seen = (own.expected > 0) & (energy > 0)
@@ -82,23 +100,29 @@ def light_by_distance(path: Path, found: AtTruth, *, title: str = "", notice: st
         )
     axis.set(xscale="log", yscale="log", xlabel="distance from the vertex (m)", ylabel="charge per module and TeV (PE)")
     axis.legend(title="lines: expected, points: measured", title_fontsize=8)
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 @styled
-def arrival_shares(path: Path, found: AtTruth, *, title: str = "", notice: str = SIMULATED) -> Path:
+def arrival_shares(found: AtTruth, *, title: str = "", notice: str = "") -> Drawing:
     """Draws the distribution of the share of light that is expected before a pulse, which is uniform where times are right.
 
     Args:
-      path: of the figure.
-      found: sums over events.
+      found: sums over events, of `compare_at_truth`.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: no such sums.
+
+    Example:
+      eg.plots.arrival_shares(eg.plots.compare_at_truth(model, events, truth))
     """
-    figure, axis = plt.subplots(figsize=(6.8, 4.2))
+    check_kind(found, AtTruth, HOW)
+    figure, axis = subplots(figsize=(6.8, 4.2))
     rows = {"all modules": found.shares.sum(axis=0)}
     if len(found.shares) > 1:
         for low, high in ((0, 5), (5, 8), (8, 10), (10, len(found.shares))):
@@ -117,28 +141,37 @@ def arrival_shares(path: Path, found: AtTruth, *, title: str = "", notice: str =
         ylim=(0.5, 1.5),
     )
     axis.legend(ncols=2)
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
 
 
 @styled
-def pull_histograms(
-    path: Path, names: Sequence[str], found: np.ndarray, *, title: str = "", notice: str = SIMULATED
-) -> Path:
+def pull_histograms(names: Sequence[str], found: np.ndarray, *, title: str = "", notice: str = "") -> Drawing:
     """Draws the pulls of each parameter beside a normal distribution of width 1.
 
     Args:
-      path: of the figure.
       names: of the H parameters.
-      found: pulls [E, H]; parameters without a number are left out.
+      found: pulls [E, H], of `pulls`; parameters without a number are left out.
       title: of the whole figure.
       notice: below the figure.
 
     Returns:
-      The path.
+      The figure.
+
+    Raises:
+      ConfigError: pulls of another shape.
+
+    Example:
+      eg.plots.pull_histograms(model.parameter_names, eg.plots.pulls(fits, truth, model.parameters))
     """
+    if np.ndim(found) != 2 or np.shape(found)[1] != len(names):
+        raise ConfigError(
+            f"expected pulls [E, {len(names)}] of {len(names)} parameters, got shape {np.shape(found)}. Compute them with "
+            "`eg.plots.pulls(fits, truth, model.parameters)`."
+        )
+    found = np.asarray(found, np.float64)
     drawn = [i for i in range(len(names)) if np.isfinite(found[:, i]).sum() > 1][: 3 * COLUMNS]
     rows = max(-(-len(drawn) // COLUMNS), 1)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(11, 2.6 * rows), sharex=True, squeeze=False)
+    figure, axes = subplots(rows, COLUMNS, figsize=(11, 2.6 * rows), sharex=True, squeeze=False)
     edges = np.linspace(-FARTHEST, FARTHEST, 25)
     smooth = np.linspace(-FARTHEST, FARTHEST, 201)
     for axis, i in zip(axes.flat, drawn, strict=False):
@@ -151,4 +184,4 @@ def pull_histograms(
         axis.set_axis_off()
     for axis in axes[-1]:
         axis.set_xlabel("(fit - truth) / uncertainty")
-    return save(figure, path, title, notice)
+    return finished(figure, title, notice)
