@@ -1,5 +1,9 @@
 """evgen_jax: learned likelihoods for neutrino telescopes. `import evgen_jax as eg` is quick; names load when first used.
 
+Below is everything that is public. `help(eg.reconstruct)` has arguments, units and an example, `help(eg.plots)` the contents of
+a namespace. Begin with docs/first_event.md, or with `model = eg.load_model("demo"); print(model)`; docs/how_it_works.md explains
+the words, docs/how_to/ has a page for each task, and `mkdocs build` makes a site of them with every key and every function.
+
 Models:
   Model, Ensemble: a source with weights, detector and loss; several of them.
   load_model, save_model: exported models.

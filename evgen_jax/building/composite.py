@@ -115,7 +115,14 @@ class MultiRecord(SourceRecord):
 
 
 class IndependentMultiSource(MultiRecord):
-    """Sources side by side. Parameters: <source>_<parameter> in alphabetical order of the sources."""
+    """Sources side by side. Parameters: <source>_<parameter> in alphabetical order of the sources.
+
+    Example:
+      sources.IndependentMultiSource(
+          sources={"first": "cascade", "second": "cascade", "noise": "noise"},
+          multi_source_bases={"cascade": sources.AnalyticCascadeModel(), "noise": sources.AnalyticNoiseModel()},
+      )
+    """
 
     sources: Annotated[dict[str, str], Read("{source: base}", lambda value: value, (("type", "object"),))] = needed(
         "Sources and the base of each; copies of one base share its weights."
@@ -162,6 +169,11 @@ class StartingVariableMultiCascadeModel(_AlongTrack):
     """A cascade and more along its direction, the base `cascade`.
 
     Parameters: the cascade's, then cascade_00001_energy [GeV], cascade_00001_distance [m] and so on.
+
+    Example:
+      sources.StartingVariableMultiCascadeModel(
+          num_cascades=2, multi_source_bases={"cascade": sources.AnalyticCascadeModel()}
+      )
     """
 
     num_cascades: Count = needed("Number of cascades, the first one counted.")
@@ -176,6 +188,11 @@ class FiniteTrackMultiCascadeModel(_AlongTrack):
 
     Parameters: x, y, z [m], zenith, azimuth [rad], time [ns], length [m], further ones of the base, then energy_loss_0000
     [GeV] and so on.
+
+    Example:
+      sources.FiniteTrackMultiCascadeModel(
+          num_segments=100, multi_source_bases={"cascade": sources.AnalyticCascadeModel()}
+      )
     """
 
     num_segments: Count = needed("Number of segments.")
@@ -203,6 +220,16 @@ class InfSphereTrackVariableMultiCascadeModel(_TrackWithCascades):
     """A track through a sphere with cascades at free distances, the bases `track` and `cascade`.
 
     Parameters: the track's, then cascade_00000_energy [GeV], cascade_00000_distance [m] and so on.
+
+    Example:
+      sources.InfSphereTrackVariableMultiCascadeModel(
+          num_cascades=5,
+          sphere_radius=700.0,
+          multi_source_bases={
+              "track": sources.AnalyticSphereTrackModel(sphere_radius=700.0),
+              "cascade": sources.AnalyticCascadeModel(),
+          },
+      )
     """
 
     num_cascades: Count = needed("Number of cascades.")
@@ -217,6 +244,16 @@ class InfSphereTrackEquidistantCascadeModel(_TrackWithCascades):
     """A track through a sphere with cascades at equal distances, the bases `track` and `cascade`.
 
     Parameters: the track's, then energy_loss_0000 [GeV] and so on.
+
+    Example:
+      sources.InfSphereTrackEquidistantCascadeModel(
+          cascade_spacing=20.0,
+          sphere_radius=700.0,
+          multi_source_bases={
+              "track": sources.AnalyticSphereTrackModel(sphere_radius=700.0),
+              "cascade": sources.AnalyticCascadeModel(),
+          },
+      )
     """
 
     cascade_spacing: Positive = needed("Distance between two cascades.", "m")

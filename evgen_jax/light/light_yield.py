@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Shaped
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.measurement.event import Event
+from evgen_jax.short_repr import short_repr
 
 
 class LightYield(struct.PyTreeNode):
@@ -32,6 +33,8 @@ class LightYield(struct.PyTreeNode):
     excess: Array
     density: Array
     cumulative: Array | None = None
+
+    __repr__ = short_repr
 
     def __add__(self, other: "LightYield") -> "LightYield":
         """Superposes the light of two sources in one event.

@@ -76,6 +76,9 @@ class MultiSource:
     expand: ParameterMap
     chunk: int | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self.expand).__name__.lstrip('_')}({', '.join(name for name, _ in self.bases)})"
+
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Returns the parameters of the joint hypothesis, H of them."""

@@ -30,6 +30,7 @@ from evgen_jax.physics.angular_curves import Curve
 from evgen_jax.physics.media import is_default, load_medium, tell_medium
 from evgen_jax.physics.medium import Medium
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
+from evgen_jax.short_repr import short_repr
 
 LOGGER = logging.getLogger("evgen_jax")
 EMBEDDED = "icecube86"
@@ -81,6 +82,8 @@ class Detector(struct.PyTreeNode):
     kinds: tuple[Curve, ...] = struct.field(default=None)
     medium: Medium = struct.field(default=None)
     site: Site | None = struct.field(pytree_node=False, default=None)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         # JAX makes detectors of other things than arrays, which have no shape and need no default.

@@ -13,6 +13,7 @@ from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.measured import Measured, faults
 from evgen_jax.measurement.packing import PackedEvents, pack_events, padded_arrays
 from evgen_jax.measurement.ragged import Rows
+from evgen_jax.short_repr import short_repr
 
 
 class Pulses(struct.PyTreeNode):
@@ -34,6 +35,8 @@ class Pulses(struct.PyTreeNode):
     first: Array
     quantile: Array
 
+    __repr__ = short_repr
+
 
 class Windows(struct.PyTreeNode):
     """Holds the excluded time windows of an event, padded to a length W.
@@ -49,6 +52,8 @@ class Windows(struct.PyTreeNode):
     stop: Array
     slot: Array
     mask: Array
+
+    __repr__ = short_repr
 
 
 class Event(struct.PyTreeNode):
@@ -69,6 +74,17 @@ class Event(struct.PyTreeNode):
     active: Array
     readout: Array
     windows: Windows
+
+    def __repr__(self) -> str:
+        shape = np.shape(self.charge)
+        if len(shape) != 1 or not isinstance(self.charge, np.ndarray):
+            return short_repr(self)  # a batch, or within JAX anything
+        count, charge = int(np.sum(self.pulses.mask)), np.asarray(self.charge, np.float64)
+        start, stop = (float(end) for end in self.readout)
+        return (
+            f"Event: {count} pulse{'s' * (count != 1)}, {charge.sum():.1f} PE at {int(np.sum(charge > 0))} of {shape[0]} modules, "
+            f"readout {start:g} to {stop:g} ns"
+        )
 
     @staticmethod
     def from_pulses(

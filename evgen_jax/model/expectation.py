@@ -14,6 +14,7 @@ from evgen_jax.model.doors import check_hypothesis, check_readout, check_times, 
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.model import Model
 from evgen_jax.model.terms import floored, pulse_cdf, pulse_pdf
+from evgen_jax.short_repr import short_repr
 
 Readout = ArrayLike | tuple[float, float]
 """Start and stop of a readout window, ns."""
@@ -38,6 +39,8 @@ class DomExpectation(struct.PyTreeNode):
     variance: Array
     pdf: Array
     cdf: Array
+
+    __repr__ = short_repr
 
 
 def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, readout: Readout) -> DomExpectation:

@@ -224,7 +224,7 @@ def _source_line(path: Path, source: Any, variables: Any) -> str:
     for name in path:
         variables = variables.get(name) if isinstance(variables, dict) else None
     weights = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(variables))
-    kind = type(source.expand if isinstance(source, MultiSource) else source).__name__
+    kind = type(source.expand if isinstance(source, MultiSource) else source).__name__.lstrip("_")
     name = f"{path[-1]}: " if path else ""
     return "  " * (len(path) + 1) + name + kind + (f", {weights:,} weights" if weights else "")
 

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, Int, Real
 
 from evgen_jax.physics import constants
+from evgen_jax.short_repr import short_repr
 
 
 class Medium(struct.PyTreeNode):
@@ -61,6 +62,8 @@ class Medium(struct.PyTreeNode):
     mean_absorption_length: Array
     name: str = struct.field(pytree_node=False, default="medium")
     light: str = struct.field(pytree_node=False, default="ice")
+
+    __repr__ = short_repr
 
     @property
     def group_velocity(self) -> Any:

@@ -33,6 +33,7 @@ from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.model import Model
 from evgen_jax.model.terms import floored
 from evgen_jax.reconstruction.energy_solver import SMALLEST_ENERGY, solve
+from evgen_jax.short_repr import short_repr
 from evgen_jax.sources.learned.cascade import PARAMETERS as CASCADE
 
 REFRESHED = 0.05
@@ -64,6 +65,8 @@ class Unfolding:
     converged: bool
     message: str
     runtime: float
+
+    __repr__ = short_repr
 
 
 def unfold_energies(

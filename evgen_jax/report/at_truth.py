@@ -16,6 +16,7 @@ from evgen_jax.model.model import Model
 from evgen_jax.model.terms import floored, pulse_cdf
 from evgen_jax.physics.sphere import unit_vectors
 from evgen_jax.reconstruction.fit.batching import batches
+from evgen_jax.short_repr import short_repr
 
 DISTANCES = np.geomspace(10, 1000, 15)
 """Edges of bins in the distance from the vertex, m."""
@@ -78,6 +79,8 @@ class AtTruth:
     bands: tuple[Binned, ...] | None
     energy: np.ndarray | None
     shares: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def total(self) -> Binned:

@@ -9,6 +9,7 @@ from evgen_jax.building.record import ZooRecord
 from evgen_jax.building.value_ranges import VALUE_RANGES
 from evgen_jax.building.zoo import SOURCES
 from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.report.schema import what_it_is
 from evgen_jax.training.optimizer import OPTIMIZERS
 from evgen_jax.training.schedules import SCHEDULES
 
@@ -68,7 +69,7 @@ def _references(entry: Any) -> Iterator[str]:
 def _classes(records: Iterable[type[ZooRecord]]) -> Iterator[str]:
     for record in records:
         schema = record.model_json_schema()
-        yield from (f"### {record.__name__}", "", schema.get("description", ""), "")
+        yield from (f"### {record.__name__}", "", what_it_is(schema), "")
         if record.config_keys():
             yield from _table(schema, {key: schema["properties"][key] for key in record.config_keys()}, {})
             yield ""

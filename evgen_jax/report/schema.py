@@ -1,5 +1,6 @@
 """The JSON schema of configurations, for editors: from the records, with those of every class that can be named."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from evgen_jax.building.decoders import DECODERS
@@ -66,6 +67,15 @@ def configuration_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **_with_parts(schema)}
 
 
+def what_it_is(schema: Mapping[str, Any]) -> str:
+    """Returns what the docstring of a record says, without its example in Python.
+
+    Args:
+      schema: of the record.
+    """
+    return str(schema.get("description", "")).split("\n\nExample:")[0]
+
+
 def _class_name(names: list[str], plain: dict[str, Any]) -> dict[str, Any]:
     """A class by its name, dotted or not: editors offer the names."""
     dotted = {"type": "string", "pattern": rf"\.({'|'.join(names)})$"}
@@ -95,7 +105,7 @@ def _settings(record: type[ZooRecord], more: dict[str, Any] | None = None) -> di
         properties[key] = entry
     return {
         "type": "object",
-        "description": schema.get("description", ""),
+        "description": what_it_is(schema),
         "properties": properties,
         "required": needed,
         "additionalProperties": record.model_config.get("extra") == "allow",

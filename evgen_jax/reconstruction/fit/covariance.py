@@ -13,6 +13,7 @@ from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.terms import LossParts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
+from evgen_jax.short_repr import short_repr
 
 Terms = Callable[[Any, Array, Event], LossParts]
 """(model, hypothesis [H], event) -> terms of the loss."""
@@ -44,6 +45,8 @@ class Covariance:
     angular: float
     angular_sandwich: float
     repaired: bool
+
+    __repr__ = short_repr
 
 
 def to_physical(

@@ -195,6 +195,7 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
         covariances = fitter.uncertainty(batch, hypotheses[best], wanted)
     share = (time.perf_counter() - begin - fitter.compile_seconds + compiling) / num_events
     evaluations = minima.evaluations.reshape(num_events, num_seeds).sum(axis=1)
+    pulses, charges = np.asarray(batch.pulses.mask).sum(axis=-1), np.asarray(batch.charge, np.float64).sum(axis=-1)
     results = []
     for event, lane in enumerate(best):
         status = str(minima.status[lane]) if usable[lane] else "the seed is not finite"
@@ -208,7 +209,9 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
         seed = int(lane - event * num_seeds)
         notes = Diagnostics(status == CONVERGED, status, steepest, int(evaluations[event]), share, seed)
         value, first = float(-minima.value[lane]) if fine else np.nan, float(-minima.first_value[lane])
-        results.append(FitResult(hypothesis, value, first, covariances[event], notes, fitter.model.parameter_names))
+        names, own = fitter.model.parameter_names, covariances[event]
+        seen = int(pulses[event]), float(charges[event])
+        results.append(FitResult(hypothesis, value, first, own, notes, names, evaluator.coordinates, *seen))
     return results
 
 

@@ -19,6 +19,7 @@ from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.covariance import Terms
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import each_lane
+from evgen_jax.short_repr import short_repr
 from evgen_jax.simulation.events import EventSampler, split_events
 
 
@@ -46,6 +47,8 @@ class GoodnessOfFit:
     simulated: np.ndarray
     hypothesis: np.ndarray
     truth: np.ndarray
+
+    __repr__ = short_repr
 
 
 def make_goodness_of_fit(

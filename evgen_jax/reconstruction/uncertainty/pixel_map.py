@@ -10,6 +10,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.physics.sphere import angles, unit_vectors
 from evgen_jax.reconstruction.uncertainty.celestial import Celestial
 from evgen_jax.reconstruction.uncertainty.pixels import pixel_vectors, pixels_of
+from evgen_jax.short_repr import short_repr
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class SkyMap:
     evaluations: int
     celestial: Celestial | None = None
     divided: "SkyMap | None" = None
+
+    __repr__ = short_repr
 
     @property
     def area(self) -> np.ndarray:

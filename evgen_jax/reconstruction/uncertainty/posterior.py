@@ -27,6 +27,7 @@ from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.uncertainty.sampling_space import LogPosterior, SamplingSpace
+from evgen_jax.short_repr import short_repr
 
 LOGGER = logging.getLogger("evgen_jax")
 Density = Callable[[Array], Array]
@@ -58,6 +59,8 @@ class Posterior:
     divergences: int
     r_hat: np.ndarray
     effective_samples: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def samples(self) -> np.ndarray:

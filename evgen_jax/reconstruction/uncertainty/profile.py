@@ -15,6 +15,7 @@ from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.objective import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import Refit, make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
+from evgen_jax.short_repr import short_repr
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Profile:
     values: tuple[np.ndarray, ...]
     log_likelihood: np.ndarray
     hypothesis: np.ndarray
+
+    __repr__ = short_repr
 
     def delta(self) -> np.ndarray:
         """Computes what Wilks' theorem compares with a chi-square.

@@ -70,6 +70,11 @@ def independent_multi_source(
 
     Raises:
       ConfigError: no sources, a base that is used but not defined, or one that is defined but not used.
+
+    Example:
+      independent_multi_source(
+          {"first": "cascade", "second": "cascade", "noise": "noise"}, {"cascade": cascade.source, "noise": noise.source}
+      )
     """
     if not sources or not isinstance(sources, Mapping):
         raise ConfigError(f"config.sources: expected {{source: base}} with one source at least, got {shown(sources)}.")
