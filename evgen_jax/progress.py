@@ -44,7 +44,7 @@ class Bar:
 
     def __init__(self, description: str, unit: str = "event", total: int | None = None):
         self._description, self._stages = description, list[str]()
-        self._bar: Any = tqdm(total=total, unit=unit, desc=description, disable=is_quiet(), **pace())
+        self._bar: Any = tqdm(total=total, unit=f" {unit}s", desc=description, disable=is_quiet(), **pace())
 
     def __enter__(self) -> "Bar":
         _shown.bars.append(self)

@@ -59,9 +59,24 @@ def test_settings_of_the_command_line_come_last(tmp_path, caplog):
     assert told(caplog) == []  # it is that already
 
 
+def test_a_mapping_of_the_command_line_is_joined_with_what_is_there(tmp_path, caplog):
+    """As that of a later file; after null it is all that there is."""
+    one = written(tmp_path, "one.yaml", "a: {b: {c: 1, d: {e: 2, f: 3}}}\nlist: [{c: 2, d: {e: 1}}]\n")
+    assert read_yaml(one, ["a.b={c: 5, d: {f: 4}, g: 6}", "list.0={d: {h: 7}}"]) == {
+        "a": {"b": {"c": 5, "d": {"e": 2, "f": 4}, "g": 6}},
+        "list": [{"c": 2, "d": {"e": 1, "h": 7}}],
+    }
+    assert told(caplog) == ["--set a.b={c: 5, d: {f: 4}, g: 6}: overrides a.b.c: 1 -> 5; a.b.d.f: 3 -> 4."]
+    assert read_yaml(one, ["a.b=null", "a.b={g: 6}"])["a"] == {"b": {"g": 6}}
+    assert with_settings({"a": {"b": {"c": 1, "d": 2}}}, ["a.b={c: 3}"]) == {"a": {"b": {"c": 3, "d": 2}}}
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ("a.0.b=1", "--set a.0.b=1: a: is a mapping with the keys b, no list; leave the number 0 out"),
+        ("a[1]=1", "a: is a mapping with the keys b, no list; leave the number 1 out"),
+        ("new.0=1", "new: is empty, no list; leave the number 0 out"),
         ("a.b", "--set a.b: expected section.key=value, such as"),
         ("=1", "expected section.key=value"),
         ("a..b=1", "expected section.key=value"),
@@ -163,7 +178,7 @@ def test_what_was_overridden_is_trained_stored_and_exported(experiment, command,
     for wrong, message in (
         (
             "reconstruction_settings.max_iteration=2",
-            "reconstruction_settings.max_iteration=2: max_iteration: unknown key.",
+            "reconstruction_settings.max_iteration=2: reconstruction_settings.max_iteration: unknown key.",
         ),
         (
             "training_settings.log_every=2",

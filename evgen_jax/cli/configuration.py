@@ -25,7 +25,7 @@ other_configuration = click.option(
     "config",
     multiple=True,
     type=click.Path(),
-    help="Settings of data and fit (default: those the model was trained with); later files override.",
+    help="Settings of data and fit (a section that is not there is that of the model's training); later files override.",
 )
 
 

@@ -2,19 +2,21 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evgen_jax.errors import ConfigError, EvgenError
 
 if TYPE_CHECKING:
-    from evgen_jax.config.records import DataHandlerSettings, ExperimentConfig, ReconstructionSettings
+    from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
     from evgen_jax.measurement.detector import Detector
     from evgen_jax.model.ensemble import AnyModel
 
 LOGGER = logging.getLogger("evgen_jax")
+NEEDED = ("data_handler_settings", "reconstruction_settings")
+"""Sections that say how events are read and fitted."""
 
 
-def _tell_other_detector(experiment: "ExperimentConfig", own: "Detector", config: tuple[str, ...]) -> None:
+def _tell_other_detector(experiment: Any, own: "Detector", config: tuple[str, ...]) -> None:
     """Warns where -r names another detector than the model's: it says how to read and fit, not where modules are."""
     from evgen_jax.building.parts import experiment_detector
     from evgen_jax.measurement.detector import geometry_fingerprint
@@ -51,8 +53,9 @@ def data_and_fit(
 ) -> "tuple[DataHandlerSettings, ReconstructionSettings]":
     """Reads the sections of a configuration that a fit needs.
 
-    They are those of the given configuration, or of that which the model was trained with. For a model that was trained
-    with none the tables of the first file are told by their columns, and events are fitted without seeds.
+    They are those of the given configuration, or of that which the model was trained with; a section that the given files
+    lack is that of the training. For a model that was trained with none the tables of the first file are told by their
+    columns, and events are fitted without seeds.
 
     Args:
       model: directory of the model.
@@ -67,33 +70,41 @@ def data_and_fit(
     Raises:
       EvgenError: a file or a setting that cannot be read or does not fit the model.
     """
-    from evgen_jax.config.reader import with_settings
-    from evgen_jax.config.records import DataHandlerSettings, FormatSettings, ReconstructionSettings
-    from evgen_jax.config.validate import load_config, validate
+    from evgen_jax.config.keys import check_keys
+    from evgen_jax.config.reader import read_yaml, with_settings
+    from evgen_jax.config.records import FormatSettings
+    from evgen_jax.config.validate import is_whole, load_config, validate, validate_sections
     from evgen_jax.data.batches import find_files
     from evgen_jax.data.found_tables import find_labels, find_tables
 
-    if config:
+    given = read_yaml(config) if config else {}
+    if config and is_whole(given):
         experiment = load_config(config, settings)
         _tell_other_detector(experiment, loaded.detector, config)
         return experiment.data_handler_settings, experiment.reconstruction_settings
-    kept = {name: loaded.settings.get(name, {}) for name in ("data_handler_settings", "reconstruction_settings")}
-    values = with_settings(kept, settings)
-    source = f"{model}/model.json"
-    if "data_handler_settings" not in loaded.settings:
-        source = model
-        own = values["data_handler_settings"]
+    own = {name: given.get(name, loaded.settings.get(name, {})) for name in NEEDED}
+    source = ", ".join(config) or f"{model}/model.json"
+    if config:
+        sections = validate_sections(given, source)
+        check_keys(sections, source)
+        _tell_other_detector(sections, loaded.detector, config)
+        if lacking := [name for name in NEEDED if name not in given]:
+            if len(lacking) == len(NEEDED):
+                raise ConfigError(f"{source}: has neither {' nor '.join(NEEDED)}; nothing says how to read or fit.")
+            LOGGER.info("%s: has no %s; that of the model's training counts.", source, lacking[0])
+    values = with_settings(own, settings)
+    handler = "data_handler_settings"
+    if handler not in loaded.settings and handler not in given:
+        source = source if config else model
+        reading = values[handler]
         path = next(iter(find_files(files)))
-        formats = validate(FormatSettings, own.get("format_settings", {}), source)
-        tables = {"data_settings": find_tables(path, own.get("data_settings", {}), formats)}
-        labels = {} if "label_settings" in own else find_labels(path, loaded.parameters, formats)
-        values["data_handler_settings"] = {**own, **labels, **tables}
+        formats = validate(FormatSettings, reading.get("format_settings", {}), source)
+        tables = {"data_settings": find_tables(path, reading.get("data_settings", {}), formats)}
+        labels = {} if "label_settings" in reading else find_labels(path, loaded.parameters, formats)
+        values[handler] = {**reading, **labels, **tables}
         values["reconstruction_settings"] = {"seed": "pulses", **values["reconstruction_settings"]}
-    where = ", ".join([source, *(f"--set {text}" for text in settings)])
-    return (
-        validate(DataHandlerSettings, values["data_handler_settings"], where),
-        validate(ReconstructionSettings, values["reconstruction_settings"], where),
-    )
+    found = validate_sections(values, ", ".join([source, *(f"--set {text}" for text in settings)]))
+    return found.data_handler_settings, found.reconstruction_settings
 
 
 def check_model(model: str, files: str) -> None:

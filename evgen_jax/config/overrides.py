@@ -72,13 +72,13 @@ def override(
 
 
 def assign(values: dict[str, Any], origins: Origins, key: str, value: Any, where: str) -> list[Change]:
-    """Sets one key.
+    """Sets one key; a mapping is joined with the one that is there, as that of a later file is.
 
     Args:
       values: settings so far, nested; they are changed in place.
       origins: of these settings; likewise.
       key: path of the key; an entry of a list is named by its number, 'loss_module_settings.0.config'.
-      value: the whole new value.
+      value: the new value; of a mapping the keys that change, the others stay. After `key=null` it is the whole mapping.
       where: begins messages.
 
     Returns:
@@ -99,6 +99,10 @@ def assign(values: dict[str, Any], origins: Origins, key: str, value: Any, where
                 origin[entry] = {}
         inner, origin = inner[entry], origin.get(entry) if isinstance(origin, dict) else None
     entry = _place(inner, last, where, sections)
+    if isinstance(value, dict) and _holds_mapping(inner, entry):
+        known = origin.get(entry) if isinstance(origin, dict) else None
+        known = known if isinstance(known, dict) else origins_of(inner[entry], SET)  # an entry of a list has none
+        return override(inner[entry], known, value, SET, f"{key}.")
     given = isinstance(inner, list) or entry in inner
     was = shown(inner[entry]) if given else "(not given)"
     changed = not given or inner[entry] != value
@@ -106,6 +110,12 @@ def assign(values: dict[str, Any], origins: Origins, key: str, value: Any, where
     if isinstance(origin, dict):
         origin[entry] = origins_of(value, SET) if isinstance(value, dict) else SET
     return [Change(key, was, shown(value))] * changed
+
+
+def _holds_mapping(inner: Any, entry: Any) -> bool:
+    """Whether the entry of a mapping or a list is there and is a mapping."""
+    there = entry in inner if isinstance(inner, dict) else True
+    return there and isinstance(inner[entry], dict)
 
 
 def _place(inner: Any, name: str, where: str, path: list[str]) -> Any:
@@ -116,6 +126,9 @@ def _place(inner: Any, name: str, where: str, path: list[str]) -> Any:
     """
     section = ".".join(path)
     if isinstance(inner, dict):
+        if name.isdecimal() and path:
+            keys = f"a mapping with the keys {', '.join(inner)}" if inner else "empty"
+            raise ConfigError(f"{where}: {section}: is {keys}, no list; leave the number {name} out.")
         return name
     if isinstance(inner, list):
         if name.isdecimal() and int(name) < len(inner):

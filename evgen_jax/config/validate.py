@@ -5,14 +5,18 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from evgen_jax.config.keys import check_keys
 from evgen_jax.config.reader import read_yaml, read_yaml_file
+from evgen_jax.config.record import Record
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.errors import ConfigError, shown, suggestion
 
 R = TypeVar("R", bound=BaseModel)
+_MAYBE: dict[str, Any] = {name: (field.annotation, None) for name, field in ExperimentConfig.model_fields.items()}
+SECTIONS: type[Record] = create_model("Sections", __base__=Record, **_MAYBE)
+"""A configuration of which every section may be missing."""
 
 
 def load_config(paths: str | Path | Sequence[str | Path], settings: Sequence[str] = ()) -> ExperimentConfig:
@@ -37,6 +41,31 @@ def load_config(paths: str | Path | Sequence[str | Path], settings: Sequence[str
     config = validate(ExperimentConfig, values, names)
     check_keys(config, names)
     return config
+
+
+def validate_sections(values: Mapping[str, Any], where: str) -> Any:
+    """Checks those sections of a configuration that are there.
+
+    Args:
+      values: plain sections, by name.
+      where: names the file in messages.
+
+    Returns:
+      A record with the sections as attributes; None for those that are not there.
+
+    Raises:
+      ConfigError: with key path, what was given, what is known and the nearest match.
+    """
+    return validate(SECTIONS, values, where)
+
+
+def is_whole(values: Mapping[str, Any]) -> bool:
+    """Returns whether a configuration has every section that has no default.
+
+    Args:
+      values: plain sections, by name.
+    """
+    return not _missing_sections(values)
 
 
 def load_members(paths: Sequence[str | Path], settings: Sequence[str] = ()) -> list[ExperimentConfig]:

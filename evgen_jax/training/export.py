@@ -7,8 +7,8 @@ from typing import Any
 from evgen_jax.building.directory import save_ensemble, save_model
 from evgen_jax.building.parts import read_history
 from evgen_jax.config.reader import read_yaml
-from evgen_jax.config.records import ExperimentConfig, LossSettings, ReconstructionSettings
-from evgen_jax.config.validate import validate
+from evgen_jax.config.records import ExperimentConfig, LossSettings
+from evgen_jax.config.validate import validate_sections
 from evgen_jax.errors import ConfigError, ModelDirectoryError
 from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.training.restore import manager_directory, trained_model
@@ -74,17 +74,12 @@ def with_fit_of(config: ExperimentConfig, path: str | Path) -> ExperimentConfig:
       ConfigError: the file has neither section, or a section that is not valid.
     """
     values = read_yaml(path)
-    found: dict[str, Any] = {}
-    if "reconstruction_settings" in values:
-        found["reconstruction_settings"] = validate(
-            ReconstructionSettings, values["reconstruction_settings"], str(path)
-        )
-    if "loss_module_settings" in values:
-        losses: Any = values["loss_module_settings"]
-        losses = losses if isinstance(losses, list) else [losses]
-        found["loss_module_settings"] = tuple(
-            validate(LossSettings, entry, f"{path}: loss_module_settings") for entry in losses
-        )
+    taken = ("reconstruction_settings", "loss_module_settings")
+    given: dict[str, Any] = {name: values[name] for name in taken if name in values}
+    sections = validate_sections(given, str(path))
+    found: dict[str, Any] = {name: getattr(sections, name) for name in given}
+    if isinstance(losses := found.get("loss_module_settings"), LossSettings):
+        found["loss_module_settings"] = (losses,)
     if not found:
         raise ConfigError(
             f"{path}: has neither reconstruction_settings nor loss_module_settings; nothing to export with."
