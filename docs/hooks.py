@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import notebook
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -22,6 +23,8 @@ from evgen_jax.report.reference import reference_page
 ROOT = Path(__file__).parent.parent
 NAMESPACES = ("", "sources", "decoders", "data", "simulation", "training", "reconstruction", "plots")
 """Packages whose public names have a page each, that of `evgen_jax` itself first."""
+NOTEBOOKS = ("first_event",)
+"""Pages that can be downloaded as notebooks."""
 RESULTS = "trust/"
 """Folder of the site for benchmarks/results."""
 REPOSITORY_PATH = re.compile(r"\]\((?!https?:|#|figures/)[^)]*\)")
@@ -50,6 +53,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = {"reference/configuration.md": configuration_page(), "changelog.md": (ROOT / "CHANGELOG.md").read_text()}
     results = ROOT / "benchmarks" / "results"
     made |= {f"{RESULTS}{path.name}": path.read_text() for path in sorted(results.glob("*.md"))}
+    made |= {f"{name}.ipynb": notebook.notebook((ROOT / "docs" / f"{name}.md").read_text()) for name in NOTEBOOKS}
     made["trust/index.md"] = REPOSITORY_PATH.sub("]", (ROOT / "benchmarks" / "README.md").read_text())
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))

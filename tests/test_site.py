@@ -10,6 +10,7 @@ A page is a session: its blocks run one after the other in one empty directory w
 """
 
 import ast
+import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -203,6 +204,23 @@ def test_paths_of_the_pages_exist():
     for path in PAGES:
         for found in re.findall(r"`((?:experiments|benchmarks|tests|evgen_jax)/[\w./]*)`", path.read_text()):
             assert (ROOT / found).exists(), f"{named(path)}: {found}"
+
+
+def test_a_page_becomes_a_notebook_with_its_python(monkeypatch):
+    """Cells of code are the blocks of the page, which run; text has no links to pages that are not beside it."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    page = DOCS / "first_event.md"
+    found = json.loads(import_module("notebook").notebook(page.read_text()))
+    assert (found["nbformat"], found["nbformat_minor"]) == (4, 5)
+    cells = {
+        kind: ["".join(c["source"]) for c in found["cells"] if c["cell_type"] == kind] for kind in ("code", "markdown")
+    }
+    assert cells["code"] == [block.text.strip("\n") for block in blocks(page) if block.language == "python"]
+    assert all(c["outputs"] == [] and c["execution_count"] is None for c in found["cells"] if c["cell_type"] == "code")
+    text = "\n".join(cells["markdown"])
+    assert text.startswith("# A first event") and "```python" not in text and "nightly" not in text
+    assert not re.search(r"\]\((?!https?:)", text) and "][" not in text
+    assert len({c["id"] for c in found["cells"]}) == len(found["cells"])
 
 
 @pytest.fixture

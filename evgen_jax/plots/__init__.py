@@ -20,6 +20,9 @@ Many events with known truth:
 Numbers behind these figures:
   compare_at_truth, AtTruth: charges and arrival times of events at their truth.
   pulls, cascade_errors, confidence_levels, Recovery: of fits.
+
+What is returned:
+  Drawing: a figure of matplotlib, which notebooks show.
 """
 
 from evgen_jax.lazy import lazy_names
@@ -29,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "evgen_jax.report.at_truth": ["AtTruth", "compare_at_truth"],
         "evgen_jax.report.plots.arrival_times": ["arrival_times"],
+        "evgen_jax.report.plots.canvas": ["Drawing"],
         "evgen_jax.report.plots.charges": ["charges"],
         "evgen_jax.report.plots.display": ["event_display"],
         "evgen_jax.report.plots.recovery": ["coverage", "errors"],

@@ -1,6 +1,7 @@
 from evgen_jax.report.at_truth import AtTruth as AtTruth
 from evgen_jax.report.at_truth import compare_at_truth as compare_at_truth
 from evgen_jax.report.plots.arrival_times import arrival_times as arrival_times
+from evgen_jax.report.plots.canvas import Drawing as Drawing
 from evgen_jax.report.plots.charges import charges as charges
 from evgen_jax.report.plots.display import event_display as event_display
 from evgen_jax.report.plots.recovery import coverage as coverage
