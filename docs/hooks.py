@@ -3,6 +3,7 @@
 MkDocs calls the functions whose names begin with on_.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from importlib import import_module
@@ -17,7 +18,6 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import evgen_jax
-from evgen_jax.icetray.settings import PARAMETERS
 from evgen_jax.report.reference import reference_page
 
 ROOT = Path(__file__).parent.parent
@@ -92,14 +92,21 @@ def configuration_page() -> str:
 
 
 def tray_parameters() -> Iterator[str]:
-    """Writes the parameters of a fit in IceTray.
+    """Writes the parameters of the modules for IceTray, which are read from their files: IceTray is not there.
 
     Yields:
-      Lines of a Markdown table.
+      Lines of Markdown, a table for each module.
     """
-    yield from ("| parameter | default | meaning |", "|---|---|---|")
-    for name, (default, meaning) in PARAMETERS.items():
-        yield f"| `{name}` | `{default!r}` | {meaning} |"
+    for path in sorted((Path(evgen_jax.__file__).parent / "icetray").glob("*.py")):
+        lines = ast.parse(path.read_text()).body
+        for node, note in zip(lines, lines[1:], strict=False):
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "PARAMETERS" and node.value is not None:
+                named = re.search(r"of the modules? (\w+(?: and \w+)?)", ast.unparse(note))
+                if named is None:
+                    raise PluginError(f"{path}: what stands below PARAMETERS does not name their module.")
+                yield from (f"\n### {named[1]}: parameters\n", "| parameter | default | meaning |", "|---|---|---|")
+                for name, (default, meaning) in ast.literal_eval(node.value).items():
+                    yield f"| `{name}` | `{default!r}` | {meaning} |"
 
 
 def api_sections(namespace: str) -> Iterator[str]:

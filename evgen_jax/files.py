@@ -99,7 +99,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Renames an existing file or directory to '<name>.old-1', or to the first such name with a free number.
+    """Renames an existing file or directory to `<name>.old-1`, or to the first such name with a free number.
 
     Args:
       path: of the file or directory.
@@ -115,7 +115,7 @@ def set_aside(path: Path) -> Path | None:
 
 
 def free_name(path: Path) -> Path:
-    """Finds the first of '<name>.old-1', '<name>.old-2' and so on that does not exist.
+    """Finds the first of `<name>.old-1`, `<name>.old-2` and so on that does not exist.
 
     Args:
       path: of the file or directory that is to be renamed.

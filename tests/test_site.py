@@ -279,3 +279,29 @@ def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_p
         assert not loading.search(text) and 'class="mermaid"' not in text and "md-source" not in text, page
     for style in (tmp_path / "site").rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:|//)", style.read_text()), style
+
+
+def test_the_page_of_icetray_has_every_name_and_the_parameters(hooks):
+    """IceTray is not there when the site is built: files are read, not imported."""
+    page = (DOCS / "how_to" / "icetray.md").read_text()
+    shown = re.findall(r"^::: (evgen_jax\.icetray\.\w+)\.(\w+)$", page, re.MULTILINE)
+    assert sorted(name for _, name in shown) == import_module("evgen_jax.icetray").__all__
+    for module, name in shown:
+        text = (ROOT / (module.replace(".", "/") + ".py")).read_text()
+        assert re.search(rf"^(class|def) {name}\(", text, re.MULTILINE), f"{module}.{name}"
+    lines = list(hooks.tray_parameters())
+    assert sum(line.startswith("\n### EventGenerator") for line in lines) == 3
+    for name, (default, meaning) in import_module("evgen_jax.icetray.settings").PARAMETERS.items():
+        assert f"| `{name}` | `{default!r}` | {meaning} |" in lines
+
+
+def test_docstrings_of_the_site_hide_no_word():
+    """Markdown takes <word> for a mark of HTML and shows nothing, unless it stands in a code span."""
+    places = [*(ROOT / "evgen_jax").rglob("*.py")]
+    assert len(places) > 300
+    for path in places:
+        for node in ast.walk(ast.parse(path.read_text())):
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            text = (ast.get_docstring(node) or "") if documented else ""
+            words = re.findall(r"<[a-z_]+>", re.sub(r"`[^`]*`", "", text))
+            assert not words, f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}: {words[0]} is no code span"

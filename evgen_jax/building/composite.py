@@ -115,7 +115,7 @@ class MultiRecord(SourceRecord):
 
 
 class IndependentMultiSource(MultiRecord):
-    """Sources side by side. Parameters: <source>_<parameter> in alphabetical order of the sources.
+    """Sources side by side. Parameters: `<source>_<parameter>` in alphabetical order of the sources.
 
     Example:
       sources.IndependentMultiSource(

@@ -78,7 +78,7 @@ def arrays_of(packed: PackedEvents) -> dict[str, np.ndarray]:
       packed: E events.
 
     Returns:
-      'readout' [E, 2], and '<table>.<column>' and '<table>.sizes' [E] of every table.
+      'readout' [E, 2], and `<table>.<column>` and `<table>.sizes` [E] of every table.
     """
     arrays = {"readout": packed.readout}
     for table, columns in TABLES.items():

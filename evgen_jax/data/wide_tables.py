@@ -47,7 +47,7 @@ def divide(name: str, rows: np.ndarray, repeated: Sequence[str] = ()) -> dict[st
     """Divides a table into datasets whose headers HDF5 can hold.
 
     Args:
-      name: of the first dataset; further ones are called <name>_columns_2 and so on, or <name>_<column> for arrays.
+      name: of the first dataset; further ones are called `<name>_columns_2` and so on, or `<name>_<column>` for arrays.
       rows: structured array [n].
       repeated: columns, such as the ids of events, that every dataset of scalar columns begins with.
 

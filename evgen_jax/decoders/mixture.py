@@ -60,7 +60,7 @@ class Mixture:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Returns the names <component>_<parameter>_<copy> of the L latent variables, weights included, in order."""
+        """Returns the names `<component>_<parameter>_<copy>` of the L latent variables, weights included, in order."""
         return tuple(
             f"{c.name}_{p}_{i:03d}"
             for c in self.components

@@ -38,8 +38,8 @@ def named_numbers(fit: FrameFit, parameters: Sequence[Parameter], log: Sequence[
       log: H flags, True for parameters that are fitted as ln(1 + p).
 
     Returns:
-      Every parameter (directions wrapped), its value in the seed (<parameter>_seed) and its uncertainty
-      (<parameter>_unc, <parameter>_unc_sandwich); loss_reco, loss_seed, minimization_success, fit_status, runtime_reco
+      Every parameter (directions wrapped), its value in the seed (`<parameter>_seed`) and its uncertainty
+      (`<parameter>_unc`, `<parameter>_unc_sandwich`); loss_reco, loss_seed, minimization_success, fit_status, runtime_reco
       (s), gradient_norm, evaluations, best_seed, angular_unc and angular_unc_sandwich (rad, 39 % within), covariance_repaired;
       of two cascades length (m), energy_asymmetry, energy_total (GeV) and log_likelihood_ratio; NaN without a fit.
     """
@@ -88,7 +88,7 @@ def _uncertainties(
 
 
 def covariance_maps(covariance: Covariance, names: Sequence[str], log: Sequence[bool]) -> dict[str, dict[str, float]]:
-    """Writes covariances as named numbers: the upper triangles, as <a>_<b>, with log_ before parameters in ln(1 + p).
+    """Writes covariances as named numbers: the upper triangles, as `<a>_<b>`, with log_ before parameters in ln(1 + p).
 
     Args:
       covariance: of a fit.

@@ -85,8 +85,8 @@ def posterior_numbers(posterior: Posterior, parameters: Sequence[Parameter], qua
       quantiles: probabilities of central intervals.
 
     Returns:
-      MCMC_acceptance_ratio, MCMC_largest_r_hat, and per parameter MCMC_<p>_median, MCMC_<p>_q0.680_lower and _upper; the
-      distributions of von Mises-Fisher (MCMC_vMF__sigma and so on) and Kent of the direction. Arrays MCMC_<p> and
+      MCMC_acceptance_ratio, MCMC_largest_r_hat, and per parameter `MCMC_<p>_median`, `MCMC_<p>_q0.680_lower` and _upper; the
+      distributions of von Mises-Fisher (MCMC_vMF__sigma and so on) and Kent of the direction. Arrays `MCMC_<p>` and
       MCMC_log_prob_values of all samples.
     """
     samples = posterior.samples
@@ -131,7 +131,7 @@ def sky_map_numbers(sky: SkyMap, parameters: Sequence[Parameter]) -> Sampled:
       parameters: of the model, H of them.
 
     Returns:
-      SkyScan_min_loss, SkyScan_min_nside, SkyScan_min_ipix and SkyScan_min_<p> of the best pixel, areas of the 50 and
+      SkyScan_min_loss, SkyScan_min_nside, SkyScan_min_ipix and `SkyScan_min_<p>` of the best pixel, areas of the 50 and
       90 % contours (SkyScan_area_50, SkyScan_area_90, square degrees, Wilks with 2 degrees of freedom). Arrays
       SkyScan_%03d_loss and SkyScan_%03d_ipix per nside: the pixels of that size, in HEALPix's nested order, which
       together cover the sky once.

@@ -16,7 +16,7 @@ from evgen_jax.icetray.visualize_module import EventGeneratorVisualizeBestFit
 EXCLUSIONS = ("BadDomsList", "CalibrationErrata", "SaturationWindows")
 """Keys of the usual exclusions."""
 MADE = ("BrightDOMs", "DOMs", "TimeWindows", "Pulses", "PulsesMerged")
-"""Ends of the keys that are made for a fit, behind <name>CombinedExclusions."""
+"""Ends of the keys that are made for a fit, behind `<name>CombinedExclusions`."""
 
 
 def make_exclusions(
@@ -38,7 +38,7 @@ def make_exclusions(
       merge: ns, pulses closer than this are merged; None: none are.
 
     Returns:
-      Function of a frame. Of a frame that has no such pulses it writes why, under <name>PulsesFault.
+      Function of a frame. Of a frame that has no such pulses it writes why, under `<name>PulsesFault`.
     """
     kept = f"{name}Pulses" if merge is None else f"{name}PulsesMerged"
 
@@ -115,7 +115,7 @@ def ApplyEventGeneratorReconstruction(
 
     Args:
       tray: to which modules are added.
-      name: begin of the keys of helpers, <name>CombinedExclusions...
+      name: begin of the keys of helpers, `<name>CombinedExclusions`...
       pulse_key: of the pulses.
       dom_and_tw_exclusions: keys of modules and time windows that take no part; those that a frame lacks exclude nothing.
       partial_exclusion: whether modules with time windows take part outside of these; False: they take no part.
@@ -160,7 +160,7 @@ def ApplyEventGeneratorVisualizeBestFit(
 
     Args:
       tray: to which modules are added.
-      name: begin of the keys of helpers, <name>CombinedExclusions...
+      name: begin of the keys of helpers, `<name>CombinedExclusions`...
       pulse_key: of the pulses.
       dom_and_tw_exclusions: keys of modules and time windows that take no part; those that a frame lacks exclude nothing.
       partial_exclusion: whether modules with time windows take part outside of these; False: they take no part.

@@ -34,7 +34,7 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "SimulateElectronDaughterParticles": (False, "Whether daughters of electrons are simulated in their place."),
     "MergePulses": (False, "Whether pulses that follow each other closely become one."),
     "PulseMergeWindow": (5.0, "How closely such pulses follow, ns."),
-    "StoreChargePrediction": (False, "Whether the expected charges are written, <output_key>_Prediction."),
+    "StoreChargePrediction": (False, "Whether the expected charges are written, `<output_key>_Prediction`."),
 }
 """Name of a parameter of the module EventGeneratorSimulation -> its default and its meaning."""
 

@@ -51,7 +51,7 @@ class _Converter(icetray.I3ConditionalModule):  # type: ignore[misc]
 
 
 class SphereInfTrackSeedConverter(_Converter):
-    """Converts particles to seeds of tracks that enter a sphere: <seed_key>_SphereInfTrackSeed, an I3MapStringDouble.
+    """Converts particles to seeds of tracks that enter a sphere: `<seed_key>_SphereInfTrackSeed`, an I3MapStringDouble.
 
     Parameters: seed_key (one or several), sphere_radius (750 m), energy_if_unknown (1e4 GeV).
 
@@ -72,7 +72,7 @@ class SphereInfTrackSeedConverter(_Converter):
 
 
 class SphereInfTrackParticleConverter(_Converter):
-    """Converts labels or fits of tracks that enter a sphere to particles at the entry point: <label_key>_I3Particle.
+    """Converts labels or fits of tracks that enter a sphere to particles at the entry point: `<label_key>_I3Particle`.
 
     Parameters: label_key (one or several), sphere_radius (750 m).
 

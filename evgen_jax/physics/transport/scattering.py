@@ -34,7 +34,7 @@ class Scattering:
 
     @property
     def length(self) -> float:
-        """Returns the scattering length in units of the effective scattering length: 1 - <cos>."""
+        """Returns the scattering length in units of the effective scattering length: 1 - `<cos>`."""
         return 1 - self.mean_cosine
 
 

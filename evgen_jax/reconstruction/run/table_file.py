@@ -69,7 +69,7 @@ def notes_beside(path: Path) -> Path:
       path: of the table.
 
     Returns:
-      <name>.csv.json.
+      `<name>.csv.json`.
     """
     return path.with_name(path.name + ".json")
 
@@ -87,7 +87,7 @@ def write_table(
 
     HDF5: the dataset `Variables`, and further ones that its attribute `continued_in` names for more columns than fit
     and for columns of arrays (`read_table` joins them). Units and the identity of the model are attributes in HDF5,
-    metadata in parquet, and <name>.csv.json beside a CSV table, which has one line of column names and leaves arrays
+    metadata in parquet, and `<name>.csv.json` beside a CSV table, which has one line of column names and leaves arrays
     out.
 
     Args:

@@ -58,7 +58,7 @@ def independent_multi_source(
 ) -> MultiSource:
     """Combines named sources, each of which is a copy of a base; copies of one base share its weights.
 
-    Parameters of the result are '<source>_<parameter>' in alphabetical order of the sources.
+    Parameters of the result are `<source>_<parameter>` in alphabetical order of the sources.
 
     Args:
       sources: source name -> base name.
