@@ -403,6 +403,7 @@ LONG = {
     check_many_cascades,
     check_photons_in_layers,
     check_reader,
+    check_steps_of_cascades,
     check_unfolding,
 }
 """Checks that take more than ten seconds on an idle core: they run at night, and every day their options are read."""

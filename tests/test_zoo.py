@@ -117,6 +117,7 @@ EVERY_NIGHT = {
     "cascade and noise": "sum of sums",
     "starting cascades with systematics": "starting cascades",
     "track with cascades": "track with equidistant cascades",
+    "track with cascades as one source": "track with equidistant cascades",
 }
 """Members of the nightly run alone, each with one of every day that has its kind of sum."""
 everything = pytest.mark.parametrize(
