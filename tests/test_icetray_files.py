@@ -75,8 +75,8 @@ def test_tables_of_an_i3_file_are_those_of_tableio(i3_file, pulses):  # noqa: F8
         np.testing.assert_allclose(seeds["energy"][[0, 1, 3]], seed_values("Monopod")[[0, 1, 3], 5])
         assert len(file.read("Taupede")) == 8 and file.read("Taupede")["vector_index"].tolist() == [0, 1] * 4
         np.testing.assert_allclose(file.read("Truth")["zenith"], TRUTH[:, 3])
-        windows = file.read("CalibrationErrata", ("start", "stop"))
-        assert windows["start"].tolist() == [9000] * 4 and windows["Event"].tolist() == [0, 1, 2, 3]
+        windows = file.read("CalibrationErrata", ("start_time", "stop_time"))
+        assert windows["start_time"].tolist() == [9000] * 4 and windows["Event"].tolist() == [0, 1, 2, 3]
         with pytest.raises(DataError, match="table 'SplitPulse' is missing.*Did you mean 'SplitPulses'"):
             file.read("SplitPulse")
 

@@ -51,5 +51,5 @@ class FlagSLCDeadTimeWindows(icetray.I3ConditionalModule):  # type: ignore[misc]
 
     def _mark(self, frame: Any) -> None:
         if frame.Has(self._pulses):
-            windows = union_of_windows([dead_time_windows(reading.read_pulses(frame, self._pulses))])
+            windows = union_of_windows([dead_time_windows(reading.read_pulses(frame, self._pulses, flags=True))])
             writing.put(frame, self._output, writing.to_windows(windows))

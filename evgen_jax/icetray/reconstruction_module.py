@@ -13,7 +13,7 @@ from evgen_jax.hypothesis.parameters import ENTERING_TRACK, places_by_role
 from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.fit_frames import FrameFit, make_frame_fitter
-from evgen_jax.icetray.output import both_cascades, covariance_maps, named_numbers, particle_of_fit
+from evgen_jax.icetray.output import both_cascades, covariance_maps, covariance_of_frame, named_numbers, particle_of_fit
 from evgen_jax.icetray.samples import make_sampling
 from evgen_jax.icetray.settings import (
     PARAMETERS,
@@ -27,6 +27,7 @@ from evgen_jax.icetray.settings import (
 from evgen_jax.icetray.waiting import Waiting
 from evgen_jax.light.tree import settings_of
 from evgen_jax.model.ensemble import members_of
+from evgen_jax.reconstruction.run.file_fit import covariance_places
 from evgen_jax.reconstruction.run.seeds import FROM_PULSES
 from evgen_jax.reconstruction.starts.two_cascades import find_two_cascades
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
@@ -88,20 +89,19 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         )
         self._seeds = () if values["seed_keys"] == FROM_PULSES else check_keys(values["seed_keys"], "seed_keys")
         self._covariances = bool(values["add_covariances"])
+        self._log, self._free = covariance_places(model, settings)
+        self._ranked = bool(values["add_goodness_of_fit"])
         ranks = dict(values["goodness_of_fit_settings"])
         self._fit = make_frame_fitter(
             model,
             settings,
             seed_rules_of(values, self._radius),
             log_likelihood_ratio=bool(values["add_log_likelihood_ratio"]),
-            goodness=(lambda fit: make_goodness_of_fit(model, fit=fit, **ranks))
-            if values["add_goodness_of_fit"]
-            else None,
+            goodness=(lambda fit: make_goodness_of_fit(model, fit=fit, **ranks)) if self._ranked else None,
             buffer=float(data.get("time_window_buffer", 100.0)),
             discard_excluded=bool(data.get("discard_pulses_from_excluded_doms", False)),
         )
         self._sampling = make_sampling(model, settings, values)
-        self._log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameters)
         self._two = find_two_cascades(model.parameters)
         self._waiting: Waiting[Any] = Waiting(self._work, values["batch_frames"])
         self._found: set[str] = set()
@@ -152,7 +152,7 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
 
     def _write(self, frame: Any, fit: FrameFit) -> None:
         model, key = self._model, self._key
-        numbers = named_numbers(fit, model.parameters, self._log)
+        numbers = named_numbers(fit, model.parameters, self._log, self._free, self._ranked)
         for sample in self._sampling:
             more, arrays = sample(fit)
             numbers |= more
@@ -168,8 +168,9 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         for end, text in (("status", fit.message), ("seed", fit.seed_key), ("model", self._names)):
             writing.put(frame, f"{key}_{end}", text)
         writing.put(frame, f"{key}_model_identity", self._identity)
-        if self._covariances and fit.result is not None and fit.result.covariance is not None:
-            maps = covariance_maps(fit.result.covariance, model.parameter_names, self._log)
+        covariance = covariance_of_frame(fit, self._free)
+        if self._covariances and covariance is not None:
+            maps = covariance_maps(covariance, model.parameter_names, self._log)
             for end, elements in maps.items():
                 writing.put(frame, f"{key}_{end}", writing.to_numbers(elements))
         if fit.goodness is not None:

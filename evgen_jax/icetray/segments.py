@@ -56,9 +56,10 @@ def make_exclusions(
         excluded, partly = combined(sensors, windows, partial)
         writing.put(frame, f"{name}DOMs", writing.to_sensors(excluded))
         writing.put(frame, f"{name}TimeWindows", writing.to_windows(partly))
-        pulses = pulses.select(outside_exclusions(pulses, excluded, partly))
-        writing.put(frame, f"{name}Pulses", writing.to_pulses(pulses))
+        outside = outside_exclusions(pulses, excluded, partly)
+        writing.put(frame, f"{name}Pulses", writing.selected_pulses(frame, pulse_key, pulses, outside))
         if merge is not None:
+            pulses = reading.read_pulses(frame, f"{name}Pulses", flags=True)
             writing.put(frame, kept, writing.to_pulses(merged(pulses, merge)))
 
     return exclude
