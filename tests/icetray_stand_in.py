@@ -339,6 +339,7 @@ def install() -> bool:
     package.stand_in = True
     package.__path__ = []
     package.__spec__ = __spec__
+    icetray.I3Logger, icetray.I3NullLogger = type("I3Logger", (), {"global_logger": None}), object
     for own in (OMKey, I3Frame, I3Module, I3ConditionalModule, I3Tray, traysegment, I3FrameObject):
         setattr(icetray, own.__name__, own)
     for own in (I3Direction, I3Particle, I3Position, I3MCTree, I3RecoPulseSeriesMap, I3RecoPulseSeriesMapMask):

@@ -96,7 +96,10 @@ def find_tables(path: str | Path, given: Mapping[str, Any], settings: FormatSett
     with open_tables(path, settings) as file:
         found = tables_by_columns(file, given)
     new = {key: value for key, value in found.items() if key not in given and value is not None}
-    LOGGER.warning("%s: tables by their columns: %s.", path, ", ".join(f"{key} {value}" for key, value in new.items()))
+    if new:
+        LOGGER.warning(
+            "%s: tables by their columns: %s.", path, ", ".join(f"{key} {value}" for key, value in new.items())
+        )
     return found
 
 

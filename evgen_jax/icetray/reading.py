@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from icecube import dataclasses
 
+from evgen_jax.data.i3_file import line_of
 from evgen_jax.data.i3_rows import pulse_array
 from evgen_jax.errors import DataError
 from evgen_jax.icetray.records import FrameEvent, Particle, PulseTable, SeedObject, WindowTable
@@ -31,8 +32,7 @@ def _checked(what: str, key: str, read: Callable[[], Any]) -> Any:
     except DataError:
         raise
     except Exception as error:  # boost::python raises whatever the C++ classes throw
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"the frame's '{key}' cannot be read as {what} ({text})") from None
+        raise DataError(f"the frame's '{key}' cannot be read as {what} ({line_of(error)})") from None
 
 
 def read_pulses(frame: Any, key: str, flags: bool = False) -> PulseTable:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.data.i3_file import frames_of, icetray_part
+from evgen_jax.data.i3_file import frames_of, icetray_part, line_of
 from evgen_jax.data.i3_rows import COLUMNS, PULSE_MAP, SINGLE, Columns, class_of, columns_of_object
 from evgen_jax.data.protocol import CachedTables
 from evgen_jax.errors import DataError
@@ -103,9 +103,8 @@ class I3Tables(CachedTables):
             return columns_of_object(held, kind)
         except Exception as error:  # boost::python raises whatever the C++ classes throw
             header = frame[HEADER]
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
-                f"{self.path}: table '{name}': run {header.run_id}, event {header.event_id} cannot be read ({text})."
+                f"{self.path}: table '{name}': run {header.run_id}, event {header.event_id} cannot be read ({line_of(error)})."
             ) from None
 
     def _events(self) -> Iterator[tuple[tuple[int, int, int, int], Any]]:
