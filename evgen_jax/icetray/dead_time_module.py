@@ -11,7 +11,8 @@ from evgen_jax.icetray.exclusions import dead_time_windows, union_of_windows
 class FlagSLCDeadTimeWindows(icetray.I3ConditionalModule):  # type: ignore[misc]
     """Writes time windows after isolated readouts, in which a module records nothing: an exclusion for fits.
 
-    Parameters: PulseKey (InIceDSTPulses), RunOnPFrames (False: on Q frames), OutputKey (SLCDeadTimeWindows).
+    Parameters: PulseKey (InIceDSTPulses), RunOnPFrames (False: on Q frames), OutputKey (SLCDeadTimeWindows): an
+    I3TimeWindowSeriesMap, ns, of frames that have pulses.
 
     Args:
       context: of the tray.

@@ -40,8 +40,31 @@ WITHOUT_EFFECT = ("label_key", "snowstorm_key", "num_threads", "tf_optimizer_set
 class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
     """Fits the event of every P frame, `batch_frames` of them together; frames keep their order.
 
-    An event that cannot be fitted gets the same keys with NaN, a status and a message; the tray goes on. Parameters are those of
-    `evgen_jax.icetray.settings.PARAMETERS`; `icetray-inspect` lists them.
+    An event that cannot be fitted gets NaN under the same names, a status and a message; the tray goes on. Parameters are those of
+    `evgen_jax.icetray.settings.PARAMETERS`, which `print(EventGeneratorReconstruction(icetray.I3Context()).configuration)` lists; `If` is
+    a function of a frame that tells whether its event is fitted. The detector is that of the model; a geometry frame whose modules stand
+    elsewhere ends the job.
+
+    Frame keys, K is `output_key`; lengths are in m, times in ns, energies in GeV, angles in rad:
+      K: I3MapStringDouble with every parameter <p> of the model, its value in the seed <p>_seed and, with `add_covariances` or
+        `add_circular_err`, its uncertainties <p>_unc (inverse Hessian) and <p>_unc_sandwich, angular_unc, angular_unc_sandwich (39 % of
+        the probability within) and covariance_repaired; loss_reco, loss_seed (-ln L), minimization_success (0 or 1), fit_status (as of
+        I3Particle), best_seed (number of the seed, from 0), gradient_norm, evaluations, runtime_reco (s); of two cascades length,
+        energy_asymmetry, energy_total and log_likelihood_ratio; with `add_goodness_of_fit` goodness_of_fit_1sided and
+        goodness_of_fit_2sided (p-values); with `add_mcmc_samples` and `add_skyscan` the numbers of
+        `evgen_jax.icetray.samples.posterior_numbers` and `sky_map_numbers`.
+      K_I3Particle: I3Particle of the fit with status, type and shape; of two cascades the vertex of the first, the energy of both
+        and the length between them.
+      K_I3Particles: I3VectorI3Particle of the two cascades, for models of two.
+      K_status, K_seed, K_model, K_model_identity: I3String; why the fit ended, key of the best seed, directories and identity of the
+        models.
+      K_cov_matrix_cov, _cov_sand, _cov_trafo, _cov_sand_trafo: I3MapStringDouble, with `add_covariances`; upper triangles <a>_<b> by
+        Hessian and sandwich in units of the parameters, and normalised (_trafo); log_<p> stands for ln(1 + p).
+      K_GoodnessOfFit_1sided, _2sided: I3MapKeyDouble, p-values of modules, with `add_goodness_of_fit`, of fits alone.
+      K_MCMC_<p>, K_MCMC_log_prob_values: I3VectorDouble of samples, with `add_mcmc_samples`, of fits alone.
+      K_SkyScan_<nside>_loss, _ipix: I3VectorDouble and I3VectorInt of pixels, nested order, with `add_skyscan`, of fits alone.
+
+    tableio books all of these but texts and I3MapKeyDouble.
 
     Args:
       context: of the tray.
