@@ -4,7 +4,7 @@
 """
 
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -331,8 +331,13 @@ def install() -> bool:
     """Returns whether IceTray itself is there; else these classes are in its place."""
     if "icecube" in sys.modules:
         return not hasattr(sys.modules["icecube"], "stand_in")
-    if find_spec("icecube") is not None:
+    try:
+        for name in ("icetray", "dataclasses", "dataio"):
+            import_module(f"icecube.{name}")
         return True
+    except ImportError:  # not there, or without its libraries
+        for name in [name for name in sys.modules if name.split(".")[0] == "icecube"]:
+            del sys.modules[name]
     package, icetray, dataclasses, dataio = (
         ModuleType(name) for name in ("icecube", "icecube.icetray", "icecube.dataclasses", "icecube.dataio")
     )

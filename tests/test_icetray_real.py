@@ -242,6 +242,12 @@ def test_pulses_of_every_kind_are_read_and_selected_with_their_flags():
         reading.read_pulses(frame, "Numbers")
 
 
+def test_particles_without_a_name_have_a_code():
+    particle = dataclasses.I3Particle()
+    particle.pdg_encoding = 9900042
+    assert reading.read_particle(particle).kind == "particle of PDG code 9900042"
+
+
 def test_files_that_end_early_are_told(pulses, loaded_detector, tmp_path, capfd):  # noqa: F811
     world.write_i3(tmp_path / "events.i3", made_frames(pulses, loaded_detector))
     whole = (tmp_path / "events.i3").read_bytes()

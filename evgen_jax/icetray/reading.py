@@ -134,7 +134,7 @@ def read_particle(particle: Any) -> Particle:
         particle.time,
         particle.length,
         str(particle.shape),
-        str(particle.type),
+        kind if (kind := str(particle.type)).isidentifier() else f"particle of PDG code {int(particle.type)}",
         int(particle.fit_status),
     )
 
