@@ -16,7 +16,15 @@ from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.i3_file import frames_of
 from evgen_jax.errors import DataError
-from evgen_jax.icetray import ApplyEventGeneratorReconstruction, reading, writing
+from evgen_jax.icetray import (
+    ApplyEventGeneratorReconstruction,
+    CascadeClusterSearchModule,
+    FlagSLCDeadTimeWindows,
+    SphereInfTrackParticleConverter,
+    SphereInfTrackSeedConverter,
+    reading,
+    writing,
+)
 from evgen_jax.icetray.records import FitStatus
 from evgen_jax.reconstruction.run.table_file import read_table
 
@@ -240,6 +248,43 @@ def test_pulses_of_every_kind_are_read_and_selected_with_their_flags():
     with pytest.raises(DataError, match="the frame's 'Numbers' cannot be read as pulses"):
         frame["Numbers"] = world.numbers(a=1.0)
         reading.read_pulses(frame, "Numbers")
+
+
+def test_seeds_converters_and_windows_are_written_and_read_again(files, tmp_path):
+    steps = (
+        (SphereInfTrackSeedConverter, "to", {"seed_key": "Monopod"}),
+        (SphereInfTrackParticleConverter, "back", {"label_key": "Monopod_SphereInfTrackSeed"}),
+        (FlagSLCDeadTimeWindows, "flag", {"PulseKey": PULSES, "RunOnPFrames": True}),
+        (CascadeClusterSearchModule, "clusters", {"pulse_key": PULSES, "n_clusters": 3}),
+        ("I3Writer", "write", {"filename": str(tmp_path / "out.i3.gz")}),
+    )
+    given = lambda: (own for name in ("gcd.i3.gz", "events.i3.zst") for own in frames_of(files / name))  # noqa: E731
+    seen = [own for own in world.run(given, *steps) if world.stop_of(own) == "P"]
+    read = [own for own in frames_of(tmp_path / "out.i3.gz") if world.stop_of(own) == "P"]
+    assert len(read) == len(seen) == len(TRUTH)
+    for own, other in zip(seen, read, strict=True):
+        np.testing.assert_equal(*(dict(frame["CascadeClusters"].items()) for frame in (own, other)))
+        assert own["SLCDeadTimeWindows"] == other["SLCDeadTimeWindows"]
+        assert own.Has("Monopod") == other.Has("Monopod_SphereInfTrackSeed_I3Particle")
+    back, track = (read[1][key] for key in ("Monopod_SphereInfTrackSeed_I3Particle", "Monopod"))
+    assert (back.dir.zenith, back.dir.azimuth) == (track.dir.zenith, track.dir.azimuth)
+    assert (back.time - track.time) * back.speed == pytest.approx(-(back.pos - track.pos).magnitude)
+
+
+def test_arrays_and_numbers_of_modules_are_frame_objects():
+    frame = world.frame("P")
+    arrays = {"small": [1, 2], "large": [2**40], "real": [0.5, np.nan], "none": np.zeros(0)}
+    for key, values in arrays.items():
+        writing.put(frame, key, writing.to_array(np.array(values)))
+        np.testing.assert_array_equal(list(frame[key]), values)
+    writing.put(frame, "modules", writing.to_sensor_numbers(np.array([[1, 2, 0], [3, 4, 5]]), np.array([0.1, 0.2])))
+    assert frame["modules"][icetray.OMKey(3, 4, 5)] == 0.2
+    assert [type(frame[key]).__name__ for key in ("small", "large", "real", "modules")] == [
+        "I3VectorInt",
+        "I3VectorInt64",
+        "I3VectorDouble",
+        "I3MapKeyDouble",
+    ]
 
 
 def test_particles_without_a_name_have_a_code():
