@@ -35,12 +35,12 @@ LONGER = (
     "data_iterator_settings.trafo.input_data='{directory}/events/demo_00000?.hdf5'",
     "data_iterator_settings.validation.input_data='{directory}/events/demo_000029.hdf5'",
     "data_iterator_settings.test.input_data='{directory}/events/demo_000029.hdf5'",
-    "training_settings.num_training_iterations=30000",
-    "training_settings.optimizer_settings.learning_rate.settings.boundaries=[100, 8000]",
+    "training_settings.num_training_iterations=20000",
+    "training_settings.optimizer_settings.learning_rate.settings.boundaries=[100, 5000]",
     "training_settings.optimizer_settings.learning_rate.settings.scheduler_settings=["
     "{full_class_string: PolynomialDecay, settings: {initial_learning_rate: 0.001, end_learning_rate: 0.005, decay_steps: 100}}, "
-    "{full_class_string: PolynomialDecay, settings: {initial_learning_rate: 0.005, end_learning_rate: 0.005, decay_steps: 7900}}, "
-    "{full_class_string: PolynomialDecay, settings: {initial_learning_rate: 0.005, end_learning_rate: 0.00001, decay_steps: 22000, power: 2}}]",
+    "{full_class_string: PolynomialDecay, settings: {initial_learning_rate: 0.005, end_learning_rate: 0.005, decay_steps: 4900}}, "
+    "{full_class_string: PolynomialDecay, settings: {initial_learning_rate: 0.005, end_learning_rate: 0.00001, decay_steps: 15000, power: 2}}]",
 )
 """Changes of the demo's configuration."""
 

@@ -7,7 +7,8 @@ part's `config` (a key that begins with / counts from the top of the configurati
 'plain:inputs=[invariant];layer_start=event_generator'. Of the step: `rate=3e-3` is the largest learning rate (linear warm-up, cosine
 decay over the time that is given), `batch=2` the events, `optimizer=muon` a name of optax or optax.contrib, `clip=100` the largest norm
 of a gradient (`clip=history`: twice the running mean of its logarithm, clip=none), `average=0.99` the decay of a moving average of weights, which is
-what is measured then. Prints at growing times of the process (CPU seconds) by how much the
+what is measured then, `modules=1024` those that a step sees of each event (`chosen_modules.py`). --true-detector is the table of
+the detector in which the events were simulated, where CONFIG's differs from it. Prints at growing times of the process (CPU seconds) by how much the
 log-likelihood per event of held-out events stays behind the true one, in charges and in times, and the scatter of
 ln(expected charge / true one) of modules with over 0.3 photoelectrons at the energy of the event.
 """
@@ -21,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from chosen_modules import chosen_batches, make_chosen_step
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
@@ -41,11 +43,11 @@ WARM_UP = 50
 class Held:
     """Held-out events, and what the true likelihood says of them."""
 
-    def __init__(self, config, model: eg.Model, count: int):
+    def __init__(self, config, model: eg.Model, count: int, detector: eg.Detector):
         events, labels = events_of(config, model, "test")
         self.events = eg.stack_events(events[:count], factor=4)
         self.labels = labels[:count].astype(np.float32)
-        truth = analytic_model(model.detector, analytic_counterpart(config.model_settings, settings_of))
+        truth = analytic_model(detector, analytic_counterpart(config.model_settings, settings_of))
         self.terms, self.charges = self.measured(truth.replace(loss=model.loss))(truth.variables)
         self.lit = self.charges > FEWEST
 
@@ -123,6 +125,7 @@ def train(
     clip: str,
     optimizer: str,
     average: float,
+    modules: int,
 ) -> eg.Model:
     """Trains one variant for some seconds of the process, compilation apart."""
     optimizer = step_of(optimizer, clip, rate)
@@ -130,10 +133,17 @@ def train(
         model.variables,
         jax.jit(lambda old, new: jax.tree.map(lambda a, b: average * a + (1 - average) * b, old, new)),
     )
-    step, state = jax.jit(make_train_step(model, optimizer)), init_state(model.variables, optimizer)
+    state = init_state(model.variables, optimizer)
     shapes, stream = batches(*data, size)
+    if modules:
+        step = jax.jit(make_chosen_step(model, optimizer))
+        shapes, stream = (
+            ((part,) for part in chosen_batches(batch, model.detector, modules)) for batch in (iter(shapes), stream)
+        )
+    else:
+        step = jax.jit(make_train_step(model, optimizer))
     for batch in shapes:
-        step(state, *batch)
+        jax.block_until_ready(step(state, *batch))
     measure, spent, number, due = held.measured(model), 0.0, 0, seconds / 8
     while spent < seconds:
         begin = time.process_time()
@@ -166,6 +176,8 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.0)
     parser.add_argument("--test", type=int, default=64)
     parser.add_argument("--part", default="cascade")
+    parser.add_argument("--modules", type=int, default=0)
+    parser.add_argument("--true-detector", type=Path)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--save", type=Path)
     given = parser.parse_args()
@@ -175,14 +187,17 @@ def main() -> None:
         own = dict(part.split("=", 1) for part in rest.split(";") if part)
         rate, seconds = float(own.pop("rate", given.rate)), float(own.pop("seconds", given.seconds))
         size, average = int(own.pop("batch", given.batch)), float(own.pop("average", given.average))
+        modules = int(own.pop("modules", given.modules))
         step = {"clip": own.pop("clip", given.clip), "optimizer": own.pop("optimizer", given.optimizer)}
         prefix = f"model_settings.multi_source_bases.{given.part}.config."
         changes = [f"{key[1:] if key.startswith('/') else prefix + key}={value}" for key, value in own.items()]
         config = load_config(given.config, [*given.set, *changes])
         model = build_model(config)
         if held is None:
-            held, data = Held(config, model, given.test), events_of(config, model, "training")
-        trained = train(name, model, held, data, rate=rate, seconds=seconds, size=size, average=average, **step)
+            detector = eg.load_detector(given.true_detector) if given.true_detector else model.detector
+            held, data = Held(config, model, given.test, detector), events_of(config, model, "training")
+        step |= {"rate": rate, "seconds": seconds, "size": size, "average": average, "modules": modules}
+        trained = train(name, model, held, data, **step)
         if given.save:
             print(f"wrote {eg.save_model(trained, given.save / name)}")
 

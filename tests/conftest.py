@@ -1,6 +1,7 @@
 """Fixtures: a small detector, a small experiment on it, simulated files. Nothing here needs the network."""
 
 import atexit
+import math
 import os
 import shutil
 import sys
@@ -82,14 +83,20 @@ def programs_built() -> Iterator[list[str]]:
 
 @contextmanager
 def full_disk(free: int = 4096) -> Iterator[None]:
-    """No file can grow beyond this size, bytes: what is written ends with an error as on a full disk."""
+    """No file can grow beyond this size, bytes: what is written ends with an error as on a full disk.
+
+    JAX's cache of programs lies elsewhere: it is read and not written.
+    """
     resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limits, shortest = resource.getrlimit(resource.RLIMIT_FSIZE), "jax_persistent_cache_min_compile_time_secs"
+    kept = getattr(jax.config, shortest)
+    jax.config.update(shortest, math.inf)
     resource.setrlimit(resource.RLIMIT_FSIZE, (free, limits[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        jax.config.update(shortest, kept)
 
 
 @pytest.fixture
@@ -166,11 +173,15 @@ def command(monkeypatch, capsys):
 
 
 @pytest.fixture
-def registries():
-    """What a test registers is forgotten after it."""
+def registries() -> Iterator[Callable[[], None]]:
+    """What a test registers is forgotten after it, and whenever the function is called, as in a new process."""
     tables = (SOURCES, DECODERS, LOSS_TERMS, TERMS, OWN)
     before = [dict(table) for table in tables]
-    yield
-    for table, entries in zip(tables, before, strict=True):
-        table.clear()
-        table.update(entries)
+
+    def forget() -> None:
+        for table, entries in zip(tables, before, strict=True):
+            table.clear()
+            table.update(entries)
+
+    yield forget
+    forget()

@@ -47,7 +47,9 @@ class Lamp:
     def light_yield(self, variables, hypothesis, event, detector, cumulative=False):
         unit = detector.position / jnp.linalg.norm(detector.position, axis=1, keepdims=True)
         charge = hypothesis[0] * hypothesis[1] * (1 + 0.9 * unit @ sphere_point(hypothesis[2], hypothesis[3]))
-        return LightYield(charge, charge, 0 * charge, 0 * event.pulses.time)
+        dom = event.active[event.pulses.slot]
+        passed = jnp.where(event.pulses.time > 100, charge[dom], 0) if cumulative else None
+        return LightYield(charge, charge, 0 * charge, 0 * event.pulses.time, passed)
 
     def sample_times(self, variables, key, hypothesis, event, detector, dom):
         return jnp.full(dom.shape, 100.0)

@@ -37,7 +37,9 @@ def test_our_own_files_are_complete(experiment, tables):
     values = tables["LabelsMCCascade"]["cascade_energy"]
     assert (energy.low, energy.high) == (values.min(), values.max())
     assert file.for_fitting == "complete; seeds: SmearedSeed" and not file.doubts
-    assert file.for_training == "the table of labels 'LabelsDeepLearning' is missing"
+    assert file.for_training.startswith(
+        "the table of labels 'LabelsDeepLearning' is missing; LabelsMCCascade may be it: --set"
+    )
     named = DataHandlerSettings(data_settings={}, label_settings={"label_key": "LabelsMCCascade"})
     assert inventory(file.path, named).for_training == ""
 

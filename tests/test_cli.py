@@ -24,38 +24,34 @@ from astropy.io import fits
 from conftest import programs_built
 
 from evgen_jax.building.directory import load_model
+from evgen_jax.building.experiment import create_trafo
 from evgen_jax.config.records import DataHandlerSettings
-from evgen_jax.config.validate import validate
+from evgen_jax.config.validate import load_config, validate
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.event_ids import ID_COLUMNS
 from evgen_jax.reconstruction.fit.batching import shape_of
+from evgen_jax.training.export import export_model
+from evgen_jax.training.run import train
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def exported(experiment, tmp_path_factory) -> Path:
-    """The three scripts of the example page on a configuration of their own."""
+    """Transformation, training and export of a configuration of its own."""
     directory = tmp_path_factory.mktemp("cli")
     text = (experiment / "config.yaml").read_text()
     text = text.replace(f"{experiment}/training", f"{directory}/training")
     text = text.replace(f"{experiment}/trafo", f"{directory}/trafo")
     (directory / "config.yaml").write_text(text)
-    for script, *more in (
-        ("create_trafo_model.py",),
-        ("train_model.py",),
-        ("export_manager.py", "-o", directory / "exported"),
-    ):
-        done = subprocess.run(
-            [sys.executable, ROOT / "experiments" / script, directory / "config.yaml", *more],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+    config = load_config(directory / "config.yaml")
+    create_trafo(config)
+    train(config, progress=False)
+    export_model(config, directory / "exported")
     return directory
 
 
-def test_three_scripts_give_a_model_that_fits_events(exported, experiment, command, tmp_path):
+def test_an_exported_model_fits_events(exported, experiment, command, tmp_path):
     output, file = tmp_path / "fits.hdf5", tmp_path / "events.hdf5"
     write_events(experiment, file, range(6))
     code, out, err = command("reconstruct", exported / "exported", file, "-o", output)
@@ -207,7 +203,6 @@ def test_wrong_arguments(command, exported, tmp_path):
 
 def test_a_training_run_serves_as_load_dir(exported, command, tmp_path, caplog):
     """The latest checkpoint, whole or a part; as the model of a command it is told how to export it."""
-    from evgen_jax.building.directory import load_model
     from evgen_jax.building.parts import load_part
     from evgen_jax.errors import EvgenError
 
@@ -270,7 +265,6 @@ print(logging.getLogger("evgen_jax").level, sum("XLAEigen" in name for name in n
 
 def test_several_configurations_are_exported_as_an_ensemble(exported, command, tmp_path):
     """And loaded as one; -r brings other settings of the fit."""
-    from evgen_jax.building.directory import load_model
     from evgen_jax.errors import EvgenError
     from evgen_jax.model.ensemble import Ensemble
     from evgen_jax.reconstruction.run.workers import load_models
@@ -517,7 +511,6 @@ def _runs(pid: int) -> bool:
 def test_a_worker_prepares_once_for_all_of_its_files(exported):
     """Every job brings a copy of the recipe; what was compiled for the first must serve the next."""
     from evgen_jax.config.records import ReconstructionSettings
-    from evgen_jax.config.validate import load_config
     from evgen_jax.reconstruction.run import workers
 
     handler, calls = load_config(exported / "config.yaml").data_handler_settings, []

@@ -67,7 +67,7 @@ def test_stream_is_deterministic_and_resumes(config, loaded_detector, jobs):
     assert isinstance(seen[0][1], Position)
     # From the middle of an epoch, and from the last batch of one.
     last = next(i for i in range(1, len(seen) - 1) if seen[i + 1][1].epoch > seen[i][1].epoch > 0)
-    for start in (11, last):
+    for start in (11, last) if jobs == 0 else (last,):
         resumed = open_stream(changed, "training", loaded_detector, seen[start][1])
         for labels, position in seen[start + 1 :]:
             np.testing.assert_array_equal(next(resumed).labels, labels)

@@ -47,7 +47,7 @@ def test_continuous_family(name, parameters, oracle):
     q = np.linspace(0.001, 0.999, 41)
     x = decoder.ppf(jnp.asarray(q), latent[None])
     np.testing.assert_allclose(decoder.cdf(x, latent[None]), q, atol=1e-10)
-    slope = jax.vmap(jax.grad(lambda x: decoder.cdf(x, latent)))(x)
+    slope = jax.jit(jax.vmap(jax.grad(lambda x: decoder.cdf(x, latent))))(x)
     np.testing.assert_allclose(slope, decoder.pdf(x, latent[None]), rtol=1e-8)
     np.testing.assert_allclose(jnp.exp(decoder.log_pdf(x, latent[None])), decoder.pdf(x, latent[None]), rtol=1e-12)
     if oracle is not None:
@@ -91,19 +91,19 @@ def test_mixture_is_the_weighted_sum():
     gauss, gamma = (Decoder(FAMILIES[f]) for f in ("AsymmetricGaussianDecoder", "GammaFunctionDecoder"))
     parts = [gamma.pdf(x, latent[:2]), gauss.pdf(x, latent[3:6]), gauss.pdf(x, latent[7:10])]
     np.testing.assert_allclose(mixture.pdf(x, latent[None]), weights @ np.stack(parts), rtol=1e-10)
-    pdf = jax.jit(mixture.pdf)
+    pdf, cdf = jax.jit(mixture.pdf), jax.jit(mixture.cdf)
     assert quad(lambda t: float(pdf(jnp.array(t), latent)), -20, 20, points=[0.0, 0.3], limit=200)[0] == (
         pytest.approx(1, abs=1e-6)
     )
     q = jnp.linspace(0.01, 0.99, 9)
-    np.testing.assert_allclose(mixture.cdf(mixture.ppf(q, latent[None]), latent[None]), q, atol=1e-10)
+    np.testing.assert_allclose(cdf(jax.jit(mixture.ppf)(q, latent[None]), latent[None]), q, atol=1e-10)
     t = np.linspace(-30, 40, 200001)
-    density = np.asarray(mixture.pdf(jnp.asarray(t), latent[None]))
+    density = np.asarray(pdf(jnp.asarray(t), latent[None]))
     mean = np.trapezoid(t * density, t)
     assert float(mixture.mean(latent)) == pytest.approx(mean, abs=1e-5)
     assert float(mixture.variance(latent)) == pytest.approx(np.trapezoid((t - mean) ** 2 * density, t), rel=1e-4)
-    drawn = np.asarray(mixture.sample(jax.random.key(0), jnp.broadcast_to(latent, (20000, len(latent)))))
-    assert scipy.stats.kstest(drawn, lambda x: np.asarray(mixture.cdf(jnp.asarray(x), latent[None]))).pvalue > 1e-4
+    drawn = np.asarray(jax.jit(mixture.sample)(jax.random.key(0), jnp.broadcast_to(latent, (20000, len(latent)))))
+    assert scipy.stats.kstest(drawn, lambda x: np.asarray(cdf(jnp.asarray(x), latent[None]))).pvalue > 1e-4
 
 
 def test_mixture_of_charges_has_the_moments_of_a_mixture():
@@ -162,7 +162,8 @@ def test_gradients_are_finite(dtype):
         a.ravel()
         for a in np.meshgrid([0.0, 0.3, 1, 7.5, 1e4], np.geomspace(1e-7, 1e4, 12), [0.0, 1e-14, 1e-8, 1e-3, 1.0, 1e5])
     )
-    gradient = jax.vmap(jax.grad(log_probability, argnums=(1, 2)))(*(jnp.asarray(a, dtype) for a in (n, mu, excess)))
+    slopes = jax.jit(jax.vmap(jax.grad(log_probability, argnums=(1, 2))))
+    gradient = slopes(*(jnp.asarray(a, dtype) for a in (n, mu, excess)))
     assert all(np.isfinite(g).all() for g in gradient)
     mixture, latent = cases.time_mixture(), jnp.asarray(cases.MIXTURE_LATENT, dtype)
     x = jnp.asarray([-1e7, -10.0, -1e-3, 0.0, 1e-30, 1e-3, 5.0, 1e7], dtype)
@@ -171,7 +172,7 @@ def test_gradients_are_finite(dtype):
         terms = mixture.log_components(x[None], mixture.prepare(latent))
         return jnp.exp(jax.nn.logsumexp(terms))
 
-    for gradient in jax.vmap(jax.grad(density, argnums=(0, 1)), in_axes=(0, None))(x, latent):
+    for gradient in jax.jit(jax.vmap(jax.grad(density, argnums=(0, 1)), in_axes=(0, None)))(x, latent):
         assert np.isfinite(gradient).all()
 
 

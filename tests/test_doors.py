@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from synthetic import lamp_model
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
@@ -302,12 +303,16 @@ def test_fits_tell_settings_that_cannot_be(model):
 
 
 def test_settings_of_batched_fits_act(model):
+    lamp, seed = lamp_model(model.detector), np.array([[1.5, 1.0, 0.9, 2.0]])
     event = eg.Event.from_pulses([1.0, 2.0], [9e3, 9.1e3], [1, 1], [1, 2], detector=model.detector, readout=(0.0, 2e4))
     (fit,) = eg.reconstruct(
-        model, [event], H[None], eg.FitSettings(optimizer_settings={"max_iterations": 1}), covariance=False
+        lamp, [event], seed, eg.FitSettings(optimizer_settings={"max_iterations": 1}), covariance=False
     )
-    (same,) = make_fitter(model, eg.FitSettings(max_iterations=1), covariance=False)([event], H[None])
-    assert fit.diagnostics.evaluations == same.diagnostics.evaluations
+    same, further = (
+        make_fitter(lamp, eg.FitSettings(max_iterations=number), covariance=False)([event], seed)[0]
+        for number in (1, 9)
+    )
+    assert fit.diagnostics.evaluations == same.diagnostics.evaluations < further.diagnostics.evaluations
 
 
 @pytest.mark.parametrize(

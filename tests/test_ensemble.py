@@ -9,10 +9,13 @@ import pytest
 from synthetic import lamp_model
 
 import evgen_jax as eg
+from evgen_jax.building.analytic import analytic_model
+from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.joint_prior import make_prior
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.ensemble import Ensemble
+from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
@@ -21,6 +24,8 @@ from evgen_jax.reconstruction.uncertainty.profile import scan_profile
 from evgen_jax.reconstruction.uncertainty.sampling_space import SamplingSpace
 from evgen_jax.reconstruction.uncertainty.sky_map import make_sky_map
 from evgen_jax.reconstruction.unfolding import unfold_energies
+from evgen_jax.report.findings import ReportSettings
+from evgen_jax.report.page import report_event
 from evgen_jax.simulation.events import EventSampler
 
 BEST = np.array([1.5, 1.0, 0.9, 2.0])
@@ -63,6 +68,28 @@ def test_an_ensemble_is_fitted_scanned_mapped_and_sampled(lamp, ensemble, event)
         float(eg.make_log_likelihood(m)(m.variables, space.hypothesis(place, anchor), event)) for m in (lamp, ensemble)
     ]
     assert float(densities[1] - densities[0]) == pytest.approx(values[1] - values[0], abs=1e-3)
+
+
+def test_an_ensemble_of_equal_members_is_one_of_them(lamp, event, tmp_path):
+    """The mean, not the sum: values and curvatures are those of one member; its page has the light of both."""
+    alone, both = (make_fitter(m, FREE, covariance=False) for m in (lamp, Ensemble([lamp, lamp])))
+    batch, first = stacked([event], shape_of(event), 1), np.zeros(1, int)
+    unknown = alone.evaluator.start(BEST[None])
+    for ours, theirs in zip(
+        *(fitter.evaluator.gradient(batch, first, unknown, BEST[None]) for fitter in (both, alone)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    (fit,) = alone([event], BEST[None])
+    page = report_event(tmp_path, "both", both, event, fit, ReportSettings())
+    assert "charges.png" in page.read_text() and (tmp_path / "charges.png").stat().st_size > 5000
+
+
+def test_what_is_no_ensemble_is_told(lamp):
+    with pytest.raises(ConfigError, match="at least one model"):
+        Ensemble([])
+    noise = analytic_model(lamp.detector, ModelSettings(model_class="AnalyticNoiseModel"))
+    with pytest.raises(ConfigError, match="ensemble: model 1 has the parameters"):
+        Ensemble([lamp, noise])
 
 
 def test_goodness_of_an_ensemble_simulates_its_members_in_turn(lamp, ensemble, event, monkeypatch):

@@ -1,6 +1,7 @@
 """Event-Generator's twelve configurations load, build and train as they are, after changing data paths alone.
 
-With EVGEN_JAX_STEPS=100 in the environment all of them train for 100 steps; without, five for two steps.
+With EVGEN_JAX_STEPS=100 in the environment all of them train for 100 steps; without, five for two steps, three of these in
+the nightly run.
 """
 
 import logging
@@ -58,7 +59,13 @@ FEW = (
     "starting_multi_cascade_7param_noise_ftpv3m__big_n002",
     "track_sphere_dist_10_ftpv3m__test",
 )
-TRAINED = event_generator.CONFIGURATIONS if "EVGEN_JAX_STEPS" in os.environ else FEW
+EVERY_DAY = ("cascade_7param_noise_ftpv3m__tiny", "track_sphere_6param_ftpv3m")
+"""The others have further hypotheses, whose light, simulation and gradients test_zoo.py and test_hypotheses.py have."""
+TRAINED = (
+    event_generator.CONFIGURATIONS
+    if "EVGEN_JAX_STEPS" in os.environ
+    else [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.nightly) for name in FEW]
+)
 
 
 def trafo_for(names) -> Trafo:

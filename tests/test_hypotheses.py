@@ -206,7 +206,7 @@ def test_priors_of_a_loss(x64):
         snowstorm_priors([0.0], {})
 
 
-@pytest.mark.parametrize("offset", [1e8, 1e12])
+@pytest.mark.parametrize("offset", [pytest.param(1e8, marks=pytest.mark.nightly), 1e12])
 def test_times_of_any_size_are_simulated_unfolded_and_drawn(loaded_detector, offset):
     """What is computed in float32 counts times from the begin of the readout: adding one number changes the light nowhere."""
     model = analytic_model(loaded_detector)

@@ -35,9 +35,7 @@ def test_every_hypothesis_has_a_configuration(hypothesis, small_detector_csv, co
 def test_the_network_is_that_of_the_demo(command, tmp_path):
     assert command("init", "-o", tmp_path / "own.yaml")[0] == 0
     own, demo = (load_config(p).model_settings.multi_source_bases["cascade"] for p in (tmp_path / "own.yaml", DEMO))
-    # The demo goes without residuals, as the network does that comes with the package and is drawn beside it.
-    same = demo.model_copy(update={"config": demo.config | {"use_residual_list": True}})
-    assert own == same
+    assert own == demo
 
 
 def test_a_configuration_for_simulated_events_runs(small_detector_csv, command, tmp_path):

@@ -1,5 +1,7 @@
 """The likelihood as other JAX code uses it: pure, composable, one trace per bucket, right by construction."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -58,7 +60,7 @@ def simulated(oracle, seed=0, windows=0):
     )
 
 
-@pytest.mark.parametrize("kind", ["model", "oracle"])
+@pytest.mark.parametrize("kind", ["model", pytest.param("oracle", marks=pytest.mark.nightly)])
 def test_composes_with_every_transformation(kind, request, oracle):
     model = request.getfixturevalue(kind)
     event = simulated(oracle)
@@ -139,19 +141,26 @@ def test_more_padding_and_another_order_of_pulses_change_nothing(model, oracle):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.fixture(scope="module", params=[0, 4])
+def seen(request, model, oracle):
+    """An event with so many excluded windows, and the light of the model."""
+    event = jax.tree.map(jnp.asarray, simulated(oracle, windows=request.param))
+    return event, jax.jit(model.source.light_yield, static_argnums=4)(
+        model.variables, HYPOTHESIS, event, model.detector, True
+    )
+
+
 @pytest.mark.parametrize("name", list(TERMS))
-@pytest.mark.parametrize("windows", [0, 4])
-def test_sorted_terms_sum_to_the_loss(model, oracle, name, windows):
-    event = simulated(oracle, windows=windows)
+def test_sorted_terms_sum_to_the_loss(seen, name):
+    event, light = seen
     both = Loss((LossTerm(name, weight=0.7), LossTerm("dom_charge_pdf", weight=2.0)))
     single = [Loss((LossTerm(name),)), Loss((LossTerm("dom_charge_pdf"),))]
 
     @jax.jit
-    def evaluate(event):
-        light = model.source.light_yield(model.variables, HYPOTHESIS, event, model.detector, True)
+    def evaluate(light, event):
         return both.sorted(light, event), both(light, event), [loss(light, event) for loss in single]
 
-    (scalar, per_event, per_dom), total, parts = evaluate(event)
+    (scalar, per_event, per_dom), total, parts = evaluate(light, event)
     assert per_dom.shape == (108,)
     assert float(scalar + per_event + jnp.sum(per_dom)) == pytest.approx(float(total), rel=1e-5)
     assert float(0.7 * parts[0] + 2.0 * parts[1]) == pytest.approx(float(total), rel=1e-5)
@@ -229,27 +238,28 @@ def test_sums_of_sources(oracle, x64):
     cascade = AnalyticCascadeSource(dtype=jnp.float64)
     parts = np.stack([HYPOTHESIS + i for i in range(5)]).astype(np.float64)
 
-    def light(source, h):
-        return jax.jit(lambda x: source.light_yield({"c": {}}, x, event, detector, True))(h.ravel())
-
     sources = {f"s{i}": "c" for i in range(5)}
-    joint = independent_multi_source(sources, {"c": cascade}, chunk=2)
-    value = light(joint, parts)
+
+    @partial(jax.jit, static_argnums=1)
+    def light_and_slope(h, chunk):
+        source = independent_multi_source(sources, {"c": cascade}, chunk=chunk)
+
+        def scalar(h):
+            light = source.light_yield({"c": {}}, h, event, detector, True)
+            return jnp.sum(jnp.log(light.charge + 1)), light
+
+        slope, light = jax.grad(scalar, has_aux=True)(h.ravel())
+        return light, slope
+
+    value, slope = light_and_slope(parts, 2)
     alone = jax.jit(lambda h: cascade.light_yield({}, h, event, detector, True))
     expected = [alone(p) for p in parts]
     total = expected[0] + expected[1] + expected[2] + expected[3] + expected[4]
     chex.assert_trees_all_close(value, total, rtol=1e-9, atol=1e-12)
-    chex.assert_trees_all_close(light(joint, parts[::-1]), value, rtol=1e-9, atol=1e-12)
-    chex.assert_trees_all_close(
-        light(independent_multi_source(sources, {"c": cascade}, chunk=5), parts), value, rtol=1e-9, atol=1e-12
-    )
-
-    def scalar(h, chunk):
-        source = independent_multi_source(sources, {"c": cascade}, chunk=chunk)
-        return jnp.sum(jnp.log(source.light_yield({"c": {}}, h, event, detector).charge + 1))
-
-    a, b = (jax.jit(jax.grad(scalar), static_argnums=1)(parts.ravel(), chunk) for chunk in (2, 5))
-    np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
+    chex.assert_trees_all_close(light_and_slope(parts[::-1], 2)[0], value, rtol=1e-9, atol=1e-12)
+    other_value, other_slope = light_and_slope(parts, 5)
+    chex.assert_trees_all_close(other_value, value, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(slope, other_slope, rtol=1e-8, atol=1e-12)
 
 
 def test_nested_sources_of_one_base_share_weights(experiment):
@@ -268,21 +278,19 @@ def test_nested_sources_of_one_base_share_weights(experiment):
     assert set(variables) == {"pair"} and set(variables["pair"]) == {"cascade", "noise"}
 
 
-COUNT = 10000
-
-
-def test_robust_at_awkward_hypotheses(model, oracle, detector):
+@pytest.mark.parametrize("count", [1000, pytest.param(10000, marks=pytest.mark.nightly)])
+def test_robust_at_awkward_hypotheses(model, oracle, detector, count):
     """No NaN or infinity in value or gradient."""
     rng = np.random.default_rng(5)
     h = np.stack(
         [
-            rng.uniform(-200, 200, COUNT),
-            rng.uniform(-200, 200, COUNT),
-            rng.uniform(-200, 200, COUNT),
-            rng.uniform(0, np.pi, COUNT),
-            rng.uniform(0, 2 * np.pi, COUNT),
-            10 ** rng.uniform(0, 7, COUNT),
-            rng.uniform(-1e5, 1e5, COUNT),
+            rng.uniform(-200, 200, count),
+            rng.uniform(-200, 200, count),
+            rng.uniform(-200, 200, count),
+            rng.uniform(0, np.pi, count),
+            rng.uniform(0, 2 * np.pi, count),
+            10 ** rng.uniform(0, 7, count),
+            rng.uniform(-1e5, 1e5, count),
         ],
         axis=1,
     ).astype(np.float32)
@@ -294,12 +302,12 @@ def test_robust_at_awkward_hypotheses(model, oracle, detector):
     one = simulated(oracle)
     empty, single = (build_event(np.ones(n), np.full(n, 1e4), np.zeros(n, int), num_doms=108) for n in (0, 1))
     many = build_event(np.ones(20000), np.linspace(0, 2e4, 20000), np.arange(20000) % 108, num_doms=108)
-    for event, chosen in ((one, h), (empty, h[:400]), (single, h[:400]), (many, h[:300:15])):
-        for m in (model, oracle):
-            value_and_grad = jax.value_and_grad(eg.make_log_likelihood(m), argnums=1)
-            function = jax.jit(
-                lambda v, h, e, f=value_and_grad: jax.lax.map(lambda x: f(v, x, e), h, batch_size=min(len(h), 50))
-            )
+    for m in (model, oracle):
+        value_and_grad = jax.value_and_grad(eg.make_log_likelihood(m), argnums=1)
+        function = jax.jit(
+            lambda v, h, e, f=value_and_grad: jax.lax.map(lambda x: f(v, x, e), h, batch_size=min(len(h), 50))
+        )
+        for event, chosen in ((one, h), (empty, h[:400]), (single, h[:400]), (many, h[:300:15])):
             value, gradient = function(m.variables, chosen, event)
             assert np.isfinite(value).all() and np.isfinite(gradient).all()
 

@@ -68,5 +68,6 @@ def test_bright_events_are_searched_with_limited_charges_and_fitted_with_all(mod
     # Other likelihoods than the model's own have no parts to weigh.
     own = make_fitter(model, covariance=False, log_likelihood=make_log_likelihood(model))
     assert own.limited is None
+    fitter = replace(fitter, uncertainty=None)
     (dim,) = fit_without_seeds(replace(fitter, limited=None), events[1:], **few)
     assert dim.log_likelihood == fit_without_seeds(fitter, events[1:], **few)[0].log_likelihood

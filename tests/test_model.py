@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import programs_built
+from synthetic import lamp_model
 
 import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_model
@@ -155,16 +156,17 @@ def test_hypotheses_have_names(model):
 
 
 def test_fits_of_equal_models_share_their_programs(model, events):
-    seeds = TRUTH + [[3.0, -2, 4, 0.1, -0.1, 300, 10]]
-    first = eg.reconstruct(model, events[:1], seeds[:1])
-    equal = analytic_model(model.detector)
+    lamp, seeds = lamp_model(model.detector), np.array([[1.5, 1.0, 0.9, 2.0], [1.2, 1.0, 1.1, 2.5]])
+    settings = eg.FitSettings(free={"Absorption": False})
+    first = eg.reconstruct(lamp, events[:1], seeds[:1], settings)
+    equal = lamp_model(model.detector)
     with programs_built() as built:
-        second = eg.reconstruct(equal, events[:1], seeds[:1])
-        eg.reconstruct(model, events[:1], seeds[1:])
+        second = eg.reconstruct(equal, events[:1], seeds[:1], eg.FitSettings(free={"Absorption": False}))
+        eg.reconstruct(lamp, events[:1], seeds[1:], settings)
     assert built == []
     np.testing.assert_array_equal(first[0].hypothesis, second[0].hypothesis)
     named = first[0].as_dict()
-    assert list(named) == list(model.parameter_names) and named["cascade_energy"] == first[0].hypothesis[5]
+    assert list(named) == list(lamp.parameter_names) and named["brightness"] == first[0].hypothesis[0]
 
 
 PROGRAM = """

@@ -1,6 +1,7 @@
 """Named inputs of learned sources: their values, the symmetry they keep, their derivatives, and the layers behind them."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +35,14 @@ def seen(source, hypothesis, detector, azimuth=0.3):
     return Seen(view, detector, position, incoming_cosine(detector, view.unit), azimuth)
 
 
-def columns(source, names, hypothesis, detector, azimuth=0.3):
-    return jnp.concatenate(named_columns(names, seen(source, jnp.asarray(hypothesis), detector, azimuth)), axis=1)
+@partial(jax.jit, static_argnums=(0, 1))
+def each_of(source, names, hypothesis, detector):
+    """The columns of every input [D, c]."""
+    return named_columns(names, seen(source, hypothesis, detector))
+
+
+def columns(source, names, hypothesis, detector):
+    return jnp.concatenate(each_of(source, names, jnp.asarray(hypothesis), detector), axis=1)
 
 
 @pytest.fixture
@@ -66,9 +73,10 @@ def test_values_of_a_cascade(cascade, loaded_detector, x64):
         "axis_x": flight[0],
         "anisotropy": (1 - (way[2] / r) ** 2) * np.cos(2 * (np.arctan2(way[1], way[0]) - 0.3)),
     }
-    for name, value in expected.items():
+    found = each_of(cascade, tuple(expected), jnp.asarray(ONE), loaded_detector)
+    for own, (name, value) in zip(found, expected.items(), strict=True):
         # Distances count from a centimetre or so less, which keeps derivatives finite.
-        assert columns(cascade, (name,), ONE, loaded_detector)[17, 0] == pytest.approx(value, abs=2e-3), name
+        assert own[17, 0] == pytest.approx(value, abs=2e-3), name
 
 
 def test_values_of_the_medium(cascade, loaded_detector, x64):
@@ -77,20 +85,19 @@ def test_values_of_the_medium(cascade, loaded_detector, x64):
     z = np.linspace(*ends, 20001)
     lengths = float(medium.mean_scattering_length), float(medium.mean_absorption_length)
     along = [np.asarray(c) * length for c, length in zip(coefficients_at(medium, z), lengths, strict=True)]
-    found = columns(cascade, ("medium_along_way",), ONE, loaded_detector)[17]
+    names = ("medium_along_way", "medium_at_ends_of_way", "medium_at_source", "medium_at_sensor", "optical_depths")
+    every = each_of(cascade, names, jnp.asarray(ONE), loaded_detector)
+    found, quarters, at_source, at_sensor, depths = (np.asarray(own)[17] for own in every)
     np.testing.assert_allclose(found[:2], [np.log(c.mean()) for c in along], atol=1e-4)
     assert np.log(along[0].min()) - 0.05 < found[3] < found[0] < found[2] < np.log(along[0].max()) + 0.05
-    quarters = columns(cascade, ("medium_at_ends_of_way",), ONE, loaded_detector)[17]
     np.testing.assert_allclose(quarters[:2], [np.log(c[:5001].mean()) for c in along], atol=1e-4)
     np.testing.assert_allclose(quarters[2:], [np.log(c[-5001:].mean()) for c in along], atol=1e-4)
-    for name, place in (("medium_at_source", ends[0]), ("medium_at_sensor", ends[1])):
+    for found, place in ((at_source, ends[0]), (at_sensor, ends[1])):
         above = coefficients_at(medium, np.linspace(place, place + 40, 20001))
-        found = columns(cascade, (name,), ONE, loaded_detector)[17]
         np.testing.assert_allclose(
             found[2:4], [np.log(np.mean(c) * length) for c, length in zip(above, lengths, strict=True)], atol=1e-4
         )
     r = np.linalg.norm(np.asarray(loaded_detector.position)[17] - ONE[:3])
-    depths = columns(cascade, ("optical_depths",), ONE, loaded_detector)[17]
     np.testing.assert_allclose(
         depths, [r * c.mean() / length / 10 for c, length in zip(along, lengths, strict=True)], rtol=1e-3
     )
@@ -118,28 +125,23 @@ def test_level_layers_look_the_same_from_everywhere(cascade, loaded_detector, x6
     assert np.all(np.max(np.abs(changed), axis=0) > 1e-3)
 
 
-@pytest.mark.parametrize("place", ["level with a module", "in a module", "far away"])
-def test_derivatives_are_finite_and_exact(cascade, loaded_detector, place, x64):
+def test_derivatives_are_finite_and_exact(cascade, loaded_detector, x64):
     position = np.asarray(loaded_detector.position, np.float64)
-    hypothesis = np.array(ONE)
-    hypothesis[:3] = {
-        "level with a module": [5.0, 6.0, position[17, 2]],
-        "in a module": position[17],
-        "far away": [5e3, 0, 0],
-    }[place]
+    level = np.array([5.0, 6.0, position[17, 2], *ONE[3:]])
     function = jax.jit(lambda h: columns(cascade, ALL, h, loaded_detector))
-    assert np.all(np.isfinite(function(hypothesis)))
-    assert np.all(np.isfinite(jax.jit(jax.jacfwd(jax.jacfwd(function)))(jnp.asarray(hypothesis))))
-    if place == "level with a module":
-        slope, step = jax.jit(jax.jacfwd(function))(jnp.asarray(hypothesis))[..., 2], 1e-4
-        ends = [function(hypothesis + sign * step * np.eye(7)[2]) for sign in (1, -1)]
-        np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), atol=1e-5)
+    second = jax.jit(jax.jacfwd(jax.jacfwd(function)))
+    for place in (level[:3], position[17], [5e3, 0, 0]):  # level with a module, in a module, far away
+        hypothesis = jnp.array([*place, *ONE[3:]])
+        assert np.all(np.isfinite(function(hypothesis))) and np.all(np.isfinite(second(hypothesis))), place
+    slope, step = jax.jit(jax.jacfwd(function))(jnp.asarray(level))[..., 2], 1e-4
+    ends = [function(level + sign * step * np.eye(7)[2]) for sign in (1, -1)]
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), atol=1e-5)
 
 
 def test_a_track_has_its_own_inputs(loaded_detector):
     track = source_of(TRACK)
     found = columns(track, SETS["track"], MUON, loaded_detector)
-    view = seen(track, jnp.asarray(MUON), loaded_detector).view
+    view = jax.jit(lambda h: seen(track, h, loaded_detector).view)(jnp.asarray(MUON))
     np.testing.assert_allclose(found[:, 0], np.log(view.approach / 100), rtol=1e-5)
     np.testing.assert_allclose(found[:, 1], view.along / 500, rtol=1e-5)
     np.testing.assert_allclose(found[:, 2], np.log(MUON[3] / 1e4) / 3, rtol=1e-5)
@@ -162,13 +164,14 @@ def test_sources_of_named_inputs_are_models_like_others(section, hypothesis, loa
     assert np.all(weights["embedding"] == 0) and weights["times"]["layer_00_kernel"].shape[-1] == 7
     model = eg.Model(source, variables, source.trafo, detector)
     event = eg.Event.from_pulses([1.0, 2.0], [10000.0, 10100.0], [1, 2], [1, 2], detector=detector)
-    before = eg.log_likelihood(model, jnp.asarray(hypothesis), event)
+    log_likelihood = jax.jit(eg.log_likelihood)
+    before = log_likelihood(model, jnp.asarray(hypothesis), event)
     assert np.isfinite(before)
     assert np.all(
         np.isfinite(jax.jit(jax.hessian(eg.log_likelihood, argnums=1))(model, jnp.asarray(hypothesis), event))
     )
     loaded = eg.load_model(eg.save_model(model, tmp_path / "model"))
-    assert loaded.source == source and eg.log_likelihood(loaded, jnp.asarray(hypothesis), event) == before
+    assert loaded.source == source and log_likelihood(loaded, jnp.asarray(hypothesis), event) == before
     by_weights = jax.grad(lambda v: eg.log_likelihood(replace(model, variables=v), jnp.asarray(hypothesis), event))
     assert np.any(jax.jit(by_weights)(variables)["params"]["embedding"] != 0)
 

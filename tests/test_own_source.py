@@ -1,8 +1,6 @@
 """A user's own source, decoder and loss term, as a page of docs/ shows them, in a file outside the package."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -32,8 +30,16 @@ PAGE = (ROOT / "docs" / "how_to" / "source_decoder_loss.md").read_text()
 SOURCE, DECODER, LOSS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "evgen_jax.cli", *map(str, arguments)], capture_output=True, text=True)
+@pytest.fixture
+def run(command, registries):
+    """Runs a command in which nobody has registered anything yet; returns its exit code and error output."""
+
+    def one(*arguments):
+        registries()
+        code, _, err = command(*arguments)
+        return code, err
+
+    return one
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def files(tmp_path, detector):
     return path, tmp_path / "beacon.py"
 
 
-def test_it_simulates_trains_exports_and_fits(files, tmp_path):
+def test_it_simulates_trains_exports_and_fits(files, tmp_path, run):
     config, own = files
     for arguments in (
         ("simulate", config, "-o", tmp_path / "events"),
@@ -61,23 +67,23 @@ def test_it_simulates_trains_exports_and_fits(files, tmp_path):
         ("export", config, "-o", tmp_path / "exported"),
         ("reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o", tmp_path / "fits.hdf5"),
     ):
-        done = run("--sources", own, *arguments)
-        assert done.returncode == 0, (arguments, done.stderr)
+        code, err = run("--sources", own, *arguments)
+        assert code == 0, (arguments, err)
     # A model directory does not bring code along.
-    done = run(
+    code, err = run(
         "reconstruct", tmp_path / "exported", tmp_path / "events" / "small_000002.hdf5", "-o", tmp_path / "x.hdf5"
     )
-    assert done.returncode == 2 and "' is unknown: a class of one's own, which beacon.py registers" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert code == 2 and "' is unknown: a class of one's own, which beacon.py registers" in err
+    assert "Traceback" not in err
 
 
-def test_a_file_that_fails_is_named_with_its_line(tmp_path):
+def test_a_file_that_fails_is_named_with_its_line(tmp_path, run):
     own = tmp_path / "broken.py"
     own.write_text("import evgen_jax\n\nevgen_jax.no_such_thing\n")
-    done = run("--sources", own, "train", "x.yaml")
-    assert done.returncode == 2 and f"{own}: line 3: AttributeError" in done.stderr and "Traceback" not in done.stderr
-    done = run("--sources", tmp_path / "none.py", "train", "x.yaml")
-    assert done.returncode == 2 and "no such file" in done.stderr
+    code, err = run("--sources", own, "train", "x.yaml")
+    assert code == 2 and f"{own}: line 3: AttributeError" in err and "Traceback" not in err
+    code, err = run("--sources", tmp_path / "none.py", "train", "x.yaml")
+    assert code == 2 and "no such file" in err
 
 
 def test_names_are_taken_once(registries):

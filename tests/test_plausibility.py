@@ -70,6 +70,19 @@ def test_wrong_units_are_told_with_the_likely_one(
     assert [d.split("'")[1] for d in report.outside(trafo)] == (list(wrong) if outside else [])
 
 
+@pytest.mark.parametrize(("factor", "unit"), [(1e-3, "us"), (1e-9, "s")])
+def test_pulses_of_another_unit_are_told(experiment, config, loaded_detector, trafo, tmp_path, factor, unit):
+    path = shutil.copy(sorted((experiment / "events").glob("*.hdf5"))[0], tmp_path / "events.hdf5")
+    with h5py.File(path, "r+") as file:
+        pulses = file["MCPulses"][:]
+        pulses["time"] *= factor
+        file["MCPulses"][...] = pulses
+    report = LabelReport(read_parameters(trafo.parameter_names), loaded_detector)
+    report.add(read_event_file(path, config.data_handler_settings, loaded_detector))
+    (doubt,) = report.doubts()
+    assert f"is the time of pulses in {unit}? Expected ns." in doubt and "_time'" in doubt
+
+
 def test_the_table_has_mean_spread_and_range_of_all_events(experiment, config, loaded_detector, trafo):
     report, labels = LabelReport(read_parameters(trafo.parameter_names), loaded_detector), []
     for path in sorted((experiment / "events").glob("*.hdf5")):

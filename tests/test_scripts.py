@@ -399,8 +399,14 @@ LONG = {
     check_photon_tables,
     check_shipped_networks,
     check_icetray,
+    check_accelerator,
+    check_many_cascades,
+    check_photons_in_layers,
+    check_reader,
+    check_steps_of_cascades,
+    check_unfolding,
 }
-"""Checks that take more than ten seconds on an idle core with programs from the cache."""
+"""Checks that take more than ten seconds on an idle core: they run at night, and every day their options are read."""
 
 
 def test_every_program_has_a_check():
@@ -408,6 +414,18 @@ def test_every_program_has_a_check():
         str(path.relative_to(ROOT)) for folder in ("experiments", "benchmarks") for path in (ROOT / folder).glob("*.py")
     }
     assert files - SHARED == set(ENTRIES), "programs without an entry, or entries without a program"
+
+
+def has_options(path: str) -> bool:
+    return "ArgumentParser" in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("path", [path for path, check in ENTRIES.items() if check in LONG and has_options(path)])
+def test_a_long_program_can_be_imported_and_tells_its_options(path, script):
+    text = (ROOT / path).read_text()
+    assert set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', text)) <= set(
+        script(path, "--help").replace(",", " ").split()
+    )
 
 
 @pytest.mark.parametrize(

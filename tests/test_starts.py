@@ -9,13 +9,11 @@ import pytest
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings, ReconstructionSettings
-from evgen_jax.errors import ConfigError, ReconstructionError
+from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.parameters import Parameter, standard_parameters
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
-from evgen_jax.model.ensemble import Ensemble
-from evgen_jax.model.expectation import make_dom_expectation
 from evgen_jax.model.model import Model
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
@@ -27,8 +25,6 @@ from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_
 from evgen_jax.reconstruction.starts.global_search import global_search
 from evgen_jax.reconstruction.starts.pulses import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
-from evgen_jax.report.findings import ReportSettings
-from evgen_jax.report.page import report_event
 from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import LinenSource, empty_event
 
@@ -152,36 +148,6 @@ def test_a_good_fit_is_told_from_a_bad_one(model, events, fitter):
     assert bad.p_value == pytest.approx(1 / 17) and bad.dom_p_value[lit] == pytest.approx(1 / 17)
     with pytest.raises(ReconstructionError, match="best fit is not finite"):
         goodness(events[0], np.full(7, np.nan), 1)
-
-
-def test_an_ensemble_of_equal_members_is_one_of_them(model, events, fitter, tmp_path):
-    """The mean, not the sum: values and curvatures are those of one member."""
-    ensemble = Ensemble([model, model])
-    log_likelihood = make_fitter(ensemble, covariance=False).evaluator
-    alone = fitter.evaluator
-    start = alone.start(TRUTH)
-    from evgen_jax.reconstruction.fit.batching import shape_of, stacked
-
-    batch, which = stacked(events, max(shape_of(e) for e in events), 64), np.arange(2)
-    np.testing.assert_allclose(
-        log_likelihood.gradient(batch, which, start, TRUTH)[0], alone.gradient(batch, which, start, TRUTH)[0], rtol=1e-6
-    )
-    page = report_event(
-        tmp_path,
-        "both",
-        make_fitter(ensemble, covariance=False),
-        events[0],
-        fitter(events[:1], TRUTH[:1])[0],
-        ReportSettings(),
-    )
-    assert "charges.png" in page.read_text() and (tmp_path / "charges.png").stat().st_size > 5000
-    with pytest.raises(ConfigError, match="ensemble has no light of its own"):
-        make_dom_expectation(ensemble)
-    with pytest.raises(ConfigError, match="at least one model"):
-        Ensemble([])
-    noise = analytic_model(model.detector, ModelSettings(model_class="AnalyticNoiseModel"))
-    with pytest.raises(ConfigError, match="ensemble: model 1 has the parameters"):
-        Ensemble([model, noise])
 
 
 def test_several_cascades_are_seeded_at_the_clusters_of_light(loaded_detector):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 
 import h5py
 import jax
@@ -47,6 +48,12 @@ def homogeneous(detector):
     return detector.replace(medium=ice.replace(**one))
 
 
+@jax.jit
+def shower_light(vertex, direction, detector):
+    """The light of a shower in ice at all sensors."""
+    return point_light(source_table("shower", "ice"), direction, paths(vertex, detector), detector)
+
+
 def sources(detector):
     along = [20.0, -30.0, 10.0, 1.1, 2.0, 500.0, 9500.0, 12.0]
     return [
@@ -56,10 +63,10 @@ def sources(detector):
     ]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.nightly), 2])
 def test_densities_are_distributions_at_every_sensor(small, number):
     source, hypothesis = sources(small)[number]
-    _, latent, offset, _ = source.latents(jnp.array(hypothesis), small)
+    _, latent, offset, _ = jax.jit(source.latents)(jnp.array(hypothesis), small)
     times = times_decoder(source.tables)
     # From before the first light to far behind the last, in units of 1000 ns; finer where the density begins.
     x = jnp.concatenate([jnp.linspace(-0.1, 3, 3101), jnp.linspace(3, 60, 1001)[1:]])
@@ -90,17 +97,16 @@ def awkward(detector):
     }
 
 
-@pytest.mark.parametrize("where", ["at the sensor", "in the axis", "against the axis", "far away", "without energy"])
-def test_light_and_derivatives_are_finite(small, where):
-    hypothesis = jnp.array(awkward(small)[where])
+def test_light_and_derivatives_are_finite(small):
     source = AnalyticCascadeSource()
 
     def total(h):
         charge, latent, offset, _ = source.latents(h, small)
         return jnp.stack([jnp.sum(charge), jnp.sum(latent) / 1e3, jnp.sum(offset) / 1e3])
 
-    for function in (total, jax.jacobian(total), jax.hessian(total)):
-        assert np.all(np.isfinite(jax.jit(function)(hypothesis)))
+    for function in map(jax.jit, (total, jax.jacobian(total), jax.hessian(total))):
+        for where, hypothesis in awkward(small).items():
+            assert np.all(np.isfinite(function(jnp.array(hypothesis)))), where
 
 
 def test_second_derivatives_are_continuous(small):
@@ -122,7 +128,6 @@ def test_second_derivatives_are_continuous(small):
 
 def test_light_remembers_the_direction(small):
     """Ratio of light ahead and behind, and its delay, against a photon Monte Carlo of 1.6e9 photons (30 m, 110 m)."""
-    table = source_table("shower", "ice")
     expected = {32: (6.2, 24, 160), 63: (4.0, 118, 306), 122: (3.2, 367, 573), 201: (2.95, 721, 929)}
     family = FAMILIES["GammaFunctionDecoder"]
     for distance, (ratio, ahead, behind) in expected.items():
@@ -137,7 +142,7 @@ def test_light_remembers_the_direction(small):
         found = []
         for cosine in (0.75, -0.9):
             direction = jnp.array([np.sqrt(1 - cosine**2), 0, cosine], jnp.float32)
-            light = point_light(table, direction, paths(jnp.zeros(3), detector), detector)
+            light = shower_light(jnp.zeros(3), direction, detector)
             weight = np.exp(np.asarray(light.log_weight[0]))
             times = np.linspace(0, 4000, 8001)
             parameters = tuple(p[:1] for p in (light.shape, light.rate))
@@ -146,7 +151,7 @@ def test_light_remembers_the_direction(small):
         # The Monte Carlo counts photons, a module at +z that looks down accepts both directions differently.
         flat = detector.replace(axis=jnp.asarray([[1.0, 0, 0]] * 2, jnp.float32))
         sides = [
-            float(jnp.exp(point_light(table, jnp.array([0.0, np.sqrt(1 - c**2), c], jnp.float32), paths(jnp.zeros(3), flat), flat).log_charge[0]))
+            float(jnp.exp(shower_light(jnp.zeros(3), jnp.array([0.0, np.sqrt(1 - c**2), c], jnp.float32), flat).log_charge[0]))
             for c in (0.75, -0.9)
         ]  # fmt: skip
         assert sides[0] / sides[1] == pytest.approx(ratio, rel=0.05)
@@ -158,19 +163,16 @@ def test_acceptance_follows_the_axis(small):
     """A sensor that looks towards the source sees more, by the share of its curve at the photons' mean direction."""
     turned = small.replace(axis=-small.axis)
     vertex, direction = jnp.array([0.0, 0.0, -400.0]), jnp.array([0.0, 0.0, 1.0])
-    down, up = (
-        jnp.exp(point_light(source_table("shower", "ice"), direction, paths(vertex, det), det).log_charge)
-        for det in (small, turned)
-    )
+    down, up = (jnp.exp(shower_light(vertex, direction, det).log_charge) for det in (small, turned))
     assert np.all(down > 1.3 * up)  # light comes from below
 
 
 def test_ice_parameters_scale_lengths(small):
     """Twice the coefficients are half the lengths, whoever says it."""
     ice = AnalyticCascadeSource(("Absorption", "Scattering"))
-    by_parameter = ice.latents(jnp.array([*SHOWER_AT, 1.3, 0.7]), small)
+    by_parameter = jax.jit(ice.latents)(jnp.array([*SHOWER_AT, 1.3, 0.7]), small)
     medium = small.medium.replace(scattering=small.medium.scattering * 0.7, absorption=small.medium.absorption * 1.3)
-    by_medium = AnalyticCascadeSource().latents(jnp.array(SHOWER_AT), small.replace(medium=medium))
+    by_medium = jax.jit(AnalyticCascadeSource().latents)(jnp.array(SHOWER_AT), small.replace(medium=medium))
     for ours, theirs in zip(by_parameter[:3], by_medium[:3], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4)
 
@@ -180,11 +182,11 @@ def test_a_segment_with_losses_is_the_sum_of_both(small):
     event = Event.from_pulses(
         charge=[1.0] * 4, time=[9600.0, 9700, 9800, 10200], string=[4, 5, 5, 6], om=[6, 6, 7, 8], detector=small
     )
-    bare, whole = (AnalyticSegmentSource(with_mean_losses=w).apply({}, along, event, small) for w in (False, True))
-    energy = 500.0 * 12.0 * 0.363e-3 * float(small.medium.density)
-    light = point_light(
-        source_table("shower", "ice"), flight_direction(along[3], along[4]), paths(along[:3], small), small
+    bare, whole = (
+        jax.jit(AnalyticSegmentSource(with_mean_losses=w).apply)({}, along, event, small) for w in (False, True)
     )
+    energy = 500.0 * 12.0 * 0.363e-3 * float(small.medium.density)
+    light = shower_light(along[:3], flight_direction(along[3], along[4]), small)
     lost = energy * float(small.medium.photons_per_gev) * jnp.exp(light.log_charge) * small.usable
     np.testing.assert_allclose(whole.charge, bare.charge + lost, rtol=1e-5, atol=1e-12)
     assert np.all((whole.density > bare.density)[np.asarray(bare.density) > 0])
@@ -193,9 +195,9 @@ def test_a_segment_with_losses_is_the_sum_of_both(small):
 def test_fast_light_keeps_its_mean(small):
     """Close to a source the delays are hidden by the response: rates stay below the largest, means are those of the table."""
     vertex = jnp.asarray(small.position)[40] + jnp.array([1.0, 0.5, 0.0])
-    light = point_light(source_table("shower", "ice"), jnp.array([0.0, 0, 1]), paths(vertex, small), small)
+    light = shower_light(vertex, jnp.array([0.0, 0, 1]), small)
     assert float(light.rate[40].max()) > 3 * FASTEST
-    _, latent, _, _ = AnalyticCascadeSource().latents(jnp.array([*vertex, np.pi, 0.0, 0.1, 9500.0]), small)
+    _, latent, _, _ = jax.jit(AnalyticCascadeSource().latents)(jnp.array([*vertex, np.pi, 0.0, 0.1, 9500.0]), small)
     latent = latent[40].reshape(-1, 4)
     assert float(latent[:, 1].max()) < FASTEST * constants.TIME_UNIT
     np.testing.assert_allclose(
@@ -294,13 +296,11 @@ def test_a_network_starts_from_the_light(small):
     event = Event.from_pulses(charge=[1.0], time=[9700.0], string=[5], om=[7], detector=detector)
     event = event.replace(active=jnp.arange(detector.num_doms))
     hypothesis = jnp.array(SHOWER_AT)
-    charge, latent, _, _ = source.apply(variables, hypothesis, event, detector, method=source.outputs)
-    true = AnalyticCascadeSource().latents(hypothesis, detector)[0][:, 0]
+    charge, latent, _, _ = jax.jit(partial(source.apply, method=source.outputs))(variables, hypothesis, event, detector)
+    true = jax.jit(AnalyticCascadeSource().latents)(hypothesis, detector)[0][:, 0]
     shift = np.asarray(small.usable)
     np.testing.assert_allclose(charge[shift, CHARGES.build().loc_parameters == ("mu",) and 0], true[shift], rtol=2e-3)
-    light = point_light(
-        source_table("shower", "ice"), flight_direction(*hypothesis[3:5]), paths(hypothesis[:3], detector), detector
-    )
+    light = shower_light(hypothesis[:3], flight_direction(*hypothesis[3:5]), detector)
     decoder = GAMMAS.build()
     np.testing.assert_allclose(times_of_light(decoder, gammas_of_light(light)).shape, latent.shape)
     first = decoder.components[0].decoder.mean(latent.reshape(-1, 4, 3)[..., :2])[:, :3]
@@ -331,7 +331,7 @@ def test_analytic_model_in_water(small):
     water = small.replace(medium=eg.load_medium("mediterranean_water"))
     assert small.medium.light == "ice" and water.medium.light == "water"
     model = analytic_model(water)
-    light = model.source.bases[0][1].latents(jnp.array(SHOWER_AT), water)
+    light = jax.jit(model.source.bases[0][1].latents)(jnp.array(SHOWER_AT), water)
     assert np.all(np.isfinite(light[0]))
 
 

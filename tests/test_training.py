@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from conftest import full_disk
 
 from evgen_jax.building.directory import load_model
 from evgen_jax.building.experiment import build_model, open_stream
@@ -84,8 +85,9 @@ def children(parent: int) -> list[int]:
     return found
 
 
-def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_path):
-    """kill -9, then Ctrl-C, then to the end: bit for bit the uninterrupted run."""
+@pytest.mark.parametrize("ctrl_c", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_path, ctrl_c):
+    """kill -9, in the nightly run then Ctrl-C (test_training_ends.py), then to the end: bit for bit the uninterrupted run."""
     changes = (
         ("num_training_iterations: 12", "num_training_iterations: 400"),
         ("save_frequency: 4", "save_frequency: 50"),
@@ -99,8 +101,9 @@ def test_interrupted_training_gives_the_same_curve_and_weights(experiment, tmp_p
     checkpoints = tmp_path / "b" / "training" / "checkpoints"
     killed = interrupt(tmp_path / "b" / "config.yaml", checkpoints, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
-    stopped = interrupt(tmp_path / "b" / "config.yaml", checkpoints, signal.SIGINT)
-    assert stopped.returncode == 130
+    if ctrl_c:
+        stopped = interrupt(tmp_path / "b" / "config.yaml", checkpoints, signal.SIGINT)
+        assert stopped.returncode == 130
     assert 50 <= len(curve(tmp_path / "b")) < 400
     resumed = train(config, progress=False)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
@@ -127,23 +130,16 @@ def test_a_run_that_is_not_continued_is_kept(experiment, tmp_path):
     assert len(read_metrics(tmp_path / "training.old-1")) >= 4
 
 
-def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path):
+def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path, command):
     """A limit on the size of files stands for a full disk."""
     train(
         config_for(experiment, tmp_path, ("num_training_iterations: 12", "num_training_iterations: 4")), progress=False
     )
     longer = config_for(experiment, tmp_path)
-    python = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (20000, r.RLIM_INFINITY)); import sys; sys.argv = "
-    python += f"['evgen-jax', 'train', {str(tmp_path / 'config.yaml')!r}]; from evgen_jax.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", python],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
-    )
-    assert done.returncode == 2, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    with full_disk(20000):
+        code, _, err = command("train", tmp_path / "config.yaml")
+    assert code == 2, err
+    (line,) = [line for line in err.splitlines() if line.startswith("error:")]
     assert "could not be written (File too large). Earlier ones are untouched" in line
     assert int(trained_state(longer).step) == 4
     assert int(train(longer, progress=False).step) == 12
@@ -237,7 +233,7 @@ def test_exported_model_and_its_part_equal_the_trained_ones(experiment, tmp_path
         load_model(tmp_path / "damaged")
 
 
-@pytest.mark.parametrize("count", [4, 8])
+@pytest.mark.parametrize("count", [4, pytest.param(8, marks=pytest.mark.nightly)])
 def test_pmap_equals_one_device_on_the_joined_batch(experiment, count):
     code = f"""
 import jax, numpy as np, optax

@@ -90,7 +90,7 @@ def test_merged_pulses_keep_charge_and_log_likelihood(model, sampler):
     np.testing.assert_allclose(times[0], times[1], rtol=1e-7)
 
     coarse, fine = (unfold_energies(model, start, event, pulse_width=w) for w in (2.0, 0.0))
-    log_likelihood = eg.make_log_likelihood(model)
+    log_likelihood = jax.jit(eg.make_log_likelihood(model))
     values = [float(log_likelihood(model.variables, r.hypothesis, event)) for r in (coarse, fine)]
     assert values[0] == pytest.approx(values[1], abs=3e-4 * many)
     assert coarse.energies.sum() == pytest.approx(fine.energies.sum(), rel=1e-3)

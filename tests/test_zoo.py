@@ -113,9 +113,27 @@ def member(request, loaded_detector):
     return MODELS[name], np.array(ZOO[name][1], np.float32)
 
 
-everything = pytest.mark.parametrize("member", ZOO, indirect=True)
+EVERY_NIGHT = {
+    "cascade and noise": "sum of sums",
+    "starting cascades with systematics": "starting cascades",
+    "track with cascades": "track with equidistant cascades",
+    "track with cascades as one source": "track with equidistant cascades",
+}
+"""Members of the nightly run alone, each with one of every day that has its kind of sum."""
+everything = pytest.mark.parametrize(
+    "member",
+    [pytest.param(name, marks=pytest.mark.nightly) if name in EVERY_NIGHT else name for name in ZOO],
+    indirect=True,
+)
 singles = pytest.mark.parametrize("member", ["cascade with systematics", "track", "analytic cascade"], indirect=True)
-sums = pytest.mark.parametrize("member", ["starting cascades", "track with cascades", "sum of sums"], indirect=True)
+sums = pytest.mark.parametrize(
+    "member",
+    [
+        "sum of sums",
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("starting cascades", "track with cascades")),
+    ],
+    indirect=True,
+)
 
 
 @partial(jax.jit, static_argnums=(0, 5))

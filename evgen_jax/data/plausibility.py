@@ -174,13 +174,19 @@ class LabelReport:
         if not len(times):
             return []
         units = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
-        apart = {unit: float(np.median(np.abs(times - factor * labels[:, i]))) for unit, factor in units.items()}
-        best = min(apart, key=lambda u: apart[u])
+        label = labels[:, i]
+        apart = {(unit, "it"): float(np.median(np.abs(times - factor * label))) for unit, factor in units.items()}
+        apart |= {
+            (unit, "the time of pulses"): float(np.median(np.abs(factor * times - label)))
+            for unit, factor in units.items()
+            if unit != "ns"
+        }
+        (unit, which), as_it_is = min(apart, key=lambda own: apart[own]), apart["ns", "it"]
         crossing = 2 * self._extent()[1] / LIGHT_SPEED
-        what = f"the light of half of the events is more than {apart['ns']:.4g} ns from it"
-        if best != "ns" and apart["ns"] > 1000 and apart[best] < 0.5 * apart["ns"]:
-            return [self._doubt(i, f"{what}: is it in {best}? Expected ns.")]
-        if apart["ns"] > FAR * crossing:
+        what = f"the light of half of the events is more than {as_it_is:.4g} ns from it"
+        if unit != "ns" and as_it_is > 1000 and apart[unit, which] < 0.5 * as_it_is:
+            return [self._doubt(i, f"{what}: is {which} in {unit}? Expected ns.")]
+        if as_it_is > FAR * crossing:
             return [self._doubt(i, f"{what}: do its times begin elsewhere than those of the pulses? Expected ns.")]
         return []
 

@@ -101,8 +101,10 @@ class TableFile(CachedTables):
         with self._told():
             found = self._file.get(name)
         if found is None:
-            groups = [k for k, v in self._file.items() if isinstance(v, h5py.Group) and k != "__I3Index__"]
+            groups = {k: v for k, v in self._file.items() if isinstance(v, h5py.Group) and k != "__I3Index__"}
             beside = f" and the groups {', '.join(groups)}" if groups else ""
+            if any(_is_of_pandas(group) for group in groups.values()):
+                beside += " (which pandas wrote, DataFrame.to_hdf: such groups are no tables of named columns)"
             raise DataError(
                 f"{self.path}: table '{name}' is missing; found {', '.join(self.table_names) or 'none'}{beside}."
                 + suggestion(name, self.table_names)

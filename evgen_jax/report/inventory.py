@@ -24,6 +24,10 @@ SEED = {"x", "y", "z", "zenith", "azimuth", "energy", "time"}
 """Columns of a table of seeds of cascades."""
 
 
+TRUTH = ("label", "truth")
+"""Parts of names of tables that hold the truth."""
+
+
 @dataclass(frozen=True)
 class FileInventory:
     """Holds what an event file holds.
@@ -109,6 +113,9 @@ def inventory(path: str | Path, settings: DataHandlerSettings) -> FileInventory:
             said = "" if lacking else _pulses(names.pulses, pulses, events)
         labels = rows.get(names.labels)
         unlabelled = f"the table of labels '{names.labels}' is missing"
+        truths = [name for name, own in rows.items() if any(part in name.lower() for part in TRUTH) and is_single(own)]
+        if truths and labels is None:
+            unlabelled += f"; {truths[0]} may be it: --set data_handler_settings.label_settings.label_key={truths[0]}"
         if labels is not None:
             unlabelled = _lacking(labels, label_names(settings), names.labels)
         if unlabelled and "cascade_time" in unlabelled and labels is not None:
