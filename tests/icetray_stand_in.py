@@ -4,8 +4,10 @@
 """
 
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 from types import ModuleType
+
+import numpy as np
 
 FILES: dict[str, list] = {}
 """Path -> frames, in the place of I3 files."""
@@ -269,12 +271,37 @@ class I3MCTree(I3FrameObject):
 
 
 class I3RecoPulseSeriesMap(_Map):
+    def __array__(self, dtype=None, copy=None):
+        return np.array(
+            [(*key, pulse.time, pulse.charge, pulse.width) for key, series in sorted(self.items()) for pulse in series]
+        ).reshape(-1, 6)
+
     @staticmethod
     def from_frame(frame, key):
         held = frame[key]
+        if isinstance(held, I3RecoPulseSeriesMapMask):
+            return held.apply(frame)
         if not isinstance(held, I3RecoPulseSeriesMap):
             raise RuntimeError(f"'{key}' is a {type(held).__name__}, not an I3RecoPulseSeriesMap")
         return held
+
+
+class I3RecoPulseSeriesMapMask(I3FrameObject):
+    def __init__(self, frame, key):
+        self.key = key
+        self.bits = {om: [True] * len(own) for om, own in I3RecoPulseSeriesMap.from_frame(frame, key).items()}
+
+    def set(self, om, *what):
+        *index, kept = what
+        for place in index or range(len(self.bits[om])):
+            self.bits[om][place] = kept
+
+    def apply(self, frame):
+        kept = I3RecoPulseSeriesMap()
+        for om, own in I3RecoPulseSeriesMap.from_frame(frame, self.key).items():
+            if any(self.bits[om]):
+                kept[om] = type(own)(pulse for pulse, bit in zip(own, self.bits[om], strict=True) if bit)
+        return kept
 
 
 class I3File:
@@ -304,24 +331,30 @@ def install() -> bool:
     """Returns whether IceTray itself is there; else these classes are in its place."""
     if "icecube" in sys.modules:
         return not hasattr(sys.modules["icecube"], "stand_in")
-    if find_spec("icecube") is not None:
+    try:
+        for name in ("icetray", "dataclasses", "dataio"):
+            import_module(f"icecube.{name}")
         return True
+    except ImportError:  # not there, or without its libraries
+        for name in [name for name in sys.modules if name.split(".")[0] == "icecube"]:
+            del sys.modules[name]
     package, icetray, dataclasses, dataio = (
         ModuleType(name) for name in ("icecube", "icecube.icetray", "icecube.dataclasses", "icecube.dataio")
     )
     package.stand_in = True
     package.__path__ = []
     package.__spec__ = __spec__
+    icetray.I3Logger, icetray.I3NullLogger = type("I3Logger", (), {"global_logger": None}), object
     for own in (OMKey, I3Frame, I3Module, I3ConditionalModule, I3Tray, traysegment, I3FrameObject):
         setattr(icetray, own.__name__, own)
-    for own in (I3Direction, I3Particle, I3Position, I3MCTree, I3RecoPulseSeriesMap):
+    for own in (I3Direction, I3Particle, I3Position, I3MCTree, I3RecoPulseSeriesMap, I3RecoPulseSeriesMapMask):
         setattr(dataclasses, own.__name__, own)
     dataclasses.I3Constants = type("I3Constants", (), {"c": 0.299792458})
     dataclasses.I3RecoPulse = type(
         "I3RecoPulse", (), {"time": 0.0, "charge": 0.0, "width": 0.0, "flags": 0}
     )  # fmt: skip
     for name in (
-        "I3RecoPulseSeries", "I3TimeWindowSeries", "I3VectorOMKey", "I3VectorI3Particle", "I3VectorDouble", "I3VectorInt",
+        "I3RecoPulseSeries", "I3TimeWindowSeries", "I3VectorOMKey", "I3VectorI3Particle", "I3VectorDouble", "I3VectorInt", "I3VectorInt64",
         "I3VectorString",
     ):  # fmt: skip
         setattr(dataclasses, name, type(name, (_List,), {}))

@@ -441,6 +441,7 @@ def test_a_broken_frame_in_the_middle_gets_a_marker_and_the_tray_goes_on(directo
     assert "the frame has no seed 'Other'" in texts[3] and "seed 'Taupede' holds no particle" in texts[3]
     assert "string 200, om 1, which the detector" in texts[4]
     assert texts[5] == "converged; the frame has no seed 'Monopod'"
+    assert len({tuple(own["Fit"].keys()) for own in found}) == 1  # tableio takes columns from the first frame
     for own in found[1:5]:
         assert np.isnan(own["Fit"]["loss_reco"]) and np.isnan(own["Fit_I3Particle"].pos.x)
         assert int(own["Fit_I3Particle"].fit_status) == int(own["Fit"]["fit_status"])
@@ -454,6 +455,10 @@ def test_events_are_chosen_and_others_keep_their_place(directory, pulses):
     parameters["If"] = lambda own: own["I3EventHeader"].event_id == 1
     found = world.run(given, (EventGeneratorReconstruction, "fit", parameters))
     assert ids(found) == [("P", 0), ("P", 1), ("P", 2)] and [own.Has("Fit") for own in found] == [False, True, False]
+    given = [event_frame(pulses, e) for e in range(3)]
+    found = world.run(given, (ApplyEventGeneratorReconstruction, "apply", parameters | {"clean_up": False}))
+    for key in ("Fit", "applyCombinedExclusionsPulses"):
+        assert [own.Has(key) for own in found] == [False, True, False]
 
 
 def test_parameters_that_cannot_be_are_one_message(directory, pulses, loaded_detector):

@@ -12,7 +12,7 @@ from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_file import read_event_file
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.gcd import load_gcd
-from evgen_jax.errors import ConfigError, DataError
+from evgen_jax.errors import ConfigError, DataError, DetectorError
 from evgen_jax.icetray import (
     ApplyEventGeneratorVisualizeBestFit,
     CascadeClusterSearchModule,
@@ -75,8 +75,8 @@ def test_tables_of_an_i3_file_are_those_of_tableio(i3_file, pulses):  # noqa: F8
         np.testing.assert_allclose(seeds["energy"][[0, 1, 3]], seed_values("Monopod")[[0, 1, 3], 5])
         assert len(file.read("Taupede")) == 8 and file.read("Taupede")["vector_index"].tolist() == [0, 1] * 4
         np.testing.assert_allclose(file.read("Truth")["zenith"], TRUTH[:, 3])
-        windows = file.read("CalibrationErrata", ("start", "stop"))
-        assert windows["start"].tolist() == [9000] * 4 and windows["Event"].tolist() == [0, 1, 2, 3]
+        windows = file.read("CalibrationErrata", ("start_time", "stop_time"))
+        assert windows["start_time"].tolist() == [9000] * 4 and windows["Event"].tolist() == [0, 1, 2, 3]
         with pytest.raises(DataError, match="table 'SplitPulse' is missing.*Did you mean 'SplitPulses'"):
             file.read("SplitPulse")
 
@@ -109,6 +109,8 @@ def test_the_detector_of_a_gcd_file(i3_file, loaded_detector, tmp_path, command)
     assert dead == {(1, 1), (2, 3)}
     found.to_csv(tmp_path / "detector.csv")
     np.testing.assert_allclose(eg.load_detector(tmp_path / "detector.csv").position, loaded_detector.position)
+    with pytest.raises(DetectorError, match="is an I3 file.*evgen-jax detector events.i3 -o detector.csv"):
+        eg.load_detector(i3_file)
     world.write_i3(tmp_path / "empty.i3", [world.frame("Q", I3EventHeader=world.header(1, 2))])
     with pytest.raises(DataError, match="has no geometry frame"):
         load_gcd(tmp_path / "empty.i3")

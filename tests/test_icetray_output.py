@@ -9,6 +9,7 @@ from evgen_jax.icetray.fit_frames import FrameFit, sensor_labels
 from evgen_jax.icetray.output import (
     both_cascades,
     covariance_maps,
+    covariance_of_frame,
     fit_of_numbers,
     named_numbers,
     particle_of_fit,
@@ -46,6 +47,29 @@ def test_numbers_of_a_fit_have_the_names_of_the_reference():
     maps = covariance_maps(covariance, [p.name for p in CASCADE], LOG)
     assert set(maps) == {f"cov_matrix_cov{end}" for end in ("", "_sand", "_trafo", "_sand_trafo")}
     assert maps["cov_matrix_cov"] == {"x_x": 4.0, "x_log_energy": 0.0, "log_energy_log_energy": 0.04}
+
+
+def test_events_without_a_fit_have_the_names_of_all_others():
+    """tableio takes the columns of a table from the first event, and stops the job at a name that it lacks."""
+    matrix = np.diag([4.0, 0.04])
+    covariance = Covariance(np.array([0, 5]), matrix, matrix, matrix, matrix, 0.1, 0.2, False)
+    nothing = np.full(7, np.nan)
+    failed = FrameFit(FitStatus.MISSING_SEED, "no seed", nothing, nothing)
+    good, bad = (named_numbers(fit, CASCADE, LOG, (0, 5), True) for fit in (fit_of(ONE, covariance=covariance), failed))
+    assert list(good) == list(bad) and np.isnan(bad["energy_unc"]) and np.isnan(bad["goodness_of_fit_1sided"])
+    names = [p.name for p in CASCADE]
+    found = covariance_of_frame(failed, (0, 5))
+    assert [list(own) for own in covariance_maps(found, names, LOG).values()] == [
+        list(own) for own in covariance_maps(covariance, names, LOG).values()
+    ]
+    assert covariance_of_frame(failed, ()) is None
+    posterior = Posterior(np.tile(ONE, (2, 4, 1)), np.ones((2, 4)), np.ones(2), 0, np.ones(7), np.ones(7))
+    numbers, _ = posterior_numbers(posterior, CASCADE, (0.5,))
+    assert np.isnan(numbers["MCMC_Kent__kappa"]) and numbers["MCMC_energy_median"] == 1000  # the direction is fixed
+    for make in (lambda own: posterior_numbers(own, CASCADE, (0.5,)), lambda own: sky_map_numbers(own, CASCADE)):
+        without, arrays = make(None)
+        assert np.isnan(list(without.values())).all() and arrays == {}
+    assert list(numbers) == list(posterior_numbers(None, CASCADE, (0.5,))[0])
 
 
 def test_directions_are_wrapped_and_particles_are_what_they_are():
@@ -109,6 +133,7 @@ def test_maps_are_written_by_the_size_of_their_pixels():
     hypothesis = np.tile(ONE, (15, 1))
     sky = SkyMap(order, pixel, log_likelihood, hypothesis, 100)
     numbers, arrays = sky_map_numbers(sky, CASCADE)
+    assert set(numbers) == set(sky_map_numbers(None, CASCADE)[0])
     assert (numbers["SkyScan_min_loss"], numbers["SkyScan_min_nside"], numbers["SkyScan_min_ipix"]) == (0, 2, 3)
     assert numbers["SkyScan_min_energy"] == 1000 and 0 < numbers["SkyScan_area_50"] <= numbers["SkyScan_area_90"]
     assert arrays["SkyScan_001_ipix"].tolist() == list(range(1, 12)) and arrays["SkyScan_002_ipix"].dtype == np.int64

@@ -162,7 +162,8 @@ def test_a_width_in_the_place_of_a_stop_time_is_told(tmp_path, loaded_detector):
 
     time, stop = np.array([1000.0, 2000.0]), np.array([1200.0, 2200.0])
     assert read(time=time, width=stop).packed.dropped == read(start=time, stop=stop).packed.dropped == 1
+    assert read(start_time=time, stop_time=stop).packed.dropped == 1  # as tableio books an I3TimeWindowSeriesMap
     with pytest.raises(DataError, match="'width' is before 'time', expected the time at which the window stops"):
         read(time=time, width=stop - time)
-    with pytest.raises(DataError, match="has the columns .*begin, end; expected start and stop, or time and width"):
+    with pytest.raises(DataError, match="has the columns .*begin, end; expected start and stop, or start_time and"):
         read(begin=time, end=stop)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelSettings
 from evgen_jax.data.formats.open import open_tables
-from evgen_jax.data.modules_of_events import say_once
+from evgen_jax.data.modules_of_events import WINDOW_COLUMNS, say_once
 from evgen_jax.data.protocol import Tables
 from evgen_jax.data.sections import converted_label_key, converted_tables, is_section
 from evgen_jax.errors import ConfigError
@@ -17,8 +17,8 @@ from evgen_jax.hypothesis.parameters import Parameter, column_names
 LOGGER = logging.getLogger("evgen_jax")
 SECTION = "data_handler_settings.data_settings"
 """Section of a configuration that names tables."""
-PULSES, MODULE, WINDOW = {"string", "om", "time", "charge"}, {"string", "om"}, {"start", "stop"}
-"""Columns that tell a table of pulses, one of modules, one of time windows."""
+PULSES, MODULE, READOUT = {"string", "om", "time", "charge"}, {"string", "om"}, {"start", "stop"}
+"""Columns that tell a table of pulses, one of modules, one of readout windows."""
 
 
 KEYS = {"pulse_key", "event_id_key", "dom_exclusions_key", "time_exclusions_key", "readout_window_key"}
@@ -96,7 +96,10 @@ def find_tables(path: str | Path, given: Mapping[str, Any], settings: FormatSett
     with open_tables(path, settings) as file:
         found = tables_by_columns(file, given)
     new = {key: value for key, value in found.items() if key not in given and value is not None}
-    LOGGER.warning("%s: tables by their columns: %s.", path, ", ".join(f"{key} {value}" for key, value in new.items()))
+    if new:
+        LOGGER.warning(
+            "%s: tables by their columns: %s.", path, ", ".join(f"{key} {value}" for key, value in new.items())
+        )
     return found
 
 
@@ -123,11 +126,11 @@ def tables_by_columns(file: Tables, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, own in columns.items():
         if own >= PULSES:
             kinds["pulse_key"].append(name)
-        elif own >= MODULE and (own >= WINDOW or own >= {"time", "width"}):
+        elif own >= MODULE and any(own >= set(pair) for pair in WINDOW_COLUMNS):
             kinds["time_exclusions_key"].append(name)
         elif own >= MODULE:
             kinds["dom_exclusions_key"].append(name)
-        elif own >= WINDOW:
+        elif own >= READOUT:
             readouts.append(name)
         elif "Event" in own:
             others.append(name)

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
-
+from evgen_jax.data.hdf5_library import h5py
 from evgen_jax.files import replaced
 
 

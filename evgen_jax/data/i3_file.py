@@ -1,6 +1,7 @@
 """Frames of I3 files, read through IceTray where it is installed."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,17 +67,21 @@ def frames_of(path: str | Path) -> Iterator[Any]:
     dataio = icetray_part("dataio", f"{path}: an I3 file")
     icetray_part("dataclasses", f"{path}: an I3 file")  # without it frames do not know what they hold
     try:
-        file = dataio.I3File(str(path))
+        with _without_log():
+            file = dataio.I3File(str(path))
     except Exception as error:
-        raise DataError(f"{path}: cannot be opened as an I3 file ({_line(error)}).") from None
+        raise DataError(f"{path}: cannot be opened as an I3 file ({line_of(error)}).") from None
     number = 0
     try:
         while file.more():
             try:
-                frame = file.pop_frame()
+                with _without_log():
+                    frame = file.pop_frame()
             except Exception as error:
                 raise DataError(
-                    f"{path}: is damaged behind {number} frames ({_line(error)}). Files that a job was still writing end like this."
+                    f"{path}: is damaged behind {number} frames ({line_of(error)}). Files that a job was still writing end like this."
+                    if number
+                    else f"{path}: is no I3 file ({line_of(error)})."
                 ) from None
             number += 1
             yield frame
@@ -84,5 +89,25 @@ def frames_of(path: str | Path) -> Iterator[Any]:
         file.close()
 
 
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def line_of(error: Exception) -> str:
+    """Shortens what the C++ classes of IceTray say: to one line, without the function that says it.
+
+    Args:
+      error: that IceTray raised.
+
+    Returns:
+      The first line of its message, or its class.
+    """
+    return str(error).splitlines()[0].partition(" (in ")[0] if str(error) else type(error).__name__
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keeps IceTray from logging an error that is raised as well."""
+    icetray = import_module("icecube.icetray")
+    kept = icetray.I3Logger.global_logger
+    icetray.I3Logger.global_logger = icetray.I3NullLogger()
+    try:
+        yield
+    finally:
+        icetray.I3Logger.global_logger = kept

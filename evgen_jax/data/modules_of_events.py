@@ -14,6 +14,9 @@ from evgen_jax.measurement.measured import NO_WINDOWS
 from evgen_jax.measurement.ragged import NO_ROWS, Rows
 
 LOGGER = logging.getLogger("evgen_jax")
+WINDOW_COLUMNS = (("start", "stop"), ("start_time", "stop_time"), ("time", "width"))
+"""Names of the ends of time windows: of our own tables, of an I3TimeWindowSeriesMap that tableio books, and of windows that were booked
+as pulses, with the stop time in 'width'."""
 
 
 def doms_of(
@@ -88,7 +91,7 @@ def read_doms(file: Tables, key: str | None, ids: EventIds, detector: Detector) 
 
 
 def read_windows(file: Tables, key: str | None, ids: EventIds, detector: Detector) -> Rows:
-    """Reads excluded windows; a table without 'stop' keeps the stop time in its column 'width', as tableio books it.
+    """Reads excluded windows, whose ends have one of the pairs of names of `WINDOW_COLUMNS`.
 
     Args:
       file: that holds the table.
@@ -105,18 +108,18 @@ def read_windows(file: Tables, key: str | None, ids: EventIds, detector: Detecto
     if key is None or _absent(file, key, "no time window is excluded"):
         return NO_WINDOWS
     rows = existing(file.read(key, ("string", "om")))
-    pairs, own = (("start", "stop"), ("time", "width")), rows.dtype.names or ()
-    names = next((pair for pair in pairs if set(pair) <= set(own)), None)
+    own = rows.dtype.names or ()
+    names = next((pair for pair in WINDOW_COLUMNS if set(pair) <= set(own)), None)
     if names is None:
         raise DataError(
             f"{file.path}: table '{key}' (time_exclusions_key) has the columns {', '.join(own)}; expected start and stop, or "
-            "time and width with the stop time in 'width', as tableio books an I3TimeWindowSeriesMap, in ns."
+            "start_time and stop_time, or time and width with the stop time in 'width', in ns."
         )
     rows = existing(file.read(key, names))
     if "width" in names and len(rows) and np.mean(rows["width"] < rows["time"]) > 0.5:
         raise DataError(
             f"{file.path}: table '{key}' (time_exclusions_key): in most rows 'width' is before 'time', expected the time at which "
-            "the window stops, as tableio books an I3TimeWindowSeriesMap. Write columns start and stop, in ns."
+            "the window stops. Write columns start and stop, in ns."
         )
     event, dom, _ = doms_of(file, key, rows, ids, detector)
     good = (event >= 0) & (dom >= 0)

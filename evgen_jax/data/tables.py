@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import h5py
 import numpy as np
 
+from evgen_jax.data.hdf5_library import h5py
 from evgen_jax.data.protocol import CachedTables
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion

@@ -1,5 +1,17 @@
 """In IceTray: tray segments and modules that fit, draw and simulate events. They need the Python package icecube.
 
+Both must be there for one Python, of version 3.11 or later: the one that IceTray was built for. Of IceTray icetray, dataclasses and
+dataio are needed, all of them in the public collection; tableio where tables are booked. Either make an environment on top
+of IceTray's Python:
+
+  $I3_BUILD/env-shell.sh python -m venv ~/evgen
+  ~/evgen/bin/pip install evgen_jax
+
+and start jobs with `$I3_BUILD/env-shell.sh ~/evgen/bin/python JOB.py`, or set in an environment of one's own what env-shell.sh
+sets: I3_BUILD, PYTHONPATH=$I3_BUILD/lib/python3.11/site-packages, LD_LIBRARY_PATH=$I3_BUILD/lib. The HDF5 libraries of h5py and of
+tableio may differ; then a script that imports h5py itself imports it before icecube, or
+`from evgen_jax.data.hdf5_library import h5py` at any time.
+
 Segments:
   ApplyEventGeneratorReconstruction, ApplyEventGeneratorVisualizeBestFit: exclusions, then fits or figures.
 

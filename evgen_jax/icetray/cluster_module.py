@@ -18,7 +18,8 @@ class CascadeClusterSearchModule(icetray.I3ConditionalModule):  # type: ignore[m
 
     Parameters: pulse_key (InIceDSTPulses), output_key (CascadeClusters), n_clusters (10), min_dist (200 m),
     min_cluster_charge (3 PE), min_hit_doms (3), initial_clusters_particles (None: keys of I3Particles whose vertices come first),
-    add_to_frame (True), geometry (None: that of the frames, else a detector table).
+    add_to_frame (True), geometry (None: that of the frames, else a detector table). The output is an I3MapStringDouble with the numbers
+    of `evgen_jax.icetray.clusters.cluster_numbers`: places in m, times in ns, angles in rad.
 
     Args:
       context: of the tray.

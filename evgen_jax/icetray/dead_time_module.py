@@ -11,7 +11,8 @@ from evgen_jax.icetray.exclusions import dead_time_windows, union_of_windows
 class FlagSLCDeadTimeWindows(icetray.I3ConditionalModule):  # type: ignore[misc]
     """Writes time windows after isolated readouts, in which a module records nothing: an exclusion for fits.
 
-    Parameters: PulseKey (InIceDSTPulses), RunOnPFrames (False: on Q frames), OutputKey (SLCDeadTimeWindows).
+    Parameters: PulseKey (InIceDSTPulses), RunOnPFrames (False: on Q frames), OutputKey (SLCDeadTimeWindows): an
+    I3TimeWindowSeriesMap, ns, of frames that have pulses.
 
     Args:
       context: of the tray.
@@ -51,5 +52,5 @@ class FlagSLCDeadTimeWindows(icetray.I3ConditionalModule):  # type: ignore[misc]
 
     def _mark(self, frame: Any) -> None:
         if frame.Has(self._pulses):
-            windows = union_of_windows([dead_time_windows(reading.read_pulses(frame, self._pulses))])
+            windows = union_of_windows([dead_time_windows(reading.read_pulses(frame, self._pulses, flags=True))])
             writing.put(frame, self._output, writing.to_windows(windows))

@@ -10,7 +10,7 @@ from evgen_jax.icetray.fit_frames import FrameFit
 from evgen_jax.icetray.records import FitStatus, Particle
 from evgen_jax.icetray.sphere_track import SPHERE_RADIUS, particle_of_entry
 from evgen_jax.physics.sphere import angles, unit_vectors
-from evgen_jax.reconstruction.fit.covariance import Covariance
+from evgen_jax.reconstruction.fit.covariance import Covariance, unknown_covariance
 from evgen_jax.reconstruction.run.covariance_columns import covariance_labels
 from evgen_jax.reconstruction.starts.two_cascades import (
     TwoCascades,
@@ -29,17 +29,38 @@ COVARIANCES = {
 """End of a key -> the field of `Covariance` that it holds."""
 
 
-def named_numbers(fit: FrameFit, parameters: Sequence[Parameter], log: Sequence[bool]) -> dict[str, float]:
+def covariance_of_frame(fit: FrameFit, free: Sequence[int]) -> Covariance | None:
+    """Finds the uncertainties of a fit.
+
+    Args:
+      fit: of one frame.
+      free: places of the parameters that have uncertainties; none if these are not asked for.
+
+    Returns:
+      The uncertainties, NaN without a fit; None if they are not asked for.
+    """
+    if fit.result is not None and fit.result.covariance is not None:
+        return fit.result.covariance
+    return unknown_covariance(free) if free else None
+
+
+def named_numbers(
+    fit: FrameFit, parameters: Sequence[Parameter], log: Sequence[bool], free: Sequence[int] = (), ranked: bool = False
+) -> dict[str, float]:
     """Collects the numbers of a fit, with Event-Generator's names for its quantities.
+
+    Names are those of all other events: tableio takes the columns of a table from the first frame, and stops at a name that it lacks.
 
     Args:
       fit: of one frame.
       parameters: of the model, H of them.
       log: H flags, True for parameters that are fitted as ln(1 + p).
+      free: places of the parameters that have uncertainties; none if these are not asked for.
+      ranked: whether ranks among simulated events are asked for.
 
     Returns:
       Every parameter (directions wrapped), its value in the seed (`<parameter>_seed`) and its uncertainty
-      (`<parameter>_unc`, `<parameter>_unc_sandwich`); loss_reco, loss_seed, minimization_success, fit_status, runtime_reco
+      (`<parameter>_unc`, `<parameter>_unc_sandwich`), in its unit; loss_reco, loss_seed, minimization_success, fit_status, runtime_reco
       (s), gradient_norm, evaluations, best_seed, angular_unc and angular_unc_sandwich (rad, 39 % within), covariance_repaired;
       of two cascades length (m), energy_asymmetry, energy_total (GeV) and log_likelihood_ratio; NaN without a fit.
     """
@@ -57,9 +78,10 @@ def named_numbers(fit: FrameFit, parameters: Sequence[Parameter], log: Sequence[
         "evaluations": unknown if result is None else float(result.diagnostics.evaluations),
         "best_seed": unknown if result is None else float(result.diagnostics.best_seed),
     }
-    if fit.goodness is not None:
-        numbers["goodness_of_fit_1sided"] = float(fit.goodness.p_value)
-        numbers["goodness_of_fit_2sided"] = float(fit.goodness.p_value_two_sided)
+    if ranked or fit.goodness is not None:
+        rank = fit.goodness
+        numbers["goodness_of_fit_1sided"] = unknown if rank is None else float(rank.p_value)
+        numbers["goodness_of_fit_2sided"] = unknown if rank is None else float(rank.p_value_two_sided)
     if (two := find_two_cascades(parameters)) is not None:
         numbers |= {
             "length": float(length(two, fitted)),
@@ -67,8 +89,8 @@ def named_numbers(fit: FrameFit, parameters: Sequence[Parameter], log: Sequence[
             "energy_total": float(fitted[two.first["energy"]] + fitted[two.energy]),
             "log_likelihood_ratio": float(fit.log_likelihood_ratio),
         }
-    if result is not None and result.covariance is not None:
-        numbers |= _uncertainties(result.covariance, fitted, names, log)
+    if (covariance := covariance_of_frame(fit, free)) is not None:
+        numbers |= _uncertainties(covariance, fitted, names, log)
     return numbers
 
 

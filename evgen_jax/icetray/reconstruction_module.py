@@ -13,7 +13,7 @@ from evgen_jax.hypothesis.parameters import ENTERING_TRACK, places_by_role
 from evgen_jax.icetray import reading, writing
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.fit_frames import FrameFit, make_frame_fitter
-from evgen_jax.icetray.output import both_cascades, covariance_maps, named_numbers, particle_of_fit
+from evgen_jax.icetray.output import both_cascades, covariance_maps, covariance_of_frame, named_numbers, particle_of_fit
 from evgen_jax.icetray.samples import make_sampling
 from evgen_jax.icetray.settings import (
     PARAMETERS,
@@ -27,6 +27,7 @@ from evgen_jax.icetray.settings import (
 from evgen_jax.icetray.waiting import Waiting
 from evgen_jax.light.tree import settings_of
 from evgen_jax.model.ensemble import members_of
+from evgen_jax.reconstruction.run.file_fit import covariance_places
 from evgen_jax.reconstruction.run.seeds import FROM_PULSES
 from evgen_jax.reconstruction.starts.two_cascades import find_two_cascades
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
@@ -39,8 +40,31 @@ WITHOUT_EFFECT = ("label_key", "snowstorm_key", "num_threads", "tf_optimizer_set
 class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
     """Fits the event of every P frame, `batch_frames` of them together; frames keep their order.
 
-    An event that cannot be fitted gets the same keys with NaN, a status and a message; the tray goes on. Parameters are those of
-    `evgen_jax.icetray.settings.PARAMETERS`; `icetray-inspect` lists them.
+    An event that cannot be fitted gets NaN under the same names, a status and a message; the tray goes on. Parameters are those of
+    `evgen_jax.icetray.settings.PARAMETERS`, which `print(EventGeneratorReconstruction(icetray.I3Context()).configuration)` lists; `If` is
+    a function of a frame that tells whether its event is fitted. The detector is that of the model; a geometry frame whose modules stand
+    elsewhere ends the job.
+
+    Frame keys, K is `output_key`; lengths are in m, times in ns, energies in GeV, angles in rad:
+      K: I3MapStringDouble with every parameter `<p>` of the model, its value in the seed `<p>_seed` and, with `add_covariances` or
+        `add_circular_err`, its uncertainties `<p>_unc` (inverse Hessian) and `<p>_unc_sandwich`, angular_unc, angular_unc_sandwich (39 % of
+        the probability within) and covariance_repaired; loss_reco, loss_seed (-ln L), minimization_success (0 or 1), fit_status (as of
+        I3Particle), best_seed (number of the seed, from 0), gradient_norm, evaluations, runtime_reco (s); of two cascades length,
+        energy_asymmetry, energy_total and log_likelihood_ratio; with `add_goodness_of_fit` goodness_of_fit_1sided and
+        goodness_of_fit_2sided (p-values); with `add_mcmc_samples` and `add_skyscan` the numbers of
+        `evgen_jax.icetray.samples.posterior_numbers` and `sky_map_numbers`.
+      K_I3Particle: I3Particle of the fit with status, type and shape; of two cascades the vertex of the first, the energy of both
+        and the length between them.
+      K_I3Particles: I3VectorI3Particle of the two cascades, for models of two.
+      K_status, K_seed, K_model, K_model_identity: I3String; why the fit ended, key of the best seed, directories and identity of the
+        models.
+      K_cov_matrix_cov, _cov_sand, _cov_trafo, _cov_sand_trafo: I3MapStringDouble, with `add_covariances`; upper triangles `<a>_<b>` by
+        Hessian and sandwich in units of the parameters, and normalised (_trafo); `log_<p>` stands for ln(1 + p).
+      K_GoodnessOfFit_1sided, _2sided: I3MapKeyDouble, p-values of modules, with `add_goodness_of_fit`, of fits alone.
+      `K_MCMC_<p>`, K_MCMC_log_prob_values: I3VectorDouble of samples, with `add_mcmc_samples`, of fits alone.
+      `K_SkyScan_<nside>_loss`, _ipix: I3VectorDouble and I3VectorInt of pixels, nested order, with `add_skyscan`, of fits alone.
+
+    tableio books all of these but texts and I3MapKeyDouble.
 
     Args:
       context: of the tray.
@@ -88,20 +112,19 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         )
         self._seeds = () if values["seed_keys"] == FROM_PULSES else check_keys(values["seed_keys"], "seed_keys")
         self._covariances = bool(values["add_covariances"])
+        self._log, self._free = covariance_places(model, settings)
+        self._ranked = bool(values["add_goodness_of_fit"])
         ranks = dict(values["goodness_of_fit_settings"])
         self._fit = make_frame_fitter(
             model,
             settings,
             seed_rules_of(values, self._radius),
             log_likelihood_ratio=bool(values["add_log_likelihood_ratio"]),
-            goodness=(lambda fit: make_goodness_of_fit(model, fit=fit, **ranks))
-            if values["add_goodness_of_fit"]
-            else None,
+            goodness=(lambda fit: make_goodness_of_fit(model, fit=fit, **ranks)) if self._ranked else None,
             buffer=float(data.get("time_window_buffer", 100.0)),
             discard_excluded=bool(data.get("discard_pulses_from_excluded_doms", False)),
         )
         self._sampling = make_sampling(model, settings, values)
-        self._log = model.trafo.log if settings.minimize_in_trafo_space else (False,) * len(model.parameters)
         self._two = find_two_cascades(model.parameters)
         self._waiting: Waiting[Any] = Waiting(self._work, values["batch_frames"])
         self._found: set[str] = set()
@@ -152,7 +175,7 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
 
     def _write(self, frame: Any, fit: FrameFit) -> None:
         model, key = self._model, self._key
-        numbers = named_numbers(fit, model.parameters, self._log)
+        numbers = named_numbers(fit, model.parameters, self._log, self._free, self._ranked)
         for sample in self._sampling:
             more, arrays = sample(fit)
             numbers |= more
@@ -168,8 +191,9 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         for end, text in (("status", fit.message), ("seed", fit.seed_key), ("model", self._names)):
             writing.put(frame, f"{key}_{end}", text)
         writing.put(frame, f"{key}_model_identity", self._identity)
-        if self._covariances and fit.result is not None and fit.result.covariance is not None:
-            maps = covariance_maps(fit.result.covariance, model.parameter_names, self._log)
+        covariance = covariance_of_frame(fit, self._free)
+        if self._covariances and covariance is not None:
+            maps = covariance_maps(covariance, model.parameter_names, self._log)
             for end, elements in maps.items():
                 writing.put(frame, f"{key}_{end}", writing.to_numbers(elements))
         if fit.goodness is not None:

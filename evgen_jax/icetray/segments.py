@@ -56,9 +56,10 @@ def make_exclusions(
         excluded, partly = combined(sensors, windows, partial)
         writing.put(frame, f"{name}DOMs", writing.to_sensors(excluded))
         writing.put(frame, f"{name}TimeWindows", writing.to_windows(partly))
-        pulses = pulses.select(outside_exclusions(pulses, excluded, partly))
-        writing.put(frame, f"{name}Pulses", writing.to_pulses(pulses))
+        outside = outside_exclusions(pulses, excluded, partly)
+        writing.put(frame, f"{name}Pulses", writing.selected_pulses(frame, pulse_key, pulses, outside))
         if merge is not None:
+            pulses = reading.read_pulses(frame, f"{name}Pulses", flags=True)
             writing.put(frame, kept, writing.to_pulses(merged(pulses, merge)))
 
     return exclude
@@ -72,15 +73,18 @@ def _add_exclusions(
     partial: bool,
     bright: tuple[float, float] | None,
     merge: float | None,
-) -> dict[str, str]:
-    """Adds the module that combines exclusions; returns the keys that a fit takes."""
+    condition: Callable[[Any], bool] | None,
+) -> dict[str, Any]:
+    """Adds the module that combines exclusions; returns the parameters of a fit."""
     begin = f"{name}CombinedExclusions"
     exclude = make_exclusions(begin, pulse_key, check_keys(exclusions, "dom_and_tw_exclusions"), partial, bright, merge)
-    tray.AddModule(exclude, f"{name}_combine_exclusions", Streams=[icetray.I3Frame.Physics])
+    chosen = {} if condition is None else {"If": condition}
+    tray.AddModule(exclude, f"{name}_combine_exclusions", Streams=[icetray.I3Frame.Physics], **chosen)
     return {
         "pulse_key": f"{begin}Pulses" if merge is None else f"{begin}PulsesMerged",
         "dom_exclusions_key": f"{begin}DOMs",
         "time_exclusions_key": f"{begin}TimeWindows",
+        **chosen,
     }
 
 
@@ -109,9 +113,16 @@ def ApplyEventGeneratorReconstruction(
     bright_doms_threshold_charge: float = 100.0,
     merge_pulses_time_threshold: float | None = None,
     clean_up: bool = True,
+    If: Callable[[Any], bool] | None = None,
     **kwargs: Any,
 ) -> None:
     """Leaves out what does not take part and fits the events of P frames.
+
+    Helpers are in the frame while modules of the segment run, and behind it with `clean_up` False, under
+    `<name>CombinedExclusions` and: BrightDOMs and DOMs (I3VectorOMKey), TimeWindows (I3TimeWindowSeriesMap), Pulses (I3RecoPulseSeriesMap,
+    without pulses in the windows and at these modules), PulsesMerged. Pulses at modules that take no part are removed; `evgen-jax
+    reconstruct` keeps their arrival times unless data_settings.discard_pulses_from_excluded_doms is True. Output keys are those of the
+    module EventGeneratorReconstruction.
 
     Args:
       tray: to which modules are added.
@@ -124,6 +135,7 @@ def ApplyEventGeneratorReconstruction(
       bright_doms_threshold_charge: PE, which a module with too much charge exceeds as well.
       merge_pulses_time_threshold: ns, pulses closer than this become one; None: pulses stay as they are.
       clean_up: whether helpers are deleted behind the fit.
+      If: function of a frame that tells whether its event is fitted; None: all are.
       **kwargs: parameters of the module EventGeneratorReconstruction: seed_keys and model_names at least.
 
     Raises:
@@ -135,7 +147,7 @@ def ApplyEventGeneratorReconstruction(
     check_names(kwargs, tuple(PARAMETERS), "ApplyEventGeneratorReconstruction")
     bright = (bright_doms_threshold_fraction, bright_doms_threshold_charge) if exclude_bright_doms else None
     keys = _add_exclusions(
-        tray, name, pulse_key, dom_and_tw_exclusions, partial_exclusion, bright, merge_pulses_time_threshold
+        tray, name, pulse_key, dom_and_tw_exclusions, partial_exclusion, bright, merge_pulses_time_threshold, If
     )
     tray.AddModule(EventGeneratorReconstruction, f"{name}_reconstruction", **keys, **kwargs)
     if clean_up:
@@ -154,6 +166,7 @@ def ApplyEventGeneratorVisualizeBestFit(
     bright_doms_threshold_charge: float = 100.0,
     merge_pulses_time_threshold: float | None = None,
     clean_up: bool = True,
+    If: Callable[[Any], bool] | None = None,
     **kwargs: Any,
 ) -> None:
     """Leaves out what does not take part and draws fits that are in the frames.
@@ -169,6 +182,7 @@ def ApplyEventGeneratorVisualizeBestFit(
       bright_doms_threshold_charge: PE, which a module with too much charge exceeds as well.
       merge_pulses_time_threshold: ns, pulses closer than this become one; None: pulses stay as they are.
       clean_up: whether helpers are deleted behind the figures.
+      If: function of a frame that tells whether its fit is drawn; None: all are.
       **kwargs: parameters of the module EventGeneratorVisualizeBestFit: reco_key, model_names and output_dir at least.
 
     Raises:
@@ -177,7 +191,7 @@ def ApplyEventGeneratorVisualizeBestFit(
     check_names(kwargs, tuple(OF_FIGURES), "ApplyEventGeneratorVisualizeBestFit")
     bright = (bright_doms_threshold_fraction, bright_doms_threshold_charge) if exclude_bright_doms else None
     keys = _add_exclusions(
-        tray, name, pulse_key, dom_and_tw_exclusions, partial_exclusion, bright, merge_pulses_time_threshold
+        tray, name, pulse_key, dom_and_tw_exclusions, partial_exclusion, bright, merge_pulses_time_threshold, If
     )
     tray.AddModule(EventGeneratorVisualizeBestFit, f"{name}_visualize", **keys, **kwargs)
     if clean_up:

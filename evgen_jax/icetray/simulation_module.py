@@ -42,7 +42,14 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
 class EventGeneratorSimulation(icetray.I3ConditionalModule):  # type: ignore[misc]
     """Draws the pulses of the cascades in the tree of every Q frame, with noise once an event.
 
-    Parameters are those of `evgen_jax.icetray.simulation_module.PARAMETERS`; `icetray-inspect` lists them.
+    Parameters are those of `evgen_jax.icetray.simulation_module.PARAMETERS`, which
+    `print(EventGeneratorSimulation(icetray.I3Context()).configuration)` lists.
+
+    Frame keys, K is `output_key`:
+      K: I3RecoPulseSeriesMap, times in ns, charges in PE, width 1 ns.
+      KTimeRange: I3TimeWindow of the readout, ns.
+      K_Prediction: I3RecoPulseSeriesMap with the expected charge of every module, PE, time and width NaN; with
+        `StoreChargePrediction`.
 
     Args:
       context: of the tray.

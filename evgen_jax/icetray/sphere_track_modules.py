@@ -53,7 +53,9 @@ class _Converter(icetray.I3ConditionalModule):  # type: ignore[misc]
 class SphereInfTrackSeedConverter(_Converter):
     """Converts particles to seeds of tracks that enter a sphere: `<seed_key>_SphereInfTrackSeed`, an I3MapStringDouble.
 
-    Parameters: seed_key (one or several), sphere_radius (750 m), energy_if_unknown (1e4 GeV).
+    Parameters: seed_key (one or several), sphere_radius (750 m), energy_if_unknown (1e4 GeV). The numbers are those of
+    `evgen_jax.icetray.sphere_track.sphere_seed`: entry_x, _y, _z (m), entry_t (ns), entry_zenith, entry_azimuth, zenith, azimuth (rad),
+    entry_energy (GeV).
 
     Args:
       context: of the tray.

@@ -46,7 +46,9 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
 class EventGeneratorVisualizeBestFit(icetray.I3ConditionalModule):  # type: ignore[misc]
     """Draws, for every P frame with a fit, the modules with the most charge: pulses and the light that the fit expects.
 
-    Parameters are those of `evgen_jax.icetray.visualize_module.PARAMETERS`; `icetray-inspect` lists them.
+    Parameters are those of `evgen_jax.icetray.visualize_module.PARAMETERS`, which
+    `print(EventGeneratorVisualizeBestFit(icetray.I3Context()).configuration)` lists. Frames stay as they are; figures are files in
+    `output_dir`, two an event.
 
     Args:
       context: of the tray.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from icecube import dataclasses, icetray
 
+from evgen_jax.data.i3_rows import series_index
 from evgen_jax.errors import ConfigError
 from evgen_jax.icetray.records import Particle, PulseTable, WindowTable
 from evgen_jax.measurement.detector import Detector
@@ -52,6 +53,29 @@ def to_pulses(pulses: PulseTable) -> Any:
     for sensor, own in series.items():
         found[icetray.OMKey(*sensor)] = own
     return found
+
+
+def selected_pulses(frame: Any, key: str, pulses: PulseTable, kept: np.ndarray) -> Any:
+    """Selects pulses of a frame: IceTray copies those that are kept, with all that they have.
+
+    Args:
+      frame: of IceTray.
+      key: of the pulses: a map, a mask or a union of maps, or an I3SuperDST.
+      pulses: of the key, P of them, as `reading.read_pulses` gives them.
+      kept: flags [P].
+
+    Returns:
+      An I3RecoPulseSeriesMap of the pulses that are kept.
+    """
+    mask = dataclasses.I3RecoPulseSeriesMapMask(frame, key)
+    index = series_index(pulses.sensor)
+    group, dropped = np.cumsum(index == 0) - 1, np.flatnonzero(~kept)
+    whole = np.bincount(group) == np.bincount(group[dropped], minlength=group[-1] + 1) if len(group) else group
+    for place in dropped[~whole[group[dropped]]].tolist():
+        mask.set(icetray.OMKey(*pulses.sensor[place].tolist()), int(index[place]), False)
+    for place in dropped[whole[group[dropped]] & (index[dropped] == 0)].tolist():
+        mask.set(icetray.OMKey(*pulses.sensor[place].tolist()), False)
+    return mask.apply(frame)
 
 
 def to_sensors(sensor: np.ndarray) -> Any:
@@ -174,9 +198,11 @@ def to_array(values: np.ndarray) -> Any:
       values: [N], real or whole numbers.
 
     Returns:
-      An I3VectorInt of whole numbers, else an I3VectorDouble.
+      An I3VectorInt of whole numbers (an I3VectorInt64 where 32 bits do not hold them), else an I3VectorDouble.
     """
     if values.dtype.kind in "iu":
+        if len(values) and np.max(np.abs(values)) > np.iinfo(np.int32).max:
+            return dataclasses.I3VectorInt64([int(v) for v in values])
         return dataclasses.I3VectorInt([int(v) for v in values])
     return dataclasses.I3VectorDouble([float(v) for v in values])
 

@@ -51,6 +51,10 @@ def read_detector_file(path: Path) -> DetectorTable:
       ConfigError: Parquet, and pyarrow is not installed.
       DetectorError: a file of another kind, or values that cannot be.
     """
+    if ".i3" in path.suffixes:
+        raise DetectorError(
+            f"{path}: is an I3 file, which only IceTray reads. Make a table of it first: evgen-jax detector {path.name} -o detector.csv"
+        )
     with open(path, "rb") as file:
         if file.read(len(PARQUET)) == PARQUET:
             return _from_parquet(path)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evgen_jax.data.event_ids import ID_COLUMNS
-from evgen_jax.data.found_tables import MODULE, PULSES, WINDOW
+from evgen_jax.data.found_tables import MODULE, PULSES
+from evgen_jax.data.modules_of_events import WINDOW_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def table_inventory(name: str, rows: np.ndarray) -> TableInventory:
     if columns >= PULSES:
         kind = "pulses"
     elif columns >= MODULE:
-        kind = "time windows of modules" if columns >= WINDOW or columns >= {"time", "width"} else "modules"
+        kind = "time windows of modules" if any(columns >= set(pair) for pair in WINDOW_COLUMNS) else "modules"
     elif not columns >= {"Run", "Event"}:
         kind = "no ids of events" if columns else "an array without named columns"
     else:

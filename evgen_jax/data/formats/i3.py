@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.data.i3_file import frames_of, icetray_part
-from evgen_jax.data.i3_rows import COLUMNS, CONVERTERS, RAGGED, Row, class_of
+from evgen_jax.data.i3_file import frames_of, icetray_part, line_of
+from evgen_jax.data.i3_rows import COLUMNS, PULSE_MAP, SINGLE, Columns, class_of, columns_of_object
 from evgen_jax.data.protocol import CachedTables
 from evgen_jax.errors import DataError
 
@@ -87,29 +87,24 @@ class I3Tables(CachedTables):
     def _load(self, name: str) -> np.ndarray:
         self._check_there(name)
         kind = self._classes[name]
-        rows: list[tuple[tuple[int, ...], Row]] = []
+        parts: list[tuple[tuple[int, ...], Columns]] = []
         for ids, frame in self._events():
-            if not frame.Has(name):
-                if kind not in RAGGED:
-                    rows.append(((*ids, 0), {}))
-                continue
-            for row in self._converted(name, kind, frame):
-                rows.append(((*ids, 1), row))
-        return _structured(rows, COLUMNS.get(kind, ()))
+            there = frame.Has(name)
+            columns = self._converted(name, kind, frame) if there else {}
+            if columns or kind in SINGLE:
+                parts.append(((*ids, int(there)), columns))
+        return _structured(parts, COLUMNS.get(kind, ()))
 
-    def _converted(self, name: str, kind: str, frame: Any) -> list[Row]:
+    def _converted(self, name: str, kind: str, frame: Any) -> Columns:
         try:
             held = frame[name]
-            if kind == "I3RecoPulseSeriesMap":
+            if kind == PULSE_MAP:
                 held = icetray_part("dataclasses", str(self.path)).I3RecoPulseSeriesMap.from_frame(frame, name)
-            return list(CONVERTERS[kind](held))
-        except DataError:
-            raise
+            return columns_of_object(held, kind)
         except Exception as error:  # boost::python raises whatever the C++ classes throw
             header = frame[HEADER]
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
-                f"{self.path}: table '{name}': run {header.run_id}, event {header.event_id} cannot be read ({text})."
+                f"{self.path}: table '{name}': run {header.run_id}, event {header.event_id} cannot be read ({line_of(error)})."
             ) from None
 
     def _events(self) -> Iterator[tuple[tuple[int, int, int, int], Any]]:
@@ -136,21 +131,29 @@ def _class_in(frame: Any, key: str) -> str | None:
 
 def _columns_in(frame: Any, key: str, kind: str) -> tuple[str, ...]:
     """The columns that a key's table will have, as far as one frame tells."""
-    own = [name for name, _ in COLUMNS[kind]] if kind in COLUMNS else list(next(iter(CONVERTERS[kind](frame[key])), {}))
+    own = [name for name, _ in COLUMNS[kind]] if kind in COLUMNS else list(columns_of_object(frame[key], kind))
     return (*(name for name, _ in IDS), *own)
 
 
-def _structured(rows: list[tuple[tuple[int, ...], Row]], known: tuple[tuple[str, str], ...]) -> np.ndarray:
-    """Rows with their ids as a structured array: columns that a row lacks are NaN, or 0 for whole numbers."""
+def _structured(parts: list[tuple[tuple[int, ...], Columns]], known: tuple[tuple[str, str], ...]) -> np.ndarray:
+    """Columns of events with their ids as a structured array.
+
+    An event without columns is one row. Columns that an event lacks are NaN, or 0 for whole numbers.
+    """
     types: dict[str, str] = dict(known)
-    for _, row in rows:
-        for name, value in row.items():
+    for _, columns in parts:
+        for name, values in columns.items():
             if types.get(name) != "<f8" and name not in dict(known):
-                types[name] = "<f8" if isinstance(value, float) else "<i8"
-    table = np.zeros(len(rows), [*IDS, *types.items()])
+                types[name] = "<f8" if values.dtype.kind == "f" else "<i8"
+    ends = np.cumsum([0, *(len(next(iter(columns.values()), (0,))) for _, columns in parts)])
+    table = np.zeros(ends[-1], [*IDS, *types.items()])
     for name, kind in types.items():
-        lacking = np.nan if kind == "<f8" else 0
-        table[name] = [row.get(name, lacking) for _, row in rows]
-    for k, (name, _) in enumerate(IDS):
-        table[name] = [ids[k] for ids, _ in rows]
+        if kind == "<f8":
+            table[name] = np.nan
+    for (ids, columns), start, stop in zip(parts, ends[:-1], ends[1:], strict=True):
+        rows = table[start:stop]
+        for (name, _), value in zip(IDS, ids, strict=True):
+            rows[name] = value
+        for name, values in columns.items():
+            rows[name] = values
     return table

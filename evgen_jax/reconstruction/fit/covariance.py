@@ -1,6 +1,6 @@
 """Uncertainties at the best fit: Hessian and sandwich, in normalised and in physical units, and on the sphere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,19 @@ class Covariance:
     repaired: bool
 
     __repr__ = short_repr
+
+
+def unknown_covariance(free: Sequence[int]) -> Covariance:
+    """Makes what stands for the uncertainties of an event without a fit.
+
+    Args:
+      free: places of the F free parameters.
+
+    Returns:
+      Uncertainties that are all NaN.
+    """
+    places, unknown = np.asarray(free, np.int64), np.full((len(free), len(free)), np.nan)
+    return Covariance(places, unknown, unknown, unknown, unknown, np.nan, np.nan, False)
 
 
 def to_physical(

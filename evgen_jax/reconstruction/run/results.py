@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from evgen_jax.data.batches import files_as_given
+from evgen_jax.data.hdf5_library import h5py
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, ReconstructionError, suggestion
 from evgen_jax.extras import need

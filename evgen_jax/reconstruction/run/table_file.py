@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from evgen_jax.data.hdf5_library import h5py
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark, read_rows
 from evgen_jax.errors import ReconstructionError, suggestion
