@@ -67,6 +67,7 @@ def task(detector):
     return model, hypothesis, an_event(model, hypothesis)
 
 
+@pytest.mark.nightly
 def test_the_stated_error_holds_and_nothing_jumps(task):
     model, hypothesis, event = task
     accuracy, reach = 0.5, 0.02

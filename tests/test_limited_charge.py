@@ -48,6 +48,7 @@ def test_a_bright_event_keeps_its_charge_in_fewer_pulses(events):
     np.testing.assert_array_equal(few.charge, events[0].charge)
 
 
+@pytest.mark.nightly
 def test_bright_events_are_searched_with_limited_charges_and_fitted_with_all(model, events):
     """From the other side of the sky and without seeds; the results are those of the full likelihood, with errors."""
     fitter = make_fitter(model, covariance=True)

@@ -13,6 +13,7 @@ from conftest import programs_built
 from synthetic import lamp_model
 
 import evgen_jax as eg
+from evgen_jax import program_memory
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ConfigError, HypothesisError
 from evgen_jax.light.tree import with_precision
@@ -155,7 +156,9 @@ def test_hypotheses_have_names(model):
         model.index("energie")
 
 
-def test_fits_of_equal_models_share_their_programs(model, events):
+def test_fits_of_equal_models_share_their_programs(model, events, monkeypatch):
+    # Programs of earlier tests may fill the process: nothing is forgotten between these fits.
+    monkeypatch.setattr(program_memory, "SHARE", 0.9)
     lamp, seeds = lamp_model(model.detector), np.array([[1.5, 1.0, 0.9, 2.0], [1.2, 1.0, 1.1, 2.5]])
     settings = eg.FitSettings(free={"Absorption": False})
     first = eg.reconstruct(lamp, events[:1], seeds[:1], settings)

@@ -153,7 +153,7 @@ def test_a_track_has_its_own_inputs(loaded_detector):
 NAMED = {"inputs": ["invariant", "medium"], "layer_start": "fan_in"}
 
 
-@pytest.mark.parametrize("section, hypothesis", [(CASCADE, ONE), (TRACK, MUON)])
+@pytest.mark.parametrize("section, hypothesis", [(CASCADE, ONE), pytest.param(TRACK, MUON, marks=pytest.mark.nightly)])
 def test_sources_of_named_inputs_are_models_like_others(section, hypothesis, loaded_detector, tmp_path):
     own = NAMED | {"num_filters_list": [6, 6, 2], "time_filters_list": [7, 8], "activation_list": ["silu", "silu", ""]}
     own |= {"num_embedding_vars": 2, "add_dom_angular_acceptance": False}

@@ -21,7 +21,7 @@ from evgen_jax.physics.transport.table_file import table_origin
 from evgen_jax.training.metrics import read_metrics
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"benchmarks/common.py", "benchmarks/simulated_events.py"}
+SHARED = {"benchmarks/common.py", "benchmarks/simulated_events.py", "experiments/chosen_modules.py"}
 """No programs: the others import them."""
 Runner = Callable[..., str]
 
@@ -351,6 +351,30 @@ def check_shipped_networks(run: Runner, directory: Path) -> None:
         assert gap == pytest.approx(sum(terms), abs=0.2)
 
 
+def check_photon_statistics(run: Runner, directory: Path) -> None:
+    few = ("num_events=20", "events_per_file=1", "photons=400", "ranges.energy=[5e3, 6e3]")
+    settings = [f"simulation_settings.{text}" for text in few]
+    config = directory / "config.yaml"
+    config.write_text(
+        (ROOT / "experiments" / "icecube86_cascade.yaml").read_text().replace("{directory}", str(directory))
+    )
+    loaded = load_config(config, settings)
+    eg.simulate(loaded, directory / "events")
+    eg.training.create_trafo(loaded)
+    accepted = np.full((1, 5160), 1e-6)
+    np.savez(directory / "reference.npz", hypothesis=[[0.0, 0.0, -100.0, 1.0, 2.0]], accepted=accepted)
+    given = [part for text in settings for part in ("--set", text)]
+    arguments = ("--photons", 400, 100, "--seconds", 1, *given)
+    out = run("experiments/photon_statistics.py", config, directory / "reference.npz", *arguments)
+    lines = [line for line in out.splitlines() if "of Poisson's" in line]
+    for photons in (400, 100):
+        for kind in ("expected", "drawn"):
+            for name in ("Poisson", "negative binomial"):
+                own = [line for line in lines if line.startswith(f"{photons} photons, {kind}, {name}: ")]
+                variance = numbers(own[-1].split("variance")[1])[0]
+                assert variance == 1.0 if name == "Poisson" else variance > 1.0
+
+
 ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
@@ -377,6 +401,7 @@ ENTRIES = {
     "experiments/likelihood_gaps.py": check_likelihood_gaps,
     "experiments/other_minimisers_and_samplers.py": check_other_libraries,
     "experiments/reconstruct_test_data.py": None,
+    "experiments/photon_statistics.py": check_photon_statistics,
     "experiments/run_exported_likelihood.py": None,  # test_exported_program.py
     "experiments/shipped_networks.py": check_shipped_networks,
     "experiments/skymap_scanner_plugin.py": None,  # test_skymap_scanner.py
@@ -398,6 +423,7 @@ LONG = {
     check_fits_on_device,
     check_photon_tables,
     check_shipped_networks,
+    check_photon_statistics,
     check_icetray,
     check_accelerator,
     check_many_cascades,

@@ -15,7 +15,6 @@ import jax
 import numpy as np
 import optax
 import pytest
-from conftest import full_disk
 
 from evgen_jax.building.directory import load_model
 from evgen_jax.building.experiment import build_model, open_stream
@@ -130,16 +129,23 @@ def test_a_run_that_is_not_continued_is_kept(experiment, tmp_path):
     assert len(read_metrics(tmp_path / "training.old-1")) >= 4
 
 
-def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path, command):
+def test_full_disk_leaves_the_previous_checkpoint(experiment, tmp_path):
     """A limit on the size of files stands for a full disk."""
     train(
         config_for(experiment, tmp_path, ("num_training_iterations: 12", "num_training_iterations: 4")), progress=False
     )
     longer = config_for(experiment, tmp_path)
-    with full_disk(20000):
-        code, _, err = command("train", tmp_path / "config.yaml")
-    assert code == 2, err
-    (line,) = [line for line in err.splitlines() if line.startswith("error:")]
+    python = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (20000, r.RLIM_INFINITY)); import sys; sys.argv = "
+    python += f"['evgen-jax', 'train', {str(tmp_path / 'config.yaml')!r}]; from evgen_jax.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", python],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "could not be written (File too large). Earlier ones are untouched" in line
     assert int(trained_state(longer).step) == 4
     assert int(train(longer, progress=False).step) == 12

@@ -114,7 +114,9 @@ def member(request, loaded_detector):
 
 
 EVERY_NIGHT = {
+    "analytic track": "analytic cascade",
     "cascade and noise": "sum of sums",
+    "finite track": "track",
     "starting cascades with systematics": "starting cascades",
     "track with cascades": "track with equidistant cascades",
     "track with cascades as one source": "track with equidistant cascades",
