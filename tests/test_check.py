@@ -135,6 +135,9 @@ def test_a_configuration_is_rehearsed(experiment, tables, tmp_path, command):
     degrees = write_hdf5(tmp_path / "degrees.hdf5", changed(tables, "LabelsMCCascade", cascade_azimuth=np.degrees))
     code, out, err = command("check", experiment / "config.yaml", degrees)
     assert code == 0 and "given files: 1 files: 20 events" in out and "is it in degrees" in out, err
+    (tmp_path / "text.hdf5").write_text("no events")
+    code, out, _ = command("check", experiment / "config.yaml", degrees, tmp_path / "text.hdf5")
+    assert code == 3 and "cannot be read as HDF5" in out
     shutil.copy(experiment / "config.yaml", tmp_path / "bad.yaml")
     code, _, err = command("check", tmp_path / "bad.yaml", "--set", "training_settings.optimiser=Adam")
     assert code == 2 and "unknown key" in err

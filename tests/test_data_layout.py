@@ -91,6 +91,11 @@ PULSES = {"event": [0, 1], "string": [1, 2], "om": [1, 2], "time": [1.0, 2.0], "
         ({"pulses": {**PULSES, "om": [1, 1.5]}}, "'om' must hold whole numbers from 0"),
         ({"pulses": {**PULSES, "string": [1, 77]}}, r"the module \(string 77, om 2\) is none of the detector 'small'"),
         ({"pulses": {**PULSES, "time": ["a", "b"]}}, "'time' must be a list of numbers"),
+        ({"pulses": {**PULSES, "charge": [1.0, -1.0]}}, "'charge' is -1.0 in row 1 of 2; expected finite charges >= 0"),
+        ({"pulses": {**PULSES, "time": [np.nan, 1.0]}}, "'time' is nan in row 0 of 2; expected finite times, ns"),
+        ({"pulses": {**PULSES, "chrge": [1.0, 1.0]}}, "'chrge' is no column of pulses.*Did you mean 'charge'"),
+        ({"labels": {"cascade_zenith": [1.0, 90.0]}}, r"'cascade_zenith' is 90.0; expected an angle in \[0, pi\]"),
+        ({"labels": {"cascade_energy": [1.0, -5.0]}}, "'cascade_energy' is -5.0; expected an energy >= 0"),
         ({"labels": {"cascade_x": [1.0, 2.0, 3.0]}}, "LabelsDeepLearning' has 3 events, run has 2"),
         ({"run": [1, 1], "event_ids": [4, 4]}, "run 1, event 4 is given 2 times"),
         ({"event_ids": [1, 2**33]}, "event_ids: expected whole numbers from 0 to 4294967295"),
@@ -103,6 +108,11 @@ def test_what_cannot_be_written_is_one_message(loaded_detector, tmp_path, change
     with pytest.raises(DataError, match=expected):
         eg.data.write_events(tmp_path / "f.hdf5", detector=loaded_detector, **given)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with pytest.raises(DataError, match="the folder .*none does not exist. Make it first"):
+        eg.data.write_events(tmp_path / "none" / "f.hdf5", pulses=PULSES)
 
 
 def test_pulses_alone_are_enough(loaded_detector, tmp_path):

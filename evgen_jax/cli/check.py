@@ -24,15 +24,18 @@ def check(files: tuple[str, ...], settings: tuple[str, ...], columns: bool) -> N
 
     FILES are event files of any format (folders of Parquet, patterns), configurations (.yaml), or both: a configuration alone is
     checked with the data that it names, with event files it is checked with these. Ends with 3 if one of several files cannot
-    be read or is of another detector than the others.
+    be read or is of another detector than the others, or cannot be used with the configuration that is given.
     """
     configs = tuple(name for name in files if name.endswith(CONFIGURATIONS))
     data = tuple(name for name in files if name not in configs)
     if configs:
         from evgen_jax.report.rehearsal import rehearse
 
-        for line in rehearse(configs, settings, data):
+        lines, lost = rehearse(configs, settings, data)
+        for line in lines:
             say(line)
+        if lost:
+            sys.exit(3)
         return
     from evgen_jax.config.reader import with_settings
     from evgen_jax.config.records import DataHandlerSettings

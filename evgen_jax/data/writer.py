@@ -9,7 +9,9 @@ from jax.typing import ArrayLike
 from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark
-from evgen_jax.data.written_columns import check_columns, check_ids, check_modules
+from evgen_jax.data.written_columns import PULSES as PULSE_COLUMNS
+from evgen_jax.data.written_columns import check_columns, check_ids, check_labels, check_modules, check_pulses
+from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
@@ -65,7 +67,7 @@ def write_events(
       notice: provenance, stored in the file's attributes.
 
     Raises:
-      DataError: columns of unequal lengths, a column that is missing, numbers that cannot be, events with equal ids, or a
+      DataError: no such folder, columns of unequal lengths, a column that is missing or unknown, numbers that cannot be, events with equal ids, or a
         module that the detector does not have; nothing is written.
       OSError: it cannot be written, for want of room perhaps.
 
@@ -75,12 +77,16 @@ def write_events(
       eg.data.write_events("events.hdf5", pulses=pulses, labels=labels, run=[7, 7])
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: the folder {path.parent} does not exist. Make it first.")
     single = {name: check_columns(name, columns) for name, columns in (tables or {}).items()}
     if labels is not None:
         single[LABELS] = check_columns("labels", labels)
+        check_labels(single[LABELS])
     if not single:
         single[EVENTS] = {}
-    p = check_columns("pulses", pulses or {}, ("event", "string", "om", "time", "charge"))
+    p = check_columns("pulses", pulses or {}, PULSE_COLUMNS)
+    check_pulses(p)
     ids = check_ids(run, event_ids, num_events, single, p["event"])
     modules = {
         name: check_columns(name, columns, ("event", "string", "om")) for name, columns in (module_tables or {}).items()

@@ -8,6 +8,8 @@ from jax.typing import ArrayLike
 from evgen_jax.errors import DataError, shown, suggestion
 from evgen_jax.measurement.detector import Detector
 
+PULSES = ("event", "string", "om", "time", "charge")
+"""Columns of pulses that are given."""
 LARGEST_ID = 2**32 - 1
 """Largest run and event number that the layout holds."""
 
@@ -51,6 +53,50 @@ def check_columns(name: str, columns: Mapping[str, ArrayLike], needed: Sequence[
                 raise DataError(f"{name}: '{column}' must hold whole numbers from 0, got {shown(columns[column])}.")
             arrays[column] = whole
     return arrays
+
+
+def check_pulses(columns: Mapping[str, np.ndarray]) -> None:
+    """Checks the numbers of pulses.
+
+    Args:
+      columns: column name -> values [P] of the table of pulses.
+
+    Raises:
+      DataError: a column that the layout does not have, times that are not finite, or charges that are negative or not finite.
+    """
+    for column in columns:
+        if column not in PULSES:
+            raise DataError(
+                f"pulses: '{column}' is no column of pulses; expected {', '.join(PULSES)}." + suggestion(column, PULSES)
+            )
+    for column, wrong, expected in (
+        ("time", ~np.isfinite(columns["time"]), "finite times, ns"),
+        ("charge", ~(np.isfinite(columns["charge"]) & (columns["charge"] >= 0)), "finite charges >= 0, PE"),
+    ):
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise DataError(
+                f"pulses: '{column}' is {columns[column][i]} in row {i} of {len(wrong)}; expected {expected}."
+            )
+
+
+def check_labels(columns: Mapping[str, np.ndarray]) -> None:
+    """Checks that zeniths are radians and energies not negative; labels that are not finite are events without labels.
+
+    Args:
+      columns: column name -> values [E].
+
+    Raises:
+      DataError: a zenith outside [0, pi], or an energy below 0.
+    """
+    for column, values in columns.items():
+        if column.endswith("zenith") and np.any((values < 0) | (values > np.pi + 1e-6)):
+            wrong, expected = values[(values < 0) | (values > np.pi + 1e-6)][0], "an angle in [0, pi], radians"
+        elif column.endswith("energy") and np.any(values < 0):
+            wrong, expected = values[values < 0][0], "an energy >= 0, GeV"
+        else:
+            continue
+        raise DataError(f"labels: '{column}' is {wrong}; expected {expected}.")
 
 
 def check_ids(

@@ -11,6 +11,8 @@ import numpy as np
 from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
 from evgen_jax.hypothesis.names import place_of
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
+from evgen_jax.hypothesis.plausible_angles import implausible_angle
+from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
@@ -105,7 +107,7 @@ class Model:
           Hypothesis [H], float64, in the order of `parameter_names`.
 
         Raises:
-          HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
+          HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, no number, or an angle in degrees.
 
         Example:
           `model.hypothesis(x=0, y=0, z=-300, zenith=1.2, azimuth=3.0, energy=1e4, time=9700)`
@@ -200,7 +202,8 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
       [H], float64, in the order of `parameters`.
 
     Raises:
-      HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, or no number.
+      HypothesisError: an unknown or ambiguous name, a parameter given twice or not at all, no number, an angle in degrees, or an
+        energy below 0.
     """
     names, found = names_of(parameters), dict[str, float]()
     for given, value in values.items():
@@ -216,7 +219,13 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
         found[name] = number
     if missing := [name for name in names if name not in found]:
         raise HypothesisError(f"a hypothesis needs every parameter of the model; missing: {', '.join(missing)}.")
-    return np.array([found[name] for name in names])
+    hypothesis = np.array([found[name] for name in names])
+    if fault := implausible_angle(parameters, hypothesis):
+        raise HypothesisError(fault)
+    for parameter in parameters:
+        if parameter.role in ENERGIES and found[parameter.name] < 0:
+            raise HypothesisError(f"'{parameter.name}' is {found[parameter.name]:.4g}; expected an energy >= 0 GeV.")
+    return hypothesis
 
 
 def _source_line(path: Path, source: Any, variables: Any) -> str:

@@ -16,7 +16,7 @@ from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.report.inventory import detector_lines
 
 
-def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence[str] = ()) -> list[str]:
+def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence[str] = ()) -> tuple[list[str], int]:
     """Checks a configuration with its data, or with other files.
 
     Args:
@@ -25,7 +25,7 @@ def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence
       files: event files or patterns, in place of those that the configuration names.
 
     Returns:
-      Lines of text.
+      Lines of text, and how many files cannot be used.
 
     Raises:
       ConfigError: a configuration that cannot be used.
@@ -36,15 +36,18 @@ def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence
     lines = [f"{', '.join(paths)}: {config.unique_name}"]
     lines += [f"  detector {line}" if not line.startswith(" ") else f"  {line}" for line in detector_lines(detector)]
     lines.append(f"  {len(parameters)} parameters: {', '.join(parameter.name for parameter in parameters)}")
+    lost = 0
     iterators: dict[str, IteratorSettings | None] = {
         name: getattr(config.data_iterator_settings, name) for name in ("training", "validation", "trafo")
     }
     if files:
-        lines += _of_files("given files", find_files(list(files)), config, True)
+        own, lost = _of_files("given files", find_files(list(files)), config, True)
+        lines += own
     else:
         for name, iterator in iterators.items():
             if iterator is not None:
-                lines += _of_iterator(name, iterator, config)
+                own, more = _of_iterator(name, iterator, config)
+                lines, lost = lines + own, lost + more
     trafo = Path(config.data_trafo_settings.model_dir) / TRAFO_FILE
     given = trafo_iterator(config).input_data
     patterns = given if isinstance(given, str) else ", ".join(given)
@@ -55,26 +58,28 @@ def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence
     )
     steps = config.training_settings.num_training_iterations
     lines.append(f"  train would make {steps} steps of {config.data_iterator_settings.training.batch_size} events")
-    return lines
+    return lines, lost
 
 
-def _of_iterator(name: str, iterator: IteratorSettings, config: ExperimentConfig) -> list[str]:
+def _of_iterator(name: str, iterator: IteratorSettings, config: ExperimentConfig) -> tuple[list[str], int]:
     try:
         paths = find_files(iterator.input_data)
     except DataError as error:
-        return [f"  {name}: {error}"]
+        return [f"  {name}: {error}"], 0  # before a simulation, say
     return _of_files(name, paths, config, False)
 
 
-def _of_files(name: str, paths: Sequence[Path], config: ExperimentConfig, every: bool) -> list[str]:
-    """Lines on some files: the first ones, or every one of those that a user gave."""
+def _of_files(name: str, paths: Sequence[Path], config: ExperimentConfig, every: bool) -> tuple[list[str], int]:
+    """Lines on some files (the first ones, or every one of those that a user gave), and how many cannot be used."""
     detector, parameters = experiment_detector(config), hypothesis_parameters(config)
+    lost = 0
     report, lines, chosen = LabelReport(parameters, detector), [], paths if every else paths[:INSPECTED_FILES]
     for path in chosen:
         try:
             file = read_event_file(path, config.data_handler_settings, detector, parameters=parameters)
         except DataError as error:
             lines.append(f"    {error}")
+            lost += 1
             continue
         compare_with_detector(file, detector)
         report.add(file)
@@ -82,4 +87,5 @@ def _of_files(name: str, paths: Sequence[Path], config: ExperimentConfig, every:
     looked = "" if len(chosen) == len(paths) else f", the first {len(chosen)} looked at"
     head = f"  {name}: {len(paths)} files{looked}: {report.count} events with labels, {report.dark} without a pulse"
     table = [f"    {line}" for line in report.table().splitlines()] if report.count else []
-    return [head, *lines, *table, *(f"    doubtful: parameter {doubt}" for doubt in report.doubts())]
+    doubts = [f"    doubtful: parameter {doubt}" for doubt in report.doubts()]
+    return [head, *lines, *table, *doubts], lost

@@ -10,6 +10,7 @@ import numpy as np
 
 from evgen_jax.approximation.precise_where_lit import precise_where_lit
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.hypothesis.plausible_angles import implausible_angle
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
 from evgen_jax.model.ensemble import AnyModel, check_model
@@ -252,6 +253,8 @@ def reconstruct(
     """
     fit = make_fitter(model, settings, covariance=covariance, search=search)
     seeds = _checked_seeds(model, events, seeds)
+    if fault := implausible_angle(model.parameters, seeds):
+        raise ReconstructionError(f"seeds: {fault}")
     results: dict[int, FitResult] = {}
     for block in progress(list(blocks(events, LANES))):
         results |= dict(zip(block, fit([events[i] for i in block], seeds[list(block)]), strict=True))

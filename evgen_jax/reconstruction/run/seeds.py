@@ -15,6 +15,7 @@ from evgen_jax.data.labels import label_names
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.hypothesis.names import check_labels, swapped
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter, column_names, names_of
+from evgen_jax.hypothesis.plausible_angles import implausible_angle
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.starts.smear import smear
 
@@ -143,6 +144,9 @@ def make_seed_reader(
             return file, np.full((len(file), 1, len(model.parameter_names)), np.nan)
         sets = [file.labels if name == "x_parameters" else file.seeds[name] for name in names]
         seeds = np.stack([np.asarray(g, np.float64) for g in sets], axis=1)
+        for place, name in enumerate(names):
+            if fault := implausible_angle(model.parameters, seeds[:, place]):
+                raise DataError(f"{path}: seeds of table '{name}': {fault}")
         if settings.num_random_seeds:
             # Of a file its own random numbers, whatever was read before.
             rng = np.random.default_rng((settings.random_seed, *(int(v) for v in file.ids[:1].ravel())))
