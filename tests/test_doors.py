@@ -136,6 +136,9 @@ def test_fits_take_lists_of_events_and_their_seeds(model):
     for seeds in (H, np.append(H, 1.0)[None], np.zeros((3, 7)), [[1.0], [1.0, 2.0]], "text"):
         with pytest.raises(ReconstructionError, match="expected seeds"):
             eg.reconstruct(model, [EVENT], seeds)
+    for seeds in (None, "pulses"):
+        with pytest.raises(ReconstructionError, match="expected seeds .* Without seeds: eg.reconstruction.fit_without"):
+            eg.reconstruct(model, [EVENT], seeds)
     with pytest.raises(ReconstructionError, match=r"expected seeds \[E, S, 7\], got shape \(1, 7\)"):
         smear(H[None], model.parameters, 2, np.random.default_rng(0))
     evaluator = Evaluator(eg.log_likelihood, make_coordinates(model), model)

@@ -53,6 +53,12 @@ def test_a_summary_has_values_with_their_errors_and_units(model):
     assert rows["direction"][:4] == ["known", "to", "2.7", "degrees"] and "warning" not in text
 
 
+def test_a_seed_without_a_gradient_is_told(model):
+    own = fitted(model)
+    flat = replace(own, log_likelihood_seed=own.log_likelihood, diagnostics=replace(own.diagnostics, gradient_norm=0.0))
+    assert [text for text in flat.warnings() if "too far from all light" in text] and not own.warnings()
+
+
 def test_uncertainties_are_in_the_units_of_the_parameters(model):
     own = fitted(model)
     assert own.uncertainties()["cascade_energy"] == pytest.approx(300.1)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from evgen_jax.approximation.precise_where_lit import precise_where_lit
-from evgen_jax.errors import ReconstructionError
+from evgen_jax.errors import ReconstructionError, shown
 from evgen_jax.hypothesis.plausible_angles import implausible_angle
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_events
@@ -153,6 +153,11 @@ def _checked_seeds(model: AnyModel, events: Sequence[Event], seeds: np.ndarray) 
     check_events(events, model.detector)
     if not events:
         return np.zeros((0, 1, len(model.parameter_names)))
+    if seeds is None or isinstance(seeds, str):
+        raise ReconstructionError(
+            f"expected seeds as an array of numbers [E, H] or [E, S, H], got {shown(seeds)}. Without seeds: "
+            "eg.reconstruction.fit_without_seeds(eg.reconstruction.make_fitter(model), events)."
+        )
     try:
         seeds = np.asarray(seeds, np.float64)
     except (TypeError, ValueError):

@@ -96,7 +96,7 @@ class FitResult:
         """Lists what speaks against taking the fit as it stands.
 
         Returns:
-          One sentence each: no fit, not converged, a parameter at a bound, a Hessian that had to be repaired.
+          One sentence each: no fit, not converged, a seed without a gradient, a parameter at a bound, a Hessian that had to be repaired.
         """
         notes = self.diagnostics
         if self.failed:
@@ -104,6 +104,8 @@ class FitResult:
         found = []
         if not notes.converged:
             found.append(f"the fit did not converge: {notes.message} (gradient norm {notes.gradient_norm:.2g})")
+        if notes.gradient_norm == 0 and self.log_likelihood == self.log_likelihood_seed:
+            found.append("the log-likelihood does not change at the seed: it is too far from all light to be fitted")
         found += [f"{name} is at its bound of {end:g}{unit}" for name, end, unit in self._at_bounds()]
         if self.covariance is not None and self.covariance.repaired:
             found.append("the Hessian is not positive definite: the uncertainties are not to be relied on")
