@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 from format_files import graphnet_tables, tables_of, write_hdf5, write_km3pipe, write_prometheus, write_sqlite
@@ -55,6 +56,13 @@ def test_what_is_missing_is_said(tables, loaded_detector, tmp_path):
     named = DataHandlerSettings(data_settings={"pulse_key": "Pulses"})
     lost = inventory(tmp_path / "events.db", named)
     assert lost.for_fitting == "the table of pulses 'Pulses' is missing"
+
+
+def test_groups_of_pandas_are_told(tmp_path):
+    with h5py.File(tmp_path / "frame.hdf5", "w") as file:
+        file.create_group("Labels").create_group("table")
+    (note,) = inventory(tmp_path / "frame.hdf5", PLAIN).notes
+    assert note.startswith("the group 'Labels' was written by pandas (DataFrame.to_hdf)")
 
 
 def test_events_without_pulses_are_counted(tables, loaded_detector, tmp_path):

@@ -50,6 +50,13 @@ class TableFile(CachedTables):
             raise DataError(
                 f"{self.path}: cannot be read as HDF5; it is damaged or of another kind ({error})."
             ) from None
+        with self._told():
+            for name, found in self._file.items():
+                if isinstance(found, h5py.Group) and _is_of_pandas(found):
+                    self.notes.append(
+                        f"the group '{name}' was written by pandas (DataFrame.to_hdf) and is no table of named columns: write "
+                        "it with eg.data.write_events, or with h5py as a structured array"
+                    )
         return self
 
     def __exit__(self, *_: object) -> None:
