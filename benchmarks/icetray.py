@@ -145,7 +145,8 @@ def main() -> None:
         tables = {"Ids": {"number": np.arange(given.events)}}
         for name, values in zip(("A", "B", "C"), seeds, strict=True):
             tables[name] = dict(zip(names, values.T, strict=True))
-        write_events(file, 1, given.events, pulses, tables, pulse_key="Pulses")
+        written = {name: pulses[name] for name in ("event", "string", "om", "time", "charge")}
+        write_events(file, 1, given.events, written, tables, pulse_key="Pulses")
         handler = DataHandlerSettings.model_validate(
             {"data_settings": {"pulse_key": "Pulses", "event_id_key": "Ids"}, "label_settings": {}}
         )

@@ -348,7 +348,7 @@ def test_the_segment_gives_the_numbers_of_the_command(fitted, directory, pulses,
     masked = key & (pulses["time"] >= WINDOW[2]) & (pulses["time"] <= WINDOW[3])
     masked |= (pulses["string"] == BAD[0]) & (pulses["om"] == BAD[1])
     assert masked.any()
-    kept = {name: values[~masked] for name, values in pulses.items()}
+    kept = {name: pulses[name][~masked] for name in ("event", "string", "om", "time", "charge")}
     everywhere = np.tile(np.array([WINDOW]), (len(TRUTH), 1))
     window = {"string": everywhere[:, 0], "om": everywhere[:, 1], "start": everywhere[:, 2], "stop": everywhere[:, 3]}
     write_events(
