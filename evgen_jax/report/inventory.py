@@ -113,10 +113,11 @@ def inventory(path: str | Path, settings: DataHandlerSettings) -> FileInventory:
             said = "" if lacking else _pulses(names.pulses, pulses, events)
         labels = rows.get(names.labels)
         unlabelled = f"the table of labels '{names.labels}' is missing"
-        truths = [name for name, own in rows.items() if any(part in name.lower() for part in TRUTH) and is_single(own)]
-        if truths and labels is None:
-            unlabelled += f"; {truths[0]} may be it: --set data_handler_settings.label_settings.label_key={truths[0]}"
-        if labels is not None:
+        if labels is None:
+            truths = (name for name, own in rows.items() if any(p in name.lower() for p in TRUTH) and is_single(own))
+            if (truth := next(truths, None)) is not None:
+                unlabelled += f"; {truth} may be it: --set data_handler_settings.label_settings.label_key={truth}"
+        else:
             unlabelled = _lacking(labels, label_names(settings), names.labels)
         if unlabelled and "cascade_time" in unlabelled and labels is not None:
             unlabelled += " (format_settings.vertex_time gives one time to all)"
