@@ -39,7 +39,7 @@ def write_config(path: Path, file: Path, steps: int) -> Path:
         ("seed: SmearedSeed", f"seed: {SEED}, max_iterations: 3, calculate_covariance_matrix: {covariance}"),
         ("\n        readout_window_key: ReadoutWindow,", ""),
         ("batch_size: 32", "batch_size: 2"),
-        ("num_training_iterations: 3000", f"num_training_iterations: {steps}"),
+        ("num_training_iterations: 1500", f"num_training_iterations: {steps}"),
     ):
         assert old in text, old
         text = text.replace(old, new)
