@@ -56,7 +56,7 @@ class EventNames(Sequence[str]):
 def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch:
     """Pads events to a common shape.
 
-    Lengths grow in steps of four, those of many pulses in steps of two, so that training compiles few shapes.
+    Lengths are those of `packing.batch_lengths`, so that a training compiles for few shapes.
 
     Times that float32 would not hold are counted from the begin of the event's readout, in pulses, windows and labels
     alike: only differences of times matter.
@@ -75,7 +75,7 @@ def make_batch(events: list[tuple[EventFile, int]], chosen: np.ndarray) -> Batch
     anchors = np.array([file.anchors[i] for file, i in own])
     padded = pad_events(
         [(file.packed, i) for file, i in own],
-        factor=4,
+        few_shapes=True,
         time_dtype=np.float32,
         anchors=anchors if anchors.any() else None,
     )

@@ -210,7 +210,7 @@ def _known_doms(detector: Detector, string: np.ndarray, om: np.ndarray) -> np.nd
 
 def pad_events(
     chosen: Sequence[tuple[PackedEvents, int]],
-    factor: int = 2,
+    few_shapes: bool = False,
     time_dtype: Any = np.float64,
     anchors: np.ndarray | None = None,
 ) -> Event:
@@ -218,14 +218,15 @@ def pad_events(
 
     Args:
       chosen: (packed events, number) pairs, all of one detector.
-      factor: ratio of successive padded lengths (64, 64 factor, ...); a larger one gives fewer shapes to compile for.
+      few_shapes: whether lengths are those of `packing.batch_lengths`, so that a training compiles for few shapes; else they
+        are the least of 64, 128, 256, ...
       time_dtype: of times and windows.
       anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`; None: 0.
 
     Returns:
       B events.
     """
-    arrays = padded_arrays(chosen, factor, time_dtype, anchors)
+    arrays = padded_arrays(chosen, few_shapes, time_dtype, anchors)
     return Event(**{**arrays, "pulses": Pulses(**arrays["pulses"]), "windows": Windows(**arrays["windows"])})
 
 

@@ -18,6 +18,10 @@ SMALLEST_BUCKET = 64
 """Shortest padded length."""
 MANY_PULSES = 4096
 """Number of pulses beyond which padded lengths double: there computing costs more than another program."""
+LEAST_OF_BATCH = 1024
+"""Least padded number of pulses, and of active DOMs unless the detector has fewer, of an event in a batch of few shapes."""
+MANY_OF_BATCH = 1 << 17
+"""Padded pulses of a whole batch beyond which lengths double."""
 
 
 def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
@@ -47,6 +51,29 @@ def pulse_bucket(size: int, factor: int = 2) -> int:
       The padded length.
     """
     return bucket(size, factor=factor) if size <= MANY_PULSES else bucket(size, smallest=MANY_PULSES)
+
+
+def batch_lengths(pulses: int, active: int, windows: int, events: int, num_doms: int) -> tuple[int, int, int]:
+    """Finds the padded lengths of a batch such that a training compiles for few shapes.
+
+    A program takes as long to compile as thousands of steps of a small network, and every pair of lengths is one program:
+    lengths grow in steps of four, those of active DOMs from 1024 and no further than the detector, those of pulses from
+    1024. Only where the batch holds very many pulses does computing cost more, and their lengths double.
+
+    Args:
+      pulses: most pulses of an event.
+      active: most active DOMs of an event.
+      windows: most excluded windows of an event.
+      events: number of events in the batch.
+      num_doms: D, modules of the detector.
+
+    Returns:
+      Padded numbers of pulses, active DOMs and windows.
+    """
+    many = max(bucket(MANY_OF_BATCH // events + 1, factor=4) // 4, LEAST_OF_BATCH)
+    size = max(pulses, LEAST_OF_BATCH)
+    size = bucket(size, factor=4) if size <= many else bucket(size, smallest=many)
+    return size, min(bucket(max(active, LEAST_OF_BATCH), factor=4), num_doms), bucket(windows, 16, 4) if windows else 0
 
 
 @dataclass(frozen=True)
@@ -176,7 +203,7 @@ def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray,
 
 def padded_arrays(
     chosen: Sequence[tuple[PackedEvents, int]],
-    factor: int = 2,
+    few_shapes: bool = False,
     time_dtype: Any = np.float64,
     anchors: np.ndarray | None = None,
 ) -> dict[str, Any]:
@@ -184,7 +211,7 @@ def padded_arrays(
 
     Args:
       chosen: (packed events, number) pairs, all of one detector.
-      factor: ratio of successive padded lengths; a larger one gives fewer shapes to compile for.
+      few_shapes: whether lengths are those of `batch_lengths`; else they are the least of 64, 128, 256, ...
       time_dtype: of times and windows.
       anchors: [B], ns, subtracted from all times of an event before they become `time_dtype`; None: 0.
 
@@ -195,8 +222,11 @@ def padded_arrays(
     pulses, active, windows, excluded = (
         [getattr(packed, name).span(i) for packed, i in chosen] for name in ("pulses", "active", "windows", "excluded")
     )
-    size_p, size_m = pulse_bucket(_most(pulses), factor), bucket(_most(active), factor=factor)
-    size_w = bucket(_most(windows), 16, factor) if _most(windows) else 0
+    if few_shapes:
+        size_p, size_m, size_w = batch_lengths(_most(pulses), _most(active), _most(windows), count, num_doms)
+    else:
+        size_p, size_m = bucket(_most(pulses)), bucket(_most(active))
+        size_w = bucket(_most(windows), 16) if _most(windows) else 0
     rows = np.arange(count) * num_doms  # places of the events in arrays of all modules of all events
     lit, dark = np.concatenate(_column(active, "dom")), np.concatenate(_column(excluded, "dom"))
     charge = np.zeros(count * num_doms, np.float32)

@@ -22,6 +22,8 @@ from evgen_jax.sources.linen_source import empty_event
 
 TOGETHER = 1 << 20
 """Most photoelectrons that are drawn together, about a kB of memory each."""
+FEWEST = 1 << 10
+"""Least padded number of photoelectrons of an event; numbers grow in steps of four, since each is a program to compile."""
 BRIGHTEST = 8 << 20
 """Most photoelectrons of one event, some 8 GB of memory."""
 
@@ -63,7 +65,7 @@ class EventSampler:
         self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
         self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
         self._model, self._batch = model, batch
-        self._seen: set[int] = set()
+        self._seen: set[tuple[int, int]] = set()
 
     def __call__(
         self, hypotheses: Real[np.ndarray, "E H"], key: PRNGKeyArray, charge_response: bool, rng: np.random.Generator
@@ -92,7 +94,7 @@ class EventSampler:
         order, out, start = np.argsort(expected), [], 0
 
         def padded(events: np.ndarray) -> int:
-            return bucket(int(1.2 * expected[events].max()) + 100, 1 << 10)
+            return bucket(int(1.2 * expected[events].max()) + 100, FEWEST, 4)
 
         while start < len(order):
             batch = self._batch
@@ -101,10 +103,10 @@ class EventSampler:
             real = order[start : start + batch]
             start, size, chosen = start + batch, padded(real), np.resize(real, batch)
             arguments = (self._model, keys[chosen], physical[chosen], window)
-            with nullcontext() if size in self._seen else stage("compiling"):
+            with nullcontext() if (size, batch) in self._seen else stage("compiling"):
                 drawn = _drawn(size, *arguments)
-            self._seen.add(size)
-            needed = bucket(int(np.max(drawn.count)), 1 << 10)
+            self._seen.add((size, batch))
+            needed = bucket(int(np.max(drawn.count)), FEWEST, 4)
             if needed > size:
                 drawn = _drawn(needed, *arguments)
             mask = np.array(drawn.mask)
