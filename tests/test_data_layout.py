@@ -121,3 +121,16 @@ def test_pulses_alone_are_enough(loaded_detector, tmp_path):
         assert file["Pulses"]["Event"].tolist() == [0, 1] and file["Pulses"]["Run"].tolist() == [1, 1]
     file = read_event_file(tmp_path / "f.hdf5", None, loaded_detector, labels=False)
     assert len(file) == 2 and file.event(1).charge.sum() == 1
+
+
+def test_labels_are_told_by_their_columns_where_parameters_are_given(loaded_detector, tmp_path):
+    path, model = tmp_path / "f.hdf5", eg.load_model("demo")
+    names = model.parameter_names
+    values = {name: np.array([0.25, 0.5]) + 0.125 * i for i, name in enumerate(names)}
+    eg.data.write_events(path, pulses=PULSES, detector=loaded_detector, labels=values)
+    with h5py.File(path, "a") as file:
+        file.move("LabelsDeepLearning", "MyTruth")
+    file = read_event_file(path, None, loaded_detector, parameters=model.parameters)
+    np.testing.assert_array_equal(file.relative_labels(), np.stack(list(values.values()), axis=1))
+    with pytest.raises(DataError, match="LabelsDeepLearning"):
+        read_event_file(path, None, loaded_detector)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evgen_jax.config.records import DataHandlerSettings, PulseSettings
+from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.config.validate import validate
 from evgen_jax.data.converted import settings_of_section
 from evgen_jax.data.converted_file import read_section
 from evgen_jax.data.event_filter import pass_filter
@@ -14,7 +15,7 @@ from evgen_jax.data.file_detector import check_detector
 from evgen_jax.data.file_events import EventFile as EventFile
 from evgen_jax.data.file_events import refuse_faults, what_they_are
 from evgen_jax.data.formats.open import open_tables
-from evgen_jax.data.found_tables import chosen_tables
+from evgen_jax.data.found_tables import chosen_tables, find_labels
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once
 from evgen_jax.data.sections import is_converted, is_section, sections_of
@@ -47,7 +48,8 @@ def read_event_file(
     Args:
       path: file with tables as IceCube writes them, or of another telescope, or a section of converted events as
         `find_files` lists them.
-      settings: which tables and columns; None: those that the file tells, see `chosen_tables`, or was converted with.
+      settings: which tables and columns; None: those that the file tells, see `chosen_tables`, or was converted with. Labels
+        are then those of `find_labels` where `parameters` are given, else of a table LabelsDeepLearning.
       detector: gives DOM labels their index.
       labels: whether to read the label table.
       need_labels: whether an event without usable labels cannot be used; else its labels may be anything.
@@ -74,7 +76,10 @@ def read_event_file(
         return read_section(
             path, settings or settings_of_section(path), detector, labels, need_labels, parameters, seeds, strict
         )
-    settings = settings or DataHandlerSettings(data_settings=PulseSettings())
+    if settings is None:
+        # A table of labels is told by its columns, which are the parameters'; else it has the usual name.
+        told = find_labels(path, parameters) if labels and parameters else {}
+        settings = validate(DataHandlerSettings, {"data_settings": {}, **told}, str(path))
     data = settings.data_settings
     with open_tables(path, settings.format_settings) as file:
         fingerprinted = check_detector(file, detector)
