@@ -41,7 +41,7 @@ def model_of(names):
 def fitted(size: int, log: tuple[bool, ...], free: np.ndarray) -> FitResult:
     """A fit with a covariance whose elements all differ."""
     own = np.random.default_rng(size).normal(size=(len(free), len(free)))
-    hessian, sandwich = own @ own.T, 4 * own @ own.T + np.eye(len(free))
+    hessian, sandwich = own @ own.T, 4 * (own @ own.T) + np.eye(len(free))
     covariance = Covariance(free, hessian, sandwich, hessian, sandwich, 0.1, 0.2, False)
     return FitResult(
         np.linspace(0.5, 2, size),

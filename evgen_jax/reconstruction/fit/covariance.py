@@ -177,7 +177,8 @@ def covariance_of(
     # As products of roots: where some curvature is next to none, rounding would make variances negative.
     roots = root_of(inverse), inverse @ root_of(products)
     free, trafo = coordinates.free, coordinates.trafo
-    normalised, normalised_sandwich = ((derivative @ r) @ (derivative @ r).T for r in roots)
+    # Symmetric to the last digit, which a general product is not on every processor: tables keep one half.
+    normalised, normalised_sandwich = (_symmetric(own @ own.T) for own in (derivative @ r for r in roots))
     angular = angular_sandwich = float("nan")
     # The direction of the particle itself comes last among those of a hypothesis (a track's entry point comes first).
     if coordinates.directions:
@@ -194,3 +195,7 @@ def covariance_of(
         angular_sandwich=angular_sandwich,
         repaired=repaired,
     )
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return (matrix + matrix.T) / 2
