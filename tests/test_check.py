@@ -152,3 +152,23 @@ def test_a_configuration_is_rehearsed(experiment, tables, tmp_path, command):
     missing = ("--set", f"data_iterator_settings.training.input_data={tmp_path}/none_*.hdf5")
     code, out, err = command("check", experiment / "config.yaml", *missing)
     assert code == 0 and "training: input_data: no file matches" in out, err
+
+
+def test_what_a_training_would_refuse_is_refused(experiment, tables, tmp_path, command):
+    """Classes that are unknown, flags that are too few, and files of which no event can be used."""
+    config = experiment / "config.yaml"
+    for setting, expected in (
+        ("training_settings.optimizer_name=adamm", "adamm"),
+        ("data_handler_settings.label_settings.trafo_log=[false,true]", "expected one flag or 7 flags"),
+    ):
+        code, _, err = command("check", config, "--set", setting)
+        assert code == 2 and expected in err and err.count("\n") == 1, err
+    dark = write_hdf5(tmp_path / "negative.hdf5", changed(tables, "MCPulses", charge=np.negative))
+    code, out, err = command("check", config, dark)
+    assert code == 3 and "20 of 20 events cannot be used" in out, out + err
+    code, _, err = command("train", config, "--set", f"data_iterator_settings.training.input_data=[{dark}]")
+    assert (
+        code == 2
+        and "none of the 20 events in 1 files can be used; the first: run 1, event 0 of" in err
+        and "charge" in err
+    ), err

@@ -84,6 +84,8 @@ def test_what_cannot_be_is_told(experiment, command, tmp_path):
         (("-o", tmp_path / "c.json"), "expected a name that ends with .yaml"),
         ((files[0], "-o", tmp_path / "c.yaml"), "is the only file; one more is needed"),
         ((*files, "--hypothesis", "track", "-o", tmp_path / "c.yaml"), "has the columns of this hypothesis (track_entry_zenith"),
+        # A detector of nine strings, and none is named.
+        ((*files, "-o", tmp_path / "c.yaml"), "are not those of 'icecube86' with 5160 modules. Give --detector"),
         (("--medium", "water", "-o", tmp_path / "c.yaml"), "water: no such medium."),
         (("nothing.hdf5", "-o", tmp_path / "c.yaml"), "no file matches 'nothing.hdf5'"),
     ):  # fmt: skip

@@ -43,8 +43,9 @@ from evgen_jax.hypothesis.parameters import (
 from evgen_jax.hypothesis.roles import MANY, ROLES
 from evgen_jax.hypothesis.trafo import fit_trafo, load_trafo
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
+from evgen_jax.reconstruction.fit.plausible import far_away
 from evgen_jax.reconstruction.run.covariance_columns import covariance_units
-from evgen_jax.reconstruction.run.seeds import far_away, make_seed_reader, seed_columns
+from evgen_jax.reconstruction.run.seeds import make_seed_reader, seed_columns
 from evgen_jax.reconstruction.run.table import columns
 from evgen_jax.reconstruction.run.table_file import _units_of
 from evgen_jax.reconstruction.starts.clusters import cluster_seed
@@ -169,7 +170,7 @@ def test_names_alone_tell_a_role_only_where_they_are_standard():
     assert [p.unit for p in own] == ["", "", "m", "", "ns", "", ""]
     model = SimpleNamespace(parameters=own[:3], detector=SimpleNamespace(box=np.array([[-1.0] * 3, [1.0] * 3])))
     seeds = np.array([[[9e3, 9e3, 0.0]], [[0.0, 0.0, 9e3]]])
-    assert far_away(model, seeds)[:, 0].tolist() == [False, True]
+    assert far_away(model.parameters, model.detector, seeds)[:, 0].tolist() == [False, True]
 
 
 def test_units_of_columns_are_those_of_the_parameters():

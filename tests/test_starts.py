@@ -1,5 +1,6 @@
 """Starts without seeds, global search and goodness of fit on simulated events, by the true likelihood."""
 
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -17,9 +18,9 @@ from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
 from evgen_jax.model.model import Model
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.fit.plausible import far_away, implausible_fit
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.run.file_fit import fit_as_configured
-from evgen_jax.reconstruction.run.seeds import far_away
 from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.global_search import global_search
@@ -188,7 +189,22 @@ def test_what_is_far_is_measured_from_the_detector(loaded_detector):
             [[2200.0, 0.0, -2000.0, -2000.0]],
         ]
     )
-    assert far_away(model, seeds)[:, 0].tolist() == [False, False, True, True, True]
+    assert far_away(model.parameters, model.detector, seeds)[:, 0].tolist() == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, ""),
+        ({"x": 2300.0}, "ended more than 2000 m outside the detector"),
+        ({"energy": 1.14e26}, "ended at .*energy 1.14e.26 GeV, which is beyond all particles"),
+    ],
+)
+def test_a_fit_that_cannot_be_says_so(loaded_detector, changed, reason):
+    parameters = standard_parameters(("x", "y", "z", "energy"))
+    values = {"x": 10.0, "y": 0.0, "z": 0.0, "energy": 3e8, **changed}
+    found = implausible_fit(parameters, loaded_detector, np.array(list(values.values())))
+    assert re.search(reason, found) if reason else found == ""
 
 
 def _angles(vector):

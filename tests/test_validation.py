@@ -77,6 +77,7 @@ def test_wrong_light_and_wrong_times_are_found(drawn):
     assert "Not ready: " in summary("net", "files", found) and scale.advice in summary("net", "files", found)
     fine = validate_model(model, events, truth, none, 0)
     assert not fine.failing and "Ready: all" in summary("net", "files", fine)
+    assert "But no fits decide little" in summary("net", "files", fine)
     with pytest.raises(DataError, match="at least one event"):
         compare_at_truth(model, [], truth[:0])
 

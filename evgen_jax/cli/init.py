@@ -31,6 +31,9 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
     part in the training.
     """
     from evgen_jax.building.start import beginning, parameters_in, starting_configuration
+    from evgen_jax.config.records import DataHandlerSettings
+    from evgen_jax.config.validate import validate
+    from evgen_jax.data.event_file import read_event_file
     from evgen_jax.data.found_tables import find_labels, find_seeds, find_tables
     from evgen_jax.errors import ConfigError, DataError
     from evgen_jax.files import write_whole
@@ -65,6 +68,14 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
                 f"{', ...' if len(parameters) > 12 else ''}). Name these columns so, or start from a configuration without "
                 "FILES and set data_handler_settings.label_settings by hand."
             )
+        handler = validate(DataHandlerSettings, {"data_settings": {}, **labels}, paths[0])
+        try:
+            read_event_file(Path(paths[0]), handler, loaded, parameters=parameters)
+        except DataError as error:  # of another detector, mostly
+            first, _, _ = str(error).partition(" Use the model or ")
+            raise DataError(
+                f"{first} Give --detector FILE, if '{detector}' is not the detector of the events."
+            ) from None
         key = labels["label_settings"]["label_key"]
         about = {
             "tables": {"time_exclusions_key": None, **find_tables(paths[0], {"event_id_key": key})},

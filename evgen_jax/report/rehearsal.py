@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evgen_jax.building.experiment import trafo_iterator
+from evgen_jax.building.losses import build_loss
 from evgen_jax.building.parts import experiment_detector, hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings
 from evgen_jax.config.validate import load_config
 from evgen_jax.data.batches import INSPECTED_FILES, find_files
 from evgen_jax.data.detector_match import compare_with_detector
 from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.labels import label_log_flags
 from evgen_jax.data.plausibility import LabelReport
 from evgen_jax.errors import DataError
 from evgen_jax.hypothesis.trafo import TRAFO_FILE
 from evgen_jax.report.inventory import detector_lines
+from evgen_jax.training.optimizer import build_optimizer
 
 
 def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence[str] = ()) -> tuple[list[str], int]:
@@ -28,11 +31,15 @@ def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence
       Lines of text, and how many files cannot be used.
 
     Raises:
-      ConfigError: a configuration that cannot be used.
+      ConfigError: a configuration that cannot be used: its sources, loss, optimiser and flags of logarithms are made.
       DataError: given files that cannot be read.
     """
     config = load_config(list(paths), list(settings))
     detector, parameters = experiment_detector(config), hypothesis_parameters(config)
+    # What a training makes before it looks at data: unknown classes and settings that cannot be end here.
+    build_loss(config.loss_module_settings)
+    build_optimizer(config.training_settings)
+    label_log_flags(config.data_handler_settings)
     lines = [f"{', '.join(paths)}: {config.unique_name}"]
     lines += [f"  detector {line}" if not line.startswith(" ") else f"  {line}" for line in detector_lines(detector)]
     lines.append(f"  {len(parameters)} parameters: {', '.join(parameter.name for parameter in parameters)}")
@@ -83,6 +90,7 @@ def _of_files(name: str, paths: Sequence[Path], config: ExperimentConfig, every:
             continue
         compare_with_detector(file, detector)
         report.add(file)
+        lost += len(file) > 0 and len(file.faults) == len(file)
         lines += [f"    {file.notes()}"] if file.notes() else []
     looked = "" if len(chosen) == len(paths) else f", the first {len(chosen)} looked at"
     head = f"  {name}: {len(paths)} files{looked}: {report.count} events with labels, {report.dark} without a pulse"

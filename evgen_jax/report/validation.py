@@ -23,6 +23,9 @@ PER_BIN = 0.02
 ERRORS = 3.0
 """Standard errors by which the events' own number widens what is wanted."""
 
+DECISIVE_FITS = 100
+"""Number of fits from which widths of pulls are known to 7 %."""
+
 
 class Check(NamedTuple):
     """Holds one number that tells whether a model may be relied on.
@@ -216,11 +219,16 @@ def summary(name: str, files: str, found: Validation) -> str:
         if not failing
         else f"Not ready: {len(failing)} of {count} checks fail, {failing[0].name} first ({failing[0].advice})."
     )
+    if not failing and len(found.fits) < DECISIVE_FITS:
+        what += (
+            f" But {len(found.fits) or 'no'} fits decide little, since limits widen with the number's errors: {DECISIVE_FITS} "
+            "or more say whether uncertainties may be relied on."
+        )
     lines = [
         f"# Validation of {name}",
         "",
         f"{found.at_truth.events} events of {files}, {found.at_truth.pulses} pulses; {len(found.fits)} events fitted, from "
-        "their truth.",
+        "their truth: whether searches from seeds find the same minimum is another question.",
         "",
         what,
         "",

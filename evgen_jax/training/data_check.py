@@ -45,6 +45,7 @@ def check_data(
     settings, report = iterator(config, name), LabelReport(parameters, detector)
     files = find_files(settings.input_data)
     problem: DataError | None = None
+    unusable, example = 0, ""
     for path in files:
         # If the first files are dark, the others may not be.
         if report.files >= INSPECTED_FILES and report.dark < report.count:
@@ -55,6 +56,12 @@ def check_data(
             )
             compare_with_detector(file, detector)
             report.add(file)
+            if file.faults:
+                first = min(file.faults)
+                unusable, example = (
+                    unusable + len(file.faults),
+                    example or f"{file.name(first)} of {path}: {file.faults[first]}",
+                )
         except DataError as error:
             if settings.strict:
                 raise
@@ -62,6 +69,11 @@ def check_data(
     if not report.files and problem is not None:
         raise problem
     if not report.count:
+        if unusable:
+            raise DataError(
+                f"data_iterator_settings.{name}.input_data: none of the {unusable} events in {len(files)} files can be used; "
+                f"the first: {example}."
+            )
         raise DataError(f"data_iterator_settings.{name}.input_data: the {len(files)} files hold no event.")
     if report.dark == report.count:
         raise DataError(

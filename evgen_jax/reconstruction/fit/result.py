@@ -18,8 +18,8 @@ class Diagnostics:
     """Tells how a fit went.
 
     Attributes:
-      converged: whether the minimiser says so.
-      message: why it stopped.
+      converged: whether the minimiser says so and the fit can be: within 2 km of the detector, no energy beyond 1e12 GeV.
+      message: why it stopped, or what cannot be.
       gradient_norm: largest component of the gradient in normalised units at the fit.
       evaluations: of value and gradient, all seeds together.
       runtime: s, without compilation; the share of one event where many are fitted together.

@@ -17,9 +17,10 @@ from evgen_jax.reconstruction.fit.batching import batches, blocks
 from evgen_jax.reconstruction.fit.coordinates import free_flags
 from evgen_jax.reconstruction.fit.fit import Fitter, make_fitter
 from evgen_jax.reconstruction.fit.lanes import LANES
+from evgen_jax.reconstruction.fit.plausible import FAR_AWAY, far_away
 from evgen_jax.reconstruction.fit.result import FitResult
 from evgen_jax.reconstruction.fit.settings import FitSettings
-from evgen_jax.reconstruction.run.seeds import FAR_AWAY, FROM_PULSES, far_away, make_seed_reader
+from evgen_jax.reconstruction.run.seeds import FROM_PULSES, make_seed_reader
 from evgen_jax.reconstruction.run.table import columns, fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit, make_goodness_of_fit
@@ -176,7 +177,7 @@ def fit_events(
     seedless = settings.seed == FROM_PULSES
     events = {i: file.event(i) for i in file.good}
     results: list[FitResult | str] = [f"failed: {file.faults.get(i, '')}" for i in range(len(file))]
-    far = far_away(fit.model, seeds)
+    far = far_away(fit.model.parameters, fit.model.detector, seeds)
     for i, event in events.items():
         results[i] = ""
         if is_dark(event):

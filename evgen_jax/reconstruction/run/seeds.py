@@ -14,7 +14,7 @@ from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
 from evgen_jax.errors import DataError, ReconstructionError
 from evgen_jax.hypothesis.names import check_labels, swapped
-from evgen_jax.hypothesis.parameters import POSITIONS, Parameter, column_names, names_of
+from evgen_jax.hypothesis.parameters import Parameter, column_names, names_of
 from evgen_jax.hypothesis.plausible_angles import implausible_angle
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.starts.smear import smear
@@ -22,8 +22,6 @@ from evgen_jax.reconstruction.starts.smear import smear
 LOGGER = logging.getLogger("evgen_jax")
 FROM_PULSES = "pulses"
 """Value of `seed` with which starts are found from the pulses."""
-FAR_AWAY = 2000.0
-"""Largest distance of a seed's vertex from the box of the modules, m."""
 
 
 def seed_columns(
@@ -154,22 +152,3 @@ def make_seed_reader(
         return file, seeds
 
     return read
-
-
-def far_away(model: AnyModel, seeds: np.ndarray) -> np.ndarray:
-    """Finds seeds with a vertex far outside of the detector.
-
-    Args:
-      model: gives parameters and detector.
-      seeds: [E, S, H], physical units.
-
-    Returns:
-      Flags [E, S], true for more than `FAR_AWAY`.
-    """
-    low, high = np.asarray(model.detector.box, np.float64)
-    far = np.zeros(seeds.shape[:2], bool)
-    for i, parameter in enumerate(model.parameters):
-        if parameter.role in POSITIONS:
-            axis = POSITIONS.index(parameter.role)
-            far |= (seeds[..., i] < low[axis] - FAR_AWAY) | (seeds[..., i] > high[axis] + FAR_AWAY)
-    return far
