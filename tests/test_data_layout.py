@@ -134,3 +134,31 @@ def test_labels_are_told_by_their_columns_where_parameters_are_given(loaded_dete
     np.testing.assert_array_equal(file.relative_labels(), np.stack(list(values.values()), axis=1))
     with pytest.raises(DataError, match="LabelsDeepLearning"):
         read_event_file(path, None, loaded_detector)
+
+
+def test_an_event_whose_pulses_are_outside_its_readout_is_refused(loaded_detector):
+    one = {"charge": [1.0], "time": [9000.0], "string": [1], "om": [1]}
+    with pytest.raises(
+        DataError, match="no pulse within its readout window from 0 to 5000 ns; the first of its 1 is at 9000 ns"
+    ):
+        eg.Event.from_pulses(*one.values(), detector=loaded_detector, readout=(0.0, 5000.0))
+    assert eg.Event.from_pulses(*one.values(), detector=loaded_detector, readout=(0.0, 9000.0)).charge.sum() == 1
+
+
+def test_events_of_a_file_outside_their_readout_cannot_be_used(loaded_detector, tmp_path):
+    """The first event has its pulse within its window, the second has none there."""
+    path = tmp_path / "f.hdf5"
+    eg.data.write_events(path, pulses=PULSES, detector=loaded_detector)
+    with h5py.File(path, "a") as file:
+        pulses = file["Pulses"][:]
+        windows = np.zeros(2, [("Run", "i8"), ("Event", "i8"), ("start", "f8"), ("stop", "f8")])
+        windows["Run"], windows["Event"] = 1, [0, 1]
+        for i in (0, 1):
+            own = pulses["time"][pulses["Event"] == i]
+            windows["start"][i], windows["stop"][i] = own.min() - 10, own.max() + 10
+        windows["start"][1] += 1e6
+        windows["stop"][1] += 1e6
+        file["ReadoutWindow"] = windows
+    names = {"pulse_key": "Pulses", "event_id_key": "ReadoutWindow", "readout_window_key": "ReadoutWindow"}
+    file = read_event_file(path, DataHandlerSettings(data_settings=names), loaded_detector, labels=False)
+    assert list(file.faults) == [1] and "no pulse within its readout window" in file.faults[1]

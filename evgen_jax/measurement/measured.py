@@ -68,6 +68,14 @@ def faults(measured: Measured) -> dict[int, str]:
                 else f"has a readout window from {start[e]} to {stop[e]} ns; it must be finite and must not stop before "
                 "it starts",
             )
+        inside = (time >= start[pulses.event]) & (time <= stop[pulses.event])
+        lit, seen = (np.bincount(own, minlength=measured.num_events) for own in (pulses.event, pulses.event[inside]))
+        for e in np.flatnonzero((lit > 0) & (seen == 0)):
+            found.setdefault(
+                int(e),
+                f"has no pulse within its readout window from {start[e]:g} to {stop[e]:g} ns; the first of its {lit[e]} is at "
+                f"{time[pulses.event == e].min():g} ns",
+            )
     return found
 
 
