@@ -130,6 +130,8 @@ def test_variances_are_not_negative_where_curvatures_nearly_vanish(model):
     scores = np.asarray(rng.normal(size=(30, size)) @ vectors[:, :3] @ vectors[:, :3].T * 1e4, np.float32)
     found = covariance_of(hessian, scores.T @ scores, np.eye(size), coordinates)
     for matrix in (found.hessian, found.sandwich, found.physical, found.physical_sandwich):
+        np.testing.assert_array_equal(matrix, matrix.T)
+    for matrix in (found.hessian, found.sandwich, found.physical, found.physical_sandwich):
         assert np.all(np.diag(matrix) >= 0) and np.linalg.eigvalsh(matrix).min() > -1e-9 * np.trace(matrix)
     good = covariance_of(np.diag([4.0, 2, 1, 1, 1, 1, 1]), np.diag([8.0, 2, 1, 1, 1, 1, 1]), np.eye(size), coordinates)
     np.testing.assert_allclose(np.diag(good.sandwich)[:2], [0.5, 0.5])

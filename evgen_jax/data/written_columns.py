@@ -90,13 +90,14 @@ def check_labels(columns: Mapping[str, np.ndarray]) -> None:
       DataError: a zenith outside [0, pi], or an energy below 0.
     """
     for column, values in columns.items():
-        if column.endswith("zenith") and np.any((values < 0) | (values > np.pi + 1e-6)):
-            wrong, expected = values[(values < 0) | (values > np.pi + 1e-6)][0], "an angle in [0, pi], radians"
-        elif column.endswith("energy") and np.any(values < 0):
-            wrong, expected = values[values < 0][0], "an energy >= 0, GeV"
+        if column.endswith("zenith"):
+            wrong, expected = (values < 0) | (values > np.pi + 1e-6), "an angle in [0, pi], radians"
+        elif column.endswith("energy"):
+            wrong, expected = values < 0, "an energy >= 0, GeV"
         else:
             continue
-        raise DataError(f"labels: '{column}' is {wrong}; expected {expected}.")
+        if wrong.any():
+            raise DataError(f"labels: '{column}' is {values[wrong][0]}; expected {expected}.")
 
 
 def check_ids(

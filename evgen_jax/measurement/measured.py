@@ -70,11 +70,13 @@ def faults(measured: Measured) -> dict[int, str]:
             )
         inside = (time >= start[pulses.event]) & (time <= stop[pulses.event])
         lit, seen = (np.bincount(own, minlength=measured.num_events) for own in (pulses.event, pulses.event[inside]))
-        for e in np.flatnonzero((lit > 0) & (seen == 0)):
+        outside = np.flatnonzero((lit > 0) & (seen == 0))
+        first = _first_and_last(measured)[0] if len(outside) else ()
+        for e in outside:
             found.setdefault(
                 int(e),
                 f"has no pulse within its readout window from {start[e]:g} to {stop[e]:g} ns; the first of its {lit[e]} is at "
-                f"{time[pulses.event == e].min():g} ns",
+                f"{first[e]:g} ns",
             )
     return found
 
@@ -116,20 +118,26 @@ def with_readout(measured: Measured, buffer: float) -> Measured:
     """
     if measured.readout is not None:
         return measured
-    readout, event, time = np.zeros((measured.num_events, 2)), measured.pulses.event, measured.pulses["time"]
-    if len(time):
-        first, last = np.full(measured.num_events, np.inf), np.full(measured.num_events, -np.inf)
-        if np.all(event[1:] >= event[:-1]):  # as files are written; the general way is slower
-            starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]]))
-            own = event[starts]
-            first[own] = np.minimum.reduceat(time, starts)
-            last[own] = np.maximum.reduceat(time, starts)
-        else:
-            np.minimum.at(first, event, time)
-            np.maximum.at(last, event, time)
-        lit = first <= last
-        readout[lit, 0], readout[lit, 1] = first[lit], last[lit]
+    readout = np.zeros((measured.num_events, 2))
+    first, last = _first_and_last(measured)
+    lit = first <= last
+    readout[lit, 0], readout[lit, 1] = first[lit], last[lit]
     return replace(measured, readout=readout + [-buffer, buffer])
+
+
+def _first_and_last(measured: Measured) -> tuple[np.ndarray, np.ndarray]:
+    """Times [E] of the first and the last pulse, ns; inf and -inf of events without a pulse."""
+    event, time = measured.pulses.event, measured.pulses["time"]
+    first, last = np.full(measured.num_events, np.inf), np.full(measured.num_events, -np.inf)
+    if len(time) and np.all(event[1:] >= event[:-1]):  # as files are written; the general way is slower
+        starts = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]]))
+        own = event[starts]
+        first[own] = np.minimum.reduceat(time, starts)
+        last[own] = np.maximum.reduceat(time, starts)
+    else:
+        np.minimum.at(first, event, time)
+        np.maximum.at(last, event, time)
+    return first, last
 
 
 def with_merged_windows(measured: Measured, num_doms: int) -> Measured:

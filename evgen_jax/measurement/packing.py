@@ -40,17 +40,18 @@ def bucket(size: int, smallest: int = SMALLEST_BUCKET, factor: int = 2) -> int:
     return smallest
 
 
-def pulse_bucket(size: int, factor: int = 2) -> int:
-    """Finds the padded number of pulses: that of `bucket`, but lengths double beyond `MANY_PULSES`.
+def pulse_bucket(size: int, factor: int, many: int = MANY_PULSES) -> int:
+    """Finds the padded number of pulses: that of `bucket`, but lengths double beyond `many`.
 
     Args:
       size: number of pulses.
-      factor: ratio of successive padded lengths up to `MANY_PULSES`.
+      factor: ratio of successive padded lengths up to `many`.
+      many: one of these lengths.
 
     Returns:
       The padded length.
     """
-    return bucket(size, factor=factor) if size <= MANY_PULSES else bucket(size, smallest=MANY_PULSES)
+    return bucket(size, factor=factor) if size <= many else bucket(size, smallest=many)
 
 
 def batch_lengths(pulses: int, active: int, windows: int, events: int, num_doms: int) -> tuple[int, int, int]:
@@ -71,9 +72,11 @@ def batch_lengths(pulses: int, active: int, windows: int, events: int, num_doms:
       Padded numbers of pulses, active DOMs and windows.
     """
     many = max(bucket(MANY_OF_BATCH // events + 1, factor=4) // 4, LEAST_OF_BATCH)
-    size = max(pulses, LEAST_OF_BATCH)
-    size = bucket(size, factor=4) if size <= many else bucket(size, smallest=many)
-    return size, min(bucket(max(active, LEAST_OF_BATCH), factor=4), num_doms), bucket(windows, 16, 4) if windows else 0
+    return (
+        pulse_bucket(max(pulses, LEAST_OF_BATCH), 4, many),
+        min(bucket(max(active, LEAST_OF_BATCH), factor=4), num_doms),
+        bucket(windows, 16, 4) if windows else 0,
+    )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _of_files(name: str, paths: Sequence[Path], config: ExperimentConfig, every:
             continue
         compare_with_detector(file, detector)
         report.add(file)
-        lost += len(file) > 0 and len(file.faults) == len(file)
+        lost += len(file) > 0 and not file.good
         lines += [f"    {file.notes()}"] if file.notes() else []
     looked = "" if len(chosen) == len(paths) else f", the first {len(chosen)} looked at"
     head = f"  {name}: {len(paths)} files{looked}: {report.count} events with labels, {report.dark} without a pulse"

@@ -22,7 +22,6 @@ PER_BIN = 0.02
 """Largest statistical error of a ratio of charges that is looked at by itself."""
 ERRORS = 3.0
 """Standard errors by which the events' own number widens what is wanted."""
-
 DECISIVE_FITS = 100
 """Number of fits from which widths of pulls are known to 7 %."""
 

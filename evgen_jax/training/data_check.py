@@ -45,7 +45,7 @@ def check_data(
     settings, report = iterator(config, name), LabelReport(parameters, detector)
     files = find_files(settings.input_data)
     problem: DataError | None = None
-    unusable, example = 0, ""
+    unusable, faulty = 0, None
     for path in files:
         # If the first files are dark, the others may not be.
         if report.files >= INSPECTED_FILES and report.dark < report.count:
@@ -57,11 +57,7 @@ def check_data(
             compare_with_detector(file, detector)
             report.add(file)
             if file.faults:
-                first = min(file.faults)
-                unusable, example = (
-                    unusable + len(file.faults),
-                    example or f"{file.name(first)} of {path}: {file.faults[first]}",
-                )
+                unusable, faulty = unusable + len(file.faults), faulty or file
         except DataError as error:
             if settings.strict:
                 raise
@@ -69,10 +65,11 @@ def check_data(
     if not report.files and problem is not None:
         raise problem
     if not report.count:
-        if unusable:
+        if faulty is not None:
+            first = min(faulty.faults)
             raise DataError(
                 f"data_iterator_settings.{name}.input_data: none of the {unusable} events in {len(files)} files can be used; "
-                f"the first: {example}."
+                f"the first: {faulty.name(first)} of {faulty.path}: {faulty.faults[first]}."
             )
         raise DataError(f"data_iterator_settings.{name}.input_data: the {len(files)} files hold no event.")
     if report.dark == report.count:

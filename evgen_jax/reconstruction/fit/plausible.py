@@ -47,7 +47,7 @@ def implausible_fit(parameters: Sequence[Parameter], detector: Detector, hypothe
     Example:
       implausible_fit(model.parameters, model.detector, fit.hypothesis)
     """
-    if far_away(parameters, detector, np.asarray(hypothesis)[None])[0]:
+    if far_away(parameters, detector, hypothesis):
         return f"the fit ended more than {FAR_AWAY:g} m outside the detector"
     for parameter, value in zip(parameters, hypothesis, strict=True):
         if parameter.unit == "GeV" and value > LARGEST_ENERGY:
