@@ -85,8 +85,10 @@ def test_events_without_pulses_are_counted(tables, loaded_detector, tmp_path):
     [
         ("MCPulses", {"time": lambda v: v * 1e-9}, "'time': 80 % of the pulses .* are they in s\\? Expected ns"),
         ("MCPulses", {"time": lambda v: v * 1e-6}, "are they in ms\\?"),
+        ("MCPulses", {"time": lambda v: v * 1e-3}, "are they in us\\?"),
         ("MCPulses", {"time": lambda v: v * 1e4}, "are they in ps, or of several events\\?"),
         ("MCPulses", {"charge": lambda v: v * 1e5}, "are they counts, or pC\\?"),
+        ("MCPulses", {"charge": lambda v: v * 0}, "every pulse has 0 PE"),
         ("MCPulses", {"charge": lambda v: v - 100}, "pulses have negative charges"),
         ("LabelsMCCascade", {"cascade_zenith": np.degrees}, "'cascade_zenith': up to .*: is it in degrees\\?"),
         ("LabelsMCCascade", {"cascade_azimuth": np.degrees}, "'cascade_azimuth': up to .*: is it in degrees\\?"),

@@ -88,6 +88,30 @@ def test_a_wrong_hypothesis_is_told_by_every_function(which, model):
             jax.vmap(log_likelihood, in_axes=(None, 0, 0))(variables, np.tile(wrong, (2, 1)), MANY)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, np.nan, "'cascade_x' is nan; expected a finite number"),
+        (6, np.inf, "'cascade_time' is inf; expected a finite number"),
+        (5, -10.0, "'cascade_energy' is -10; expected an energy >= 0 GeV"),
+    ],
+)
+def test_values_without_light_are_told_where_they_are_numbers(place, value, message, model):
+    wrong = H.copy()
+    wrong[place] = value
+    variables, key, times = model.variables, jax.random.key(0), jnp.linspace(9e3, 1e4, 3)
+    for call in (
+        lambda: eg.log_likelihood(model, wrong, EVENT),
+        lambda: eg.log_likelihood(Ensemble([model, model]), list(wrong), EVENT),
+        lambda: make_dom_expectation(model)(variables, jnp.asarray(wrong), times),
+        lambda: make_sampler(model)(variables, key, wrong),
+    ):
+        with pytest.raises(HypothesisError, match=message):
+            call()
+    traced = jax.jit(eg.log_likelihood)(model, wrong, EVENT)
+    assert np.ndim(traced) == 0, "a traced value cannot be looked at"
+
+
 @pytest.mark.parametrize("which", WRONG_EVENTS)
 def test_a_wrong_event_is_told_by_every_function(which, model):
     wrong, message = WRONG_EVENTS[which]

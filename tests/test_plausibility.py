@@ -70,6 +70,19 @@ def test_wrong_units_are_told_with_the_likely_one(
     assert [d.split("'")[1] for d in report.outside(trafo)] == (list(wrong) if outside else [])
 
 
+def test_directions_in_which_particles_go_are_told(experiment, config, loaded_detector, trafo):
+    """The zenith is where a particle comes from; some programs write where it goes."""
+    report = LabelReport(read_parameters(trafo.parameter_names), loaded_detector)
+    for path in sorted((experiment / "events").glob("*.hdf5")):
+        file = read_event_file(path, config.data_handler_settings, loaded_detector)
+        labels = file.labels.copy()
+        labels[:, 3], labels[:, 4] = np.pi - labels[:, 3], np.mod(labels[:, 4] + np.pi, 2 * np.pi)
+        report.add(replace(file, labels=labels))
+    (doubt,) = report.doubts()
+    assert "zenith'" in doubt and "the light lies behind the vertex" in doubt
+    assert "do zenith and azimuth say where the particle goes?" in doubt
+
+
 @pytest.mark.parametrize(("factor", "unit"), [(1e-3, "us"), (1e-9, "s")])
 def test_pulses_of_another_unit_are_told(experiment, config, loaded_detector, trafo, tmp_path, factor, unit):
     path = shutil.copy(sorted((experiment / "events").glob("*.hdf5"))[0], tmp_path / "events.hdf5")

@@ -224,7 +224,26 @@ def test_light_tells_another_detector_where_the_file_does_not(experiment, loaded
     assert caplog.text.count("do not say which detector they belong to") == 1 and "do not stand" not in caplog.text
     mixed = loaded_detector.replace(position=np.random.default_rng(0).permutation(loaded_detector.position))
     compare_with_detector(read_event_file(tmp_path / "f.hdf5", handler, mixed), mixed)
-    assert "bright modules do not stand nearer to each other" in caplog.text
+    assert (
+        "bright modules do not stand nearer to each other" in caplog.text and "light seems to spread" not in caplog.text
+    )
+
+
+def test_light_faster_than_light_is_told(experiment, loaded_detector, tmp_path, caplog):
+    """A file that is wholly in microseconds agrees with itself: labels, readouts and pulses."""
+    from evgen_jax.config.validate import load_config
+
+    handler = load_config(experiment / "config.yaml").data_handler_settings
+    with h5py.File(experiment / "events" / "small_000000.hdf5") as old, h5py.File(tmp_path / "f.hdf5", "w") as new:
+        for name, table in old.items():
+            if not isinstance(table, h5py.Dataset):
+                continue
+            rows = table[:]
+            for column in {"time", "value", "cascade_time", "cascade_t"} & set(rows.dtype.names):
+                rows[column] /= 1e3
+            new[name] = rows
+    compare_with_detector(read_event_file(tmp_path / "f.hdf5", handler, loaded_detector), loaded_detector)
+    assert "light seems to spread at" in caplog.text and "are the times of pulses in us" in caplog.text
 
 
 def test_goodness_of_fit_sees_usable_modules_alone(loaded_detector):

@@ -1,4 +1,4 @@
-"""Check whether a file belongs to a detector: without a checksum in it, bright modules must stand near each other."""
+"""Check whether a file belongs to a detector: without a checksum in it, its light must be near and as fast as light."""
 
 import logging
 from functools import lru_cache
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evgen_jax.data.file_events import EventFile
+from evgen_jax.data.light_of_events import apparent_speed
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -22,6 +23,8 @@ SCATTERED = 0.8
 It is some 0.45 for cascades in IceCube, 0.88 for cascades that fill an array of 200 m, 1 for permuted modules."""
 SIGNIFICANT = 4.0
 """Errors of the scatter by which it must be below 1 for light to be local, where it is above `SCATTERED`."""
+TOO_FAST = 3.0
+"""Speed at which light seems to spread, m/ns, above which times are doubted: ten times that of light in vacuum."""
 
 
 def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]:
@@ -64,7 +67,7 @@ def scatter_of_light(file: EventFile, detector: Detector) -> tuple[float, float]
 
 
 def compare_with_detector(file: EventFile, detector: Detector) -> None:
-    """Warns once that a file does not tell its detector, and where its light does not fit the positions of modules.
+    """Warns once that a file does not tell its detector, and where its light does not fit positions or times.
 
     Args:
       file: events of one file.
@@ -82,6 +85,13 @@ def compare_with_detector(file: EventFile, detector: Detector) -> None:
             detector.name,
             scatter,
             error,
+        )
+    if (speed := apparent_speed(file, detector)) > TOO_FAST:
+        LOGGER.warning(
+            "%s: light seems to spread at %.3g m/ns in half of the events, in vacuum it does at 0.3: are the times of pulses in us, or "
+            "all equal? Expected ns.",
+            file.path,
+            speed,
         )
 
 

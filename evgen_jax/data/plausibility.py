@@ -7,30 +7,27 @@ import numpy as np
 
 from evgen_jax.data.batches import dark_events
 from evgen_jax.data.file_events import EventFile
+from evgen_jax.data.light_of_events import MARGIN, charge_and_time, forwardness, light_per_gev
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.hypothesis.roles import ENERGIES, FACTORS, LENGTHS, TIMES
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
-from evgen_jax.physics.diffusion import DOM_AREA
-from evgen_jax.physics.media import load_medium
 
 AZIMUTHS = ("azimuth", "entry_azimuth")
 EVENTS_PER_FILE = 200
 """Number of events of a file whose pulses are compared with their labels; means and ranges are those of all events."""
-LIGHT_PER_GEV = 2.7e4
-"""Photoelectrons per GeV and per module and m^3: 1.8e5 photons per GeV that reach 100 m and 15 cm^2 of effective area.
-
-It gives 0.13 PE per GeV in IceCube; a contained shower is within a factor of five of it in sparse and dense detectors.
-"""
-MARGIN = 60.0
-"""Width of the surroundings of the outermost modules that count as their volume, m, so that a single string has one."""
 TOO_BRIGHT = 50.0
 """Ratio of measured to expected light beyond which an energy is doubted."""
 FAR = 10.0
 """Ratio of a distance to the detector's size, or of a time to its crossing time, beyond which a label is doubted."""
 LIGHT_SPEED = 0.2
 """Speed of light that is scattered a little, m/ns."""
+FEWEST_EVENTS = 20
+"""Smallest number of events whose directions are doubted."""
+SIGNIFICANT = 5.0
+"""Errors of the mean by which light must lie behind the vertex."""
+_PLACE = (*POSITIONS, "zenith", "azimuth")
 
 
 @dataclass
@@ -83,7 +80,7 @@ class LabelReport:
         self.readout = (min(self.readout[0], float(begin)), max(self.readout[1], float(end)))
         lit = np.flatnonzero(~dark)
         chosen = lit[np.unique(np.linspace(0, len(lit) - 1, EVENTS_PER_FILE).astype(int))] if len(lit) else lit
-        light = np.array([_light(file, int(good[i])) for i in chosen]).reshape(-1, 2)
+        light = np.array([self._light(file, int(good[i]), labels[i]) for i in chosen]).reshape(-1, 3)
         self._sample.append(np.concatenate([labels[chosen], light], axis=1))
 
     @property
@@ -91,14 +88,27 @@ class LabelReport:
         """Returns the standard deviations of the labels [H], physical units."""
         return np.sqrt(self._squares / max(self.count, 1))
 
+    def _light(self, file: EventFile, i: int, label: np.ndarray) -> tuple[float, float, float]:
+        """Charge of an event, the time at which half of it has come, and how far it lies ahead of the vertex."""
+        ahead = np.nan
+        if all(role in self._places for role in _PLACE):
+            x, y, z, zenith, azimuth = (label[self._places[role]] for role in _PLACE)
+            ahead = forwardness(file, i, np.array([x, y, z]), zenith, azimuth, self.detector)
+        return *charge_and_time(file, i), ahead
+
+    @property
+    def _places(self) -> dict[str | None, int]:
+        """Place of each parameter by its role; of equal roles the first, which is that of the first source."""
+        return {p.role: i for i, p in reversed(list(enumerate(self.parameters)))}
+
     def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns some events with light.
 
         Returns:
           Labels [S, H], charges [S], PE, and the times [S], ns, at which half of the charge has come.
         """
-        rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.parameters) + 2))
-        return rows[:, :-2], rows[:, -2], rows[:, -1]
+        rows = np.concatenate(self._sample) if self._sample else np.zeros((0, len(self.parameters) + 3))
+        return rows[:, :-3], rows[:, -3], rows[:, -2]
 
     def _shown(self, values: np.ndarray) -> np.ndarray:
         """Labels in the coordinates of the files."""
@@ -133,7 +143,8 @@ class LabelReport:
             found += self._position(i, POSITIONS.index(role)) if role in POSITIONS else []
             found += self._time(i) if role in TIMES else []
             found += self._simple(i, role)
-        return found + self._energies([i for i, role in enumerate(roles) if role in ENERGIES])
+        found += self._energies([i for i, role in enumerate(roles) if role in ENERGIES])
+        return found or self._directions()
 
     def _extent(self) -> tuple[np.ndarray, float]:
         """Returns centre [3] and half the largest extent of the detector, m, the latter at least `MARGIN`."""
@@ -199,13 +210,7 @@ class LabelReport:
         if not good.any():
             return []
         values, charge = values[good], charge[good]
-        position = np.asarray(self.detector.position, np.float64)
-        volume = float(np.prod(np.ptp(position, axis=0) + MARGIN))
-        seeing = (
-            float(np.sum(np.asarray(self.detector.relative_efficiency) * np.asarray(self.detector.area))) / DOM_AREA
-        )
-        photons = float(self.detector.medium.photons_per_gev / load_medium().photons_per_gev)
-        expected = LIGHT_PER_GEV * seeing * photons / volume
+        expected = light_per_gev(self.detector)
         measured = float(np.median(charge / values))
         if measured < TOO_BRIGHT * expected:
             return []
@@ -225,6 +230,18 @@ class LabelReport:
             f"{expected:.2g} in its midst: is it in {' or '.join(likely)}? Expected GeV."
         )
         return [self._doubt(places[0], text, more=len(places) - 1)]
+
+    def _directions(self) -> list[str]:
+        """Doubts directions whose light lies behind the vertex; the vertex itself is not in doubt."""
+        ahead = np.concatenate(self._sample)[:, -1] if self._sample else np.zeros(0)
+        ahead = ahead[np.isfinite(ahead)]
+        if len(ahead) < FEWEST_EVENTS or ahead.mean() > -SIGNIFICANT * ahead.std() / np.sqrt(len(ahead)):
+            return []
+        text = (
+            f"the light lies behind the vertex (mean cosine {ahead.mean():.2f} of {len(ahead)} events): do zenith and azimuth say "
+            "where the particle goes? Expected the direction that it comes from."
+        )
+        return [self._doubt(self._places["zenith"], text)]
 
     def _simple(self, i: int, role: str | None) -> list[str]:
         """Doubts azimuths, lengths and factors by their range alone."""
@@ -290,12 +307,3 @@ def usable_labels(file: EventFile) -> np.ndarray:
     """
     labels = file.relative_labels()
     return np.zeros((len(file.good), 0)) if labels is None else np.asarray(labels, np.float64)[file.good]
-
-
-def _light(file: EventFile, i: int) -> tuple[float, float]:
-    """Charge of an event and the time at which half of it has come, from the same begin as its labels."""
-    pulses = file.packed.pulses.of(i)
-    charge, time = pulses["charge"][pulses["mask"]], pulses["time"][pulses["mask"]]
-    order = np.argsort(time)
-    running = np.cumsum(charge[order])
-    return float(running[-1]), float(time[order][np.searchsorted(running, running[-1] / 2)] - file.anchors[i])

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 
 from evgen_jax.errors import ConfigError, DataError, HypothesisError, shown
+from evgen_jax.hypothesis.parameters import Parameter
+from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 
@@ -35,6 +37,26 @@ def check_hypothesis(hypothesis: Any, names: Sequence[str], what: str = "a hypot
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     given = "numbers of different lengths" if shape == (None,) else f"shape {shape}"
     raise HypothesisError(f"expected {what} of {len(names)} parameters ({shown}), got {given}.{advice}")
+
+
+def check_values(hypothesis: Any, parameters: Sequence[Parameter]) -> None:
+    """Checks that the light of a hypothesis can be computed: finite numbers, no energy below 0; traced ones pass.
+
+    Args:
+      hypothesis: [H], physical units.
+      parameters: H of them.
+
+    Raises:
+      HypothesisError: names the first parameter that is neither.
+    """
+    numbers = hypothesis if isinstance(hypothesis, list | tuple) else [hypothesis]
+    if any(isinstance(number, jax.core.Tracer) for number in numbers):
+        return
+    for parameter, value in zip(parameters, np.asarray(hypothesis, np.float64), strict=True):
+        if not np.isfinite(value):
+            raise HypothesisError(f"'{parameter.name}' is {value}; expected a finite number.")
+        if parameter.role in ENERGIES and value < 0:
+            raise HypothesisError(f"'{parameter.name}' is {value:.4g}; expected an energy >= 0 GeV.")
 
 
 def check_event(event: Any, detector: Detector) -> None:

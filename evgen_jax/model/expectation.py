@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
-from evgen_jax.model.doors import check_hypothesis, check_readout, check_times, check_variables
+from evgen_jax.model.doors import check_hypothesis, check_readout, check_times, check_values, check_variables
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.model import Model
 from evgen_jax.model.terms import floored, pulse_cdf, pulse_pdf
@@ -57,11 +57,12 @@ def dom_expectation(model: Model, hypothesis: ArrayLike, times: ArrayLike, reado
 
     Raises:
       ConfigError: an ensemble instead of a model, or a readout that is no window.
-      HypothesisError: another number of parameters.
+      HypothesisError: another number of parameters; of values that are not traced, one that is not finite or an energy below 0.
       DataError: times of another shape.
     """
     _check(model, readout)
     check_hypothesis(hypothesis, model.parameter_names)
+    check_values(hypothesis, model.parameters)
     check_times(times)
     place, window = jnp.asarray(hypothesis), jnp.asarray(readout)
     source, variables, detector = model.source, model.variables, jax.tree.map(jnp.asarray, model.detector)

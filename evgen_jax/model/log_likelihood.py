@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event
-from evgen_jax.model.doors import check_event, check_hypothesis, check_variables
+from evgen_jax.model.doors import check_event, check_hypothesis, check_values, check_variables
 from evgen_jax.model.ensemble import AnyModel, Ensemble, check_model
 from evgen_jax.model.likelihood import Loss
 from evgen_jax.model.terms import LossParts
@@ -30,7 +30,7 @@ def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss 
 
     Raises:
       ConfigError: no model, or no loss.
-      HypothesisError: another number of parameters.
+      HypothesisError: another number of parameters; of values that are not traced, one that is not finite or an energy below 0.
       DataError: something else than one event of the model's detector.
     """
     check_model(model)
@@ -39,6 +39,7 @@ def loss_parts(model: AnyModel, hypothesis: ArrayLike, event: Event, loss: Loss 
         parts = [loss_parts(member, hypothesis, event, loss) for member in model.members]
         return jax.tree.map(lambda *terms: sum(terms) / len(terms), *parts)
     check_hypothesis(hypothesis, model.parameter_names)
+    check_values(hypothesis, model.parameters)
     check_event(event, model.detector)
     terms, place = loss or model.loss, jnp.asarray(hypothesis)
     # Tables and events are made with numpy, whose arrays cannot be indexed by traced ones.
@@ -71,7 +72,7 @@ def log_likelihood(
 
     Raises:
       ConfigError: no model, or no loss.
-      HypothesisError: another number of parameters.
+      HypothesisError: another number of parameters; of values that are not traced, one that is not finite or an energy below 0.
       DataError: something else than one event of the model's detector.
 
     Example:

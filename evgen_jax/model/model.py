@@ -12,12 +12,12 @@ from evgen_jax.errors import ConfigError, HypothesisError, shown, suggestion
 from evgen_jax.hypothesis.names import place_of
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.plausible_angles import implausible_angle
-from evgen_jax.hypothesis.roles import ENERGIES
 from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.source import Source, Variables
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.light.tree import Path, walk
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.model.doors import check_values
 from evgen_jax.model.likelihood import DEFAULT_LOSS, Loss
 
 
@@ -222,9 +222,7 @@ def named_hypothesis(parameters: Sequence[Parameter], values: dict[str, float]) 
     hypothesis = np.array([found[name] for name in names])
     if fault := implausible_angle(parameters, hypothesis):
         raise HypothesisError(fault)
-    for parameter in parameters:
-        if parameter.role in ENERGIES and found[parameter.name] < 0:
-            raise HypothesisError(f"'{parameter.name}' is {found[parameter.name]:.4g}; expected an energy >= 0 GeV.")
+    check_values(hypothesis, parameters)
     return hypothesis
 
 

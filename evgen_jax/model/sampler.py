@@ -12,7 +12,7 @@ from evgen_jax.checks import check_whole
 from evgen_jax.decoders.negative_binomial import sample_counts
 from evgen_jax.errors import ConfigError
 from evgen_jax.light.source import Variables
-from evgen_jax.model.doors import check_hypothesis, check_readout, check_variables
+from evgen_jax.model.doors import check_hypothesis, check_readout, check_values, check_variables
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.expectation import Readout, probe
 from evgen_jax.model.model import Model
@@ -54,10 +54,11 @@ def sample_photoelectrons(
 
     Raises:
       ConfigError: an ensemble instead of a model, a readout that is no window, or no place for photoelectrons.
-      HypothesisError: another number of parameters.
+      HypothesisError: another number of parameters; of values that are not traced, one that is not finite or an energy below 0.
     """
     _check(model, readout, max_photoelectrons)
     check_hypothesis(hypothesis, model.parameter_names)
+    check_values(hypothesis, model.parameters)
     place = jnp.asarray(hypothesis)
     source, variables, detector = model.source, model.variables, jax.tree.map(jnp.asarray, model.detector)
     num_doms = detector.num_doms

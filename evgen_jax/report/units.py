@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-LONG, SHORT = 1e6, 1.0
+LONG, SHORT = 1e6, 10.0
 """Spread of the times of an event, ns, above and below which another unit is likely: light crosses a detector in microseconds."""
 BRIGHT = 1e3
 """Median charge of pulses, PE, above which they are likely counts or pC: pulses are single photoelectrons, more or less."""
@@ -59,6 +59,8 @@ def _charges(charge: np.ndarray) -> list[str]:
     middle = float(np.median(charge))
     if middle > BRIGHT:
         return [f"'charge': half of the pulses have more than {middle:.3g} PE: are they counts, or pC? Expected PE."]
+    if not np.any(charge):
+        return ["'charge': every pulse has 0 PE: such pulses are no light, and events of them are dark. Expected PE."]
     if np.any(charge < 0):
         return [f"'charge': {int(np.sum(charge < 0))} pulses have negative charges. Expected PE."]
     return []
