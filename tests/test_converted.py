@@ -103,7 +103,7 @@ def assert_same_file(file, own):
     """The same events with the same names, labels, seeds and faults."""
     np.testing.assert_array_equal(file.ids, own.ids)
     assert file.faults == own.faults and file.good == own.good and file.times == own.times
-    assert (file.ignored, file.unmatched) == (own.ignored, own.unmatched)
+    assert (file.ignored, file.unmatched, file.provenance) == (own.ignored, own.unmatched, own.provenance)
     assert (file.labels is None) == (own.labels is None) and file.seeds.keys() == own.seeds.keys()
     assert_equal((file.labels, file.seeds, file.anchors[file.good]), (own.labels, own.seeds, own.anchors[own.good]))
     for i in file.good:

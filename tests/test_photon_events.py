@@ -15,7 +15,7 @@ import evgen_jax as eg
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.config.records import ModelSettings, SimulationSettings
 from evgen_jax.config.validate import load_config, validate
-from evgen_jax.data.writer import PROVENANCE
+from evgen_jax.data.writer import TABLE_LIGHT
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.physics.geometry import flight_direction, shower_maximum
 from evgen_jax.simulation.expected_pulses import expected_pulses, smeared_times
@@ -226,7 +226,7 @@ def test_files_are_those_of_other_simulations(files, detector):
     with h5py.File(paths[0]) as file:
         labels, pulses = file["LabelsMCCascade"][:], file["MCPulses"][:]
         assert "500 weighted photons an event" in file.attrs["provenance"] and "south_pole" in file.attrs["provenance"]
-        assert PROVENANCE not in file.attrs["provenance"] and file["SmearedSeed"].shape == (3,)
+        assert TABLE_LIGHT not in file.attrs["provenance"] and file["SmearedSeed"].shape == (3,)
     assert labels["cascade_zenith"][0] == labels["cascade_zenith"][1] != labels["cascade_zenith"][2]
     assert labels["cascade_energy"][0] != labels["cascade_energy"][1]
     assert len(np.unique(pulses["Event"])) == 3 and np.all((pulses["time"] >= 0) & (pulses["time"] <= 20000))

@@ -18,7 +18,7 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.cli.fit_settings import data_and_fit
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.writer import PROVENANCE, write_events
+from evgen_jax.data.writer import TABLE_LIGHT, write_events
 from evgen_jax.decoders import FAMILIES
 from evgen_jax.errors import ConfigError, DataError, EvgenError, ModelDirectoryError
 from evgen_jax.measurement.event import Event
@@ -356,7 +356,7 @@ def test_light_of_earlier_versions_is_told(small, tmp_path, caplog):
         ModelDirectoryError, match="its computed light is that of an earlier version.*Save the model again"
     ):
         eg.load_model(saved)
-    settings = {"num_events": 5, "events_per_file": 5, "provenance": PROVENANCE}
+    settings = {"num_events": 5, "events_per_file": 5, "provenance": TABLE_LIGHT}
     (tmp_path / "old_000000.hdf5").touch()
     (tmp_path / "old.simulation.json").write_text(json.dumps({"num_events": 5, "events_per_file": 5}))
     with pytest.raises(DataError, match="provenance: physics-motivated toy .of an earlier version. -> light of tables"):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import h5py
 import pytest
 import yaml
 
@@ -94,3 +95,17 @@ def test_what_is_no_training_is_told(two, command, tmp_path):
 def test_a_figure_with_the_true_likelihood(two, command, tmp_path):
     code, out, err = command("plot-training", *two, "--true-likelihood", "-o", tmp_path / "t.png")
     assert code == 0 and (tmp_path / "t.png").stat().st_size > 10000, err
+
+
+def test_events_of_others_have_no_true_likelihood(two, experiment, command, tmp_path):
+    """Their light is none that we know, though a weight-free model of the same parameters exists."""
+    path = shutil.copy(sorted((experiment / "events").glob("*.hdf5"))[0], tmp_path / "foreign.hdf5")
+    with h5py.File(path, "r+") as file:
+        del file.attrs["provenance"]
+    config = load_config(
+        experiment / "config.yaml", [f"data_iterator_settings.validation.input_data={path}"]
+    ).model_dump(mode="json")
+    (two[0] / "config_0001.yaml").write_text(yaml.safe_dump(config))
+    code, _, err = command("plot-training", two[0], "--true-likelihood", "-o", tmp_path / "t.png")
+    assert code == 2 and "foreign.hdf5: nobody knows the true likelihood of its events" in err and err.count("\n") == 1
+    assert "nothing of its light" in err and not (tmp_path / "t.png").exists()

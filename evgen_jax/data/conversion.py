@@ -11,7 +11,7 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.converted import TABLES, arrays_of, settings_of_events, unusable
 from evgen_jax.data.event_file import read_event_file
-from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
+from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME, PROVENANCE
 from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.shard import write_shard
@@ -162,6 +162,8 @@ class Conversion:
         attributes = {FINGERPRINT: geometry_fingerprint(detector), DETECTOR_NAME: detector.name}
         if file.fingerprinted:  # else nobody knows which medium its light has seen
             attributes |= {MEDIUM_FINGERPRINT: medium_fingerprint(medium), MEDIUM_NAME: medium.name}
+        if file.provenance:
+            attributes[PROVENANCE] = file.provenance
         return {
             "error": None,
             "faults": {str(number): text for number, text in file.faults.items()},

@@ -8,7 +8,7 @@ import numpy as np
 from evgen_jax.config.records import DataHandlerSettings
 from evgen_jax.data.converted import open_section
 from evgen_jax.data.event_ids import id_text
-from evgen_jax.data.file_detector import check_detector
+from evgen_jax.data.file_detector import check_detector, provenance
 from evgen_jax.data.file_events import EventFile, refuse_faults, what_they_are
 from evgen_jax.data.labels import label_faults, label_names, time_columns
 from evgen_jax.hypothesis.origin import relative_to_origin
@@ -66,7 +66,17 @@ def read_section(
     note = section.note
     # Whether the light fits the positions of the modules was looked at when the file was converted.
     return EventFile(
-        path, ids, values, read_seeds, section.packed(usable), wrong, times, note["ignored"], note["unmatched"], True
+        path,
+        ids,
+        values,
+        read_seeds,
+        section.packed(usable),
+        wrong,
+        times,
+        note["ignored"],
+        note["unmatched"],
+        True,
+        provenance(section),
     )
 
 

@@ -11,7 +11,7 @@ from evgen_jax.data.converted import settings_of_section
 from evgen_jax.data.converted_file import read_section
 from evgen_jax.data.event_filter import pass_filter
 from evgen_jax.data.event_ids import EventIds
-from evgen_jax.data.file_detector import check_detector
+from evgen_jax.data.file_detector import check_detector, provenance
 from evgen_jax.data.file_events import EventFile as EventFile
 from evgen_jax.data.file_events import refuse_faults, what_they_are
 from evgen_jax.data.formats.open import open_tables
@@ -115,6 +115,7 @@ def read_event_file(
             name: relative_to_origin(detector, own, ids.align(name, tuple(seed_columns), seed_defaults))
             for name in seed_names
         }
+        origin = provenance(file)
         for note in file.notes:
             say_once(f"{path.parent}: {file.format}: {note}.")
 
@@ -130,7 +131,7 @@ def read_event_file(
         discard_excluded=data.discard_pulses_from_excluded_doms,
     )
     return EventFile(
-        path, ids.values, label_values, read_seeds, packed, wrong, times, ignored, unmatched, fingerprinted
+        path, ids.values, label_values, read_seeds, packed, wrong, times, ignored, unmatched, fingerprinted, origin
     )
 
 

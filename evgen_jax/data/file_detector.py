@@ -16,8 +16,10 @@ MEDIUM_FINGERPRINT = "medium_fingerprint"
 """Attribute of a file: checksum of its medium."""
 MEDIUM_NAME = "medium"
 """Attribute of a file: name of its medium."""
+PROVENANCE = "provenance"
+"""Attribute of a file: where its light comes from."""
 EARLIER_LIGHT = "physics-motivated toy"
-"""How the attribute 'provenance' of simulated files of earlier versions begins."""
+"""How the attribute `PROVENANCE` of simulated files of earlier versions begins."""
 
 
 class Attributed(Protocol):
@@ -35,6 +37,16 @@ class Attributed(Protocol):
         """
 
 
+def provenance(file: Attributed) -> str:
+    """Returns what a file says of where its light comes from, '' where it says nothing.
+
+    Args:
+      file: that may say it.
+    """
+    found = file.attribute(PROVENANCE)
+    return "" if found is None else str(found)
+
+
 def check_detector(file: Attributed, detector: Detector) -> bool:
     """Compares the detector and the medium that a file names with those in use.
 
@@ -48,7 +60,7 @@ def check_detector(file: Attributed, detector: Detector) -> bool:
     Raises:
       DataError: it names another detector or another medium.
     """
-    if str(file.attribute("provenance")).startswith(EARLIER_LIGHT):
+    if str(file.attribute(PROVENANCE)).startswith(EARLIER_LIGHT):
         say_once(
             f"{file.path.parent}: its events were simulated by an earlier version, whose light forgot the direction of a shower "
             "within a scattering length. Simulate them anew with evgen-jax simulate."

@@ -32,6 +32,7 @@ class EventFile:
       ignored: number of pulses at labels that the detector ignores, which were left out.
       unmatched: number of pulses of no event of the file.
       fingerprinted: whether the file says that it belongs to this detector.
+      provenance: what the file says of where its light comes from; '': nothing.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class EventFile:
     ignored: int = 0
     unmatched: int = 0
     fingerprinted: bool = True
+    provenance: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)

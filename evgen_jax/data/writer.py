@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jax.typing import ArrayLike
 
-from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME
+from evgen_jax.data.file_detector import DETECTOR_NAME, FINGERPRINT, MEDIUM_FINGERPRINT, MEDIUM_NAME, PROVENANCE
 from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.data.wide_tables import divide, mark
 from evgen_jax.data.written_columns import PULSES as PULSE_COLUMNS
@@ -15,7 +15,7 @@ from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
 
-PROVENANCE = (
+TABLE_LIGHT = (
     "light of tables of photon transport in lengths averaged along straight ways; not IceCube simulation; no tilt, no "
     "birefringence, no hole-ice columns"
 )
@@ -126,7 +126,7 @@ def write_events(
         everything[name] = _rows(ids, number[name], {column: ("<f8", values) for column, values in columns.items()})
 
     with new_hdf5(path) as file:
-        file.attrs["provenance"] = notice
+        file.attrs[PROVENANCE] = notice
         if detector is not None:
             file.attrs[FINGERPRINT], file.attrs[DETECTOR_NAME] = geometry_fingerprint(detector), detector.name
             medium = detector.medium
@@ -139,7 +139,7 @@ def write_events(
             for dataset, part in datasets.items():
                 table = file.create_dataset(dataset, data=part, compression="gzip", shuffle=True)
                 table.attrs["__I3RaggedTable__"] = np.array([int(name not in single)], np.int8)
-                table.attrs["provenance"] = notice
+                table.attrs[PROVENANCE] = notice
                 entries.create_dataset(dataset, data=_rows(ids, np.arange(len(ids[0])), limits))
             mark(file, name, list(datasets))
 

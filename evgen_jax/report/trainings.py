@@ -9,9 +9,13 @@ import jax
 import numpy as np
 
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
+from evgen_jax.building.experiment import iterator
 from evgen_jax.building.losses import build_loss
 from evgen_jax.building.parts import experiment_detector, load_part, read_history
 from evgen_jax.config.records import ExperimentConfig
+from evgen_jax.data.batches import INSPECTED_FILES, find_files
+from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.writer import TABLE_LIGHT
 from evgen_jax.errors import DataError
 from evgen_jax.report.text_page import table
 from evgen_jax.training.history import flat, last_configuration
@@ -74,13 +78,14 @@ def true_validation_loss(own: Training) -> float:
     """Computes the validation loss of the likelihood that simulated the events.
 
     Args:
-      own: record of a training on simulated events, whose files are still there.
+      own: record of a training on events in the light of the tables, whose files are still there.
 
     Returns:
       The loss per photoelectron.
 
     Raises:
-      EvgenError: a configuration of another version, files that are gone, or a source that has no analytic counterpart.
+      EvgenError: a configuration of another version, files that are gone or whose events nobody drew from the light tables,
+        or a source that has no analytic counterpart.
     """
     plain = last_configuration(own.directory)
     if plain is None:
@@ -91,6 +96,14 @@ def true_validation_loss(own: Training) -> float:
     detector = experiment_detector(config)
     section = analytic_counterpart(config.model_settings, lambda path: load_part(path).settings["model_settings"])
     truth = replace(analytic_model(detector, section), loss=build_loss(config.loss_module_settings))
+    for path in find_files(iterator(config, "validation").input_data)[:INSPECTED_FILES]:
+        file = read_event_file(path, config.data_handler_settings, detector, parameters=truth.parameters)
+        if file.provenance != TABLE_LIGHT:
+            raise DataError(
+                f"{path}: nobody knows the true likelihood of its events. It is known of those that evgen-jax simulate drew from light "
+                f"tables (simulation_settings.light: table); this file says: {file.provenance or 'nothing of its light'}. Leave out "
+                "--true-likelihood."
+            )
     validation = read_validation_set(config, detector, truth.parameters)
     return validation.loss(jax.jit(make_loss_terms(truth)), truth.variables)[1]
 

@@ -13,7 +13,7 @@ from evgen_jax.building.parts import check_medium, experiment_detector, hypothes
 from evgen_jax.config.records import ExperimentConfig, ModelSettings, SimulationSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
-from evgen_jax.data.writer import PROVENANCE, write_events
+from evgen_jax.data.writer import TABLE_LIGHT, write_events
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.light.tree import settings_of
@@ -128,7 +128,7 @@ def _notice(settings: SimulationSettings, detector: Detector) -> str:
             f"{settings.sphere_radius:g} m; not IceCube simulation; no birefringence, no hole-ice columns"
             + ("" if settings.draw else "; expected pulses, nothing is drawn, no noise")
         )
-    return f"simulated with the model {settings.model}" if settings.model else PROVENANCE
+    return f"simulated with the model {settings.model}" if settings.model else TABLE_LIGHT
 
 
 def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[str, Any]:
