@@ -68,5 +68,15 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     Returns:
       `" Did you mean 'x'?"`, to be appended to a message, or an empty string if nothing is near.
     """
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    close = nearest(name, known)
+    return f" Did you mean '{close}'?" if close else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Finds the known name that is nearest to a misspelt one; '' where none is near.
+
+    Args:
+      name: as the user gave it.
+      known: all valid names.
+    """
+    return next(iter(difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)), "")

@@ -98,6 +98,19 @@ def test_a_table_of_sensors_is_read_and_written(table, tmp_path):
     assert geometry_fingerprint(plain) == geometry_fingerprint(default[1]) == geometry_fingerprint(default[2])
 
 
+def test_modules_that_are_listed_twice_are_told(tmp_path, caplog):
+    """Their light would count twice; photomultipliers of one module look into different directions."""
+    (tmp_path / "d.csv").write_text("string,om,x,y,z\n1,1,0,0,0\n1,2,0,0,50\n7,3,0,0,50\n2,1,50,0,0\n")
+    eg.load_detector(tmp_path / "d.csv")
+    assert "(string 1, om 2) and (string 7, om 3) are at one point and look the same way, as 1 sensors" in caplog.text
+    caplog.clear()
+    (tmp_path / "d.csv").write_text(
+        HEADER + "1,1,0,0,0,0,0,-1,0.0045,uniform\n1,2,0,0,0,0,0,1,0.0045,uniform\n2,1,50,0,0,0,0,1,0.1,uniform\n"
+    )
+    eg.load_detector(tmp_path / "d.csv")
+    assert "at one point" not in caplog.text
+
+
 def test_old_tables_stay_as_they_are(detector, tmp_path):
     detector.to_csv(tmp_path / "d.csv")
     assert (tmp_path / "d.csv").read_text().splitlines()[1] == "string,om,x,y,z,relative_efficiency,noise_rate,usable"

@@ -334,6 +334,13 @@ def test_a_changed_transformation_or_detector_is_refused(experiment, tmp_path):
                 function()
         path.write_text(text)
     assert trained_model(config).parameter_names[0] == "cascade_x"
+    other = config.model_copy(
+        update={"detector_settings": config.detector_settings.model_copy(update={"medium": "mediterranean_water"})}
+    )
+    with pytest.raises(
+        CheckpointError, match="in the medium 'mediterranean_water' holds now .*medium: south_pole -> mediter"
+    ):
+        trained_model(other)
 
 
 def test_penalties_have_their_strengths(experiment):

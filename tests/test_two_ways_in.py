@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_event_file import rows_of
 
-from evgen_jax.config.records import DataHandlerSettings
+from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.batches import make_batch
 from evgen_jax.data.detector_match import compare_with_detector, scatter_of_light
 from evgen_jax.data.event_file import read_event_file
@@ -252,3 +252,18 @@ def test_goodness_of_fit_sees_usable_modules_alone(loaded_detector):
     kept, dropped = (from_arrays(tables, 2, loaded_detector, discard_excluded=d) for d in (False, True))
     assert kept.pulses.mask.sum() > dropped.pulses.mask.sum()
     jax.tree.map(np.testing.assert_array_equal, without_unusable_pulses(kept), dropped)
+
+
+def test_a_missing_table_is_told_with_its_key(loaded_detector, tmp_path):
+    tables = random_tables(loaded_detector, 1)
+    path = write(tmp_path / "f.hdf5", tables)
+    for key in ("event_id_key", "pulse_key"):
+        with pytest.raises(DataError, match=f"table 'Nothing' is missing; found .* It is that of data_settings.{key}"):
+            read_event_file(path, settings(**{key: "Nothing"}), loaded_detector)
+    named = settings().model_copy(update={"label_settings": LabelSettings(label_key="Labls")})
+    with pytest.raises(DataError, match=r"Did you mean 'Labels'\? It is that of label_settings.label_key\."):
+        read_event_file(path, named, loaded_detector)
+    names = ["chrge" if name == "charge" else name for name in tables["Pulses"].dtype.names]
+    tables["Pulses"].dtype.names = tuple(names)
+    with pytest.raises(DataError, match="has no column 'charge'; .* The nearest name is 'chrge'"):
+        read_event_file(write(tmp_path / "g.hdf5", tables), settings(), loaded_detector)

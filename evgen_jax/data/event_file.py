@@ -1,6 +1,7 @@
 """Reading of one file into events: pulses, exclusions, labels and seeds, joined by event id."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.found_tables import chosen_tables, find_labels
 from evgen_jax.data.labels import label_columns, label_names, time_columns
 from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once
+from evgen_jax.data.protocol import MissingTable
 from evgen_jax.data.sections import is_converted, is_section, sections_of
 from evgen_jax.data.sensor_places import check_places
 from evgen_jax.data.tables import existing
@@ -81,7 +83,7 @@ def read_event_file(
         told = find_labels(path, parameters) if labels and parameters else {}
         settings = validate(DataHandlerSettings, {"data_settings": {}, **told}, str(path))
     data = settings.data_settings
-    with open_tables(path, settings.format_settings) as file:
+    with open_tables(path, settings.format_settings) as file, _told_with_its_key(settings):
         fingerprinted = check_detector(file, detector)
         names = chosen_tables(file, settings)
         ids = EventIds(file, names.events)
@@ -133,6 +135,17 @@ def read_event_file(
     return EventFile(
         path, ids.values, label_values, read_seeds, packed, wrong, times, ignored, unmatched, fingerprinted, origin
     )
+
+
+@contextmanager
+def _told_with_its_key(settings: DataHandlerSettings) -> Iterator[None]:
+    """Adds the key of the configuration to the message of a table that is missing."""
+    try:
+        yield
+    except MissingTable as missing:
+        named = {"data_settings": settings.data_settings, "label_settings": settings.label_settings}
+        keys = [f"{section}.{key}" for section, own in named.items() for key, name in own if name == missing.table]
+        raise DataError(f"{missing} It is that of {', '.join(keys)}." if keys else str(missing)) from None
 
 
 def _only_section(path: Path) -> Path:

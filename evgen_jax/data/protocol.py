@@ -7,10 +7,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from evgen_jax.errors import DataError, suggestion
+from evgen_jax.errors import DataError, nearest, suggestion
 
 EVENT_NUMBER = "event_no"
 """Column by which graphnet and the databases of tableio join tables."""
+
+
+class MissingTable(DataError):
+    """Tells that a file does not have a table; whoever knows the configuration adds the key that names it.
+
+    Attributes:
+      table: name of the table.
+    """
+
+    def __init__(self, table: str, text: str):
+        super().__init__(text)
+        self.table = table
 
 
 class Tables(Protocol):
@@ -147,7 +159,7 @@ class CachedTables:
             if column not in known:
                 raise DataError(
                     f"{self.path}: table '{name}' has no column '{column}'; it has {', '.join(known)}."
-                    + (self._hint(column) or suggestion(column, known))
+                    + (self._hint(column) or _nearest(column, known))
                 )
             kind = rows.dtype[column]
             if kind.shape or kind.kind not in "iufb":
@@ -166,10 +178,17 @@ class CachedTables:
 
     def _check_there(self, name: str) -> None:
         if name not in self.table_names:
-            raise DataError(
+            raise MissingTable(
+                name,
                 f"{self.path}: table '{name}' is missing; found {', '.join(self.table_names) or 'none'}."
-                + suggestion(name, self.table_names)
+                + suggestion(name, self.table_names),
             )
+
+
+def _nearest(column: str, known: Sequence[str]) -> str:
+    """A misspelt column may be in the file or in the configuration: the nearest name is told, not what is wrong."""
+    close = nearest(column, known)
+    return f" The nearest name is '{close}'." if close else ""
 
 
 def rows_of(columns: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evgen_jax.data.hdf5_library import h5py
-from evgen_jax.data.protocol import CachedTables
+from evgen_jax.data.protocol import CachedTables, MissingTable
 from evgen_jax.data.wide_tables import read_rows
 from evgen_jax.errors import DataError, suggestion
 
@@ -112,9 +112,10 @@ class TableFile(CachedTables):
             beside = f" and the groups {', '.join(groups)}" if groups else ""
             if any(_is_of_pandas(group) for group in groups.values()):
                 beside += " (which pandas wrote, DataFrame.to_hdf: such groups are no tables of named columns)"
-            raise DataError(
+            raise MissingTable(
+                name,
                 f"{self.path}: table '{name}' is missing; found {', '.join(self.table_names) or 'none'}{beside}."
-                + suggestion(name, self.table_names)
+                + suggestion(name, self.table_names),
             )
         expected = EXPECTED.format(name=name)
         if isinstance(found, h5py.Group):

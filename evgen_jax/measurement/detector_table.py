@@ -1,6 +1,7 @@
 """Detector tables: CSV files with one line per module, read with every column checked, and written."""
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from evgen_jax.measurement.detector_comments import LabelRange, read_comments
 from evgen_jax.measurement.site import Site
 from evgen_jax.physics.diffusion import DOM_AREA
 
+LOGGER = logging.getLogger("evgen_jax")
 REQUIRED_COLUMNS = ("string", "om", "x", "y", "z")
 """Columns that a detector table must have: labels, and coordinates in m."""
 OPTIONAL_COLUMNS = {"relative_efficiency": 1.0, "noise_rate": 0.0, "usable": 1.0}
@@ -215,6 +217,19 @@ def _check_modules(path: Path, values: Mapping[str, np.ndarray]) -> None:
     places = np.stack([values[axis] for axis in "xyz"], axis=1)
     if count > 1 and np.all(places == places[0]):
         raise DetectorError(f"{path}: all {count} modules are at one point ({', '.join(f'{v:g}' for v in places[0])}).")
+    seen = np.column_stack([places, *(values[axis] for axis in AXIS_COLUMNS)])
+    _, first, twin, counts = np.unique(seen, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    if counts.max() > 1:
+        worst = int(np.argmax(counts))
+        a, b = np.flatnonzero(twin.ravel() == worst)[:2]
+        LOGGER.warning(
+            "%s: (string %d, om %d) and (string %d, om %d) are at one point and look the same way, as %d sensors do with another one. Is a "
+            "module listed twice? Photomultipliers of one module need axis_x, axis_y and axis_z.",
+            path,
+            *labels[a],
+            *labels[b],
+            int(count - len(first)),
+        )
 
 
 def _normalise_axes(path: Path, values: dict[str, np.ndarray], numbers: Sequence[int]) -> None:

@@ -178,13 +178,17 @@ def _listed(settings: dict[str, Any]) -> str:
 def _same(checkpoints: Checkpoints, meta: dict[str, Any], model: Model, config: ExperimentConfig) -> None:
     names = {
         "trafo": f"the data transformation {Path(config.data_trafo_settings.model_dir) / TRAFO_FILE}",
-        "detector": f"the detector '{model.detector.name}'",
+        "detector": f"the detector '{model.detector.name}' in the medium '{model.detector.medium.name}'",
     }
+    of_detector = changed_settings(
+        Path(config.model_manager_settings.config.manager_dir), config, ("detector_settings",)
+    )
+    changes = {"trafo": "", "detector": f" ({', '.join(of_detector)})" if of_detector else ""}
     for key, value in identity(model).items():
         if meta.get(key) != value:
             raise CheckpointError(
-                f"{checkpoints.directory}: was trained with other values than {names[key]} holds now. Put the earlier "
-                "one back, or set model_manager_settings.restore_model: False to start afresh."
+                f"{checkpoints.directory}: was trained with other values than {names[key]} holds now{changes[key]}. Put the "
+                "earlier one back, or set model_manager_settings.restore_model: False to start afresh."
             )
 
 
