@@ -9,11 +9,13 @@ import pytest
 import evgen_jax as eg
 from evgen_jax import sources
 from evgen_jax.building.analytic import analytic_model
+from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.light.superposition import MultiSource
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import Covariance
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.uncertainty.profile import Profile
+from evgen_jax.simulation.events import EventSampler
 
 VALUES = np.array([20.31, -30.0, 40.0, 1.1, 2.0, 3000.0, 10000.0])
 WIDTHS = np.array([1.23, 2.0, 3.0, 0.05, 0.06, 0.1, 4.0])  # that of the energy is in ln(1 + p)
@@ -106,6 +108,24 @@ def test_events_and_detectors_are_printed_shortly(model):
     assert "position=float32[108, 3]" in repr(model.detector) and len(repr(model.detector)) < 800
     scan = Profile(("x",), (np.arange(3.0),), -np.arange(3.0), None)
     assert repr(scan) == "Profile(names=('x',), values=(float64[3]), log_likelihood=float64[3], hypothesis=None)"
+
+
+def test_normalisations_and_samplers_are_printed_shortly(model):
+    trafo = repr(model.trafo).splitlines()
+    assert trafo[0] == "Trafo of 7 parameters: mean and standard deviation" and len(trafo) == 8
+    assert trafo[6].split() == [
+        "cascade_energy",
+        f"{model.trafo.mean[5]:.5g}",
+        "+-",
+        f"{model.trafo.std[5]:.4g}",
+        "of",
+        "ln(1",
+        "+",
+        "p)",
+    ]
+    many = Trafo(tuple(f"p_{i}" for i in range(300)), (0.0,) * 300, (1.0,) * 300, (False,) * 300)
+    assert len(repr(many).splitlines()) == 25 and repr(many).endswith("... and 277 more")
+    assert repr(EventSampler(model, (9e5, 9.1e5))).endswith("in small, readout 900000 to 910000 ns")
 
 
 @pytest.mark.parametrize("name", COMPOSITES)

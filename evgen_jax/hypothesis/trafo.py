@@ -21,6 +21,8 @@ ORIGIN = "made_from"
 """Key of a file that says from which data and settings the transformation was made."""
 TRAFO_FILE = "trafo.json"
 """Name of the file in its directory."""
+LINES = 24
+"""Largest number of parameters that are printed."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class Trafo:
     std: tuple[float, ...]
     log: tuple[bool, ...]
     norm_constant: float = 1e-6
+
+    def __repr__(self) -> str:
+        rows = zip(self.parameter_names, self.mean, self.std, self.log, strict=True)
+        width = max(map(len, self.parameter_names), default=0)
+        lines = [f"  {name:{width}}  {mean:10.5g} +- {std:.4g}{' of ln(1 + p)' * log}" for name, mean, std, log in rows]
+        more = len(lines) - LINES
+        shown = lines if more <= 1 else [*lines[: LINES - 1], f"  ... and {more + 1} more"]
+        return "\n".join([f"Trafo of {len(lines)} parameters: mean and standard deviation", *shown])
 
     def _arrays(self, like: Array) -> tuple[Array, Array, np.ndarray]:
         """Mean, scale and which are logged, in the type and with the number of axes of an array (..., H)."""

@@ -67,6 +67,12 @@ class EventSampler:
         self._model, self._batch = model, batch
         self._seen: set[tuple[int, int]] = set()
 
+    def __repr__(self) -> str:
+        start, stop = (end + self._anchor for end in self._readout)
+        return (
+            f"EventSampler of {self._model.source!r} in {self._model.detector.name}, readout {start:g} to {stop:g} ns"
+        )
+
     def __call__(
         self, hypotheses: Real[np.ndarray, "E H"], key: PRNGKeyArray, charge_response: bool, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:

@@ -19,11 +19,11 @@ SIMULATED = "simulated with light from photon transport tables; not IceCube simu
 STYLE = "evgen_jax.report.plots.style"
 """Style file of all figures, as `matplotlib.pyplot.style` names it."""
 MARKS: dict[str, dict[str, Any]] = {
-    "truth": {"color": "#D55E00", "marker": "*", "ms": 12, "mec": "white", "mew": 0.8},
+    "truth": {"color": "#D55E00", "marker": "*", "ms": 16, "mec": "white", "mew": 0.8},
     "seed": {"color": "#E69F00", "marker": "s", "ms": 6, "mec": "white", "mew": 0.8},
-    "fit": {"color": "black", "marker": "o", "ms": 6, "mec": "white", "mew": 0.8},
+    "fit": {"color": "black", "marker": "o", "ms": 5, "mec": "white", "mew": 0.8},
 }
-"""How hypotheses are marked in all figures, by the name that legends show."""
+"""How hypotheses are marked in all figures, by the name that legends show: marks of one place are seen beside each other."""
 
 LEVELS = (0.5, 0.9)
 """Confidence levels of contours in two parameters."""

@@ -39,7 +39,7 @@ class Run:
 def loss_curve(metrics: Rows, *, title: str = "Training", notice: str = "") -> Drawing:
     """Draws training and validation loss per photoelectron against the step.
 
-    Each has its running median from nine numbers on.
+    Each has its running median from nine numbers on; fewer are joined.
 
     Args:
       metrics: rows of `read_metrics`.
@@ -137,12 +137,14 @@ def _curve(metrics: Rows, kind: str, key: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw_loss(axis: Any, metrics: Rows, kind: str, color: str, label: str) -> None:
-    """Every number, and their running median if there are enough."""
+    """Every number, and their running median if there are enough; a few, such as those of a short validation, are joined."""
     step, loss = _curve(metrics, kind, "loss_per_pe")
     smooth = len(loss) >= FEW
     thin = slice(None, None, max(len(loss) // DRAWN, 1))
-    axis.plot(step[thin], loss[thin], ".", ms=3, alpha=0.4, color=color, label=None if smooth else label)
-    if smooth:
+    if not smooth:
+        axis.plot(step, loss, ".-", ms=5, lw=1, color=color, label=label)
+    else:
+        axis.plot(step[thin], loss[thin], ".", ms=3, alpha=0.4, color=color)
         window = max(FEW, len(loss) // 25)
         windows = np.lib.stride_tricks.sliding_window_view(loss, window)
         middle = np.median(windows[thin], axis=1)
