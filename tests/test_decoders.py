@@ -241,6 +241,35 @@ def test_smeared_gamma_in_single_precision_is_smooth(width):
     assert all(np.all(np.isfinite(g)) for g in gradient)
 
 
+@pytest.mark.parametrize("rate_times_width", [0.1, 0.5, 1.5])
+def test_the_smeared_gamma_is_the_integral_wherever_its_formulas_meet(rate_times_width):
+    """Networks may learn rates up to three halves of 1 / width; the integral, piece by piece, without the power of u at 0."""
+    width, nodes, weights = 0.008, *np.polynomial.legendre.leggauss(60)
+    beta = rate_times_width / width
+
+    def response(t):
+        return np.where(
+            t < 1, t**2 / 2, np.where(t < 2, (-2 * t**2 + 6 * t - 3) / 2, np.where(t < 3, (3 - t) ** 2 / 2, 0))
+        )
+
+    def integral(x, alpha):
+        power, total = 4 / min(alpha, 1.0), 0.0
+        for piece in range(3):
+            ends = [max(x - end * width, 0.0) ** (1 / power) for end in (piece + 1, piece)]
+            if ends[1] == 0:
+                continue
+            v = (nodes + 1) / 2 * (ends[1] - ends[0]) + ends[0]
+            density = scipy.stats.gamma.pdf(v**power, alpha, scale=1 / beta) * response((x - v**power) / width) / width
+            total += np.sum(weights / 2 * (ends[1] - ends[0]) * power * v ** (power - 1) * density)
+        return total
+
+    for alpha in (0.2, 1.0, 5.0):
+        x = width * np.array([0.3, 1.5, 2.2, 3.0, 3.7, 3.99, 4.01, 8.0])
+        exact = np.log([integral(own, alpha) for own in x])
+        got = log_density(jnp.asarray(x), jnp.asarray(alpha), jnp.asarray(beta), jnp.asarray(width))
+        np.testing.assert_allclose(got, exact, atol=1e-7 if rate_times_width < 1 else 1e-3)
+
+
 def test_a_range_with_two_ends():
     own = ValueRange("sigmoid", scale=2.0, offset=0.5, min_value=0.006, max_value=0.010)
     x = jnp.linspace(-3.0, 3.0, 25)

@@ -2,7 +2,7 @@
 
 The response is the quadratic B-spline, close to a Gaussian of spread width / 2 but with an end, so that light never
 comes before its earliest time. Its convolution with the gamma density has a continuous derivative even for shapes
-below 1, where the gamma density itself is infinite at 0. Made for widths up to half of 1 / rate.
+below 1, where the gamma density itself is infinite at 0. Made for widths up to three halves of 1 / rate.
 """
 
 import math
@@ -24,8 +24,8 @@ NEAR = PIECES + 1
 """Widths from 0 up to which power series are used; further out the gamma density is smooth over the response."""
 SMALLEST = 1e-9
 """Smallest x, in units of x, with a density above zero."""
-_TERMS = 16
-"""Terms of the power series."""
+_TERMS = 14
+"""Terms of the power series: within 1e-9 of the log density for widths of half of 1 / rate, 1e-3 for three halves (in float32 4e-3)."""
 
 
 def _response_quadrature(count: int) -> tuple[Float[np.ndarray, " {count}"], Float[np.ndarray, " {count}"]]:
@@ -73,22 +73,30 @@ def prepare(parameters: tuple[Float[Array, "*#shape"], ...]) -> tuple[Float[Arra
 def _series_and_slopes(
     z: Float[Array, "*#shape"], alpha: Float[Array, "*#shape"], fold: int
 ) -> tuple[Float[Array, "*#shape"], Float[Array, "*#shape"], Float[Array, "*#shape"]]:
-    """1F1(fold; alpha + fold; z) and its derivatives by z and alpha."""
-    term = total = jnp.ones_like(z + alpha)
-    by_z = by_alpha = total_by_z = total_by_alpha = jnp.zeros_like(term)
+    """exp(-z / 2) 1F1(fold; alpha + fold; z) and its derivatives by z and alpha.
+
+    Its power series needs two thirds of the terms of that of 1F1. The coefficients d follow from Kummer's equation (Abramowitz & Stegun
+    13.1.1): (n + 1) (n + alpha + fold) d[n + 1] = (fold - alpha) / 2 d[n] + d[n - 1] / 4. They and their derivatives belong to alpha
+    alone, which lacks z's axis of ends; the sums are Horner's.
+    """
+    half = (fold - alpha) / 2
+    d, g = [jnp.ones_like(alpha)], [jnp.zeros_like(alpha)]
     for n in range(_TERMS):
-        below = 1 / (alpha + (fold + n))  # without x's axis of ends, as is the ratio of two terms
-        ratio = below * ((fold + n) / (n + 1))
-        by_z = ratio * (by_z * z + term)
-        term = term * z * ratio
-        by_alpha = by_alpha * z * ratio - term * below
-        total, total_by_z, total_by_alpha = total + term, total_by_z + by_z, total_by_alpha + by_alpha
-    return total, total_by_z, total_by_alpha
+        below = 1 / ((n + 1) * (alpha + (fold + n)))
+        before, g_before = (d[n - 1], g[n - 1]) if n else (0.0, 0.0)
+        d.append((half * d[n] + before / 4) * below)
+        g.append((half * g[n] - d[n] / 2 + g_before / 4 - (n + 1) * d[n + 1]) * below)
+    total, by_z, by_alpha = d[-1] * jnp.ones_like(z), jnp.zeros_like(z), g[-1]
+    for coefficient, slope in zip(d[-2::-1], g[-2::-1], strict=True):
+        by_z = by_z * z + total
+        total = total * z + coefficient
+        by_alpha = by_alpha * z + slope
+    return total, by_z, by_alpha
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _series(z: Float[Array, "*#shape"], alpha: Float[Array, "*#shape"], fold: int) -> Float[Array, "*#shape"]:
-    """1F1(fold; alpha + fold; z); derivatives come along with it instead of from all terms, which would be stored."""
+    """exp(-z / 2) 1F1(fold; alpha + fold; z); derivatives come along with it instead of from all terms, which would be stored."""
     return _series_and_slopes(z, alpha, fold)[0]
 
 
@@ -110,7 +118,7 @@ def _log_integral(
     beta^alpha x^(alpha + k - 1) e^(-beta x) / Gamma(alpha + k) 1F1(k; alpha + k; beta x).
     """
     z = beta * x
-    return log_norm + (alpha + fold - 1) * jnp.log(x) - z + jnp.log(_series(z, alpha, fold))
+    return log_norm + (alpha + fold - 1) * jnp.log(x) - z / 2 + jnp.log(_series(z, alpha, fold))
 
 
 def _log_difference(
