@@ -45,6 +45,10 @@ TABLES = {
 }
 
 
+MOST_DARK = 0.01
+"""Share of cells without a photon over which the smooth surfaces of a table may go."""
+
+
 def photons_of(emission: Emission, medium: Medium, photons: int, seed: int, kept: Path | None) -> Tally:
     if kept and kept.is_file():
         with np.load(kept, allow_pickle=False) as file:
@@ -77,10 +81,10 @@ def report(found: Tally, light: np.ndarray, absorption: float) -> None:
         for ratio in (0.73, 1.0, 1.47):
             off = difference(light, found, ratio * absorption)
             charge, error, delay = off.charge[part], off.charge_error[part], 100 * off.delay[part]
-            beyond = 100 * np.sqrt(max(np.mean(charge**2 - error**2), 0))
+            beyond = 100 * np.sqrt(max(np.nanmean(charge**2 - error**2), 0))
             print(f"| {first if part[0] == 0 else middle[part[0]]:.3g} to {last if part[-1] + 1 == len(middle) else middle[part[-1]]:.3g} "
-                  f"| {ratio * absorption:.2f} | {100 * np.median(error):.2f} | {100 * np.median(np.abs(charge)):.2f} | {beyond:.2f} "
-                  f"| {np.median(delay):.2f} | {np.quantile(delay, 0.99):.2f} | {delay.max():.2f} |")  # fmt: skip
+                  f"| {ratio * absorption:.2f} | {100 * np.nanmedian(error):.2f} | {100 * np.nanmedian(np.abs(charge)):.2f} | {beyond:.2f} "
+                  f"| {np.nanmedian(delay):.2f} | {np.nanquantile(delay, 0.99):.2f} | {np.nanmax(delay):.2f} |")  # fmt: skip
 
 
 def main() -> None:
@@ -101,6 +105,11 @@ def main() -> None:
         emission, medium = TABLES[name]
         kept = given.tallies and given.tallies / f"{name}_{given.photons}_{given.seed}.npz"
         found = photons_of(emission, medium, given.photons, given.seed, kept)
+        dark, cells = int(np.sum(found.sums[:, 0].sum(axis=(0, -1)) <= 0)), int(np.prod(found.cells.shape[:2]))
+        if dark > MOST_DARK * cells:
+            sys.exit(
+                f"{name}: no photon came to {dark} of {cells} cells, where a table would be a guess: give more --photons."
+            )
         grid = Grid(medium.cells.distance, *medium.intervals, 1 / emission.phase_index)
         photons = found.photons * len(found.sums)
         command = shlex.join(

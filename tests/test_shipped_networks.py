@@ -32,9 +32,15 @@ def test_a_shipped_network_is_a_model_by_name(name):
     assert len(cascade.parameters) == 7 and "data_handler_settings" not in model.settings
 
 
-def test_a_directory_of_that_name_comes_first(tmp_path, monkeypatch):
+def test_a_model_of_that_name_comes_first_and_other_folders_do_not(tmp_path, monkeypatch, caplog):
+    """`evgen-jax demo -o demo` leaves a folder that is no model."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "report.html").touch()
+    for path in ("demo", "demo/cascade"):
+        assert len(load_part(path).parameters) == 7
+    assert is_named("demo") and "the folder of that name here holds no model" in caplog.text
+    (tmp_path / "demo" / "model.json").write_text("{}")  # one that is damaged is not passed over
     assert not is_named("demo")
     with pytest.raises(ModelDirectoryError, match="is no model directory"):
         eg.load_model("demo")

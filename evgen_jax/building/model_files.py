@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import logging
 import os
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from evgen_jax.errors import ModelDirectoryError, shown, suggestion
 
+LOGGER = logging.getLogger("evgen_jax")
 SETTINGS, WEIGHTS, TRAFO = "model.json", "weights.npz", "trafo.json"
 DETECTOR, CHECKSUMS = "detector.csv", "checksums.json"
 """Files of a model directory."""
@@ -16,6 +19,8 @@ MEDIUM = "medium.csv"
 """File of a model's medium, where it is not the default one."""
 HISTORY, CHECKPOINTS = "training_steps.json", "checkpoints"
 """What a training run leaves in its directory."""
+FOREIGN = "configuration.yaml"
+"""What Event-Generator leaves in the directory of a model."""
 SHIPPED = ("demo", "icecube86-cascade")
 """Networks that come with the package, trained for IceCube-86 (`evgen_jax/tables/networks`)."""
 TABLE_MODEL = "icecube86-table"
@@ -37,6 +42,17 @@ def members(directory: Path) -> list[Path]:
     return sorted(p for p in directory.glob("models_[0-9][0-9][0-9][0-9]") if is_model(p))
 
 
+def hides_name(path: Path) -> bool:
+    """Whether a directory of a user counts before the model of its name: it is a model, or what a message can make one of.
+
+    A folder 'demo' of results is none of these: users call folders as they call what they put into them.
+    """
+    return any(
+        is_model(own) or is_run(own) or members(own) or any((own / name).is_file() for name in (SETTINGS, FOREIGN))
+        for own in (path, Path(*path.parts[:1]))
+    )
+
+
 def _what_it_is(directory: Path) -> str:
     """What stands in place of a model, and what to do about it."""
     if directory.is_file():
@@ -52,7 +68,7 @@ def _what_it_is(directory: Path) -> str:
             f"is a training run, not an exported model. Export it with: evgen-jax export {config} -o DIR; as load_dir of a "
             "configuration it serves as it is."
         )
-    if (directory / "configuration.yaml").is_file():
+    if (directory / FOREIGN).is_file():
         return (
             f"was written by Event-Generator. Make a model of it with: evgen-jax import {directory} -o OUT (and name OUT, or a part "
             "of it such as OUT/cascade, instead)."
@@ -84,9 +100,18 @@ def shipped_path(directory: str | os.PathLike[str]) -> Path:
       The path.
     """
     path = Path(directory)
-    if path.parts and path.parts[0] in SHIPPED and not path.exists():
+    if path.parts and path.parts[0] in SHIPPED and not hides_name(path):
+        if path.exists():
+            _say_once(path.parts[0])
         return Path(str(resources.files("evgen_jax") / "tables" / "networks")).joinpath(*path.parts)
     return path
+
+
+@lru_cache(maxsize=8)
+def _say_once(name: str) -> None:
+    LOGGER.warning(
+        "'%s' is the network that comes with the package; the folder of that name here holds no model.", name
+    )
 
 
 def verify(directory: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from evgen_jax.building.analytic import analytic_model
 from evgen_jax.building.directory import load_model as load_directory
-from evgen_jax.building.model_files import SHIPPED, TABLE_MODEL
+from evgen_jax.building.model_files import SHIPPED, TABLE_MODEL, hides_name
 from evgen_jax.errors import ModelDirectoryError
 from evgen_jax.measurement.detector import Detector, load_detector
 from evgen_jax.model.model import Model
@@ -12,7 +12,7 @@ from evgen_jax.physics.medium import Medium
 
 
 def is_named(model: str | Path) -> bool:
-    """Tells whether a model is meant by its name: nothing in the working directory is called so.
+    """Tells whether a model is meant by its name: no model or training in the working directory is called so.
 
     Args:
       model: directory or name.
@@ -20,7 +20,7 @@ def is_named(model: str | Path) -> bool:
     Returns:
       True for the name of a model.
     """
-    return str(model) in (TABLE_MODEL, *SHIPPED) and not Path(model).exists()
+    return str(model) in (TABLE_MODEL, *SHIPPED) and not hides_name(Path(model))
 
 
 def load_model(

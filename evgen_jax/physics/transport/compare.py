@@ -13,7 +13,7 @@ from evgen_jax.physics.transport.tally import Tally, mean_and_error
 
 
 class Difference(NamedTuple):
-    """Difference of a table from photons in cells of r and cos theta.
+    """Difference of a table from photons in cells of r and cos theta; NaN in cells that no photon came to.
 
     Attributes:
       charge: logarithm of the table's light over that of the photons [distances, cosines].
@@ -66,6 +66,6 @@ def difference(table_light: np.ndarray, tally: Tally, absorption: float) -> Diff
     shares = expected / expected.sum(axis=-1, keepdims=True) - seen / np.maximum(
         seen.sum(axis=-1, keepdims=True), 1e-300
     )
-    return Difference(
-        np.log(expected.sum(axis=-1) / mean), error / mean, np.abs(np.cumsum(shares, axis=-1)).max(axis=-1)
-    )
+    known = np.where(mean > 0, mean, np.nan)
+    delay = np.where(mean > 0, np.abs(np.cumsum(shares, axis=-1)).max(axis=-1), np.nan)
+    return Difference(np.log(expected.sum(axis=-1) / known), error / known, delay)
