@@ -47,6 +47,8 @@ TABLES = {
 
 MOST_DARK = 0.01
 """Share of cells without a photon over which the smooth surfaces of a table may go."""
+WILD = 5.0
+"""Logarithm of the table's light over that of the photons in a cell that is no statistical fluctuation."""
 
 
 def photons_of(emission: Emission, medium: Medium, photons: int, seed: int, kept: Path | None) -> Tally:
@@ -105,7 +107,8 @@ def main() -> None:
         emission, medium = TABLES[name]
         kept = given.tallies and given.tallies / f"{name}_{given.photons}_{given.seed}.npz"
         found = photons_of(emission, medium, given.photons, given.seed, kept)
-        dark, cells = int(np.sum(found.sums[:, 0].sum(axis=(0, -1)) <= 0)), int(np.prod(found.cells.shape[:2]))
+        lit, cells = found.sums[:, 0].sum(axis=(0, -1)) > 0, int(np.prod(found.cells.shape[:2]))
+        dark = int(np.sum(~lit))
         if dark > MOST_DARK * cells:
             sys.exit(
                 f"{name}: no photon came to {dark} of {cells} cells, where a table would be a guess: give more --photons."
@@ -117,10 +120,16 @@ def main() -> None:
         )
         made = f"{name}: {emission}, {medium.scattering}; {photons} photons, {found.scatterings} scatterings; {command}"
         table = make_table(found, grid, medium.absorption)
+        light = table_in_cells(table, found)
+        wild = int(np.sum(lit & ~(np.abs(difference(light, found, medium.absorption).charge) <= WILD)))
+        if wild:
+            sys.exit(
+                f"{name}: the surfaces of the table run away from the photons in {wild} of {cells} cells: give more --photons."
+            )
         path = given.output / f"light_{name}.npz"
         save_table(path, table, made)
         print(f"\n{path}: {made}; {path.stat().st_size / 1000:.1f} kB\n")
-        report(found, table_in_cells(table, found), medium.absorption)
+        report(found, light, medium.absorption)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from evgen_jax.physics.transport.light_table import LightTable, table_light
 from evgen_jax.physics.transport.surface_fit import cell_points
 from evgen_jax.physics.transport.tally import Tally, mean_and_error
 
+MOST_LIGHT = 1e200
+"""Light of a table in place of infinite one, so that its shares are numbers."""
+
 
 class Difference(NamedTuple):
     """Difference of a table from photons in cells of r and cos theta; NaN in cells that no photon came to.
@@ -43,7 +46,8 @@ def table_in_cells(table: LightTable, tally: Tally) -> np.ndarray:
         reached = gammainc(light.shape[..., None], light.rate[..., None] * ends[None, None, None])
         reached = jnp.sum(jnp.exp(light.log_weight)[..., None] * reached, axis=-2)
         shares = jnp.diff(reached, axis=-1, prepend=0.0)
-        weight = points.weight * np.exp(np.asarray(light.log_fluence))
+        with np.errstate(over="ignore"):  # surfaces of too few photons may run away: infinite light says so
+            weight = points.weight * np.exp(np.asarray(light.log_fluence))
         return np.asarray(jnp.sum(shares * weight[..., None], axis=1)).reshape(cells.shape)
 
 
@@ -62,7 +66,7 @@ def difference(table_light: np.ndarray, tally: Tally, absorption: float) -> Diff
     mean, error = mean_and_error(tally.fluence(absorption)[:, 0]) if len(tally.sums) > 1 else (
         tally.fluence(absorption)[0, 0], np.zeros(tally.cells.shape[:2])
     )  # fmt: skip
-    expected, seen = table_light * late, tally.sums[:, 0].sum(axis=0) * late
+    expected, seen = np.minimum(table_light, MOST_LIGHT) * late, tally.sums[:, 0].sum(axis=0) * late
     shares = expected / expected.sum(axis=-1, keepdims=True) - seen / np.maximum(
         seen.sum(axis=-1, keepdims=True), 1e-300
     )
