@@ -1,5 +1,7 @@
 """An event from a file and the same event from arrays are the same event, to all bits, whatever is excluded."""
 
+import pickle
+
 import h5py
 import jax
 import numpy as np
@@ -10,6 +12,7 @@ from evgen_jax.config.records import DataHandlerSettings, LabelSettings
 from evgen_jax.data.batches import make_batch
 from evgen_jax.data.detector_match import compare_with_detector, scatter_of_light
 from evgen_jax.data.event_file import read_event_file
+from evgen_jax.data.protocol import MissingTable
 from evgen_jax.data.writer import write_events
 from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import LabelRange, load_detector
@@ -263,6 +266,8 @@ def test_a_missing_table_is_told_with_its_key(loaded_detector, tmp_path):
     named = settings().model_copy(update={"label_settings": LabelSettings(label_key="Labls")})
     with pytest.raises(DataError, match=r"Did you mean 'Labels'\? It is that of label_settings.label_key\."):
         read_event_file(path, named, loaded_detector)
+    own = pickle.loads(pickle.dumps(MissingTable("Labels", "is missing")))  # as processes of readers hand it over
+    assert own.table == "Labels" and str(own) == "is missing"
     names = ["chrge" if name == "charge" else name for name in tables["Pulses"].dtype.names]
     tables["Pulses"].dtype.names = tuple(names)
     with pytest.raises(DataError, match="has no column 'charge'; .* The nearest name is 'chrge'"):

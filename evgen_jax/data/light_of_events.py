@@ -96,9 +96,9 @@ def apparent_speed(file: EventFile, detector: Detector) -> float:
         if not len(time):
             continue
         first = np.argmin(time)
-        others = np.linalg.norm(position[dom] - position[dom[first]], axis=1) > 0
+        away = np.linalg.norm(position[dom] - position[dom[first]], axis=1)
+        others = away > 0
         if others.sum() < FEWEST_PULSES:
             continue
-        distance = np.median(np.linalg.norm(position[dom[others]] - position[dom[first]], axis=1))
-        found.append(distance / max(float(np.median(time[others] - time[first])), 1e-9))
+        found.append(float(np.median(away[others])) / max(float(np.median(time[others] - time[first])), 1e-9))
     return float(np.median(found)) if found else float("nan")

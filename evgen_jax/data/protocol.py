@@ -24,6 +24,9 @@ class MissingTable(DataError):
         super().__init__(text)
         self.table = table
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.table, str(self))  # processes that read files hand it over
+
 
 class Tables(Protocol):
     """Is an open file, or folder, of tables; the columns Run and Event (and others of `ID_COLUMNS`) join them.
