@@ -60,7 +60,7 @@ def check_detector(file: Attributed, detector: Detector) -> bool:
     Raises:
       DataError: it names another detector or another medium.
     """
-    if str(file.attribute(PROVENANCE)).startswith(EARLIER_LIGHT):
+    if provenance(file).startswith(EARLIER_LIGHT):
         say_once(
             f"{file.path.parent}: its events were simulated by an earlier version, whose light forgot the direction of a shower "
             "within a scattering length. Simulate them anew with evgen-jax simulate."
