@@ -591,3 +591,21 @@ def test_the_title_stands_above_a_wide_legend(tmp_path):
     write(tmp_path / "figure.png", finished(figure, "Run 1, event 2: a title that reaches below the legend"))
     title, legend = boxes[-1]
     assert not title.overlaps(legend) and title.y0 >= legend.y1
+
+
+def test_a_corner_plot_of_few_samples_says_nothing_and_draws_points(model, drawn, caplog, capfd):
+    pytest.importorskip("corner")
+    width = np.array([3.0, 3.0, 2.0, 0.1, 0.1, 200.0, 10.0])
+
+    def posterior(count: int, width: np.ndarray) -> Posterior:
+        samples = TRUTH + width * np.random.default_rng(1).normal(size=(1, count, 7))
+        return Posterior(samples, np.zeros((1, count)), np.ones(1), 0, np.ones(6), np.full(6, 600.0))
+
+    figure = drawn(corner(model, posterior(20, width), TRUTH))
+    assert not figure.axes[7].collections, "no contours"
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(ReconstructionError, match="of 7 parameters that vary needs more than 5 samples"):
+        corner(model, posterior(5, width), TRUTH)
+    with pytest.raises(ReconstructionError, match="every parameter is the same in all of these"):
+        corner(model, posterior(20, 0 * width), TRUTH)

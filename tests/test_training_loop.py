@@ -255,3 +255,5 @@ def test_log_every_and_writers_of_a_configuration_count(experiment, tmp_path: Pa
     )
     with pytest.raises(ConfigError, match=r"training_settings.log_every: got 0; expected"):
         config_for(experiment, tmp_path, (wanted[0], "num_training_iterations: 3, log_every: 0,"))
+    with pytest.raises(ConfigError, match=r"training_settings.num_training_iterations: got 0; expected"):
+        config_for(experiment, tmp_path, ("num_training_iterations: 12,", "num_training_iterations: 0,"))

@@ -11,7 +11,6 @@ from evgen_jax.config.record import (
     Number,
     Positive,
     Record,
-    Size,
     Strings,
     described,
     needed,
@@ -89,7 +88,7 @@ class TrainingSettings(Record):
 
     optimizer_name: StrictStr = described("Adam", "Any optimiser of optax, in any capitalisation.")
     optimizer_settings: OptimizerSettings = described(OptimizerSettings(), "Arguments of the optimiser.")
-    num_training_iterations: Size = needed("Steps of the whole training.")
+    num_training_iterations: Count = needed("Steps of the whole training.")
     validation_frequency: Count = described(100, "Steps between two validations.")
     validation_events: Count = described(1000, "Events of a validation.")
     evaluation_frequency: Count = described(100, "Steps between two evaluations.")

@@ -16,6 +16,8 @@ LINE_LEVELS = (0.6827, 0.9545)
 """Confidence levels of scans in one parameter."""
 PANEL = 2.0
 """Width of a panel of a corner plot, inches."""
+FEWEST_SAMPLES = 200
+"""Smallest number of samples of which a corner plot draws contours; below it only points."""
 
 
 @styled
@@ -100,7 +102,7 @@ def corner(
     Raises:
       ConfigError: no model, or no samples.
       HypothesisError: a hypothesis of another shape.
-      ReconstructionError: a fit that failed, or the package corner is not installed.
+      ReconstructionError: a fit that failed, fewer samples than parameters that vary, or the package corner is not installed.
 
     Example:
       eg.plots.corner(model, posterior, fit, truth=truth)
@@ -122,6 +124,14 @@ def corner(
             samples[:, i] = best[i] + (samples[:, i] - best[i] + np.pi) % (2 * np.pi) - np.pi
             if known is not None:
                 known[i] = best[i] + (known[i] - best[i] + np.pi) % (2 * np.pi) - np.pi
+    if not varying:
+        raise ReconstructionError(
+            "a corner plot needs samples that differ: every parameter is the same in all of these."
+        )
+    if len(samples) < len(varying):
+        raise ReconstructionError(
+            f"a corner plot of {len(varying)} parameters that vary needs more than {len(samples)} samples: draw a longer chain."
+        )
     shown = [parameters[i] for i in varying]
     labels = [f"{own.name} ({own.unit})" if own.unit else own.name for own in shown]
     size = PANEL * (len(varying) + 1)
@@ -134,6 +144,10 @@ def corner(
         color="C0",
         label_kwargs={"fontsize": 8},
         quantiles=(0.16, 0.5, 0.84),
+        # Contours of a few samples are those of single points.
+        plot_contours=len(samples) >= FEWEST_SAMPLES,
+        plot_density=len(samples) >= FEWEST_SAMPLES,
+        quiet=True,
         fig=figure,
     )
     if known is not None:
