@@ -16,7 +16,7 @@ from evgen_jax.hypothesis.names import read_parameters
 from evgen_jax.hypothesis.trafo import load_trafo, read_origin
 from evgen_jax.simulation.record import check_record, tell_dark_events, tell_far_ranges
 from evgen_jax.simulation.simulate import simulate
-from evgen_jax.training.data_check import check_data
+from evgen_jax.training.data_check import check_data, outside_of_trafo
 from evgen_jax.training.validation import read_validation_set
 
 
@@ -67,7 +67,7 @@ def test_wrong_units_are_told_with_the_likely_one(
     wrong = np.atleast_1d(np.asarray(trafo.parameter_names)[parameter])
     doubts = report.doubts()
     assert [d.split("'")[1] for d in doubts] == list(wrong) and all(unit in d for d in doubts), doubts
-    assert [d.split("'")[1] for d in report.outside(trafo)] == (list(wrong) if outside else [])
+    assert [d.split("'")[1] for d in outside_of_trafo(report, trafo)] == (list(wrong) if outside else [])
 
 
 def test_directions_in_which_particles_go_are_told(experiment, config, loaded_detector, trafo):
@@ -112,7 +112,7 @@ def test_the_table_has_mean_spread_and_range_of_all_events(experiment, config, l
         "GeV",
     ]
     assert table[-1] == "60 events; detector: x -110 to 110, y -110 to 110, z -140 to 135 m; readout: 0 to 20000 ns"
-    assert report.doubts() == report.outside(trafo) == [] and report.dark == 0
+    assert report.doubts() == outside_of_trafo(report, trafo) == [] and report.dark == 0
 
 
 def without_pulses(experiment, target, events):

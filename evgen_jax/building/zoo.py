@@ -8,11 +8,8 @@ from pydantic import ConfigDict, create_model
 
 from evgen_jax.building.analytic_sources import AnalyticCascadeModel, AnalyticNoiseModel, AnalyticSphereTrackModel
 from evgen_jax.building.composite import (
-    EnteringSphereInfTrackMultiCascade,
     FiniteTrackMultiCascadeModel,
     IndependentMultiSource,
-    InfSphereTrackEquidistantCascadeModel,
-    InfSphereTrackVariableMultiCascadeModel,
     StartingVariableMultiCascadeModel,
 )
 from evgen_jax.building.learned import DefaultCascadeModel, EnteringSphereInfTrack
@@ -21,6 +18,11 @@ from evgen_jax.building.record import register
 from evgen_jax.building.sources import SOURCES as SOURCES
 from evgen_jax.building.sources import SourceRecord
 from evgen_jax.building.sources import read_source as read_source
+from evgen_jax.building.track_with_cascades import (
+    EnteringSphereInfTrackMultiCascade,
+    InfSphereTrackEquidistantCascadeModel,
+    InfSphereTrackVariableMultiCascadeModel,
+)
 from evgen_jax.config.record import described
 from evgen_jax.errors import ConfigError, shown
 from evgen_jax.hypothesis.trafo import Trafo

@@ -11,7 +11,6 @@ from evgen_jax.data.light_of_events import MARGIN, charge_and_time, forwardness,
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.hypothesis.roles import ENERGIES, FACTORS, LENGTHS, TIMES
-from evgen_jax.hypothesis.trafo import Trafo
 from evgen_jax.measurement.detector import Detector
 
 AZIMUTHS = ("azimuth", "entry_azimuth")
@@ -263,37 +262,6 @@ class LabelReport:
         others = f" (and {more} more energies)" if more else ""
         low, high = self._shown(self.low)[i], self._shown(self.high)[i]
         return f"'{self.parameters[i].name}'{others} from {low:.4g} to {high:.4g}: {text}"
-
-    def outside(self, trafo: Trafo) -> list[str]:
-        """Finds the parameters that the transformation maps far away from 0.
-
-        Args:
-          trafo: normalisation of the H parameters.
-
-        Returns:
-          One line per parameter.
-        """
-        labels = self.sample()[0]
-        if not len(labels) or not self.parameters:
-            return []
-        log = np.asarray(trafo.log, bool)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.where(log, np.log1p(np.where(log, labels, 0.0)), labels)
-        far = np.abs((values - np.asarray(trafo.mean)) / trafo.scale())
-        low, high = _physical(trafo, -1), _physical(trafo, 1)
-        return [
-            f"'{parameter.name}' from {self.low[i]:.4g} to {self.high[i]:.4g}: half of the events are more than "
-            f"{np.median(far[:, i]):.3g} standard deviations from the mean of the transformation, which knows {low[i]:.4g} "
-            f"to {high[i]:.4g}: was it made from other data, or in another unit?"
-            for i, parameter in enumerate(self.parameters)
-            if np.median(far[:, i]) > FAR / 2
-        ]
-
-
-def _physical(trafo: Trafo, sign: int) -> np.ndarray:
-    """One standard deviation from the mean, in physical units [H]."""
-    value, log = np.asarray(trafo.mean) + sign * trafo.scale(), np.asarray(trafo.log, bool)
-    return np.where(log, np.expm1(np.where(log, value, 0.0)), value)
 
 
 def usable_labels(file: EventFile) -> np.ndarray:

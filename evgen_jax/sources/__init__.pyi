@@ -1,17 +1,21 @@
 from evgen_jax.building.analytic_sources import AnalyticCascadeModel as AnalyticCascadeModel
 from evgen_jax.building.analytic_sources import AnalyticNoiseModel as AnalyticNoiseModel
 from evgen_jax.building.analytic_sources import AnalyticSphereTrackModel as AnalyticSphereTrackModel
-from evgen_jax.building.composite import EnteringSphereInfTrackMultiCascade as EnteringSphereInfTrackMultiCascade
 from evgen_jax.building.composite import FiniteTrackMultiCascadeModel as FiniteTrackMultiCascadeModel
 from evgen_jax.building.composite import IndependentMultiSource as IndependentMultiSource
-from evgen_jax.building.composite import InfSphereTrackEquidistantCascadeModel as InfSphereTrackEquidistantCascadeModel
-from evgen_jax.building.composite import (
-    InfSphereTrackVariableMultiCascadeModel as InfSphereTrackVariableMultiCascadeModel,
-)
 from evgen_jax.building.composite import StartingVariableMultiCascadeModel as StartingVariableMultiCascadeModel
 from evgen_jax.building.learned import DefaultCascadeModel as DefaultCascadeModel
 from evgen_jax.building.learned import EnteringSphereInfTrack as EnteringSphereInfTrack
 from evgen_jax.building.noise import DefaultNoiseModel as DefaultNoiseModel
+from evgen_jax.building.track_with_cascades import (
+    EnteringSphereInfTrackMultiCascade as EnteringSphereInfTrackMultiCascade,
+)
+from evgen_jax.building.track_with_cascades import (
+    InfSphereTrackEquidistantCascadeModel as InfSphereTrackEquidistantCascadeModel,
+)
+from evgen_jax.building.track_with_cascades import (
+    InfSphereTrackVariableMultiCascadeModel as InfSphereTrackVariableMultiCascadeModel,
+)
 from evgen_jax.light.source import Source as Source
 from evgen_jax.sources.analytic.point_source import AnalyticCascadeSource as AnalyticCascadeSource
 from evgen_jax.sources.analytic.point_source import AnalyticSegmentSource as AnalyticSegmentSource

@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evgen_jax.building.experiment import iterator, trafo_origin
 from evgen_jax.building.parts import hypothesis_parameters
 from evgen_jax.config.records import ExperimentConfig
@@ -17,6 +19,8 @@ from evgen_jax.hypothesis.trafo import TRAFO_FILE, Trafo, read_origin
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
+OUTSIDE = 5.0
+"""Standard deviations of the transformation beyond which half of the labels may not be."""
 
 
 def check_data(
@@ -82,9 +86,42 @@ def check_data(
         LOGGER.warning("input_data: %s", dark_share(report.dark, report.count, report.files))
     for doubt in report.doubts():
         LOGGER.warning("parameter %s", doubt)
-    for doubt in report.outside(trafo):
+    for doubt in outside_of_trafo(report, trafo):
         LOGGER.warning("parameter %s", doubt)
     _check_trafo(config, detector)
+
+
+def outside_of_trafo(report: LabelReport, trafo: Trafo) -> list[str]:
+    """Finds the parameters that the transformation maps far away from 0.
+
+    Args:
+      report: of files that are read.
+      trafo: normalisation of the H parameters.
+
+    Returns:
+      One line per parameter.
+    """
+    labels = report.sample()[0]
+    if not len(labels) or not report.parameters:
+        return []
+    log = np.asarray(trafo.log, bool)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.where(log, np.log1p(np.where(log, labels, 0.0)), labels)
+    far = np.abs((values - np.asarray(trafo.mean)) / trafo.scale())
+    low, high = _physical(trafo, -1), _physical(trafo, 1)
+    return [
+        f"'{parameter.name}' from {report.low[i]:.4g} to {report.high[i]:.4g}: half of the events are more than "
+        f"{np.median(far[:, i]):.3g} standard deviations from the mean of the transformation, which knows {low[i]:.4g} "
+        f"to {high[i]:.4g}: was it made from other data, or in another unit?"
+        for i, parameter in enumerate(report.parameters)
+        if np.median(far[:, i]) > OUTSIDE
+    ]
+
+
+def _physical(trafo: Trafo, sign: int) -> np.ndarray:
+    """One standard deviation from the mean, in physical units [H]."""
+    value, log = np.asarray(trafo.mean) + sign * trafo.scale(), np.asarray(trafo.log, bool)
+    return np.where(log, np.expm1(np.where(log, value, 0.0)), value)
 
 
 def _check_trafo(config: ExperimentConfig, detector: Detector) -> None:
