@@ -4,9 +4,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool that signals do not interrupt between the start of a process and the note of it: nobody would end that one."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with signals_wait():
+            return super().submit(fn, *args, **kwargs)
 
 
 def make_pool(count: int) -> ProcessPoolExecutor:
@@ -19,7 +29,7 @@ def make_pool(count: int) -> ProcessPoolExecutor:
       A pool whose processes ignore Ctrl-C and end when the present process ends.
     """
     # Spawned, not forked: a forked copy of a process that runs JAX may hang.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+    return _Pool(count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def stop_pool(pool: ProcessPoolExecutor) -> None:
@@ -38,6 +48,34 @@ def stop_pool(pool: ProcessPoolExecutor) -> None:
         process.join(timeout=1)
     if results is not None:
         results._writer.close()
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Lets SIGTERM and Ctrl-C wait until what stands in the `with` statement is done.
+
+    Outside of the main thread, which alone handles signals, nothing is changed.
+
+    Yields:
+      None.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    # Not blocked: processes that are started meanwhile would inherit that.
+    earlier = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        for first in received[:1]:
+            signal.raise_signal(first)
 
 
 def pool_processes(pool: ProcessPoolExecutor | None) -> list[Any]:

@@ -1,0 +1,54 @@
+"""Processes that work for the present one: what signals do while they are started."""
+
+import multiprocessing
+import signal
+import threading
+import time
+from multiprocessing.popen_spawn_posix import Popen
+
+import pytest
+
+from evgen_jax.interruption import Interrupted, Interruption
+from evgen_jax.processes import make_pool, pool_processes, signals_wait, stop_pool
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_process_is_started_leaves_none_behind(monkeypatch, number):
+    launch = Popen._launch
+
+    def interrupted(self, process):
+        launch(self, process)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(Popen, "_launch", interrupted)
+    pool = make_pool(2)
+    with Interruption():
+        with pytest.raises(Interrupted) as stop:
+            pool.submit(time.sleep, 100)
+        assert stop.value.number == number
+        assert len(pool_processes(pool)) == len(multiprocessing.active_children()) == 1
+        stop_pool(pool)
+    assert not multiprocessing.active_children()
+
+
+def test_signals_come_after_what_must_not_be_cut_in_two():
+    done = []
+    with Interruption(), pytest.raises(Interrupted), signals_wait():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        done.append("all")
+    assert done and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_other_threads_handle_no_signals():
+    done = []
+
+    def work():
+        with signals_wait():
+            done.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [signal.SIG_DFL]
