@@ -2,15 +2,18 @@
 
 import atexit
 import math
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 # Workers and sub-processes compile the same small programs: they share them on disk for the time of one run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # each program from the cache writes two lines otherwise
@@ -84,6 +87,14 @@ def programs_built() -> Iterator[list[str]]:
         yield built
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def processes_left() -> list[Any]:
+    """Processes of this one that are still there after a while; those that end are waited for by threads of their pools as well."""
+    limit = time.monotonic() + 5
+    while (left := multiprocessing.active_children()) and time.monotonic() < limit:
+        time.sleep(0.05)
+    return left
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import programs_built
+from conftest import processes_left, programs_built
 
 from evgen_jax.building.directory import load_model
 from evgen_jax.building.experiment import create_trafo
@@ -468,7 +468,7 @@ def test_sigterm_ends_a_run_and_its_workers(exported, three_files, command, tmp_
         f"interrupted by SIGTERM. Finished files are kept in {tmp_path}/f.csv.parts: run the same command again to "
         "continue.\n"
     )
-    assert len(workers) == 2 and not multiprocessing.active_children()
+    assert len(workers) == 2 and not processes_left()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
