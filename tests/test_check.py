@@ -174,3 +174,16 @@ def test_what_a_training_would_refuse_is_refused(experiment, tables, tmp_path, c
         and "none of the 20 events in 1 files can be used; the first: run 1, event 0 of" in err
         and "charge" in err
     ), err
+
+
+def test_groups_and_arrays_in_the_place_of_tables_are_told(tmp_path, command):
+    path = tmp_path / "own.hdf5"
+    with h5py.File(path, "w") as file:
+        file["Labels/x"], file["Labels/event"] = [1.0, 2.0], [1, 2]
+        file["charges"] = np.ones((3, 2))
+    code, said, err = command("check", path)
+    assert code == 0 and not err
+    assert "'Labels' is a group with event, x; expected one dataset with named columns" in said
+    assert (
+        "'charges' is an array of shape (3, 2) without named columns; expected one dataset with named columns" in said
+    )

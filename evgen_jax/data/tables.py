@@ -57,6 +57,8 @@ class TableFile(CachedTables):
                         f"the group '{name}' was written by pandas (DataFrame.to_hdf) and is no table of named columns: write "
                         "it with eg.data.write_events, or with h5py as a structured array"
                     )
+            if not self.notes and not any(self.columns(name) for name in self.table_names):
+                self.notes += [_what_it_is(name, found) for name, found in self._file.items()]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,6 +161,16 @@ class TableFile(CachedTables):
                 "with: pip install hdf5plugin, or write the file with gzip."
             )
         raise DataError(f"{self.path}: table '{name}' is damaged ({problem}).")
+
+
+def _what_it_is(name: str, found: h5py.Group | h5py.Dataset) -> str:
+    """What stands in the place of a table."""
+    if isinstance(found, h5py.Group):
+        inside = list(found)
+        what = f"a group with {', '.join(inside[:6])}{', ...' * (len(inside) > 6)}" if inside else "an empty group"
+    else:
+        what = f"an array of shape {found.shape} without named columns"
+    return f"'{name}' is {what}; {EXPECTED.format(name=name)}"
 
 
 def _is_of_pandas(group: h5py.Group) -> bool:
