@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 
+import jax
 import matplotlib
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.measurement.event import build_event
 from evgen_jax.measurement.site import ICECUBE
-from evgen_jax.model.expectation import DomExpectation
+from evgen_jax.model.expectation import DomExpectation, make_dom_expectation
 from evgen_jax.physics.sphere import angles, unit_vectors
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.uncertainty.celestial import Celestial
@@ -30,7 +31,7 @@ from evgen_jax.report.plots.arrival_times import arrival_times, brightest_doms, 
 from evgen_jax.report.plots.canvas import Drawing, empty, event_title, finished, styled, subplots, write
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
-from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.expected import ExpectedCharges, expected_arrivals, expected_charges
 from evgen_jax.report.plots.overview import Example, figures
 from evgen_jax.report.plots.recovery import coverage, errors
 from evgen_jax.report.plots.sky import sky_map
@@ -102,9 +103,15 @@ def single_event() -> eg.Event:
     return build_event(np.ones(5), 10150.0 + np.arange(5) * 20.0, np.zeros(5, int), num_doms=1, readout=(0.0, 20000.0))
 
 
-def made_up_view(charge: np.ndarray, variance: float) -> DomExpectation:
-    flat = np.ones((len(charge), 1))
-    return DomExpectation(charge, np.full(len(charge), variance), flat, flat)
+def made_up_view(charge: np.ndarray, variance: float) -> ExpectedCharges:
+    return ExpectedCharges(charge, np.full(len(charge), variance))
+
+
+def light_of(model: eg.Model, start: float, stop: float) -> DomExpectation:
+    """At all DOMs at once, as users have it; figures compute it at the DOMs that they show."""
+    return jax.jit(make_dom_expectation(model))(
+        model.variables, TRUTH.astype(np.float32), np.linspace(start, stop, 200)
+    )
 
 
 def result(hypothesis: np.ndarray, names: tuple[str, ...]) -> FitResult:
@@ -121,7 +128,7 @@ def test_arrival_times_show_pulses_windows_and_expected_light(model, event, draw
     bars = [b for b in shown[0].patches if to_rgba(b.get_facecolor()) == to_rgba("0.8")]
     assert sum(bar.get_height() for bar in bars) == pytest.approx(20.0) and len(bars) == 40
     (line,) = shown[0].lines
-    view = expectation(model, event, TRUTH, (start, stop))
+    view = light_of(model, start, stop)
     assert line.get_label() == "own" and np.allclose(line.get_xdata(), np.linspace(start, stop, 200))
     width = (stop - start) / 40
     np.testing.assert_allclose(line.get_ydata(), width * float(view.charge[BRIGHT]) * view.pdf[BRIGHT], rtol=1e-5)
@@ -135,8 +142,19 @@ def test_arrival_times_show_pulses_windows_and_expected_light(model, event, draw
     assert axis.get_title() == "string 6, om 1: 1 PE, late"
     fit, truth = axis.lines
     assert (fit.get_label(), truth.get_label(), truth.get_linestyle()) == ("own at the fit", "own at the truth", "--")
-    at_truth = expectation(model, event, TRUTH, (10225.0, 10725.0))
+    at_truth = light_of(model, 10225.0, 10725.0)
     np.testing.assert_allclose(truth.get_ydata(), 12.5 * float(at_truth.charge[DIM]) * at_truth.pdf[DIM], rtol=1e-5)
+
+
+def test_expected_light_of_figures_is_that_of_the_model(model, event):
+    whole, doms = light_of(model, 9925.0, 10475.0), np.array([DIM, BRIGHT, 0])
+    charges = expected_charges(model, event, TRUTH)
+    np.testing.assert_allclose(charges.charge, whole.charge, rtol=1e-5)
+    np.testing.assert_allclose(charges.variance, whole.variance, rtol=1e-5)
+    some = expected_arrivals(model, event, TRUTH, doms, np.tile(np.linspace(9925.0, 10475.0, 200), (3, 1)))
+    np.testing.assert_allclose(some.charge, whole.charge[doms], rtol=1e-5)
+    np.testing.assert_allclose(some.pdf, whole.pdf[doms], rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(some.cdf, whole.cdf[doms], rtol=1e-4, atol=1e-6)
 
 
 def test_a_window_follows_the_light_and_not_the_noise():

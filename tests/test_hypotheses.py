@@ -22,7 +22,7 @@ from evgen_jax.hypothesis.prior import NormalPrior, SoftUniformPrior
 from evgen_jax.hypothesis.snowstorm import snowstorm_priors
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
-from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.expected import expected_arrivals
 from evgen_jax.simulation import events as simulation
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
 from evgen_jax.simulation.events import EventSampler
@@ -220,7 +220,12 @@ def test_times_of_any_size_are_simulated_unfolded_and_drawn(loaded_detector, off
     np.testing.assert_array_equal(late_event.charge, early_event.charge)
     assert own.sum() > 100 and tuple(late_event.readout) == (offset, offset + 2e4)
 
-    views = [expectation(model, event, h[0]) for event, h in ((early_event, hypothesis), (late_event, late))]
+    doms, times = np.argsort(-np.asarray(early_event.charge))[:5], np.tile(np.linspace(9900.0, 12000.0, 200), (5, 1))
+    views = [
+        expected_arrivals(model, event, h[0], doms, times + more)
+        for event, h, more in ((early_event, hypothesis, 0), (late_event, late, offset))
+    ]
+    assert np.asarray(views[0].pdf).max(axis=1).min() > 1e-4
     np.testing.assert_allclose(views[1].pdf, views[0].pdf, rtol=1e-3, atol=1e-8)
     unfolded = [unfold_energies(model, h[0], event) for event, h in ((early_event, hypothesis), (late_event, late))]
     np.testing.assert_allclose(unfolded[1].energies, unfolded[0].energies, rtol=1e-3)

@@ -11,7 +11,6 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.joint_prior import make_prior, prior_limits
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
-from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.model.model import Model
 from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit.fit import Fitter
@@ -21,7 +20,7 @@ from evgen_jax.reconstruction.uncertainty.celestial import Celestial
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior, make_posterior_sampler
 from evgen_jax.reconstruction.uncertainty.profile import Profile, scan_profile
 from evgen_jax.reconstruction.uncertainty.sky_map import SkyMap, make_sky_map
-from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.expected import ExpectedCharges, expected_charges
 from evgen_jax.report.plots.given import models_by_name
 
 SCAN_POINTS = 21
@@ -91,7 +90,7 @@ class Findings:
     event: Event
     result: FitResult
     models: Mapping[str, Model]
-    views: Mapping[str, DomExpectation]
+    views: Mapping[str, ExpectedCharges]
     pulls: np.ndarray
     worst: tuple[int, ...]
     scans: Mapping[str, Profile]
@@ -130,7 +129,7 @@ def examine(
         raise ReconstructionError(f"the fit failed ({result.diagnostics.message}); there is nothing to show.")
     model, best = fitter.model, result.hypothesis
     models = models_by_name(model)
-    views = {name: expectation(member, event, best) for name, member in models.items()}
+    views = {name: expected_charges(member, event, best) for name, member in models.items()}
     pulls = charge_pulls(mean_expectation(list(views.values())), event)
     worst = tuple(int(d) for d in np.argsort(-np.abs(pulls), kind="stable")[:WORST] if pulls[d] != 0)
     scans = {}
@@ -150,7 +149,7 @@ def examine(
     return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior, truth, alert)
 
 
-def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:
+def charge_pulls(view: ExpectedCharges, event: Event) -> np.ndarray:
     """Computes how far the charge of every DOM is from the expected one.
 
     Args:
@@ -165,16 +164,16 @@ def charge_pulls(view: DomExpectation, event: Event) -> np.ndarray:
     return np.where(np.asarray(event.usable) & ((expected > 0.5) | (charge >= 3)), pull, 0.0)
 
 
-def mean_expectation(views: Sequence[DomExpectation]) -> DomExpectation:
+def mean_expectation(views: Sequence[ExpectedCharges]) -> ExpectedCharges:
     """Averages what several models expect.
 
     Args:
-      views: expectation of each model, at equal times.
+      views: of each model.
 
     Returns:
       The mean of every array.
     """
-    mean: DomExpectation = jax.tree.map(lambda *arrays: np.mean(arrays, axis=0), *views)
+    mean: ExpectedCharges = jax.tree.map(lambda *arrays: np.mean(arrays, axis=0), *views)
     return mean
 
 

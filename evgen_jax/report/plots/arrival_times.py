@@ -1,6 +1,7 @@
 """Figure of one event: pulses and expected light against time at single modules."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event
 from evgen_jax.model.model import Model
 from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
-from evgen_jax.report.plots.expected import TIMES, expectation
+from evgen_jax.report.plots.expected import TIMES, expected_arrivals, expected_charges
 from evgen_jax.report.plots.given import Hypothesis, Models, models_by_name, values_of
 
 BINS = 40
@@ -113,7 +114,7 @@ def arrival_times(
     truth = None if truth is None else values_of(truth, first, "a truth")
     detector = first.detector
     if doms is None:
-        chosen = brightest_doms(event, count, np.asarray(expectation(first, event, hypothesis).charge))
+        chosen = brightest_doms(event, count, np.asarray(expected_charges(first, event, hypothesis).charge))
     else:
         chosen = np.asarray(doms, int)
     rows = max(-(-len(chosen) // COLUMNS), 1)
@@ -122,8 +123,12 @@ def arrival_times(
         axis.set_axis_off()
     if not len(chosen):
         figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
-    for axis, d in zip(axes.flat, chosen, strict=False):
-        _panel(axis, models, event, int(d), hypothesis, truth, cumulative)
+    windows = [_window(event, int(d)) for d in chosen]
+    lines = _lines(models, event, chosen, windows, hypothesis, truth, cumulative) if len(chosen) else []
+    for number, (axis, d) in enumerate(zip(axes.flat, chosen, strict=False)):
+        _panel(axis, event, int(d), windows[number], cumulative)
+        for line in lines:
+            axis.plot(line.times[number], line.charge[number], line.dashes, color=line.color, label=line.label)
         name = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(event.charge[d]):.0f} PE"
         axis.set_title(name + (titles or {}).get(int(d), ""))
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -135,38 +140,65 @@ def arrival_times(
     return finished(figure, title, notice)
 
 
-def _panel(
-    axis: Any,
+@dataclass(frozen=True)
+class _Line:
+    """Expected charge [n, T] of n panels at times [n, T], and how it is drawn."""
+
+    times: np.ndarray
+    charge: np.ndarray
+    dashes: str
+    color: str
+    label: str
+
+
+def _lines(
     models: Mapping[str, Model],
     event: Event,
-    dom: int,
+    doms: np.ndarray,
+    windows: Sequence[tuple[float, float]],
     hypothesis: np.ndarray,
     truth: np.ndarray | None,
-    cumulative: bool = False,
-) -> None:
-    """Draws pulses, excluded windows and expected light of one DOM."""
-    active, pulses, windows = np.asarray(event.active), event.pulses, event.windows
-    own = np.asarray(pulses.mask) & (active[np.asarray(pulses.slot)] == dom)
-    time, charge = np.asarray(pulses.time)[own], np.asarray(pulses.charge)[own]
-    span = signal_window(time, charge) if own.any() else (float(event.readout[0]), float(event.readout[1]))
-    bin_width = (span[1] - span[0]) / BINS
+    cumulative: bool,
+) -> list[_Line]:
+    """What every model expects, in all panels at once: the networks of an event are evaluated once."""
+    times = np.array([np.linspace(*window, TIMES) for window in windows])
+    width = np.array([(stop - start) / BINS for start, stop in windows])[:, None]
+    places = [("", "-", hypothesis)]
+    if truth is not None:
+        places = [(" at the fit", "-", hypothesis), (" at the truth", "--", truth)]
+    found = []
+    for number, (name, model) in enumerate(models.items()):
+        for where, dashes, light_of in places:
+            view = expected_arrivals(model, event, light_of, doms, times)
+            shape = np.asarray(view.cdf) if cumulative else width * np.asarray(view.pdf)
+            expected = np.asarray(view.charge)[:, None] * shape
+            found.append(_Line(times, expected, dashes, f"C{number}", name + where))
+    return found
+
+
+def _own_pulses(event: Event, dom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and charges of the pulses of one DOM."""
+    own = np.asarray(event.pulses.mask) & (np.asarray(event.active)[np.asarray(event.pulses.slot)] == dom)
+    return np.asarray(event.pulses.time)[own], np.asarray(event.pulses.charge)[own]
+
+
+def _window(event: Event, dom: int) -> tuple[float, float]:
+    """Times that the panel of a DOM shows: those of its light, or of the readout where it has none."""
+    time, charge = _own_pulses(event, dom)
+    return signal_window(time, charge) if len(time) else (float(event.readout[0]), float(event.readout[1]))
+
+
+def _panel(axis: Any, event: Event, dom: int, span: tuple[float, float], cumulative: bool) -> None:
+    """Draws pulses and excluded windows of one DOM."""
+    time, charge = _own_pulses(event, dom)
     if cumulative:
         order = np.argsort(time)
         steps = np.concatenate([[0.0], np.cumsum(charge[order])])
-        axis.stairs(
-            steps, [span[0], *time[order], max(span[1], *time, span[0])], color="0.5", label="pulses", baseline=None
-        )
+        edges = [span[0], *time[order], max(span[1], *time, span[0])]
+        axis.stairs(steps, edges, color="0.5", label="pulses", baseline=None)
     else:
         axis.hist(time, weights=charge, bins=BINS, range=span, color="0.8", label="pulses")
-    times, lines = np.linspace(*span, TIMES), [("", "-", hypothesis)]
-    if truth is not None:
-        lines = [(" at the fit", "-", hypothesis), (" at the truth", "--", truth)]
-    for number, (name, model) in enumerate(models.items()):
-        for where, dashes, light_of in lines:
-            view = expectation(model, event, light_of, span)
-            shape = np.asarray(view.cdf)[dom] if cumulative else bin_width * np.asarray(view.pdf)[dom]
-            expected = np.asarray(view.charge)[dom] * shape
-            axis.plot(times, expected, dashes, color=f"C{number}", label=name + where)
+    active, windows = np.asarray(event.active), event.windows
     for w in np.flatnonzero(np.asarray(windows.mask)):
         if active[np.asarray(windows.slot)[w]] == dom:
             axis.axvspan(float(windows.start[w]), float(windows.stop[w]), color="C3", alpha=0.25, lw=0)

@@ -7,9 +7,8 @@ import numpy as np
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event
-from evgen_jax.model.expectation import DomExpectation
 from evgen_jax.report.plots.canvas import Drawing, finished, styled, subplots
-from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.expected import ExpectedCharges, expected_charges
 from evgen_jax.report.plots.given import Hypothesis, Models, models_by_name, values_of
 
 
@@ -39,13 +38,13 @@ def charges(models: Models, event: Event, hypothesis: Hypothesis, *, title: str 
     first = next(iter(named.values()))
     check_event(event, first.detector)
     own = values_of(hypothesis, first)
-    views = {name: expectation(model, event, own) for name, model in named.items()}
+    views = {name: expected_charges(model, event, own) for name, model in named.items()}
     return light_yield(views, event, first.detector, title=title, notice=notice)
 
 
 @styled
 def light_yield(
-    views: Mapping[str, DomExpectation],
+    views: Mapping[str, ExpectedCharges],
     event: Event,
     detector: Detector,
     *,

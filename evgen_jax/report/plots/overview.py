@@ -15,7 +15,7 @@ from evgen_jax.report.plots.arrival_times import arrival_times
 from evgen_jax.report.plots.canvas import SIMULATED, event_title, write
 from evgen_jax.report.plots.charges import light_yield
 from evgen_jax.report.plots.display import event_display
-from evgen_jax.report.plots.expected import expectation
+from evgen_jax.report.plots.expected import expected_charges
 from evgen_jax.report.plots.recovery import coverage, errors
 from evgen_jax.report.plots.sky import sky_map
 from evgen_jax.report.plots.training import loss_curve
@@ -76,7 +76,7 @@ def figures(
     place = places_by_role(model.parameters, CASCADE)[0]
     own = event_title(example.name, float(truth[place["energy"]]), event)
     fitted, expected = f"{own}; fit with the {example.likelihood}", f"{own}; light expected at the truth"
-    views = {name: expectation(one, event, truth) for name, one in models.items()}
+    views = {name: expected_charges(one, event, truth) for name, one in models.items()}
     texts: list[dict[str, Any]] = [{"title": text, "notice": SIMULATED} for text in (title, fitted, expected)]
     of_many, of_fit, of_truth = texts
     display = event_display(model, event, example.fit, truth=truth, seed=example.seed, **of_fit)
