@@ -1,8 +1,6 @@
 """Coordinates, minimiser, fits and uncertainties against functions whose answers are known."""
 
 import gc
-import threading
-import time
 import weakref
 from dataclasses import replace
 
@@ -23,7 +21,6 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.light.tree import with_precision
 from evgen_jax.model.log_likelihood import make_log_likelihood, make_loss_parts
 from evgen_jax.physics.geometry import flight_direction
-from evgen_jax.reconstruction.fit import calls as calls_module
 from evgen_jax.reconstruction.fit import evaluator as evaluator_module
 from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
@@ -205,55 +202,12 @@ def test_threads_share_problems_of_several_events(model, events, monkeypatch):
         evaluator.value(batch, which[i : i + 1], evaluator.start(anchors[i : i + 1]), anchors[i : i + 1])[0]
         for i in range(11)
     ]
-    monkeypatch.setattr(calls_module, "threads_together", lambda count, fewest: 3)
+    monkeypatch.setattr(evaluator_module, "threads_together", lambda count, fewest: 3)
     for problems in (11, 2):
         own = slice(0, problems)
         value, gradient = evaluator.gradient(batch, which[own], evaluator.start(anchors[own]), anchors[own])
         np.testing.assert_allclose(value, one[own], rtol=1e-6)
         assert gradient.shape == (problems, 7)
-
-
-def test_programs_are_compiled_side_by_side(model):
-    """Each once, whoever asks for it; the seconds of all are those of the clock."""
-    counting, together = threading.Lock(), threading.Barrier(2, timeout=20)
-    compiled = []
-
-    def make_program(name):
-        def program(function, coordinates, model, unknown, anchors, events, which, count):
-            if count == 0:
-                with counting:
-                    compiled.append(name)
-                together.wait()  # broken unless the other one is being compiled
-            return np.full(len(unknown), len(name))
-
-        return program
-
-    evaluator = evaluator_module.Evaluator(eg.log_likelihood, make_coordinates(model), model)
-    unknown, events = np.zeros((2, make_coordinates(model).size)), stacked([empty_event(108)], (1, 1, 0), 1)
-    rest = (evaluator.function, events, np.zeros(2, int), unknown, np.zeros((2, 7)))
-    calls = [evaluator.call(make_program(name), *rest) for name in ("a", "bc")]
-    begin = time.perf_counter()
-    seconds = calls_module.compile_together([*calls, calls[0]])
-    assert sorted(compiled) == ["a", "bc"]
-    assert 0 < sum(seconds[:2]) <= time.perf_counter() - begin
-    assert calls_module.compile_together(calls) == [0, 0]
-    for call, value in zip(calls, (1, 2), strict=True):
-        np.testing.assert_array_equal(call(), [value, value])
-    assert sorted(compiled) == ["a", "bc"]
-
-
-def test_a_fit_compiles_nothing_after_its_beginning(model, events, monkeypatch):
-    """What it compiles side by side is all that it runs, covariances among it."""
-    later = []
-
-    def recorded(calls):
-        spent = calls_module.compile_together(calls)
-        later.extend(spent)
-        return spent
-
-    monkeypatch.setattr(evaluator_module, "compile_together", recorded)
-    (fit,) = make_fitter(model)(events[:1], TRUTH[:1])
-    assert fit.covariance is not None and len(later) > 3 and not any(later)
 
 
 def test_an_evaluator_that_is_gone_leaves_nothing_behind(model):

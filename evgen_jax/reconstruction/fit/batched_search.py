@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
 from evgen_jax.reconstruction.fit.search import Problems
 from evgen_jax.reconstruction.fit.state import LEFT_BEHIND, NOT_FINITE, Rules
@@ -39,20 +38,6 @@ class BatchedSearch:
 
     rules: Rules
 
-    @staticmethod
-    def evaluators(problems: Problems) -> list[Evaluator]:
-        """Lists who evaluates the problems, in their order.
-
-        Args:
-          problems: what to minimise and where to start.
-
-        Returns:
-          One for the only search, or those in the precision of the model and in float64.
-        """
-        if problems.precise is None:
-            return [problems.evaluator]
-        return [_smooth(problems) or problems.evaluator, problems.precise]
-
     def __call__(self, problems: Problems) -> Minima:
         """Finds the minima of all problems.
 
@@ -82,12 +67,6 @@ def rules_under_limited_charges(rules: Rules) -> Rules:
     return rules.replace(decrement_tolerance=DECREMENT, stalled=STALLED, max_rescues=0)
 
 
-def _smooth(problems: Problems) -> Evaluator | None:
-    """The evaluator under a largest density, where there are no values to beat."""
-    to_beat = problems.to_beat
-    return None if to_beat is not None and np.any(np.isfinite(to_beat)) else problems.smooth
-
-
 def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
     """Minima of searches in the precision of the model and from there in float64; see `BatchedSearch`."""
     count, own = len(problems.start), np.arange(len(problems.start))
@@ -96,7 +75,7 @@ def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
     rivals = lanes if twice else problems.which
     to_beat = np.full(count, np.inf) if twice else np.asarray(problems.to_beat)
     plain = np.arange(2 * count) >= count if twice else None
-    smooth = _smooth(problems)
+    smooth = None if np.any(np.isfinite(to_beat)) else problems.smooth
     which, anchors = problems.which[lanes], problems.anchors[lanes]
     rough = rules_under_limited_charges(rules).replace(stalled=ENOUGH if smooth else STALLED)
     advance = (smooth or problems.evaluator).searches(problems.events, which, anchors)

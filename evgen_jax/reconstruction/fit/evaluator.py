@@ -1,7 +1,11 @@
 """Values, derivatives and searches for minima of a likelihood for many fits at once."""
 
+import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +14,26 @@ from jaxtyping import Float, Int, Real
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
+from evgen_jax.program_memory import make_room_for_programs
+from evgen_jax.progress import stage
 from evgen_jax.reconstruction.fit import programs
-from evgen_jax.reconstruction.fit.calls import Call, compile_together
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.differences import Gradients
-from evgen_jax.reconstruction.fit.lanes import PARTS
+from evgen_jax.reconstruction.fit.lanes import (
+    FEWEST,
+    PARTS,
+    lanes_for,
+    threads_together,
+)
 from evgen_jax.reconstruction.fit.minimiser import Advance
 from evgen_jax.reconstruction.fit.objective import Loss, ModelLogLikelihood
 from evgen_jax.reconstruction.fit.state import Rules, State, initial
+
+LOGGER = logging.getLogger("evgen_jax")
+
+
+_RUN: WeakKeyDictionary[Callable[..., Any], WeakKeyDictionary[Coordinates, set[Any]]] = WeakKeyDictionary()
+"""Programs that have run, each with what it was compiled for; remembered as long as JAX keeps function and coordinates."""
 
 
 class Evaluator:
@@ -154,40 +170,10 @@ class Evaluator:
         rules: Rules,
         budget: int,
     ) -> State:
-        return self._done(self._search(events, which, anchors, state, rules, budget))
-
-    def beginning(
-        self,
-        events: Event,
-        which: Int[np.ndarray, " L"],
-        start: Float[np.ndarray, "L n"],
-        anchors: Real[np.ndarray, "L H"],
-    ) -> Call:
-        """Makes the first call of searches for the minima of L problems, for `compile_together`.
-
-        Args:
-          events: [E], a batch.
-          which: [L], place of each problem's event in the batch.
-          start: [L, n], unknowns.
-          anchors: [L, H], hypotheses around which the unknowns are counted, physical units.
-
-        Returns:
-          The call.
-        """
-        return self._search(events, which, anchors, initial(start), Rules(), 1)
-
-    def _search(
-        self,
-        events: Event,
-        which: Int[np.ndarray, " L"],
-        anchors: Real[np.ndarray, "L H"],
-        state: State,
-        rules: Rules,
-        budget: int,
-    ) -> Call:
+        parts = PARTS if budget > 1 else 1
         # Numbers of one type each, whatever the caller wrote: another type would be another program.
         own = jax.tree.map(lambda default, given: np.asarray(given, np.asarray(default).dtype), Rules(), rules)
-        return self.call(
+        return self.run(
             programs.searches,
             self.function,
             events,
@@ -196,7 +182,7 @@ class Evaluator:
             anchors,
             own,
             np.asarray(budget, np.int32),
-            parts=PARTS if budget > 1 else 1,
+            parts=parts,
         )
 
     def hessian(
@@ -219,7 +205,7 @@ class Evaluator:
         """
         return self.run(programs.hessians, self.function, events, which, np.asarray(unknown, np.float64), anchors)
 
-    def call(
+    def run(
         self,
         program: Callable[..., Any],
         function: Callable[..., Any],
@@ -229,8 +215,8 @@ class Evaluator:
         anchors: Real[np.ndarray, "L H"],
         *shared: Any,
         parts: int = 1,
-    ) -> Call:
-        """Makes the call of a program for any number of lanes.
+    ) -> Any:
+        """Results of a program for any number of lanes.
 
         Args:
           program: jitted, of (function, coordinates, model, lanes, anchors, events, which, count, *shared), the first
@@ -244,21 +230,48 @@ class Evaluator:
           parts: per thread; more than one where lanes take times of their own.
 
         Returns:
-          The call.
-        """
-        return Call(program, function, self.coordinates, self.model, events, which, lanes, anchors, shared, parts)
-
-    def run(self, *arguments: Any) -> Any:
-        """Computes the results of a program for any number of lanes.
-
-        Args:
-          *arguments: those of `call`.
-
-        Returns:
           Arrays with a leading axis L, floats as float64.
         """
-        return self._done(self.call(*arguments))
+        total = len(which)
+        threads = threads_together(total, 1 if parts > 1 else FEWEST)
+        most = lanes_for(self.coordinates.size)
+        size = max(min(-(-total // (threads * parts if threads > 1 else 1)), most), 1)
 
-    def _done(self, call: Call) -> Any:
-        self.compile_seconds += sum(compile_together([call]))
-        return call()
+        def part(first: int, most_lanes: int = size) -> Any:
+            count = min(most_lanes, total - first)
+            fill = np.resize(np.arange(first, first + max(count, 1)), most)
+            # The sum over DOMs and pulses needs float64: in float32 minimisers stop at its rounding errors.
+            with jax.enable_x64(True):
+                out = program(
+                    function,
+                    self.coordinates,
+                    self.model,
+                    jax.tree.map(lambda a: a[fill], lanes),
+                    np.asarray(anchors[fill], np.float64),
+                    events,
+                    np.asarray(which[fill], np.int32),
+                    np.asarray(count, np.int32),
+                    *shared,
+                )
+                return jax.tree.map(lambda a: np.asarray(a)[:count], out)
+
+        # The first call compiles, which threads would do once each.
+        shapes = tuple(np.shape(a) for a in jax.tree.leaves((self.model, events)))
+        key = (program, jax.tree.structure(self.model), shapes)
+        if key not in self._known(function):
+            if make_room_for_programs():
+                _RUN.clear()
+            begin = time.perf_counter()
+            with stage("compiling"):
+                part(0, 0)
+            spent = time.perf_counter() - begin
+            self.compile_seconds += spent
+            LOGGER.info("compiled a program for %d pulses per event in %.1f s", events.pulses.charge.shape[-1], spent)
+            self._known(function).add(key)
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(part, range(0, total, size)))  # an interruption here calls off the parts that wait
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
+
+    def _known(self, function: Callable[..., Any]) -> set[Any]:
+        """What programs of a function have run with."""
+        return _RUN.setdefault(function, WeakKeyDictionary()).setdefault(self.coordinates, set())

@@ -16,7 +16,6 @@ from evgen_jax.model.doors import check_events
 from evgen_jax.model.ensemble import AnyModel, check_model
 from evgen_jax.reconstruction.fit.batched_search import NO_GAIN, BatchedSearch, rules_under_limited_charges
 from evgen_jax.reconstruction.fit.batching import batches, blocks
-from evgen_jax.reconstruction.fit.calls import compile_together
 from evgen_jax.reconstruction.fit.capped_density import with_capped_density
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import (
@@ -192,7 +191,6 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
     problems = Problems(
         evaluator, fitter.precise, fitter.smooth, batch, which, start, safe, -to_beat if competing else None
     )
-    _compile(fitter, problems, covariance=not np.all(np.isfinite(to_beat)))
     with jax.enable_x64(True):
         minima = fitter.search(problems)
     hypotheses = evaluator.hypothesis(minima.x, safe)
@@ -224,16 +222,6 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
         seen = int(pulses[event]), float(charges[event])
         results.append(FitResult(hypothesis, value, first, own, notes, names, evaluator.coordinates, *seen))
     return results
-
-
-def _compile(fitter: Fitter, problems: Problems, covariance: bool) -> None:
-    """Compiles side by side what a fit needs one after the other."""
-    own = BatchedSearch.evaluators(problems) if isinstance(fitter.search, BatchedSearch) else []
-    calls = [one.beginning(problems.events, problems.which, problems.start, problems.anchors) for one in own]
-    if fitter.uncertainty is not None and covariance:
-        calls += fitter.uncertainty.beginning(problems.events, problems.start, problems.anchors)
-    for one, spent in zip((own + [fitter.evaluator] * len(calls))[: len(calls)], compile_together(calls), strict=True):
-        one.compile_seconds += spent
 
 
 def reconstruct(

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.log_likelihood import loss_parts
-from evgen_jax.reconstruction.fit.calls import Call
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
 from evgen_jax.reconstruction.fit.covariance import (
     Covariance,
@@ -54,22 +53,6 @@ class Uncertainty:
 
     def __init__(self, coordinates: Coordinates, evaluator: Evaluator, precise: Evaluator | None):
         self._evaluator, self._precise, self._coordinates = evaluator, precise, coordinates
-
-    def beginning(self, batch: Event, unknown: np.ndarray, hypotheses: np.ndarray) -> list[Call]:
-        """Makes the calls that compile what covariances need beside the programs of searches.
-
-        Args:
-          batch: of E events.
-          unknown: [L, n], of any hypotheses.
-          hypotheses: [L, H], physical units.
-
-        Returns:
-          For `compile_together`.
-        """
-        if self._precise is None:
-            return []
-        which = np.zeros(len(unknown), int)
-        return [self._evaluator.call(_products, loss_parts, batch, which, unknown, hypotheses)]
 
     def __call__(self, batch: Event, hypotheses: np.ndarray, wanted: np.ndarray) -> list[Covariance | None]:
         """Computes the covariances of some best fits.
