@@ -1,6 +1,7 @@
 """Starts without seeds, global search and goodness of fit on simulated events, by the true likelihood."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -18,8 +19,9 @@ from evgen_jax.measurement.usable_pulses import is_dark, usable_pulses
 from evgen_jax.model.model import Model
 from evgen_jax.physics.sphere import angle_between, unit_vectors
 from evgen_jax.reconstruction.fit.fit import make_fitter
-from evgen_jax.reconstruction.fit.plausible import far_away, implausible_fit
+from evgen_jax.reconstruction.fit.plausible import far_away, implausible_fit, unlikely_fit
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
+from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.run.file_fit import fit_as_configured
 from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
@@ -205,6 +207,28 @@ def test_a_fit_that_cannot_be_says_so(loaded_detector, changed, reason):
     values = {"x": 10.0, "y": 0.0, "z": 0.0, "energy": 3e8, **changed}
     found = implausible_fit(parameters, loaded_detector, np.array(list(values.values())))
     assert re.search(reason, found) if reason else found == ""
+
+
+def test_a_fit_where_no_light_is_expected_says_so(loaded_detector):
+    """Without noise a late seed leaves all pulses before the light: nothing tells the search where to go."""
+    silent = analytic_model(loaded_detector.replace(noise_rate=np.zeros_like(loaded_detector.noise_rate)))
+    truth = np.array([[20.0, -30.0, 15.0, 1.1, 2.0, 3000.0, 9900.0]])
+    (event,) = EventSampler(silent, (0.0, 20000.0)).events(truth, jax.random.key(3))
+    late = truth + [0, 0, 0, 0, 0, 0, 3000.0]
+    fit = make_fitter(silent, covariance=False)
+    (lost,), (found,) = fit([event], late), fit([event], truth)
+    assert not lost.diagnostics.converged
+    assert "expects no light at the times of the pulses (log-likelihood -" in lost.diagnostics.message
+    assert found.diagnostics.converged and found.log_likelihood > lost.log_likelihood + 1000
+    # From the pulses alone it is found.
+    (alone,) = fit_without_seeds(fit, [event])
+    assert alone.log_likelihood > found.log_likelihood - 0.1
+    # Nothing is said of other scales, nor of what the user has fixed.
+    heavy = replace(silent, loss=replace(silent.loss, terms=tuple(replace(t, weight=100.0) for t in silent.loss.terms)))
+    assert unlikely_fit(silent, -1e6, 100.0) and not unlikely_fit(heavy, -1e6, 100.0)
+    held = make_fitter(silent, FitSettings(free={"cascade_time": False}), covariance=False)
+    (fixed,) = held([event], late)
+    assert "expects no light" not in fixed.diagnostics.message
 
 
 def _angles(vector):

@@ -25,7 +25,7 @@ from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.lanes import LANES
 from evgen_jax.reconstruction.fit.limited_charge import limited_log_likelihood
 from evgen_jax.reconstruction.fit.objective import LogLikelihood, chosen
-from evgen_jax.reconstruction.fit.plausible import implausible_fit
+from evgen_jax.reconstruction.fit.plausible import implausible_fit, unlikely_fit
 from evgen_jax.reconstruction.fit.result import Diagnostics, FitResult
 from evgen_jax.reconstruction.fit.search import Problems, ScipySearch, Search
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
@@ -214,6 +214,8 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
             status = "the log-likelihood at the seed is not finite"
         elif fine and status == CONVERGED:
             status = implausible_fit(fitter.model.parameters, fitter.model.detector, hypothesis) or status
+            if status == CONVERGED and fitter.precise is not None and not len(fixed):
+                status = unlikely_fit(fitter.model, float(-minima.value[lane]), float(charges[event])) or status
         steepest = float(np.max(np.abs(minima.gradient[lane])))
         seed = int(lane - event * num_seeds)
         notes = Diagnostics(status == CONVERGED, status, steepest, int(evaluations[event]), share, seed)

@@ -6,11 +6,15 @@ import numpy as np
 
 from evgen_jax.hypothesis.parameters import POSITIONS, Parameter
 from evgen_jax.measurement.detector import Detector
+from evgen_jax.model.ensemble import AnyModel
 
 FAR_AWAY = 2000.0
 """Largest distance of a vertex from the box of the modules, m."""
 LARGEST_ENERGY = 1e12
 """Energy beyond which no particle has been seen, GeV; the most energetic cosmic rays have 3e11."""
+
+UNLIKELY = 50.0
+"""Minus log-likelihood per photoelectron beyond which pulses lie where the model expects no light at all; 5 to 10 is usual."""
 
 
 def far_away(parameters: Sequence[Parameter], detector: Detector, hypotheses: np.ndarray) -> np.ndarray:
@@ -53,3 +57,25 @@ def implausible_fit(parameters: Sequence[Parameter], detector: Detector, hypothe
         if parameter.unit == "GeV" and value > LARGEST_ENERGY:
             return f"the fit ended at {parameter.name} {value:.3g} GeV, which is beyond all particles"
     return ""
+
+
+def unlikely_fit(model: AnyModel, log_likelihood: float, charge: float) -> str:
+    """Says whether a minimum lies where the model expects no light at the times of the pulses.
+
+    The likelihood is flat there and a search has nothing to go by: early pulses in a detector without noise, from a seed whose
+    time is late.
+
+    Args:
+      model: that was fitted, all of whose parameters were free.
+      log_likelihood: of the best fit.
+      charge: of the event, PE.
+
+    Returns:
+      The reason not to believe it, '' if there is none, or where other terms or weights make another scale.
+    """
+    if any(term.weight != 1 for term in model.loss.terms) or log_likelihood > -UNLIKELY * max(charge, 1.0):
+        return ""
+    return (
+        f"the fit ended where the model expects no light at the times of the pulses (log-likelihood {log_likelihood / max(charge, 1.0):.3g} "
+        "per photoelectron): give other seeds, or fit from the pulses alone"
+    )
