@@ -25,7 +25,7 @@ from evgen_jax.reconstruction.fit import evaluator as evaluator_module
 from evgen_jax.reconstruction.fit.batching import shape_of, stacked
 from evgen_jax.reconstruction.fit.coordinates import make_coordinates
 from evgen_jax.reconstruction.fit.covariance import covariance_of, inverse_of_hessian, to_physical
-from evgen_jax.reconstruction.fit.fit import make_fitter
+from evgen_jax.reconstruction.fit.fit import _in_order_of, make_fitter
 from evgen_jax.reconstruction.fit.objective import chosen
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.simulation.events import EventSampler
@@ -208,6 +208,16 @@ def test_threads_share_problems_of_several_events(model, events, monkeypatch):
         value, gradient = evaluator.gradient(batch, which[own], evaluator.start(anchors[own]), anchors[own])
         np.testing.assert_allclose(value, one[own], rtol=1e-6)
         assert gradient.shape == (problems, 7)
+
+
+def test_seeds_of_a_table_go_by_their_names(model):
+    pandas = pytest.importorskip("pandas")
+    names = list(model.parameter_names)
+    table = pandas.DataFrame(TRUTH, columns=names)[names[::-1]].assign(run=1)
+    np.testing.assert_array_equal(_in_order_of(names, table), TRUTH)
+    np.testing.assert_array_equal(_in_order_of(names, TRUTH), TRUTH)
+    with pytest.raises(ReconstructionError, match="the table has no column cascade_time; it has .*cascade_x, run"):
+        _in_order_of(names, table.drop(columns="cascade_time"))
 
 
 def test_an_evaluator_that_is_gone_leaves_nothing_behind(model):

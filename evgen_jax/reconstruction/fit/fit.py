@@ -159,6 +159,7 @@ def _checked_seeds(model: AnyModel, events: Sequence[Event], seeds: np.ndarray) 
             f"expected seeds as an array of numbers [E, H] or [E, S, H], got {shown(seeds)}. Without seeds: "
             "eg.reconstruction.fit_without_seeds(eg.reconstruction.make_fitter(model), events)."
         )
+    seeds = _in_order_of(model.parameter_names, seeds)
     try:
         seeds = np.asarray(seeds, np.float64)
     except (TypeError, ValueError):
@@ -175,6 +176,19 @@ def _checked_seeds(model: AnyModel, events: Sequence[Event], seeds: np.ndarray) 
     if seeds.shape[1] == 0:
         raise ReconstructionError(f"expected seeds [E, S, H] with at least one per event, got shape {seeds.shape}.")
     return seeds
+
+
+def _in_order_of(names: Sequence[str], seeds: Any) -> Any:
+    """Seeds of a table with named columns, such as a DataFrame, in the order of the parameters; others as they are."""
+    if not hasattr(seeds, "columns"):
+        return seeds
+    columns = [str(column) for column in seeds.columns]
+    if missing := [name for name in names if name not in columns]:
+        raise ReconstructionError(
+            f"seeds: the table has no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}. Name its columns as the "
+            "parameters, or give an array [E, H] in their order."
+        )
+    return np.column_stack([np.asarray(seeds[name], np.float64) for name in names])
 
 
 def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndarray) -> list[FitResult]:

@@ -123,13 +123,13 @@ def arrival_times(
         axis.set_axis_off()
     if not len(chosen):
         figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
-    windows = [_window(event, int(d)) for d in chosen]
+    windows, measured = [_window(event, int(d)) for d in chosen], np.asarray(event.charge)
     lines = _lines(models, event, chosen, windows, hypothesis, truth, cumulative) if len(chosen) else []
     for number, (axis, d) in enumerate(zip(axes.flat, chosen, strict=False)):
         _panel(axis, event, int(d), windows[number], cumulative)
         for line in lines:
             axis.plot(line.times[number], line.charge[number], line.dashes, color=line.color, label=line.label)
-        name = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(event.charge[d]):.0f} PE"
+        name = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(measured[d]):.0f} PE"
         axis.set_title(name + (titles or {}).get(int(d), ""))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     if len(chosen):
@@ -185,7 +185,8 @@ def _own_pulses(event: Event, dom: int) -> tuple[np.ndarray, np.ndarray]:
 def _window(event: Event, dom: int) -> tuple[float, float]:
     """Times that the panel of a DOM shows: those of its light, or of the readout where it has none."""
     time, charge = _own_pulses(event, dom)
-    return signal_window(time, charge) if len(time) else (float(event.readout[0]), float(event.readout[1]))
+    start, stop = np.asarray(event.readout, np.float64)
+    return signal_window(time, charge) if len(time) else (float(start), float(stop))
 
 
 def _panel(axis: Any, event: Event, dom: int, span: tuple[float, float], cumulative: bool) -> None:
@@ -199,8 +200,9 @@ def _panel(axis: Any, event: Event, dom: int, span: tuple[float, float], cumulat
     else:
         axis.hist(time, weights=charge, bins=BINS, range=span, color="0.8", label="pulses")
     active, windows = np.asarray(event.active), event.windows
+    starts, stops = np.asarray(windows.start), np.asarray(windows.stop)
     for w in np.flatnonzero(np.asarray(windows.mask)):
         if active[np.asarray(windows.slot)[w]] == dom:
-            axis.axvspan(float(windows.start[w]), float(windows.stop[w]), color="C3", alpha=0.25, lw=0)
+            axis.axvspan(float(starts[w]), float(stops[w]), color="C3", alpha=0.25, lw=0)
     axis.set_xlim(*span)
     axis.locator_params(axis="x", nbins=4)

@@ -17,7 +17,7 @@ from evgen_jax.sources.linen_source import empty_event
 
 TIMES = 200
 """Number of times at which light is expected."""
-FEWEST_DOMS = 8
+FEWEST_DOMS = 16
 """Least number of DOMs whose light against time is computed together: figures of few and of many share a program."""
 
 
@@ -68,7 +68,7 @@ def expected_charges(model: Model, event: Event, hypothesis: Float[np.ndarray, "
     """
     check_no_ensemble(model)
     hypothesis, event, _ = counted_from_readout(model.parameters, hypothesis, event)
-    return _charges(model, jnp.asarray(hypothesis, jnp.float32), jnp.asarray(event.readout, jnp.float32))
+    return _charges(model, np.asarray(hypothesis, np.float32), np.asarray(event.readout, np.float32))
 
 
 def expected_arrivals(
@@ -100,12 +100,13 @@ def expected_arrivals(
     fill = np.resize(np.arange(count), bucket(count, FEWEST_DOMS))
     found = _arrivals(
         model,
-        jnp.asarray(hypothesis, jnp.float32),
-        jnp.asarray(doms[fill], jnp.int32),
-        jnp.asarray(times[fill] - anchor, jnp.float32),
-        jnp.asarray(event.readout, jnp.float32),
+        np.asarray(hypothesis, np.float32),
+        np.asarray(doms[fill], np.int32),
+        np.asarray(times[fill] - anchor, np.float32),
+        np.asarray(event.readout, np.float32),
     )
-    return jax.tree.map(lambda a: a[:count], found)
+    # By numpy, for JAX would compile a slice for every number of DOMs.
+    return jax.tree.map(lambda a: np.asarray(a)[:count], found)
 
 
 @jax.jit
