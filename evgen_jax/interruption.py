@@ -86,3 +86,31 @@ def told_when_interrupted(text: str) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
         raise Interrupted(number, f"interrupted by {signal.Signals(number).name}. {text}") from None
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Lets SIGTERM and Ctrl-C wait until what stands in the `with` statement is done; whoever handles them does so then.
+
+    Outside of the main thread, which alone handles signals, nothing is changed.
+
+    Yields:
+      None.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    # Not blocked: processes that are started meanwhile would inherit that.
+    earlier = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])

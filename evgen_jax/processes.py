@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
+
+from evgen_jax.interruption import signals_wait
 
 
 class _Pool(ProcessPoolExecutor):
@@ -48,34 +49,6 @@ def stop_pool(pool: ProcessPoolExecutor) -> None:
         process.join(timeout=1)
     if results is not None:
         results._writer.close()
-
-
-@contextmanager
-def signals_wait() -> Iterator[None]:
-    """Lets SIGTERM and Ctrl-C wait until what stands in the `with` statement is done.
-
-    Outside of the main thread, which alone handles signals, nothing is changed.
-
-    Yields:
-      None.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-    # Not blocked: processes that are started meanwhile would inherit that.
-    earlier = {
-        number: signal.signal(number, lambda number, _: received.append(number))
-        for number in (signal.SIGTERM, signal.SIGINT)
-        if signal.getsignal(number) not in (signal.SIG_IGN, None)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-        for first in received[:1]:
-            signal.raise_signal(first)
 
 
 def pool_processes(pool: ProcessPoolExecutor | None) -> list[Any]:

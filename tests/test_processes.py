@@ -9,8 +9,8 @@ from multiprocessing.popen_spawn_posix import Popen
 import pytest
 from conftest import processes_left
 
-from evgen_jax.interruption import Interrupted, Interruption
-from evgen_jax.processes import make_pool, pool_processes, signals_wait, stop_pool
+from evgen_jax.interruption import Interrupted, Interruption, signals_wait
+from evgen_jax.processes import make_pool, pool_processes, stop_pool
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

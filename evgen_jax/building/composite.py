@@ -105,8 +105,7 @@ class MultiRecord(SourceRecord):
 
     def with_bases(self, bases: Mapping[str, SourceRecord]) -> SourceRecord:
         """The same sum of other bases."""
-        given = {key: getattr(self, key) for key in self.config_keys() if key in self.model_fields_set}
-        return type(self)(**given, multi_source_bases=dict(bases))
+        return type(self)(**self._given(), multi_source_bases=dict(bases))
 
 
 class IndependentMultiSource(MultiRecord):

@@ -114,12 +114,12 @@ class ZooRecord(Record):
 
     def config(self) -> dict[str, Any]:
         """What was given, as the section `config` of a file holds it: plain values."""
-        given = self.model_fields_set
-        return {
-            name: _plain(getattr(self, name))
-            for name in (*self.config_keys(), *(self.model_extra or ()))
-            if name in given
-        }
+        return {name: _plain(value) for name, value in self._given().items()}
+
+    def _given(self) -> dict[str, Any]:
+        """What was given of the keys of `config`, as it is held."""
+        keys = (*self.config_keys(), *(self.model_extra or ()))
+        return {key: getattr(self, key) for key in keys if key in self.model_fields_set}
 
 
 def _kind(info: Any, kind: type[Kind]) -> bool:

@@ -27,9 +27,7 @@ class _TrackWithCascades(AlongTrack):
         bases = dict(record.multi_source_bases)
         if isinstance(bases["track"], AnalyticSphereTrackModel):
             # The cascades are the losses: the track itself is the bare muon.
-            track = bases["track"]
-            given = {key: getattr(track, key) for key in track.config_keys() if key in track.model_fields_set}
-            bases["track"] = AnalyticSphereTrackModel(**given | {"with_mean_losses": False})
+            bases["track"] = AnalyticSphereTrackModel(**bases["track"]._given() | {"with_mean_losses": False})
         return self.with_bases(bases)
 
 

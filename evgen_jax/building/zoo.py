@@ -56,9 +56,7 @@ class OwnSource(SourceRecord):
 
     def build(self, trafo: Trafo | None = None, where: str = "") -> Source:
         """What the user's class or function makes of the settings."""
-        given = {
-            k: getattr(self, k) for k in (*self.config_keys(), *(self.model_extra or ())) if k in self.model_fields_set
-        }
+        given = self._given()
         name = type(self).__name__
         try:
             source = type(self).make(**given)

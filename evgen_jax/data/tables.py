@@ -51,14 +51,15 @@ class TableFile(CachedTables):
                 f"{self.path}: cannot be read as HDF5; it is damaged or of another kind ({error})."
             ) from None
         with self._told():
-            for name, found in self._file.items():
+            content = dict(self._file.items())
+            for name, found in content.items():
                 if isinstance(found, h5py.Group) and _is_of_pandas(found):
                     self.notes.append(
                         f"the group '{name}' was written by pandas (DataFrame.to_hdf) and is no table of named columns: write "
                         "it with eg.data.write_events, or with h5py as a structured array"
                     )
-            if not self.notes and not any(self.columns(name) for name in self.table_names):
-                self.notes += [_what_it_is(name, found) for name, found in self._file.items()]
+            if not self.notes and not any(isinstance(v, h5py.Dataset) and v.dtype.names for v in content.values()):
+                self.notes += [_what_it_is(name, found) for name, found in content.items()]
         return self
 
     def __exit__(self, *_: object) -> None:

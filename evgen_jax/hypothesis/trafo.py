@@ -97,14 +97,17 @@ class Trafo:
         """
         return np.asarray(self.std) + self.norm_constant
 
-    def centre(self) -> Float[np.ndarray, " H"]:
-        """Computes the hypothesis at the mean of the normalisation.
+    def centre(self, deviations: float = 0.0) -> Float[np.ndarray, " H"]:
+        """Computes the hypothesis at the mean of the normalisation, or beside it.
+
+        Args:
+          deviations: distance of every parameter from its mean, in units of `scale`.
 
         Returns:
           Hypothesis [H], physical units.
         """
-        mean, log = np.asarray(self.mean), np.asarray(self.log, bool)
-        return np.where(log, np.expm1(np.where(log, mean, 0.0)), mean)
+        value, log = np.asarray(self.mean) + deviations * self.scale(), np.asarray(self.log, bool)
+        return np.where(log, np.expm1(np.where(log, value, 0.0)), value)
 
     def select(self, indices: Sequence[int], names: Sequence[str]) -> "Trafo":
         """Takes the transformation of some of the parameters.

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from evgen_jax.light.source import Variables
 from evgen_jax.measurement.event import Event, Pulses, Windows
@@ -114,21 +114,22 @@ def _check(model: Any, readout: Any) -> None:
     check_readout(readout)
 
 
-def probe(num_doms: int, times: Float[Array, " D"], readout: Readout) -> Event:
-    """Makes an event with one pulse at every DOM, at which sources tell their light.
+def probe(num_doms: int, times: Float[Array, " P"], readout: Readout, doms: Int[Array, " n"] | None = None) -> Event:
+    """Makes an event with equally many pulses at some DOMs, at which sources tell their light.
 
     Args:
       num_doms: D.
-      times: [D], of the pulses, ns.
+      times: [P], of the pulses, ns, those of one DOM behind each other; P is a multiple of n.
       readout: [2], start and stop of the readout window, ns.
+      doms: [n], places of the DOMs with pulses; None: all D.
 
     Returns:
-      An event of D DOMs and D pulses, without excluded windows.
+      An event of D DOMs and P pulses, without excluded windows.
     """
-    everywhere = jnp.arange(num_doms, dtype=jnp.int32)
-    ones = jnp.ones(num_doms)
-    flags = jnp.ones(num_doms, bool)
-    pulses = Pulses(charge=ones, time=times, slot=everywhere, mask=flags, first=flags, quantile=ones)
+    active = jnp.arange(num_doms, dtype=jnp.int32) if doms is None else doms
+    slot = jnp.repeat(jnp.arange(len(active), dtype=jnp.int32), len(times) // len(active))
+    ones, flags = jnp.ones(len(times)), jnp.ones(len(times), bool)
+    pulses = Pulses(charge=ones, time=times, slot=slot, mask=flags, first=flags, quantile=ones)
     none = jnp.zeros(0)
     windows = Windows(start=none, stop=none, slot=none.astype(jnp.int32), mask=none.astype(bool))
-    return Event(jnp.zeros(num_doms), flags, pulses, everywhere, jnp.asarray(readout), windows)
+    return Event(jnp.zeros(num_doms), jnp.ones(num_doms, bool), pulses, active, jnp.asarray(readout), windows)

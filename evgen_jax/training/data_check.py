@@ -108,7 +108,7 @@ def outside_of_trafo(report: LabelReport, trafo: Trafo) -> list[str]:
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.where(log, np.log1p(np.where(log, labels, 0.0)), labels)
     far = np.abs((values - np.asarray(trafo.mean)) / trafo.scale())
-    low, high = _physical(trafo, -1), _physical(trafo, 1)
+    low, high = trafo.centre(-1), trafo.centre(1)
     return [
         f"'{parameter.name}' from {report.low[i]:.4g} to {report.high[i]:.4g}: half of the events are more than "
         f"{np.median(far[:, i]):.3g} standard deviations from the mean of the transformation, which knows {low[i]:.4g} "
@@ -116,12 +116,6 @@ def outside_of_trafo(report: LabelReport, trafo: Trafo) -> list[str]:
         for i, parameter in enumerate(report.parameters)
         if np.median(far[:, i]) > OUTSIDE
     ]
-
-
-def _physical(trafo: Trafo, sign: int) -> np.ndarray:
-    """One standard deviation from the mean, in physical units [H]."""
-    value, log = np.asarray(trafo.mean) + sign * trafo.scale(), np.asarray(trafo.log, bool)
-    return np.where(log, np.expm1(np.where(log, value, 0.0)), value)
 
 
 def _check_trafo(config: ExperimentConfig, detector: Detector) -> None:

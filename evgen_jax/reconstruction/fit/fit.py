@@ -188,7 +188,7 @@ def _in_order_of(names: Sequence[str], seeds: Any) -> Any:
             f"seeds: the table has no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}. Name its columns as the "
             "parameters, or give an array [E, H] in their order."
         )
-    return np.column_stack([np.asarray(seeds[name], np.float64) for name in names])
+    return np.column_stack([seeds[name] for name in names])
 
 
 def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndarray) -> list[FitResult]:
@@ -227,9 +227,10 @@ def _fit_batch(fitter: Fitter, batch: Event, seeds: np.ndarray, to_beat: np.ndar
         if status == NOT_FINITE:
             status = "the log-likelihood at the seed is not finite"
         elif fine and status == CONVERGED:
-            status = implausible_fit(fitter.model.parameters, fitter.model.detector, hypothesis) or status
-            if status == CONVERGED and fitter.precise is not None and not len(fixed):
-                status = unlikely_fit(fitter.model, float(-minima.value[lane]), float(charges[event])) or status
+            reason = implausible_fit(fitter.model.parameters, fitter.model.detector, hypothesis)
+            if fitter.precise is not None and not len(fixed):
+                reason = reason or unlikely_fit(fitter.model, float(-minima.value[lane]), float(charges[event]))
+            status = reason or status
         steepest = float(np.max(np.abs(minima.gradient[lane])))
         seed = int(lane - event * num_seeds)
         notes = Diagnostics(status == CONVERGED, status, steepest, int(evaluations[event]), share, seed)

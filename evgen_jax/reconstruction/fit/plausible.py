@@ -12,7 +12,6 @@ FAR_AWAY = 2000.0
 """Largest distance of a vertex from the box of the modules, m."""
 LARGEST_ENERGY = 1e12
 """Energy beyond which no particle has been seen, GeV; the most energetic cosmic rays have 3e11."""
-
 UNLIKELY = 50.0
 """Minus log-likelihood per photoelectron beyond which pulses lie where the model expects no light at all; 5 to 10 is usual."""
 

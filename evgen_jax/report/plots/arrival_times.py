@@ -123,12 +123,14 @@ def arrival_times(
         axis.set_axis_off()
     if not len(chosen):
         figure.text(0.5, 0.5, "no pulses at usable modules", ha="center", fontsize=9)
-    windows, measured = [_window(event, int(d)) for d in chosen], np.asarray(event.charge)
+    pulses, measured = [_pulses_of(event, int(d)) for d in chosen], np.asarray(event.charge)
+    windows = [_window(event, *own) for own in pulses]
     lines = _lines(models, event, chosen, windows, hypothesis, truth, cumulative) if len(chosen) else []
     for number, (axis, d) in enumerate(zip(axes.flat, chosen, strict=False)):
-        _panel(axis, event, int(d), windows[number], cumulative)
+        _panel(axis, event, int(d), *pulses[number], windows[number], cumulative)
         for line in lines:
-            axis.plot(line.times[number], line.charge[number], line.dashes, color=line.color, label=line.label)
+            times = np.linspace(*windows[number], TIMES)
+            axis.plot(times, line.charge[number], line.dashes, color=line.color, label=line.label)
         name = f"string {int(detector.string[d])}, om {int(detector.om[d])}: {float(measured[d]):.0f} PE"
         axis.set_title(name + (titles or {}).get(int(d), ""))
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -142,9 +144,8 @@ def arrival_times(
 
 @dataclass(frozen=True)
 class _Line:
-    """Expected charge [n, T] of n panels at times [n, T], and how it is drawn."""
+    """Expected charge [n, T] of n panels, and how it is drawn."""
 
-    times: np.ndarray
     charge: np.ndarray
     dashes: str
     color: str
@@ -172,26 +173,32 @@ def _lines(
             view = expected_arrivals(model, event, light_of, doms, times)
             shape = np.asarray(view.cdf) if cumulative else width * np.asarray(view.pdf)
             expected = np.asarray(view.charge)[:, None] * shape
-            found.append(_Line(times, expected, dashes, f"C{number}", name + where))
+            found.append(_Line(expected, dashes, f"C{number}", name + where))
     return found
 
 
-def _own_pulses(event: Event, dom: int) -> tuple[np.ndarray, np.ndarray]:
+def _pulses_of(event: Event, dom: int) -> tuple[np.ndarray, np.ndarray]:
     """Times and charges of the pulses of one DOM."""
     own = np.asarray(event.pulses.mask) & (np.asarray(event.active)[np.asarray(event.pulses.slot)] == dom)
     return np.asarray(event.pulses.time)[own], np.asarray(event.pulses.charge)[own]
 
 
-def _window(event: Event, dom: int) -> tuple[float, float]:
-    """Times that the panel of a DOM shows: those of its light, or of the readout where it has none."""
-    time, charge = _own_pulses(event, dom)
+def _window(event: Event, time: np.ndarray, charge: np.ndarray) -> tuple[float, float]:
+    """Times that the panel of a DOM shows: those of its pulses, or of the readout where it has none."""
     start, stop = np.asarray(event.readout, np.float64)
     return signal_window(time, charge) if len(time) else (float(start), float(stop))
 
 
-def _panel(axis: Any, event: Event, dom: int, span: tuple[float, float], cumulative: bool) -> None:
+def _panel(
+    axis: Any,
+    event: Event,
+    dom: int,
+    time: np.ndarray,
+    charge: np.ndarray,
+    span: tuple[float, float],
+    cumulative: bool,
+) -> None:
     """Draws pulses and excluded windows of one DOM."""
-    time, charge = _own_pulses(event, dom)
     if cumulative:
         order = np.argsort(time)
         steps = np.concatenate([[0.0], np.cumsum(charge[order])])

@@ -1,15 +1,15 @@
 """What figures need of a model: expected charges of all modules, and light against time at some of them."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int
 
 from evgen_jax.hypothesis.origin import counted_from_readout
-from evgen_jax.measurement.event import Event, Pulses
+from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.ensemble import check_no_ensemble
+from evgen_jax.model.expectation import probe
 from evgen_jax.model.model import Model
 from evgen_jax.model.terms import floored, pulse_cdf, pulse_pdf
 from evgen_jax.short_repr import short_repr
@@ -124,10 +124,7 @@ def _arrivals(
     times: Float[Array, "n T"],
     readout: Float[Array, "2"],
 ) -> ExpectedArrivals:
-    ones, flags = jnp.ones(times.size), jnp.ones(times.size, bool)
-    slot = jnp.repeat(jnp.arange(len(doms), dtype=jnp.int32), times.shape[1])
-    pulses = Pulses(charge=ones, time=times.ravel(), slot=slot, mask=flags, first=flags, quantile=ones)
-    event = empty_event(model.detector.num_doms).replace(pulses=pulses, active=doms, readout=readout)
+    event = probe(model.detector.num_doms, times.ravel(), readout, doms)
     light = floored(model.source.light_yield(model.variables, hypothesis, event, model.detector, True))
     pdf, cdf = (found(light, event).reshape(times.shape) for found in (pulse_pdf, pulse_cdf))
     return ExpectedArrivals(light.charge[doms], pdf, cdf)

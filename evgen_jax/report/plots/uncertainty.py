@@ -132,7 +132,7 @@ def corner(
         raise ReconstructionError(
             f"a corner plot of {len(varying)} parameters that vary needs more than {len(samples)} samples: draw a longer chain."
         )
-    shown = [parameters[i] for i in varying]
+    enough, shown = len(samples) >= FEWEST_SAMPLES, [parameters[i] for i in varying]
     labels = [f"{own.name} ({own.unit})" if own.unit else own.name for own in shown]
     size = PANEL * (len(varying) + 1)
     figure = empty(figsize=(size, size), layout="none")  # the package places its panels itself
@@ -145,8 +145,8 @@ def corner(
         label_kwargs={"fontsize": 8},
         quantiles=(0.16, 0.5, 0.84),
         # Contours of a few samples are those of single points.
-        plot_contours=len(samples) >= FEWEST_SAMPLES,
-        plot_density=len(samples) >= FEWEST_SAMPLES,
+        plot_contours=enough,
+        plot_density=enough,
         quiet=True,
         fig=figure,
     )
