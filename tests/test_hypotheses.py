@@ -161,6 +161,17 @@ def test_counterparts_have_the_same_parameters():
         analytic_counterpart(ModelSettings(model_class="Lamp"), lambda path: None)
 
 
+def test_a_model_without_weights_has_none_whatever_its_section_says(loaded_detector):
+    """A learned section would have made one of random weights."""
+    from zoo import CASCADE
+
+    settings = ModelSettings.model_validate(CASCADE)
+    model = analytic_model(loaded_detector, settings)
+    assert not jax.tree.leaves(model.variables) and model.parameter_names == build_source(settings)[0].parameter_names
+    section = ModelSettings.model_validate(model.settings["model_settings"])
+    assert section == analytic_counterpart(settings, lambda path: None)  # as saved
+
+
 def test_walls_of_a_uniform_prior():
     walls = SoftUniformPrior("Absorption", 0.9, 1.1)
 

@@ -12,6 +12,7 @@ from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.parameters import parameters_of
 from evgen_jax.hypothesis.trafo import typical_trafo
+from evgen_jax.light.source import Source, Variables
 from evgen_jax.measurement.detector import Detector
 from evgen_jax.model.model import Model
 
@@ -61,15 +62,31 @@ def _with_loaded(settings: ModelSettings, load_settings: Callable[[str], ModelSe
     return settings.model_copy(update={"multi_source_bases": bases})
 
 
+def _no_exported_model(directory: str) -> ModelSettings:
+    raise ConfigError(f"{directory}: exported models are not loaded here.")
+
+
 def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOISE) -> Model:
     """A model without weights, whose likelihood is the true one of events that it simulates.
 
     Args:
       detector: where the DOMs are.
-      settings: an analytic model section; default: a cascade with the detector's noise.
+      settings: a model section; default: a cascade with the detector's noise. Of learned sources the analytic counterparts
+        are taken.
+
+    Raises:
+      ConfigError: a learned source that has no analytic counterpart, or one that names an exported model: give
+        `analytic_counterpart` what loads it.
     """
-    source, _ = build_source(settings)
     detector = jax.tree.map(jnp.asarray, detector)
+
+    def built(settings: ModelSettings) -> tuple[Source, Variables]:
+        source, _ = build_source(settings)
+        return source, source.init_variables(jax.random.key(0), detector)
+
+    source, variables = built(settings)
+    if jax.tree.leaves(variables):  # random ones: their light would be none
+        settings = analytic_counterpart(settings, _no_exported_model)
+        source, variables = built(settings)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
-    variables = source.init_variables(jax.random.key(0), detector)
     return Model(source, variables, typical_trafo(parameters_of(source)), detector, settings=plain)
