@@ -210,6 +210,10 @@ def test_tracks_enter_the_sphere_and_come_back():
     entry = sphere_track.sphere_seed(track)
     assert entry["entry_z"] == pytest.approx(750) and entry["entry_zenith"] == pytest.approx(0, abs=1e-6)
     assert entry["entry_t"] == pytest.approx(10000 - 650 / 0.299792458) and entry["entry_energy"] == 5e4
+    moved = replace(track, x=550.0, z=-200.0)  # the same, 300 m lower, in a detector that is counted from there
+    assert sphere_track.entering_track(moved, centre=(550.0, 0.0, -300.0)) == sphere_track.entering_track(track)
+    assert sphere_track.sphere_seed(moved, centre=(550.0, 0.0, -300.0))["entry_z"] == pytest.approx(450)
+    assert sphere_track.particle_of_entry(entry, centre=(550.0, 0.0, -300.0)).z == pytest.approx(450)
     back = sphere_track.particle_of_entry(entry)
     assert back.z == pytest.approx(750) and back.shape == "InfiniteTrack" and back.status == FitStatus.OK
     assert sphere_track.entering_track(replace(track, energy=np.nan))["entry_energy"] == 1e4

@@ -78,7 +78,10 @@ def test_times_of_labels_may_be_spelled_as_icecube_does(experiment, small_detect
 
 
 def test_what_cannot_be_is_told(experiment, command, tmp_path):
-    files = sorted((experiment / "events").glob("*.hdf5"))
+    files, away = sorted((experiment / "events").glob("*.hdf5")), tmp_path / "away.csv"
+    places = [(x, y, z) for x in (500, 600) for y in (-50, 50) for z in (-350, -300, -250)]
+    rows = [f"{i // 3},{i % 3},{x},{y},{z}" for i, (x, y, z) in enumerate(places)]
+    away.write_text("\n".join(["string,om,x,y,z", *rows]))
     for arguments, message in (
         (("--hypothesis", "cascad"), "hypothesis 'cascad' is unknown; known: cascade, "),
         (("-o", tmp_path / "c.json"), "expected a name that ends with .yaml"),
@@ -88,10 +91,20 @@ def test_what_cannot_be_is_told(experiment, command, tmp_path):
         ((*files, "-o", tmp_path / "c.yaml"), "are not those of 'icecube86' with 5160 modules. Give --detector"),
         (("--medium", "water", "-o", tmp_path / "c.yaml"), "water: no such medium."),
         (("nothing.hdf5", "-o", tmp_path / "c.yaml"), "no file matches 'nothing.hdf5'"),
+        # Tracks enter a sphere around the origin of coordinates, which this detector does not surround.
+        (("--hypothesis", "track", "--detector", away, "-o", tmp_path / "c.yaml"), "Write the line '# origin: 550 0 -300'"),
     ):  # fmt: skip
         code, _, err = command("init", *arguments)
         assert code == 2 and message in err and err.startswith("error: ") and err.count("\n") == 1, err
         assert not (tmp_path / "c.yaml").exists()
+    # With the line of the message tracks enter a sphere around the detector, and it is no longer doubted.
+    away.write_text("# origin: 550 0 -300\n" + away.read_text())
+    assert command("init", "--hypothesis", "track", "--detector", away, "-o", tmp_path / "d.yaml")[0] == 0
+    assert load_config(tmp_path / "d.yaml").model_settings.multi_source_bases["track"].config["sphere_radius"] == 190
+    code, out, _ = command("check", tmp_path / "d.yaml")
+    assert code == 0 and "sphere_radius" not in out
+    code, out, _ = command("check", tmp_path / "d.yaml", "--set", "detector_settings.geometry=icecube86")
+    assert code == 0 and "of 5160 modules of 'icecube86' lie outside of the sphere of 190 m around (0, 0, 0) m" in out
     (tmp_path / "c.yaml").touch()
     code, _, err = command("init", "-o", tmp_path / "c.yaml")
     assert code == 2 and "is there already" in err

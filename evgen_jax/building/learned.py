@@ -266,7 +266,7 @@ class DefaultCascadeModel(LearnedRecord):
 
 
 class EnteringSphereInfTrack(LearnedRecord):
-    """Learned infinite track through a sphere around the origin.
+    """Learned infinite track through a sphere around the origin from which the detector's places are counted.
 
     Parameters: entry_zenith, entry_azimuth [rad], entry_t [ns], entry_energy [GeV], zenith, azimuth [rad], then further
     ones.

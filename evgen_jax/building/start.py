@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.building.model import hypothesis_of
+from evgen_jax.building.model import build_source, hypothesis_of
+from evgen_jax.building.sphere_around import sphere_doubt
 from evgen_jax.config.reader import read_setting
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError, suggestion
@@ -141,6 +142,24 @@ def parameters_in(own: Beginning, detector: Detector) -> tuple[Parameter, ...]:
     Returns:
       The parameters of the source beside noise.
     """
+    return hypothesis_of(_whole(own, detector))
+
+
+def doubt_about(own: Beginning, detector: Detector) -> str | None:
+    """Finds out whether tracks of the configuration can be expected to cross the detector.
+
+    Args:
+      own: what the configuration holds.
+      detector: that it is for.
+
+    Returns:
+      One line with the remedy, as of `sphere_doubt`; None where all is well.
+    """
+    return sphere_doubt(build_source(_whole(own, detector))[0], detector)
+
+
+def _whole(own: Beginning, detector: Detector) -> ModelSettings:
+    """The model section: the source beside noise."""
     sections = {
         own.source: read_setting(f"model={model_text(own, detector)}")[1],
         "noise": {"model_class": "DefaultNoiseModel"},
@@ -151,7 +170,7 @@ def parameters_in(own: Beginning, detector: Detector) -> tuple[Parameter, ...]:
         "config": {"sources": {name: name for name in sections}},
         "multi_source_bases": sections,
     }
-    return hypothesis_of(ModelSettings.model_validate(whole))
+    return ModelSettings.model_validate(whole)
 
 
 def starting_configuration(

@@ -30,7 +30,7 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
     Of FILES, the tables of pulses, exclusions, readout windows and truth are found by their columns; the last file takes no
     part in the training.
     """
-    from evgen_jax.building.start import beginning, parameters_in, starting_configuration
+    from evgen_jax.building.start import beginning, doubt_about, parameters_in, starting_configuration
     from evgen_jax.config.records import DataHandlerSettings
     from evgen_jax.config.validate import validate
     from evgen_jax.data.event_file import read_event_file
@@ -49,6 +49,8 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
     geometry = detector if detector == "icecube86" else str(Path(detector).resolve())
     if Path(medium).is_file():
         medium = str(Path(medium).resolve())
+    if doubt := doubt_about(own, loaded):
+        raise ConfigError(f"--hypothesis {hypothesis}: {doubt}")
     about: dict[str, object] = {}
     if files:
         from evgen_jax.data.batches import files_as_given

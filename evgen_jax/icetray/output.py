@@ -8,7 +8,7 @@ import numpy as np
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, Parameter, direction_pairs, places_by_role
 from evgen_jax.icetray.fit_frames import FrameFit
 from evgen_jax.icetray.records import FitStatus, Particle
-from evgen_jax.icetray.sphere_track import SPHERE_RADIUS, particle_of_entry
+from evgen_jax.icetray.sphere_track import CENTRE, SPHERE_RADIUS, particle_of_entry
 from evgen_jax.physics.sphere import angles, unit_vectors
 from evgen_jax.reconstruction.fit.covariance import Covariance, unknown_covariance
 from evgen_jax.reconstruction.run.covariance_columns import covariance_labels
@@ -147,13 +147,19 @@ def wrapped(hypothesis: np.ndarray, parameters: Sequence[Parameter]) -> np.ndarr
     return found
 
 
-def particle_of_fit(fit: FrameFit, parameters: Sequence[Parameter], sphere_radius: float | None = None) -> Particle:
+def particle_of_fit(
+    fit: FrameFit,
+    parameters: Sequence[Parameter],
+    sphere_radius: float | None = None,
+    sphere_centre: Sequence[float] = CENTRE,
+) -> Particle:
     """Makes the particle of a fit, with status, type and shape.
 
     Args:
       fit: of one frame.
       parameters: of the model, H of them.
       sphere_radius: m, of the sphere that a track enters; None: the usual one.
+      sphere_centre: m, of that sphere: where the places of the model's detector are counted from.
 
     Returns:
       A cascade, a track that starts, stops or neither; of two cascades the vertex of the first with the energy of both and the
@@ -162,7 +168,7 @@ def particle_of_fit(fit: FrameFit, parameters: Sequence[Parameter], sphere_radiu
     fitted = wrapped(fit.hypothesis, parameters)
     if tracks := places_by_role(parameters, ENTERING_TRACK):
         values = {role: float(fitted[place]) for role, place in tracks[0].items()}
-        entry = particle_of_entry(values, sphere_radius or SPHERE_RADIUS)
+        entry = particle_of_entry(values, sphere_radius or SPHERE_RADIUS, centre=sphere_centre)
         return _with_status(entry, fit.status)
     roles = [parameter.role for parameter in parameters]
     cascades = places_by_role(parameters, CASCADE)

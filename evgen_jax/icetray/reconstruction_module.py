@@ -118,7 +118,7 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
         self._fit = make_frame_fitter(
             model,
             settings,
-            seed_rules_of(values, self._radius),
+            seed_rules_of(values, self._radius, model.detector.origin),
             log_likelihood_ratio=bool(values["add_log_likelihood_ratio"]),
             goodness=(lambda fit: make_goodness_of_fit(model, fit=fit, **ranks)) if self._ranked else None,
             buffer=float(data.get("time_window_buffer", 100.0)),
@@ -182,9 +182,8 @@ class EventGeneratorReconstruction(icetray.I3Module):  # type: ignore[misc]
             for end, values in arrays.items():
                 writing.put(frame, f"{key}_{end}", writing.to_array(values))
         writing.put(frame, key, writing.to_numbers(numbers))
-        writing.put(
-            frame, f"{key}_I3Particle", writing.to_particle(particle_of_fit(fit, model.parameters, self._radius))
-        )
+        particle = particle_of_fit(fit, model.parameters, self._radius, model.detector.origin)
+        writing.put(frame, f"{key}_I3Particle", writing.to_particle(particle))
         if self._two is not None:
             both = both_cascades(fit, model.parameters, self._two)
             writing.put(frame, f"{key}_I3Particles", writing.to_particles(both))

@@ -9,7 +9,7 @@ from evgen_jax.errors import ReconstructionError
 from evgen_jax.hypothesis.names import other_spelling, place_of, read_parameters
 from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, Parameter, places_by_role
 from evgen_jax.icetray.records import FitStatus, FrameEvent, Particle, SeedObject
-from evgen_jax.icetray.sphere_track import entering_track
+from evgen_jax.icetray.sphere_track import CENTRE, entering_track
 from evgen_jax.reconstruction.starts.two_cascades import TwoCascades, find_two_cascades, split_cascade, with_second
 
 PROPERTIES = ("Absorption", "Scattering", "DOMEfficiency")
@@ -30,6 +30,7 @@ class SeedRules:
       distances: m, of the second cascade, for seeds of one cascade in a hypothesis of two.
       distances_per_energy: m/GeV, further distances, in proportion to the seed's energy (a tau: 0.05).
       sphere_radius: m, of the sphere that a track enters; None for hypotheses without one.
+      sphere_centre: m, of that sphere: where the places of the model's detector are counted from.
     """
 
     keys: tuple[str, ...]
@@ -39,6 +40,7 @@ class SeedRules:
     distances: tuple[float, ...] = ()
     distances_per_energy: tuple[float, ...] = ()
     sphere_radius: float | None = None
+    sphere_centre: tuple[float, float, float] = CENTRE
 
 
 def check_rules(rules: SeedRules, parameters: Sequence[Parameter]) -> None:
@@ -178,7 +180,7 @@ def _of_particle(particle: Particle, rules: SeedRules, parameters: Sequence[Para
     values = np.full(len(parameters), np.nan)
     tracks = places_by_role(parameters, ENTERING_TRACK)
     if tracks and rules.sphere_radius is not None:
-        entry = entering_track(particle, rules.sphere_radius)
+        entry = entering_track(particle, rules.sphere_radius, centre=rules.sphere_centre)
         for role, place in tracks[0].items():
             values[place] = entry[role]
         return values

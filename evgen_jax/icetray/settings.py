@@ -12,6 +12,7 @@ from evgen_jax.config.validate import validate
 from evgen_jax.errors import ConfigError, shown, suggestion
 from evgen_jax.icetray.exclusions import check_keys
 from evgen_jax.icetray.seeds import SeedRules
+from evgen_jax.icetray.sphere_track import CENTRE
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.run.seeds import FROM_PULSES
 from evgen_jax.reconstruction.run.workers import load_models
@@ -207,12 +208,15 @@ def fit_settings_of(values: Mapping[str, Any], name: str) -> ReconstructionSetti
     return validate(ReconstructionSettings, section, name)
 
 
-def seed_rules_of(values: Mapping[str, Any], sphere_radius: float | None) -> SeedRules:
+def seed_rules_of(
+    values: Mapping[str, Any], sphere_radius: float | None, sphere_centre: tuple[float, float, float] = CENTRE
+) -> SeedRules:
     """Makes the rules of seeds of a module's parameters.
 
     Args:
       values: of `checked_values`.
       sphere_radius: of the model's sources, m, where the module is not told one.
+      sphere_centre: where the places of the model's detector are counted from, m.
 
     Returns:
       The rules.
@@ -228,6 +232,7 @@ def seed_rules_of(values: Mapping[str, Any], sphere_radius: float | None) -> See
         values["seed_distances"],
         values["seed_distances_per_energy"],
         sphere_radius if values["sphere_radius"] is None else values["sphere_radius"],
+        sphere_centre,
     )
 
 

@@ -258,7 +258,7 @@ def _from_table(table: DetectorTable, name: str, given: Mapping[str, str], path:
 @lru_cache(maxsize=8)
 def _tell_origin(name: str, origin: tuple[float, float, float]) -> None:
     LOGGER.warning(
-        "detector '%s': its coordinates are counted from %s m, since they are too large for float32. Ranges, bounds and priors of "
+        "detector '%s': its coordinates are counted from %s m, as its table says or since they are too large for float32. Ranges, bounds and priors of "
         "a configuration are counted from there, too; files keep the table's coordinates.",
         name,
         origin,

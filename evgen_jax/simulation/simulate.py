@@ -1,5 +1,6 @@
 """Simulated events from any model, analytic or trained, written as HDF5 tables."""
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from evgen_jax.building.analytic import analytic_counterpart, analytic_model
 from evgen_jax.building.directory import model_identity
 from evgen_jax.building.parts import check_medium, experiment_detector, hypothesis_parameters, load_part
+from evgen_jax.building.sphere_around import sphere_doubt
 from evgen_jax.config.records import ExperimentConfig, ModelSettings, SimulationSettings
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
@@ -36,6 +38,7 @@ from evgen_jax.simulation.tables import PULSE_TABLE, tables_of_events, tables_of
 SEGMENT_LENGTH = 15.0
 """Distance between the energy losses of a track where no source states one, m."""
 
+LOGGER = logging.getLogger("evgen_jax")
 OF_PHOTONS = (
     "light", "photons", "sphere_radius", "draw", "events_per_cascade", "tilt", "anisotropy",
 )  # fmt: skip
@@ -83,6 +86,8 @@ def simulate(
     files = [directory / f"{config.unique_name}_{number:06d}.hdf5" for number in range(count)]
     check_record(directory, config.unique_name, _record(config, model, ranges))
     tell_far_ranges(parameters, ranges, detector)
+    if doubt := sphere_doubt(model.source, detector):
+        LOGGER.warning("%s", doubt)
     sample = PhotonSampler(model, settings) if photons else EventSampler(model, settings.readout_window)
     modules = tables_of_modules(handler, detector)
     made = dark = 0

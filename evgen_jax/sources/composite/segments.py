@@ -88,7 +88,7 @@ def analytic_sphere_track(
     the mean energy on its way; beyond its range it gives no light.
 
     Args:
-      sphere_radius: m, of the sphere around the origin.
+      sphere_radius: m, of the sphere around the detector's `origin`.
       segment_length: m, longest segment.
       segment: light of one segment.
       chunk: segments evaluated together; None: what suits the detector and the machine.

@@ -88,7 +88,7 @@ def track_with_cascades(
 
     Args:
       num_cascades: number of cascades.
-      sphere_radius: m, of the sphere around the origin.
+      sphere_radius: m, of the sphere around the detector's `origin`.
       bases: {"track": source, "cascade": source}.
       chunk: cascades evaluated together; None: what suits the detector and the machine.
 
@@ -136,7 +136,7 @@ def track_with_equidistant_cascades(
 
     Args:
       spacing: m, between cascades.
-      sphere_radius: m, of the sphere around the origin.
+      sphere_radius: m, of the sphere around the detector's `origin`.
       bases: {"track": source, "cascade": source}.
       chunk: cascades evaluated together; None: what suits the detector and the machine.
 

@@ -26,7 +26,7 @@ ENERGY = PARAMETERS.index("entry_energy")
 
 @dataclass(frozen=True)
 class SphereTrackGeometry:
-    """Describes an infinite track that enters a sphere around the origin.
+    """Describes an infinite track that enters a sphere around the origin from which the detector's places are counted.
 
     Parameters: entry_zenith, entry_azimuth [rad] of the entry point as seen from the centre, entry_t [ns], entry_energy
     [GeV] there, zenith, azimuth [rad] of the direction the particle comes from. Light leaves the track under the
