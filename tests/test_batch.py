@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from test_fit_table import fitted
@@ -28,10 +30,12 @@ def model(loaded_detector, tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def files(tmp_path) -> list[Path]:
-    paths = [tmp_path / f"events [{i}].hdf5" for i in range(5)]
+def files(tmp_path, experiment) -> list[Path]:
+    paths, events = [tmp_path / f"events [{i}].hdf5" for i in range(5)], sorted((experiment / "events").glob("*.hdf5"))
     for path in paths:
-        path.touch()
+        shutil.copy(events[0], path)
+        with h5py.File(path, "a") as file:
+            file.copy("SmearedSeed", "a b")
     return paths
 
 
@@ -144,6 +148,7 @@ def test_a_submit_file_leaves_out_what_is_done(model, files, quick_fits, command
         "-r",
         str(experiment / "config.yaml"),
     )
+    files[0].write_bytes(b"")  # damaged: a batch looks at the next one, and the job would say so
     code, text, err = command("batch", "slurm", "--jobs", "9", "--cpus", "2", "--memory", "2 GB", *given)
     assert code == 0 and "#SBATCH --array=1,2,3,4,5\n" in text and "#SBATCH --mem=2000M" in text, err
     job = shlex.split(text.splitlines()[-1].replace("$SLURM_ARRAY_TASK_ID", "4"))
@@ -169,6 +174,13 @@ def test_a_batch_that_cannot_be(model, files, command, tmp_path):
         ((*given, "--sead", "x"), "No such option"),
         ((model, tmp_path / "none*", "-o", tmp_path / "f.csv"), "no file matches"),
         ((model, tmp_path / "*.hdf5"), "Missing option '-o'"),
+        # What would end every job.
+        (
+            ("demo", tmp_path / "*.hdf5", "-o", tmp_path / "out" / "f.csv"),
+            "are not those of 'icecube86' with 5160 modules",
+        ),
+        (("nowhere", tmp_path / "*.hdf5", "-o", tmp_path / "out" / "f.csv"), "nowhere"),
+        ((*given, "--seed", "NoSuchSeed"), "NoSuchSeed"),
         ((model, tmp_path / "*.hdf5", "-o", tmp_path / "f.txt"), "the ending '.txt' says no kind of table"),
     ):
         code, out, err = command("batch", "slurm", "--jobs", "2", *more)

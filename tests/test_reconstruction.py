@@ -94,6 +94,19 @@ def test_coordinates_go_there_and_back(model):
         np.testing.assert_array_equal(kept[[1, 2, 4, 5, 6]], TRUTH[1, [1, 2, 4, 5, 6]])
 
 
+def test_seeds_beyond_the_bounds_are_told(model, caplog):
+    bounds = {"cascade_x": (-100.0, 100.0), "cascade_energy": (1e2, 1e4)}
+    coordinates = make_coordinates(model, eg.FitSettings(bounds=bounds))
+    seeds = np.tile(TRUTH[0], (5, 1))
+    seeds[:, 0], seeds[:, 5] = [-100, 100, 0, 700, np.nan], [1e2, 1e4, 2e4, 5e4, 1e3]
+    assert coordinates.outside(seeds) == "'cascade_x' of 1 (such as 700), 'cascade_energy' of 2 (such as 20000)"
+    assert coordinates.outside(seeds[:2]) == "" and make_coordinates(model).outside(seeds) == ""
+    dark = empty_event(108)
+    make_fitter(model, eg.FitSettings(bounds=bounds, max_iterations=1), covariance=False)([dark, dark], seeds[2:4])
+    (told,) = [record.message for record in caplog.records if "seeds" in record.message]
+    assert told.startswith("of 2 seeds beyond the bounds: 'cascade_x' of 1 (such as 700), 'cascade_energy' of 2")
+
+
 def test_wrong_names_and_bounds_are_refused(model):
     for arguments, message in (
         ({"free": {"cascade_enrgy": False}}, "Did you mean 'cascade_energy'"),

@@ -1,7 +1,9 @@
 """`evgen-jax batch`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +16,32 @@ REFUSED = {
     "scheduler": "--scheduler: the jobs share the files already. Leave it out.",
 }
 """Option of reconstruct that a batch cannot have -> why."""
+
+LOOKED_AT = 3
+"""Files of which one must be usable: jobs leave out a damaged one and go on."""
+
+
+def _rehearse(given: Mapping[str, Any]) -> None:
+    """Begins as the jobs do, so that a model of another detector, say, does not end a hundred of them."""
+    from evgen_jax.cli.fit_settings import data_and_fit
+    from evgen_jax.data.batches import files_as_given
+    from evgen_jax.errors import DataError
+    from evgen_jax.reconstruction.run.seeds import make_seed_reader
+    from evgen_jax.reconstruction.run.workers import load_models
+
+    model = load_models((given["model"], *given["ensemble"]), given["detector"], given["medium"])
+    handler, fit = data_and_fit(given["model"], model, given["config"], given["settings"], given["files"])
+    if given["seed"]:
+        fit = fit.model_copy(update={"seed": given["seed"]})
+    read, errors = make_seed_reader(model, handler, fit), list[DataError]()
+    for path in files_as_given(list(given["files"]))[:LOOKED_AT]:
+        try:
+            read(Path(path))
+        except DataError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[-1]
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
@@ -44,7 +72,8 @@ def batch(
     """Print the submit file of a batch system whose jobs do what `evgen-jax reconstruct` does with the same arguments.
 
     Each job fits a shard of FILES into a table of its own, OUTPUT_i_of_n; shards whose table is there are left out.
-    Print it into a file and submit that: evgen-jax batch slurm --jobs 100 MODEL FILES... -o fits.hdf5 > fits.slurm
+    Model, settings and one of FILES are looked at first: what would end every job is told here. Print the submit file into a file
+    and submit that: evgen-jax batch slurm --jobs 100 MODEL FILES... -o fits.hdf5 > fits.slurm
     """
     from evgen_jax.data.batches import files_as_given
     from evgen_jax.files import check_writable
@@ -68,6 +97,7 @@ def batch(
     if not left:
         click.echo(f"all {count} shards are done: {shard_output(output, shards[0])} and so on", err=True)
         return
+    _rehearse(given)
     output.parent.mkdir(parents=True, exist_ok=True)  # jobs log there, and begin only if they can
     root = context.find_root().params
     own = [word for path in root.get("sources", ()) for word in ("--sources", path)]

@@ -114,9 +114,10 @@ def inventory(path: str | Path, settings: DataHandlerSettings) -> FileInventory:
         labels = rows.get(names.labels)
         unlabelled = f"the table of labels '{names.labels}' is missing"
         if labels is None:
-            truths = (name for name, own in rows.items() if any(p in name.lower() for p in TRUTH) and is_single(own))
-            if (truth := next(truths, None)) is not None:
-                unlabelled += f"; {truth} may be it: --set data_handler_settings.label_settings.label_key={truth}"
+            truths = [name for name, own in rows.items() if any(p in name.lower() for p in TRUTH) and is_single(own)]
+            if truths:
+                key = "data_handler_settings.label_settings.label_key"
+                unlabelled += f"; {' or '.join(truths)} may be it: --set {key}={truths[0]}, or evgen-jax init FILES, which finds it"
         else:
             unlabelled = _lacking(labels, label_names(settings), names.labels)
         if unlabelled and "cascade_time" in unlabelled and labels is not None:

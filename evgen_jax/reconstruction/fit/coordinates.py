@@ -21,6 +21,8 @@ EDGE = 0.1
 """Width of the bend, in ln(1 + p), with which logged parameters stay above 0."""
 POLE = 1e-4
 """Least distance of an anchor from the poles, rad; nearer to them derivatives in float32 are inexact."""
+EXACT = 1e-6
+"""Normalised distance from a bound that counts as none."""
 INSIDE = 1 - 1e-6
 """Largest share of the way from the middle to a bound at which a bounded parameter starts."""
 
@@ -59,6 +61,24 @@ class Coordinates:
     def free(self) -> Int[np.ndarray, " F"]:
         """Returns the places of all free parameters, in the order of the hypothesis."""
         return np.array(sorted([*self.scalars, *(i for pair in self.directions for i in pair)]))
+
+    def outside(self, anchors: Real[np.ndarray, "N H"]) -> str:
+        """Finds anchors beyond the bounds, of which fits begin at the nearer bound.
+
+        Args:
+          anchors: [N, H], physical units; values that are not finite are passed over.
+
+        Returns:
+          What is where, for every such parameter; '' if there is none.
+        """
+        found = []
+        normalised = np.asarray(self.trafo.transform(jnp.asarray(anchors)))
+        for place, low, high in zip(self.scalars, self.low, self.high, strict=True):
+            beyond = (normalised[:, place] < low - EXACT) | (normalised[:, place] > high + EXACT)
+            if np.isfinite([low, high]).all() and beyond.any():
+                at = anchors[beyond][0, place]
+                found.append(f"'{self.parameters[place].name}' of {beyond.sum()} (such as {at:g})")
+        return ", ".join(found)
 
     def _bounded(self) -> Bool[np.ndarray, " scalars"]:
         return np.isfinite(self.low) & np.isfinite(self.high)

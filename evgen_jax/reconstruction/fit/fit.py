@@ -1,5 +1,6 @@
 """Maximum-likelihood fits: many events at once, or one at a time with SciPy, behind one interface."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from evgen_jax.reconstruction.fit.search import Problems, ScipySearch, Search
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
 from evgen_jax.reconstruction.fit.state import CONVERGED, NOT_FINITE, Rules
 from evgen_jax.reconstruction.fit.uncertainty import Uncertainty
+
+LOGGER = logging.getLogger("evgen_jax")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class Fitter:
           DataError: an event of another detector.
         """
         seeds = _checked_seeds(self.model, events, seeds)
+        if beyond := self.evaluator.coordinates.outside(seeds.reshape(-1, seeds.shape[-1])):
+            LOGGER.warning(
+                "of %d seeds beyond the bounds: %s; these fits begin at the bound.", seeds[..., 0].size, beyond
+            )
         if to_beat is None:
             to_beat = np.full(len(events), -np.inf)
         results: dict[int, FitResult] = {}
