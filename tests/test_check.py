@@ -94,6 +94,7 @@ def test_events_without_pulses_are_counted(tables, loaded_detector, tmp_path):
         ("LabelsMCCascade", {"cascade_azimuth": np.degrees}, "'cascade_azimuth': up to .*: is it in degrees\\?"),
         ("LabelsMCCascade", {"cascade_energy": lambda v: np.log10(v) - 4}, "'cascade_energy': .* is it a logarithm\\?"),
         ("LabelsMCCascade", {"cascade_energy": lambda v: v * 1e9 * 1e3}, "is it in eV\\?"),
+        ("LabelsMCCascade", {"cascade_z": lambda v: np.where(v > v.min(), v, np.nan)}, "not finite in 1 of 20 rows"),
     ],
 )
 def test_units_that_cannot_be(tables, tmp_path, table, columns, expected):

@@ -356,6 +356,33 @@ def test_trainings_fits_and_transformations_read_them(tables, reference, experim
     assert found["pulse_key"] == "SplitInIcePulses" and found["event_id_key"] == "truth" and file.fingerprinted
 
 
+@pytest.mark.parametrize("kind", ["graphnet.db", "graphnet", "tableio.db", "prometheus.parquet", "hits.h5"])
+def test_a_configuration_is_made_of_any_format(tables, loaded_detector, small_detector_csv, command, tmp_path, kind):
+    """Labels are made when the truth is read: its columns in the file are called otherwise."""
+    paths = [tmp_path / part / kind for part in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        if kind == "graphnet":
+            for name, columns in graphnet_tables(tables, loaded_detector).items():
+                write_parquet(path / name / f"{name}_0.parquet", columns)
+        elif kind.endswith(".db"):
+            write_sqlite(
+                path, tableio_tables(tables) if "tableio" in kind else graphnet_tables(tables, loaded_detector)
+            )
+        elif "prometheus" in kind:
+            write_prometheus(path, tables, loaded_detector)
+        else:
+            write_km3pipe(path, tables, True)
+    code, _, err = command("init", *paths, "--detector", small_detector_csv, "-o", tmp_path / "own.yaml")
+    assert code == 0, err
+    config = load_config(tmp_path / "own.yaml")
+    trafo = load_trafo(create_trafo(config))
+    place = tables["LabelsMCCascade"][["cascade_x", "cascade_y", "cascade_z"]]
+    np.testing.assert_allclose(trafo.mean[:3], [place[name].mean() for name in place.dtype.names], rtol=1e-5)
+    code, _, err = command("init", paths[0], "--detector", small_detector_csv, "-o", tmp_path / "one.yaml")
+    assert code == 2 and "is the only file" in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize("kind", ["graphnet.db", "tableio.db", "prometheus.parquet", "hits.h5"])
 def test_damaged_files_and_columns_are_one_message(tables, loaded_detector, tmp_path, kind):
     """Bytes that are changed or cut off, columns that are missing or texts: read, or refused in one line."""

@@ -85,6 +85,9 @@ def test_warnings_name_bounds_convergence_and_hessian(model):
     assert [line for line in own.summary().splitlines() if line.startswith("warning: ")] == [
         f"warning: {text}" for text in own.warnings()
     ]
+    wide = fitted(model)
+    wide = replace(wide, covariance=replace(wide.covariance, angular=2.0))
+    assert wide.warnings() == ["the direction is not determined: the event has too little light for this hypothesis"]
     nothing = replace(fitted(model, converged=False), log_likelihood=np.nan, covariance=None)
     assert nothing.warnings() == ["there is no fit: too many iterations"]
     assert nothing.summary().startswith("Fit failed") and repr(nothing).startswith("FitResult(failed")

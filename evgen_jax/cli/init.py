@@ -9,6 +9,16 @@ from evgen_jax.cli.configuration import say
 from evgen_jax.cli.reference_options import log_level, num_threads
 
 
+def _divided(path: Path) -> str:
+    """How events that lie in one place become two files."""
+    if path.is_dir():
+        return f"Give the files of its table of the truth one by one ({path.name}/TABLE/*.parquet), or further folders."
+    if path.suffix == ".db":
+        events = "--set data_handler_settings.format_settings.events=[FIRST,BEHIND_LAST]"
+        return f"Divide it, each part by: evgen-jax convert {path.name} -o PART {events}"
+    return "Divide it, or give further files."
+
+
 @click.command(cls=Command)
 @click.argument("files", nargs=-1)
 @click.option(
@@ -58,8 +68,7 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
         paths = [str(found.resolve()) for found in files_as_given(files)]
         if len(paths) < 2:
             raise DataError(
-                f"{paths[0]}: is the only file; one more is needed that takes no part in the training. Divide it, or give "
-                "further files."
+                f"{paths[0]}: is the only file; one more is needed that takes no part in the training. {_divided(Path(paths[0]))}"
             )
         parameters = parameters_in(own, loaded)
         labels = find_labels(paths[0], parameters)
@@ -68,7 +77,7 @@ def init(files: tuple[str, ...], hypothesis: str, detector: str, medium: str, ou
             raise DataError(
                 f"{paths[0]}: no table, or more than one, has the columns of this hypothesis ({names}"
                 f"{', ...' if len(parameters) > 12 else ''}). Name these columns so, or start from a configuration without "
-                "FILES and set data_handler_settings.label_settings by hand."
+                "FILES and set data_handler_settings.label_settings by hand; `evgen-jax check` says what the file has."
             )
         handler = validate(DataHandlerSettings, {"data_settings": {}, **labels}, paths[0])
         try:

@@ -119,7 +119,7 @@ def read_event_file(
         }
         origin = provenance(file)
         for note in file.notes:
-            say_once(f"{path.parent}: {file.format}: {note}.")
+            say_once(f"{path.absolute().parent}: {file.format}: {note}.")
 
     charge, time = rows["charge"].astype(np.float64), rows["time"].astype(np.float64)
     measured = Measured(len(ids), Rows(event, dom, {"charge": charge, "time": time}), excluded, windows, readout)

@@ -62,7 +62,7 @@ def check_detector(file: Attributed, detector: Detector) -> bool:
     """
     if provenance(file).startswith(EARLIER_LIGHT):
         say_once(
-            f"{file.path.parent}: its events were simulated by an earlier version, whose light forgot the direction of a shower "
+            f"{file.path.absolute().parent}: its events were simulated by an earlier version, whose light forgot the direction of a shower "
             "within a scattering length. Simulate them anew with evgen-jax simulate."
         )
     own = file.attribute(FINGERPRINT)

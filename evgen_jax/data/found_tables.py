@@ -67,7 +67,7 @@ def chosen_tables(file: Tables, settings: DataHandlerSettings) -> TableNames:
         chosen["label_key"] = named
     if chosen != given:
         own = ", ".join(f"{key} {name}" for key, name in chosen.items() if key not in given)
-        say_once(f"{file.path.parent}: {file.format}: tables that the configuration does not name: {own}.")
+        say_once(f"{file.path.absolute().parent}: {file.format}: tables that the configuration does not name: {own}.")
     return TableNames(chosen["pulse_key"], chosen["event_id_key"], labels)
 
 
@@ -173,7 +173,9 @@ def find_labels(
     else:
         with open_tables(path, settings) as file:
             for table in file.table_names:
-                columns = set(file.columns(table))
+                # Formats make labels of the truth that they know when it is read; its columns tell nothing of them.
+                truth = table == file.defaults.get("label_key")
+                columns = set((file.read(table).dtype.names or ()) if truth else file.columns(table))
                 own = [_spelled(name, columns) for name in names]
                 if "Event" in columns and None not in own:
                     found[table] = [name for name in own if name is not None]

@@ -57,7 +57,7 @@ def _absent(file: Tables, key: str, consequence: str) -> bool:
     """Whether a table of exclusions is not there, told once a folder: files without exclusions may lack it."""
     if file.has(key):
         return False
-    say_once(f"{file.path.parent}: table '{key}' is missing in its files; {consequence}.")
+    say_once(f"{file.path.absolute().parent}: table '{key}' is missing in its files; {consequence}.")
     return True
 
 

@@ -27,6 +27,9 @@ def doubtful_units(pulses: np.ndarray, labels: np.ndarray | None) -> list[str]:
         found += _times(pulses) + _charges(pulses["charge"]) + _places(pulses)
     for name in (labels.dtype.names or ()) if labels is not None and len(labels) else ():
         own = labels[name]  # type: ignore[index]
+        if name.endswith(_OF_LABELS) and own.dtype.kind == "f" and not np.all(np.isfinite(own)):
+            count = int(np.sum(~np.isfinite(own)))
+            found.append(f"'{name}': not finite in {count} of {len(own)} rows: such events have no labels.")
         for end, doubt in _OF_NAMES.items():
             if name.endswith(end) and own.dtype.kind in "iuf" and np.any(np.isfinite(own)):
                 text = doubt(own[np.isfinite(own)].astype(np.float64))
@@ -101,5 +104,7 @@ def _energy(values: np.ndarray) -> str:
     return f"up to {values.max():.4g}: is it in eV? Expected GeV." if values.max() > 1e12 else ""
 
 
+_OF_LABELS = ("_x", "_y", "_z", "zenith", "azimuth", "energy", "_time", "_t")
+"""How the names of labels of a cascade or a track end."""
 _OF_NAMES: dict[str, Callable[[np.ndarray], str]] = {"zenith": _zenith, "azimuth": _azimuth, "energy": _energy}
 """How the name of a label ends -> what cannot be of its values."""

@@ -96,7 +96,8 @@ class FitResult:
         """Lists what speaks against taking the fit as it stands.
 
         Returns:
-          One sentence each: no fit, not converged, a seed without a gradient, a parameter at a bound, a Hessian that had to be repaired.
+          One sentence each: no fit, not converged, a seed without a gradient, a parameter at a bound, a Hessian that had to be repaired, a
+          direction that may be any.
         """
         notes = self.diagnostics
         if self.failed:
@@ -109,6 +110,8 @@ class FitResult:
         found += [f"{name} is at its bound of {end:g}{unit}" for name, end, unit in self._at_bounds()]
         if self.covariance is not None and self.covariance.repaired:
             found.append("the Hessian is not positive definite: the uncertainties are not to be relied on")
+        elif self.covariance is not None and self.covariance.angular > np.pi / 2:
+            found.append("the direction is not determined: the event has too little light for this hypothesis")
         return found
 
     def summary(self) -> str:
