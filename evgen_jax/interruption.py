@@ -2,10 +2,14 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
+
+BETWEEN_LOOKS = 0.02
+"""Seconds between two looks at a computation."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -86,6 +90,40 @@ def told_when_interrupted(text: str) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
         raise Interrupted(number, f"interrupted by {signal.Signals(number).name}. {text}") from None
+
+
+class Computation(Protocol):
+    """Is an array that may still be computed, as those of JAX are."""
+
+    def is_ready(self) -> bool:
+        """Returns whether it is computed."""
+        ...
+
+
+_left: list[Computation] = []
+"""Computations that nobody waits for any more."""
+
+
+def wait_for(arrays: Sequence[Computation]) -> None:
+    """Waits for arrays so that signals are heard meanwhile: nobody handles them inside of a computation of minutes.
+
+    Args:
+      arrays: of computations that have begun.
+
+    Raises:
+      Interrupted: a signal came; the computation goes on until it is done, or the process ends (see `computing`).
+    """
+    try:
+        while not all(array.is_ready() for array in arrays):
+            time.sleep(BETWEEN_LOOKS)
+    except KeyboardInterrupt:
+        _left.extend(arrays)
+        raise
+
+
+def computing() -> bool:
+    """Returns whether a computation is running that `wait_for` gave up: Python would wait for it at its end."""
+    return not all(array.is_ready() for array in _left)
 
 
 @contextmanager

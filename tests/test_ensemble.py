@@ -1,5 +1,6 @@
 """Ensembles: everything that is fitted works, what needs one model's light says so."""
 
+import signal
 from dataclasses import replace
 
 import jax
@@ -13,6 +14,7 @@ from evgen_jax.building.analytic import analytic_model
 from evgen_jax.config.records import ModelSettings
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.joint_prior import make_prior
+from evgen_jax.interruption import Interrupted
 from evgen_jax.measurement.event import build_event
 from evgen_jax.model.ensemble import Ensemble
 from evgen_jax.reconstruction.fit.batching import shape_of, stacked
@@ -82,6 +84,21 @@ def test_an_ensemble_of_equal_members_is_one_of_them(lamp, event, tmp_path):
     (fit,) = alone([event], BEST[None])
     page = report_event(tmp_path, "both", both, event, fit, ReportSettings())
     assert "charges.png" in page.read_text() and (tmp_path / "charges.png").stat().st_size > 5000
+
+
+def test_an_interrupted_posterior_loses_nothing_else(lamp, event, tmp_path, monkeypatch):
+    pytest.importorskip("blackjax")
+
+    def interrupted(arrays):
+        assert (tmp_path / "index.html").exists()
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr("evgen_jax.reconstruction.uncertainty.posterior.wait_for", interrupted)
+    fitter = make_fitter(lamp, FREE, covariance=False)
+    (fit,) = fitter([event], BEST[None])
+    with pytest.raises(Interrupted, match=r"by SIGTERM\. .*index\.html holds all but the posterior\.$"):
+        report_event(tmp_path, "both", fitter, event, fit, ReportSettings(posterior=True, priors={}))
+    assert "charges.png" in (tmp_path / "index.html").read_text() and not (tmp_path / "posterior.hdf5").exists()
 
 
 def test_what_is_no_ensemble_is_told(lamp):

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import signal
+import subprocess
+import sys
 import threading
 import time
 from multiprocessing.popen_spawn_posix import Popen
@@ -40,6 +42,39 @@ def test_signals_come_after_what_must_not_be_cut_in_two():
         done.append("all")
     assert done and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+LONG = """
+import click, jax, jax.numpy as jnp
+from evgen_jax.cli.main import main
+from evgen_jax.interruption import wait_for
+
+@click.command()
+def work():
+    long = jax.jit(lambda x: jax.lax.fori_loop(0, 10**9, lambda i, c: jnp.tanh(c @ c), x))
+    arrays = [long(jnp.ones((200, 200)))]
+    print("begun", flush=True)
+    wait_for(arrays)
+
+main(work)
+"""
+"""Computes for hours, without a moment at which Python handles signals."""
+
+
+def test_a_command_ends_while_it_computes():
+    with subprocess.Popen(
+        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as work:
+        try:
+            assert work.stdout.readline() == "begun\n"
+            work.send_signal(signal.SIGTERM)
+            _, told = work.communicate(timeout=300)
+        finally:
+            work.kill()
+    assert work.returncode == 143 and told.split("\n")[-2:] == [
+        "interrupted by SIGTERM; run the same command again to continue",
+        "",
+    ]
 
 
 def test_other_threads_handle_no_signals():

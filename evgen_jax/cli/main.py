@@ -1,5 +1,6 @@
 """The command `evgen-jax`: a group of commands, each in a file of its own; errors become one line and an exit code."""
 
+import os
 import sys
 
 import click
@@ -26,7 +27,7 @@ from evgen_jax.cli.simulate import simulate
 from evgen_jax.cli.train import train
 from evgen_jax.cli.validate import validate
 from evgen_jax.errors import EvgenError
-from evgen_jax.interruption import Interruption
+from evgen_jax.interruption import Interruption, computing
 from evgen_jax.version import __version__
 
 
@@ -76,6 +77,17 @@ def main(command: click.Command = cli) -> None:
     Args:
       command: to run; default all of `evgen-jax`.
     """
+    try:
+        _run(command)
+    except SystemExit as stop:
+        if computing():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(stop.code if isinstance(stop.code, int) else 1)
+        raise
+
+
+def _run(command: click.Command) -> None:
     try:
         with Interruption():
             command(standalone_mode=False)

@@ -1,7 +1,7 @@
 """What is computed about one fitted event, before anything is drawn or written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -81,7 +81,7 @@ class Findings:
       worst: places of the DOMs with the largest pulls.
       scans: profile scans by parameter.
       sky_map: None if it was not asked for.
-      posterior: None if it was not asked for.
+      posterior: None if it was not asked for, or is not there yet.
       truth: [H], physical units; None if it is not known.
       alert: what belongs to a celestial sky map; None: the map is that of the detector's sky.
     """
@@ -108,7 +108,7 @@ def examine(
     truth: np.ndarray | None = None,
     alert: Alert | None = None,
 ) -> Findings:
-    """Computes what a report shows.
+    """Computes what a report shows, but for the posterior (`with_posterior`).
 
     Args:
       fitter: that fitted the event.
@@ -136,17 +136,32 @@ def examine(
     for name in settings.scans:
         with stage(f"scan of {name}"):
             scans[name] = scan_profile(model, event, best, {name: _grid(model, result, name).tolist()})
-    sky_map = posterior = None
+    sky_map = None
     if settings.sky_map:
         with stage("sky map"):
             sky_map = make_sky_map(model)(event, best, None if alert is None else alert.celestial)
-    if settings.posterior:
-        priors = settings.priors or {}
-        prior = make_prior(model.parameters, priors)
-        with stage("posterior"):
-            sampler = make_posterior_sampler(model, prior, FitSettings(bounds=prior_limits(model.parameters, priors)))
-            posterior = sampler(event, best, jax.random.key(0))
-    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, posterior, truth, alert)
+    return Findings(model, event, result, models, views, pulls, worst, scans, sky_map, None, truth, alert)
+
+
+def with_posterior(findings: Findings, settings: ReportSettings) -> Findings:
+    """Samples the posterior of a report's event, which takes longer than all else.
+
+    Args:
+      findings: of `examine`.
+      settings: hold the priors.
+
+    Returns:
+      The findings with the posterior.
+
+    Raises:
+      ReconstructionError: blackjax is not installed, or nothing can be sampled at the fit.
+    """
+    priors = settings.priors or {}
+    limits = FitSettings(bounds=prior_limits(findings.model.parameters, priors))
+    with stage("posterior"):
+        sampler = make_posterior_sampler(findings.model, make_prior(findings.model.parameters, priors), limits)
+        found = sampler(findings.event, findings.result.hypothesis, jax.random.key(0))
+    return replace(findings, posterior=found)
 
 
 def charge_pulls(view: ExpectedCharges, event: Event) -> np.ndarray:

@@ -14,6 +14,7 @@ from evgen_jax.data.hdf5_output import new_hdf5
 from evgen_jax.errors import ReconstructionError
 from evgen_jax.files import write_whole
 from evgen_jax.hypothesis.parameters import Parameter, direction_pairs
+from evgen_jax.interruption import told_when_interrupted
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.physics.sphere import fit_kent, fit_von_mises_fisher
@@ -24,7 +25,7 @@ from evgen_jax.reconstruction.uncertainty.pixel_map import SkyMap
 from evgen_jax.reconstruction.uncertainty.posterior import Posterior
 from evgen_jax.reconstruction.uncertainty.sky_file import write_sky_map
 from evgen_jax.reconstruction.uncertainty.skyscan import write_skyscan
-from evgen_jax.report.findings import Alert, Findings, ReportSettings, examine
+from evgen_jax.report.findings import Alert, Findings, ReportSettings, examine, with_posterior
 from evgen_jax.report.plots.arrival_times import arrival_times
 from evgen_jax.report.plots.canvas import event_title, write
 from evgen_jax.report.plots.charges import light_yield
@@ -76,15 +77,21 @@ def report_event(
     _write_tables(directory, findings)
     page = directory / "index.html"
     write_whole(page, _page(title, findings, settings, figures))
+    if settings.posterior:  # takes longer than all else, which is not lost with it
+        try:
+            with told_when_interrupted(f"{page} holds all but the posterior."):
+                findings = with_posterior(findings, settings)
+        except ReconstructionError as error:
+            raise ReconstructionError(f"{title}: {error}") from None
+        figures.append(("Posterior", _write_posterior(directory, title, findings, settings.notice)))
+        write_whole(page, _page(title, findings, settings, figures))
     return page
 
 
 def _figures(directory: Path, name_of_event: str, findings: Findings, notice: str) -> list[Figure]:
     """Draws everything."""
     model, event, best, truth = findings.model, findings.event, findings.result.hypothesis, findings.truth
-    energies = [best[i] for i, own in enumerate(model.parameters) if own.role in ("energy", "entry_energy")]
-    title = event_title(name_of_event, float(energies[0]) if energies else None, event)
-    named: dict[str, Any] = {"title": title, "notice": notice}
+    named: dict[str, Any] = {"title": _title(name_of_event, findings), "notice": notice}
     models, first = findings.models, next(iter(findings.models.values()))
     titles = {d: f", {findings.pulls[d]:+.1f} sigma" for d in findings.worst}
 
@@ -109,21 +116,33 @@ def _figures(directory: Path, name_of_event: str, findings: Findings, notice: st
         pair = direction_pairs(model.parameters)[-1]  # that which `make_sky_map` maps
         towards = None if truth is None else (float(truth[pair[0]]), float(truth[pair[1]]))
         figures.append(("Sky map", write(directory / "sky_map.png", sky_map(findings.sky_map, towards, **named))))
-    if findings.posterior is not None:
-        drawn = corner(model, findings.posterior, best, truth=truth, **named)
-        figures.append(("Posterior", write(directory / "posterior.png", drawn)))
     return figures
 
 
+def _title(name_of_event: str, findings: Findings) -> str:
+    """The title of figures: name, energy and pulses."""
+    fit, parameters = findings.result.hypothesis, findings.model.parameters
+    energies = [fit[i] for i, own in enumerate(parameters) if own.role in ("energy", "entry_energy")]
+    return event_title(name_of_event, float(energies[0]) if energies else None, findings.event)
+
+
 def _write_tables(directory: Path, findings: Findings) -> None:
-    """Numbers for other programs: the fit, the sky map, the samples."""
+    """Numbers for other programs: the fit and the sky map."""
     write_whole(directory / "fit.json", json.dumps(_plain(findings.model, findings.result), indent=1) + "\n")
     if findings.sky_map is not None:
         _write_sky_map(directory, findings, findings.sky_map)
-    if findings.posterior is not None:
-        with new_hdf5(directory / "posterior.hdf5") as file:
-            file["hypothesis"], file["log_density"] = findings.posterior.hypothesis, findings.posterior.log_density
-            file.attrs["parameter_names"] = list(findings.model.parameter_names)
+
+
+def _write_posterior(directory: Path, name_of_event: str, findings: Findings, notice: str) -> Path:
+    """The samples for other programs, and their figure, whose path is returned."""
+    model, samples, best = findings.model, findings.posterior, findings.result.hypothesis
+    assert samples is not None
+    with new_hdf5(directory / "posterior.hdf5") as file:
+        file["hypothesis"], file["log_density"] = samples.hypothesis, samples.log_density
+        file.attrs["parameter_names"] = list(model.parameter_names)
+    title = _title(name_of_event, findings)
+    drawn = corner(model, samples, best, truth=findings.truth, title=title, notice=notice)
+    return write(directory / "posterior.png", drawn)
 
 
 def _write_sky_map(directory: Path, findings: Findings, found: SkyMap) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError, shown, suggestion
 from evgen_jax.hypothesis.joint_prior import LogPrior
+from evgen_jax.interruption import wait_for
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model
@@ -149,6 +150,7 @@ def make_posterior_sampler(
             place, middle = jnp.asarray(space.place(unknown[0])), jnp.asarray(anchor[0])
             width = jnp.linalg.cholesky(jnp.asarray(space.covariance(inverse)))
             out = _samples(log_posterior, method, numbers, model, place, middle, one, width, key)
+            wait_for(jax.tree.leaves(out))
             hypothesis, density, acceptance, divergent = jax.tree.map(np.asarray, out)
             if not np.isfinite(density).all():
                 raise ReconstructionError(
