@@ -106,8 +106,15 @@ TOPICS = {
     ),
     "minima": Topic(
         "Minima found from poor seeds and without seeds",
-        ["reconstruction.py true minimum", "reconstruction.py true minimum --events 48 --energies 1e4 3e4"],
-        ["reconstruction.py true minimum --array small --events 24"],
+        [
+            "reconstruction.py true minimum",
+            "reconstruction.py true minimum --events 48 --energies 1e4 3e4",
+            "reconstruction.py true minimum --array small_water --events 48 --energies 3e3 3e4",
+        ],
+        [
+            f"reconstruction.py true minimum --array {array} --events 24 --starts 5"
+            for array in ("small", "small_water --energies 3e3 3e4")
+        ],
     ),
     "sky_maps": Topic(
         "Sky maps of the true likelihood",
@@ -120,6 +127,11 @@ TOPICS = {
         ["reconstruction.py true speed --array small", "fits_on_device.py true --array small --events 16 --repeats 2"],
     ),
     "precision": Topic("Digits of float32 on this device", ["accelerator.py"], ["accelerator.py tiny true --events 4"]),
+    "validation": Topic(
+        "Validation of the shipped networks",
+        ["validation.py --figures FIGURES"],
+        ["validation.py --events 20 --fits 10 --figures FIGURES"],
+    ),
     "network_fits": Topic(
         "Fits with a trained network",
         [f"reconstruction.py {MODEL} speed sky", f"minima_from_seeds.py {MODEL}", f"accelerator.py {MODEL}"],

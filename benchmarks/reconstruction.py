@@ -1,6 +1,6 @@
 """How well and how fast simulated cascades are fitted: minima found, time per fit, time per pixel of a sky map.
 
-    python benchmarks/reconstruction.py true|MODEL [minimum] [speed] [sky] [--array icecube86|small|FILE.csv] [--events N]
+    python benchmarks/reconstruction.py true|MODEL [minimum] [speed] [sky] [--array icecube86|small|small_water|FILE.csv] [--events N]
         [--starts S] [--energies LOW HIGH]
 
 Events are those of the analytic cascade with noise. MODEL is an exported model trained on such events

@@ -38,25 +38,36 @@ def water_array() -> eg.Detector:
     angle = np.arange(6) * np.pi / 3
     rings = [(np.radians(zenith), angle + turn * np.pi / 6) for turn, zenith in enumerate((148, 123, 107, 73, 57))]
     axes = np.concatenate([unit_vectors(np.full(6, zenith), azimuth) for zenith, azimuth in rings] + [[[0, 0, -1]]])
+    return _in_water(18, axes, "0.0045,pmt,0")
+
+
+def small_water_array() -> eg.Detector:
+    """7 strings of 12 modules in sea water, 90 m and 36 m apart; modules of 6 large sensors, along x, y and z, with noise of 7 kHz."""
+    return _in_water(12, np.concatenate([np.eye(3), -np.eye(3)]), "0.0147,pmt,7e-6")
+
+
+def _in_water(modules: int, axes: np.ndarray, rest: str) -> eg.Detector:
+    """One string amid six; `rest` are area (m^2), kind and noise (1/ns) of a sensor."""
+    angle = np.arange(6) * np.pi / 3
     at = 90 * np.stack([np.append(0, np.cos(angle)), np.append(0, np.sin(angle))], axis=1)
-    string, module, tube = (own.ravel() for own in np.mgrid[:7, :18, :31])
+    string, module, tube = (own.ravel() for own in np.mgrid[:7, :modules, : len(axes)])
     columns = {
         "string": string + 1,
-        "om": 31 * module + tube + 1,
+        "om": len(axes) * module + tube + 1,
         "x": at[string, 0],
         "y": at[string, 1],
         "z": 80 + 36 * module,
     }
     columns |= {f"axis_{k}": axes[tube, i] for i, k in enumerate("xyz")}
-    names = [*columns, "area", "kind"]
-    rows = [",".join(f"{value:.6g}" for value in row) + ",0.0045,pmt" for row in zip(*columns.values(), strict=True)]
+    names = [*columns, "area", "kind", "noise_rate"]
+    rows = [",".join(f"{value:.6g}" for value in row) + f",{rest}" for row in zip(*columns.values(), strict=True)]
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "water.csv"
         path.write_text("\n".join(["# kind pmt: cosine 1.5", ",".join(names), *rows, ""]))
         return eg.load_detector(path, medium="mediterranean_water")
 
 
-ARRAYS = {"small": small_array, "water": water_array}
+ARRAYS = {"small": small_array, "water": water_array, "small_water": small_water_array}
 """Arrays that are made here, by name."""
 
 

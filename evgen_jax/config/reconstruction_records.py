@@ -58,7 +58,8 @@ class ReconstructionSettings(Record):
 
     `parameter_boundaries` are physical units. `num_random_seeds` smeared copies of every seed are fitted as well, with the
     widths `seed_spreads`. `refit_directions` fits every event again from the best directions over the sky, as fits without
-    seeds do: several times the evaluations, and the deepest minimum more often. `priors` are those of posterior samples, and
+    seeds do: several times the evaluations, and the deepest minimum more often; where it is not given, so are hypotheses
+    of one direction in media such as sea water, whose light has many minima in direction. `priors` are those of posterior samples, and
     the only ones there; fits hold the priors of the loss, if there are any. Switches for what this version does not compute
     give a warning when True.
     """
@@ -89,8 +90,9 @@ class ReconstructionSettings(Record):
     seed_spreads: Annotated[dict[StrictStr, Number], Key(idle=lambda s: not s.num_random_seeds)] = described(
         {}, "Widths of smeared seeds by parameter, in its unit."
     )
-    refit_directions: Annotated[StrictBool, Key(idle=lambda s: s.seed == "pulses")] = described(
-        False, "Whether every event is fitted again from the best directions over the sky."
+    refit_directions: Annotated[StrictBool | None, Key(idle=lambda s: s.seed == "pulses")] = described(
+        None,
+        "Whether every event is fitted again from the best directions over the sky; empty: in media that scatter little.",
     )
     sphere_radius: Annotated[Positive | None, Key(idle=lambda s: s.seed != "pulses")] = described(
         None, "Radius of the sphere that a track enters, for seed: pulses; empty: that of the model's sources.", "m"

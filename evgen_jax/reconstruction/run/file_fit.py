@@ -8,6 +8,7 @@ import numpy as np
 
 from evgen_jax.config.records import DataHandlerSettings, ReconstructionSettings
 from evgen_jax.data.file_events import EventFile
+from evgen_jax.data.modules_of_events import say_once
 from evgen_jax.hypothesis.origin import relative_to_origin
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.usable_pulses import DARK, is_dark
@@ -23,11 +24,15 @@ from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.run.seeds import FROM_PULSES, make_seed_reader
 from evgen_jax.reconstruction.run.table import columns, fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
+from evgen_jax.reconstruction.starts.pulses import has_one_direction
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit, make_goodness_of_fit
 
 LOGGER = logging.getLogger("evgen_jax")
 NO_SEED = "failed: the seed is missing or not finite"
 """Reason why an event of which no seed can be used is not fitted."""
+SCATTERED_ONCE = 100.0
+"""Effective scattering length, m, above which directions of seeds are not relied on: light crosses the usual distance of strings
+with its direction kept. In sea water (265 m) 17 of 24 fits from one seed ended in a false minimum."""
 SEARCHED_TOGETHER = 8
 """Number of events that are searched from many directions together: enough for all threads, within minutes."""
 
@@ -149,7 +154,36 @@ def fit_as_configured(
     if settings.seed == FROM_PULSES:
         return fit_without_seeds(fit, events, sphere_radius=settings.sphere_radius)
     fits = fit(events, seeds)
-    return refit_directions(fit, events, fits) if settings.refit_directions else fits
+    return refit_directions(fit, events, fits) if with_other_directions(fit, settings) else fits
+
+
+def with_other_directions(fit: Fitter, settings: ReconstructionSettings) -> bool:
+    """Tells whether events are fitted from other directions than those of their seeds, too.
+
+    Args:
+      fit: of `make_configured_fitter`.
+      settings: section reconstruction_settings of a configuration; where it leaves the matter open, hypotheses of one
+        free direction are, in media that scatter little; not from labels as seeds, and not one by one.
+
+    Returns:
+      Whether they are.
+    """
+    if settings.refit_directions is not None:
+        return settings.refit_directions
+    detector, chosen = (
+        fit.model.detector,
+        settings.reco_optimizer_interface == "scipy" or settings.seed == "x_parameters",
+    )
+    if chosen or not fit.evaluator.coordinates.directions or not has_one_direction(fit.model):
+        return False
+    if float(detector.medium.mean_scattering_length) < SCATTERED_ONCE:
+        return False
+    say_once(
+        f"'{detector.medium.name}' scatters light little, and likelihoods of such light have many minima in direction: events are "
+        "fitted from other directions than those of their seeds, too, at several times the cost. reconstruction_settings."
+        "refit_directions: true says so, false leaves it out."
+    )
+    return True
 
 
 def fit_events(
@@ -189,7 +223,7 @@ def fit_events(
     chosen = [i for i, result in enumerate(results) if result == ""]
     usable, found = np.where(far[..., None], np.nan, seeds), {}
     done(len(file) - len(chosen))
-    for block in _blocks(events, chosen, seeds.shape[1], settings):
+    for block in _blocks(fit, events, chosen, seeds.shape[1], settings):
         fits = fit_as_configured(fit, [events[i] for i in block], usable[block], settings)
         for i, result in zip(block, fits, strict=True):
             results[i] = result
@@ -225,10 +259,10 @@ def _rows(
 
 
 def _blocks(
-    events: Mapping[int, Event], chosen: Sequence[int], num_seeds: int, settings: ReconstructionSettings
+    fit: Fitter, events: Mapping[int, Event], chosen: Sequence[int], num_seeds: int, settings: ReconstructionSettings
 ) -> Iterator[list[int]]:
     """Places of the chosen events, of one shape each, in blocks that are fitted together: as many as a call takes."""
-    searched = settings.seed == FROM_PULSES or settings.refit_directions
+    searched = settings.seed == FROM_PULSES or with_other_directions(fit, settings)
     size = SEARCHED_TOGETHER if searched else max(LANES // num_seeds, 1)
     for places in blocks([events[i] for i in chosen], size):
         yield [chosen[i] for i in places]

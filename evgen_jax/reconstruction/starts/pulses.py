@@ -7,7 +7,7 @@ import numpy as np
 
 from evgen_jax.checks import check_positive, check_whole
 from evgen_jax.errors import ReconstructionError
-from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, direction_pairs, places_by_role
+from evgen_jax.hypothesis.parameters import CASCADE, ENTERING_TRACK, Parameter, direction_pairs, places_by_role
 from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import charge_quantiles
@@ -84,15 +84,13 @@ class Shape:
 
     def __init__(self, model: AnyModel, sphere_radius: float | None = None):
         self.model, self.names, self._given = model, model.parameter_names, sphere_radius
-        pairs = direction_pairs(model.parameters)
-        cascades, tracks = (places_by_role(model.parameters, roles) for roles in (CASCADE, ENTERING_TRACK))
-        self.is_track = len(tracks) == 1 and len(pairs) == 2
-        if not self.is_track and (len(cascades) != 1 or len(pairs) != 1):
+        place = _place_of_particle(model.parameters)
+        if place is None:
             raise ReconstructionError(
                 "starts without a seed are found for hypotheses of one cascade or one entering track; the parameters are "
                 f"{', '.join(self.names[:12])}. Give seeds instead."
             )
-        self.place = (tracks if self.is_track else cascades)[0]
+        self.place, self.is_track = place, "entry_zenith" in place
         if sphere_radius is not None:
             check_positive(sphere_radius, "sphere_radius", ReconstructionError)
             if not self.is_track:
@@ -141,6 +139,24 @@ class Shape:
         for role, value in values.items():
             rows[:, self.place[role]] = value
         return rows
+
+
+def has_one_direction(model: AnyModel) -> bool:
+    """Tells whether a hypothesis is one cascade or one entering track, for which starts can be found.
+
+    Args:
+      model: whose hypothesis it is.
+    """
+    return _place_of_particle(model.parameters) is not None
+
+
+def _place_of_particle(parameters: Sequence[Parameter]) -> dict[str, int] | None:
+    """Role -> place of the one cascade or entering track; None where there is neither, or more."""
+    pairs = direction_pairs(parameters)
+    cascades, tracks = (places_by_role(parameters, roles) for roles in (CASCADE, ENTERING_TRACK))
+    if len(tracks) == 1 and len(pairs) == 2:
+        return tracks[0]
+    return cascades[0] if len(cascades) == 1 and len(pairs) == 1 else None
 
 
 def _sphere_radius(model: AnyModel) -> float:
