@@ -90,9 +90,11 @@ TOPICS = {
     "resolution_in_water": Topic(
         "Resolution of a detector in sea water beside the Cramer-Rao bound",
         [
-            "resolution.py --array water --events 100 --fits 20 --energies 3e3 3e4 --figure FIGURES/resolution_in_water.png"
+            "resolution.py --array small_water --events 100 --fits 40 --energies 3e3 1e4 3e4 --figure FIGURES/resolution_in_water.png"
         ],
-        ["resolution.py --array water --events 10 --fits 4 --energies 1e4 --figure FIGURES/resolution_in_water.png"],
+        [
+            "resolution.py --array small_water --events 10 --fits 4 --energies 1e4 --figure FIGURES/resolution_in_water.png"
+        ],
     ),
     "pulls": Topic(
         "Pulls and contours of the true likelihood",
