@@ -130,7 +130,7 @@ TOPICS = {
     ),
     "precision": Topic("Digits of float32 on this device", ["accelerator.py"], ["accelerator.py tiny true --events 4"]),
     "validation": Topic(
-        "Validation of the shipped networks",
+        "Validation of a shipped network",
         ["validation.py --figures FIGURES"],
         ["validation.py --events 20 --fits 10 --figures FIGURES"],
     ),

@@ -332,6 +332,15 @@ def check_photon_tables(run: Runner, directory: Path) -> None:
         )
 
 
+def check_validation(run: Runner, directory: Path) -> None:
+    out = run("benchmarks/validation.py", "--events", 3, "--fits", 0, "--figures", directory / "figures")
+    assert "3 events of a new simulation" in out and "0 events fitted" in out
+    for figure in re.findall(r"\]\((.+png)\)", out):
+        assert (directory / figure).stat().st_size > 5000
+    total = next(line for line in out.splitlines() if line.startswith("| charge of all modules"))
+    assert 0.5 < numbers(total)[0] < 2 and "charges.png" in out
+
+
 def check_shipped_networks(run: Runner, directory: Path) -> None:
     few = ["num_events=30", "events_per_file=1", "ranges.energy=[1e3, 2e3]"]
     settings = [*(f"simulation_settings.{text}" for text in few), "training_settings.num_training_iterations=2"]
@@ -400,6 +409,7 @@ ENTRIES = {
     "benchmarks/training_step.py": check_training_step,
     "benchmarks/training_step_of_cascades.py": check_steps_of_cascades,
     "benchmarks/unfolding.py": check_unfolding,
+    "benchmarks/validation.py": check_validation,
     "experiments/photon_tables.py": check_photon_tables,
     "experiments/create_trafo_model.py": None,  # these four: test_steps_of_an_experiment
     "experiments/export_manager.py": None,
