@@ -49,7 +49,7 @@ from evgen_jax.reconstruction.run.seeds import make_seed_reader, seed_columns
 from evgen_jax.reconstruction.run.table import columns
 from evgen_jax.reconstruction.run.table_file import _units_of
 from evgen_jax.reconstruction.starts.clusters import cluster_seed
-from evgen_jax.reconstruction.starts.pulses import Shape
+from evgen_jax.reconstruction.starts.shape import Shape
 from evgen_jax.reconstruction.starts.smear import smear
 from evgen_jax.report.plots.display import event_display
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges

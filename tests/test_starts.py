@@ -27,7 +27,8 @@ from evgen_jax.reconstruction.run.file_fit import fit_as_configured, make_config
 from evgen_jax.reconstruction.starts.clusters import cluster_seed, find_clusters
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
 from evgen_jax.reconstruction.starts.global_search import global_search
-from evgen_jax.reconstruction.starts.pulses import Shape, _sphere_radius, first_pulses, make_starts, spread_directions
+from evgen_jax.reconstruction.starts.pulses import first_pulses, make_starts, spread_directions
+from evgen_jax.reconstruction.starts.shape import Shape, _sphere_radius
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import make_goodness_of_fit
 from evgen_jax.simulation.events import EventSampler
 from evgen_jax.sources.linen_source import LinenSource, empty_event

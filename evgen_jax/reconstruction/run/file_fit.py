@@ -24,7 +24,7 @@ from evgen_jax.reconstruction.fit.settings import FitSettings
 from evgen_jax.reconstruction.run.seeds import FROM_PULSES, make_seed_reader
 from evgen_jax.reconstruction.run.table import columns, fill
 from evgen_jax.reconstruction.starts.directions import fit_without_seeds, refit_directions
-from evgen_jax.reconstruction.starts.pulses import has_one_direction
+from evgen_jax.reconstruction.starts.shape import has_one_direction
 from evgen_jax.reconstruction.uncertainty.goodness_of_fit import GoodnessOfFit, make_goodness_of_fit
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -170,16 +170,15 @@ def with_other_directions(fit: Fitter, settings: ReconstructionSettings) -> bool
     """
     if settings.refit_directions is not None:
         return settings.refit_directions
-    detector, chosen = (
-        fit.model.detector,
-        settings.reco_optimizer_interface == "scipy" or settings.seed == "x_parameters",
-    )
-    if chosen or not fit.evaluator.coordinates.directions or not has_one_direction(fit.model):
+    if settings.reco_optimizer_interface == "scipy" or settings.seed == "x_parameters":
         return False
-    if float(detector.medium.mean_scattering_length) < SCATTERED_ONCE:
+    if not fit.evaluator.coordinates.directions or not has_one_direction(fit.model):
+        return False
+    medium = fit.model.detector.medium
+    if float(medium.mean_scattering_length) < SCATTERED_ONCE:
         return False
     say_once(
-        f"'{detector.medium.name}' scatters light little, and likelihoods of such light have many minima in direction: events are "
+        f"'{medium.name}' scatters light little, and likelihoods of such light have many minima in direction: events are "
         "fitted from other directions than those of their seeds, too, at several times the cost. reconstruction_settings."
         "refit_directions: true says so, false leaves it out."
     )

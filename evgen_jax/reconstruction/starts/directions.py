@@ -19,7 +19,8 @@ from evgen_jax.reconstruction.fit.evaluator import Evaluator
 from evgen_jax.reconstruction.fit.fit import Fitter, check_fitter
 from evgen_jax.reconstruction.fit.limited_charge import is_bright, with_fewer_pulses
 from evgen_jax.reconstruction.fit.result import FitResult
-from evgen_jax.reconstruction.starts.pulses import Shape, best_apart, make_starts, spread_directions, values_at
+from evgen_jax.reconstruction.starts.pulses import best_apart, make_starts, spread_directions, values_at
+from evgen_jax.reconstruction.starts.shape import Shape
 
 SKY = 192
 """Number of directions of the scan around a fitted vertex."""

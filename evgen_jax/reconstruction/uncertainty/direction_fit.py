@@ -13,7 +13,8 @@ from evgen_jax.reconstruction.fit.fit import make_fitter
 from evgen_jax.reconstruction.fit.objective import LogLikelihood
 from evgen_jax.reconstruction.fit.refit import make_refit
 from evgen_jax.reconstruction.fit.settings import DEFAULT, FitSettings
-from evgen_jax.reconstruction.starts.pulses import Shape, make_starts
+from evgen_jax.reconstruction.starts.pulses import make_starts
+from evgen_jax.reconstruction.starts.shape import Shape
 
 DirectionFit = Callable[[Event, float, float, np.ndarray | None], tuple[np.ndarray, float]]
 """Function (event, zenith, azimuth, seed [H] or None) -> (hypothesis [H], log-likelihood)."""
