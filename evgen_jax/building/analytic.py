@@ -43,7 +43,11 @@ def analytic_counterpart(
     Raises:
       ConfigError: a source that has no analytic counterpart.
     """
-    whole = _with_loaded(settings, load_settings, where)
+    return _counterpart(_with_loaded(settings, load_settings, where), where)
+
+
+def _counterpart(whole: ModelSettings, where: str) -> ModelSettings:
+    """That of a section without `load_dir`."""
     around = Surroundings(whole.decoder_settings, whole.decoder_charge_settings)
     return ModelSettings.model_validate(read_source(whole, around, where).analytic(where).section())
 
@@ -60,10 +64,6 @@ def _with_loaded(settings: ModelSettings, load_settings: Callable[[str], ModelSe
         for name, base in settings.multi_source_bases.items()
     }
     return settings.model_copy(update={"multi_source_bases": bases})
-
-
-def _no_exported_model(directory: str) -> ModelSettings:
-    raise ConfigError(f"{directory}: exported models are not loaded here.")
 
 
 def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOISE) -> Model:
@@ -86,7 +86,7 @@ def analytic_model(detector: Detector, settings: ModelSettings = CASCADE_AND_NOI
 
     source, variables = built(settings)
     if jax.tree.leaves(variables):  # random ones: their light would be none
-        settings = analytic_counterpart(settings, _no_exported_model)
+        settings = _counterpart(settings, "model_settings")
         source, variables = built(settings)
     plain = {"model_settings": settings.model_dump(mode="json"), "loss_module_settings": LOSSES}
     return Model(source, variables, typical_trafo(parameters_of(source)), detector, settings=plain)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evgen_jax.building.model import build_source
-from evgen_jax.building.parts import assemble, experiment_detector, hypothesis_parameters, load_part
+from evgen_jax.building.parts import assemble, experiment_detector, experiment_source, hypothesis_parameters
 from evgen_jax.building.sphere_around import sphere_doubt
 from evgen_jax.config.records import ExperimentConfig, FormatSettings, IteratorSettings
 from evgen_jax.data.batches import BatchStream, Position, dark_share, find_files
@@ -114,7 +113,7 @@ def create_trafo(
         LOGGER.warning("input_data: %s", dark_share(report.dark, report.count, report.files))
     for doubt in report.doubts():
         LOGGER.warning("parameter %s", doubt)
-    if sphere := sphere_doubt(build_source(config.model_settings, None, load_part)[0], detector):
+    if sphere := sphere_doubt(experiment_source(config), detector):
         LOGGER.warning("%s", sphere)
     return path
 

@@ -14,7 +14,6 @@ from evgen_jax.building.losses import build_loss
 from evgen_jax.building.model import (
     build_source,
     check_particle_mapping,
-    hypothesis_of,
     init_variables,
     resolve_settings,
 )
@@ -29,6 +28,7 @@ from evgen_jax.hypothesis.joint_prior import check_priors
 from evgen_jax.hypothesis.names import check_labels
 from evgen_jax.hypothesis.parameters import Parameter, names_of, parameters_of
 from evgen_jax.hypothesis.trafo import Trafo
+from evgen_jax.light.source import Source
 from evgen_jax.measurement.detector import Detector, fingerprint, load_detector
 from evgen_jax.measurement.site import SITES, Site
 from evgen_jax.model.model import Model
@@ -112,6 +112,11 @@ def experiment_detector(config: ExperimentConfig) -> Detector:
     return detector.replace(site=site)
 
 
+def experiment_source(config: ExperimentConfig) -> Source:
+    """The source of a configuration, before its data transformation exists: names, shapes and settings alone."""
+    return build_source(config.model_settings, None, load_part)[0]
+
+
 def hypothesis_parameters(config: ExperimentConfig) -> tuple[Parameter, ...]:
     """Parameters of the model, checked against the labels.
 
@@ -119,7 +124,7 @@ def hypothesis_parameters(config: ExperimentConfig) -> tuple[Parameter, ...]:
       ConfigError: the labels are not as many as the model's parameters (both are listed), or the name of one tells of another
         parameter than that of its place.
     """
-    parameters = hypothesis_of(config.model_settings, load_part)
+    parameters = parameters_of(experiment_source(config))
     names, labels = names_of(parameters), label_names(config.data_handler_settings)
     if labels and len(labels) != len(names):
         raise ConfigError(

@@ -1,7 +1,7 @@
 """`evgen-jax batch`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,20 @@ LOOKED_AT = 3
 """Files of which one must be usable: jobs leave out a damaged one and go on."""
 
 
-def _rehearse(given: Mapping[str, Any]) -> None:
+def _rehearse(given: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """Begins as the jobs do, so that a model of another detector, say, does not end a hundred of them."""
     from evgen_jax.cli.fit_settings import data_and_fit
-    from evgen_jax.data.batches import files_as_given
     from evgen_jax.errors import DataError
     from evgen_jax.reconstruction.run.seeds import make_seed_reader
     from evgen_jax.reconstruction.run.workers import load_models
 
     model = load_models((given["model"], *given["ensemble"]), given["detector"], given["medium"])
-    handler, fit = data_and_fit(given["model"], model, given["config"], given["settings"], given["files"])
-    if given["seed"]:
-        fit = fit.model_copy(update={"seed": given["seed"]})
+    own = (given[name] for name in ("config", "settings", "files", "seed"))
+    handler, fit = data_and_fit(given["model"], model, *own)
     read, errors = make_seed_reader(model, handler, fit), list[DataError]()
-    for path in files_as_given(list(given["files"]))[:LOOKED_AT]:
+    for path in paths[:LOOKED_AT]:
         try:
-            read(Path(path))
+            read(path)
         except DataError as error:
             errors.append(error)
         else:
@@ -91,13 +89,14 @@ def batch(
     output = Path(given["output"])
     check_output(output)
     check_writable(output.parent, f"-o {output}")
-    count = min(jobs, len(files_as_given(list(given["files"]))))
+    paths = files_as_given(list(given["files"]))
+    count = min(jobs, len(paths))
     shards = [Shard(number, count) for number in range(1, count + 1)]
     left = [own for own in shards if not is_done(shard_output(output, own), shard_files(given["files"], own))]
     if not left:
         click.echo(f"all {count} shards are done: {shard_output(output, shards[0])} and so on", err=True)
         return
-    _rehearse(given)
+    _rehearse(given, paths)
     output.parent.mkdir(parents=True, exist_ok=True)  # jobs log there, and begin only if they can
     root = context.find_root().params
     own = [word for path in root.get("sources", ()) for word in ("--sources", path)]

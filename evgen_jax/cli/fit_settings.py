@@ -50,6 +50,7 @@ def data_and_fit(
     config: tuple[str, ...],
     settings: tuple[str, ...] = (),
     files: tuple[str, ...] = (),
+    seed: str | None = None,
 ) -> "tuple[DataHandlerSettings, ReconstructionSettings]":
     """Reads the sections of a configuration that a fit needs.
 
@@ -63,6 +64,7 @@ def data_and_fit(
       config: files of another configuration; none for the one that the model was trained with.
       settings: 'section.key=value' each, which override either.
       files: with events, or patterns of their names.
+      seed: table of seeds instead of that of the settings; None: theirs.
 
     Returns:
       Sections data_handler_settings and reconstruction_settings.
@@ -70,6 +72,14 @@ def data_and_fit(
     Raises:
       EvgenError: a file or a setting that cannot be read or does not fit the model.
     """
+    handler, fit = _data_and_fit(model, loaded, config, settings, files)
+    return handler, fit.model_copy(update={"seed": seed}) if seed else fit
+
+
+def _data_and_fit(
+    model: str, loaded: "AnyModel", config: tuple[str, ...], settings: tuple[str, ...], files: tuple[str, ...]
+) -> "tuple[DataHandlerSettings, ReconstructionSettings]":
+    """The sections as files and settings say them."""
     from evgen_jax.config.keys import check_keys
     from evgen_jax.config.reader import read_yaml, with_settings
     from evgen_jax.config.records import FormatSettings

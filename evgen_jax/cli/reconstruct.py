@@ -87,9 +87,7 @@ def reconstruct(
             raise ConfigError("--workers and --scheduler: the files are shared by one or the other; give one of them.")
         check_scheduler(scheduler)
     loaded = load_models((model, *ensemble), detector, medium)
-    handler, fit = data_and_fit(model, loaded, config, settings, files)
-    if seed:
-        fit = fit.model_copy(update={"seed": seed})
+    handler, fit = data_and_fit(model, loaded, config, settings, files, seed)
     if columns:
         fit = fit.model_copy(update={"column_names": columns})
     notes: dict[str, str] = {}

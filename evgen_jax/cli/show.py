@@ -93,9 +93,7 @@ def show(
     if mjd is not None:
         when = Moment(None if mjd == "header" else _date(mjd), read_site(site, "--site") if site else None, sender)
     loaded = load_models((model, *ensemble), detector, medium)
-    handler, fit = data_and_fit(model, loaded, config, settings, (file,))
-    if seed:
-        fit = fit.model_copy(update={"seed": seed})
+    handler, fit = data_and_fit(model, loaded, config, settings, (file,), seed)
     wanted = ReportSettings(scans, sky_map, posterior, dict(fit.priors), notice)
     numbers = numbers or (0,)
     pages = report_file(loaded, file, output_dir, handler, fit, numbers, wanted, when)

@@ -1,13 +1,12 @@
 """Check whether a file belongs to a detector: without a checksum in it, its light must be near and as fast as light."""
 
 import logging
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from evgen_jax.data.file_events import EventFile
 from evgen_jax.data.light_of_events import apparent_speed
+from evgen_jax.data.modules_of_events import say_once_a_folder
 from evgen_jax.measurement.detector import Detector
 
 LOGGER = logging.getLogger("evgen_jax")
@@ -75,7 +74,11 @@ def compare_with_detector(file: EventFile, detector: Detector) -> None:
     """
     if file.fingerprinted:
         return
-    _say_once(file.path.parent, detector.name)
+    say_once_a_folder(
+        file.path,
+        "its files do not say which detector they belong to (those of evgen-jax simulate do); only labels of modules are "
+        f"compared with those of '{detector.name}'.",
+    )
     scatter, error = scatter_of_light(file, detector)
     if scatter > SCATTERED and 1 - scatter < SIGNIFICANT * error:
         LOGGER.warning(
@@ -93,13 +96,3 @@ def compare_with_detector(file: EventFile, detector: Detector) -> None:
             file.path,
             speed,
         )
-
-
-@lru_cache(maxsize=64)
-def _say_once(folder: Path, detector: str) -> None:
-    LOGGER.warning(
-        "%s: its files do not say which detector they belong to (those of evgen-jax simulate do); only labels of modules are "
-        "compared with those of '%s'.",
-        folder,
-        detector,
-    )

@@ -18,7 +18,7 @@ from evgen_jax.data.file_events import refuse_faults, what_they_are
 from evgen_jax.data.formats.open import open_tables
 from evgen_jax.data.found_tables import chosen_tables, find_labels
 from evgen_jax.data.labels import label_columns, label_names, time_columns
-from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once
+from evgen_jax.data.modules_of_events import doms_of, read_doms, read_windows, say_once_a_folder
 from evgen_jax.data.protocol import MissingTable
 from evgen_jax.data.sections import is_converted, is_section, sections_of
 from evgen_jax.data.sensor_places import check_places
@@ -119,7 +119,7 @@ def read_event_file(
         }
         origin = provenance(file)
         for note in file.notes:
-            say_once(f"{path.absolute().parent}: {file.format}: {note}.")
+            say_once_a_folder(path, f"{file.format}: {note}.")
 
     charge, time = rows["charge"].astype(np.float64), rows["time"].astype(np.float64)
     measured = Measured(len(ids), Rows(event, dom, {"charge": charge, "time": time}), excluded, windows, readout)

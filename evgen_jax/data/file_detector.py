@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from evgen_jax.data.modules_of_events import say_once
+from evgen_jax.data.modules_of_events import say_once_a_folder
 from evgen_jax.errors import DataError
 from evgen_jax.measurement.detector import Detector, geometry_fingerprint
 from evgen_jax.physics.medium import fingerprint as medium_fingerprint
@@ -61,9 +61,10 @@ def check_detector(file: Attributed, detector: Detector) -> bool:
       DataError: it names another detector or another medium.
     """
     if provenance(file).startswith(EARLIER_LIGHT):
-        say_once(
-            f"{file.path.absolute().parent}: its events were simulated by an earlier version, whose light forgot the direction of a shower "
-            "within a scattering length. Simulate them anew with evgen-jax simulate."
+        say_once_a_folder(
+            file.path,
+            "its events were simulated by an earlier version, whose light forgot the direction of a shower "
+            "within a scattering length. Simulate them anew with evgen-jax simulate.",
         )
     own = file.attribute(FINGERPRINT)
     if own is None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from evgen_jax.config.records import DataHandlerSettings, FormatSettings, LabelSettings
 from evgen_jax.data.formats.open import open_tables
-from evgen_jax.data.modules_of_events import WINDOW_COLUMNS, say_once
+from evgen_jax.data.modules_of_events import WINDOW_COLUMNS, say_once_a_folder
 from evgen_jax.data.protocol import Tables
 from evgen_jax.data.sections import converted_label_key, converted_tables, is_section
 from evgen_jax.errors import ConfigError
@@ -67,7 +67,7 @@ def chosen_tables(file: Tables, settings: DataHandlerSettings) -> TableNames:
         chosen["label_key"] = named
     if chosen != given:
         own = ", ".join(f"{key} {name}" for key, name in chosen.items() if key not in given)
-        say_once(f"{file.path.absolute().parent}: {file.format}: tables that the configuration does not name: {own}.")
+        say_once_a_folder(file.path, f"{file.format}: tables that the configuration does not name: {own}.")
     return TableNames(chosen["pulse_key"], chosen["event_id_key"], labels)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -57,8 +58,18 @@ def _absent(file: Tables, key: str, consequence: str) -> bool:
     """Whether a table of exclusions is not there, told once a folder: files without exclusions may lack it."""
     if file.has(key):
         return False
-    say_once(f"{file.path.absolute().parent}: table '{key}' is missing in its files; {consequence}.")
+    say_once_a_folder(file.path, f"table '{key}' is missing in its files; {consequence}.")
     return True
+
+
+def say_once_a_folder(path: Path, text: str) -> None:
+    """Warns once of what the files of a folder have in common.
+
+    Args:
+      path: of one of them.
+      text: what it is.
+    """
+    say_once(f"{path.absolute().parent}: {text}")
 
 
 @lru_cache(maxsize=64)

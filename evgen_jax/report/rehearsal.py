@@ -5,8 +5,7 @@ from pathlib import Path
 
 from evgen_jax.building.experiment import trafo_iterator
 from evgen_jax.building.losses import build_loss
-from evgen_jax.building.model import build_source
-from evgen_jax.building.parts import experiment_detector, hypothesis_parameters, load_part
+from evgen_jax.building.parts import experiment_detector, experiment_source, hypothesis_parameters
 from evgen_jax.building.sphere_around import sphere_doubt
 from evgen_jax.config.records import ExperimentConfig, IteratorSettings
 from evgen_jax.config.validate import load_config
@@ -45,7 +44,7 @@ def rehearse(paths: Sequence[str], settings: Sequence[str] = (), files: Sequence
     lines = [f"{', '.join(paths)}: {config.unique_name}"]
     lines += [f"  detector {line}" if not line.startswith(" ") else f"  {line}" for line in detector_lines(detector)]
     lines.append(f"  {len(parameters)} parameters: {', '.join(parameter.name for parameter in parameters)}")
-    if doubt := sphere_doubt(build_source(config.model_settings, None, load_part)[0], detector):
+    if doubt := sphere_doubt(experiment_source(config), detector):
         lines.append(f"  doubtful: {doubt}")
     lost = 0
     iterators: dict[str, IteratorSettings | None] = {

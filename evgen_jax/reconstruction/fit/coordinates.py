@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -71,11 +72,14 @@ class Coordinates:
         Returns:
           What is where, for every such parameter; '' if there is none.
         """
+        if not self._bounded().any():
+            return ""
         found = []
-        normalised = np.asarray(self.trafo.transform(jnp.asarray(anchors)))
-        for place, low, high in zip(self.scalars, self.low, self.high, strict=True):
+        with jax.enable_x64(True):
+            normalised = np.asarray(self.trafo.transform(jnp.asarray(anchors)))
+        for place, low, high, bounded in zip(self.scalars, self.low, self.high, self._bounded(), strict=True):
             beyond = (normalised[:, place] < low - EXACT) | (normalised[:, place] > high + EXACT)
-            if np.isfinite([low, high]).all() and beyond.any():
+            if bounded and beyond.any():
                 at = anchors[beyond][0, place]
                 found.append(f"'{self.parameters[place].name}' of {beyond.sum()} (such as {at:g})")
         return ", ".join(found)
