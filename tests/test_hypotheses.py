@@ -20,12 +20,13 @@ from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import column_names, further_cascades, loss_parameters, standard_parameters
 from evgen_jax.hypothesis.prior import NormalPrior, SoftUniformPrior
 from evgen_jax.hypothesis.snowstorm import snowstorm_priors
+from evgen_jax.model.expectation import dom_expectation
+from evgen_jax.model.log_likelihood import log_likelihood
 from evgen_jax.physics.muon import IONISATION, RADIATION, energy_after
 from evgen_jax.reconstruction.unfolding import unfold_energies
 from evgen_jax.report.plots.expected import expected_arrivals
-from evgen_jax.simulation import events as simulation
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges, smeared_seeds
-from evgen_jax.simulation.events import EventSampler
+from evgen_jax.simulation.events import LANE, EventSampler
 from evgen_jax.simulation.simulate import simulate
 from evgen_jax.training.run import train
 
@@ -78,18 +79,52 @@ def test_energy_losses_have_the_mean_of_a_muon():
     assert pytest.approx(losses[:, 0].mean(), rel=0.15) == RADIATION * ICE * 1e5 * 10
 
 
-def test_bright_events_are_drawn_a_few_at_a_time(loaded_detector, monkeypatch):
-    """Memory is bounded, and every event has its light."""
+def test_bright_events_take_several_lanes_and_have_all_their_light(loaded_detector):
+    """One program serves all events; photoelectrons of further lanes are further ones."""
     model = analytic_model(loaded_detector)
-    hypotheses = np.array([[20.0, -30, 15, 1.1, 2.0, energy, 9900] for energy in (2e3, 200.0, 4e3, 1e3, 500.0)])
-    many, few = {}, {}
-    for counts, together in ((many, 1 << 20), (few, 4096)):
-        monkeypatch.setattr(simulation, "TOGETHER", together)
-        events = EventSampler(model, (0.0, 20000.0)).events(hypotheses, jax.random.key(1))
-        counts |= {i: int(np.sum(event.pulses.mask)) for i, event in enumerate(events)}
-    assert sorted(many, key=lambda i: many[i]) == [1, 4, 3, 0, 2]
-    for i, count in many.items():
-        assert abs(few[i] - count) < 5 * np.sqrt(2 * count)
+    hypotheses = np.array([[20.0, -30, 15, 1.1, 2.0, energy, 9900] for energy in (2e3, 200.0, 4e4, 1e3, 1e5)])
+    drawn = EventSampler(model, (0.0, 20000.0), batch=4)(hypotheses, jax.random.key(1), False, np.random.default_rng(0))
+    counts = np.bincount(drawn["event"], minlength=5)
+    assert counts[4] > 3 * LANE > 4 * counts[1] > 0
+    for i, hypothesis in enumerate(hypotheses):
+        expected = dom_expectation(model, hypothesis, [9900.0], (0.0, 20000.0)).charge.sum()
+        assert abs(counts[i] - expected) < 5 * np.sqrt(expected)
+        own = drawn["event"] == i
+        assert len(np.unique(np.stack([drawn["dom"][own], drawn["time"][own]]), axis=1).T) > 0.99 * counts[i]
+    # What is drawn does not depend on how many lanes are drawn together.
+    again = EventSampler(model, (0.0, 20000.0), batch=1)(hypotheses, jax.random.key(1), False, np.random.default_rng(0))
+    order = [np.lexsort((d["time"], d["dom"], d["event"])) for d in (drawn, again)]
+    for name in ("event", "dom"):
+        np.testing.assert_array_equal(drawn[name][order[0]], again[name][order[1]])
+    np.testing.assert_allclose(drawn["time"][order[0]], again["time"][order[1]], atol=0.01)
+
+
+def test_photoelectrons_of_one_module_are_merged_as_readouts_do(tmp_path, detector, loaded_detector):
+    """Charges stay, times are averaged, and merged events tell where the light was as all photoelectrons do."""
+    files = {}
+    for name, setting in (("all", ()), ("merged", ("simulation_settings.merge_pulses=1.0",))):
+        (tmp_path / name).mkdir()
+        config = load_config(write_config(tmp_path / name, detector), setting)
+        config = config.model_copy(
+            update={"simulation_settings": config.simulation_settings.model_copy(update={"num_events": 4})}
+        )
+        (files[name], *_) = simulate(config, tmp_path / name / "events")
+    events = {
+        name: read_event_file(path, config.data_handler_settings, loaded_detector) for name, path in files.items()
+    }
+    model, fewer = analytic_model(loaded_detector), 0
+    value = jax.jit(jax.value_and_grad(lambda h, event: log_likelihood(model, h, event)))
+    for i, truth in enumerate(events["all"].labels):
+        every, merged = (events[name].event(i) for name in ("all", "merged"))
+        np.testing.assert_allclose(merged.charge, every.charge, rtol=1e-5)
+        assert np.sum(merged.pulses.mask) <= np.sum(every.pulses.mask)
+        fewer += int(np.sum(every.pulses.mask) - np.sum(merged.pulses.mask))
+        (first, slope), (second, other) = (value(jnp.asarray(truth, jnp.float32), event) for event in (every, merged))
+        # Of sums over some hundred photoelectrons; the gradient by the coordinates in 1/m is known to 1 / (error of a coordinate).
+        assert abs(float(first - second)) < 0.5 and np.all(np.abs(np.asarray(slope - other)[:3]) < 0.02)
+    assert fewer > 20
+    with pytest.raises(DataError, match="merge_pulses"):
+        simulate(config, tmp_path / "all" / "events")
 
 
 def test_ranges_and_seed_columns():

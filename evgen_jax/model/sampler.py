@@ -38,7 +38,12 @@ class SampledPulses(struct.PyTreeNode):
 
 
 def sample_photoelectrons(
-    model: Model, key: PRNGKeyArray, hypothesis: ArrayLike, readout: Readout, max_photoelectrons: int = 1 << 14
+    model: Model,
+    key: PRNGKeyArray,
+    hypothesis: ArrayLike,
+    readout: Readout,
+    max_photoelectrons: int = 1 << 14,
+    part: ArrayLike = 0,
 ) -> SampledPulses:
     """Simulates one event: per DOM a number of photoelectrons from the negative binomial, for each an arrival time.
 
@@ -47,7 +52,9 @@ def sample_photoelectrons(
       key: of the random numbers.
       hypothesis: [H], physical units (m, ns, GeV, rad).
       readout: [2], start and stop of the readout window, ns, which noise needs.
-      max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more.
+      max_photoelectrons: length P; if `count` of the result is larger, the event was cut: draw it again with more, or the
+        further parts of it.
+      part: which P photoelectrons of the event, 0 for the first ones; parts drawn with one key belong to one event.
 
     Returns:
       Photoelectrons [P].
@@ -68,9 +75,9 @@ def sample_photoelectrons(
     counts = sample_counts(key_count, jnp.maximum(light.charge_full, SMALLEST_CHARGE), light.excess)
     counts = jnp.where(light.charge_full > 0, counts, 0).astype(jnp.int32)
     ends = jnp.cumsum(counts)
-    order = jnp.arange(max_photoelectrons)
+    order = jnp.asarray(part) * max_photoelectrons + jnp.arange(max_photoelectrons)
     dom = jnp.minimum(jnp.searchsorted(ends, order, side="right"), num_doms - 1)
-    times = source.sample_times(variables, key_time, place, event, detector, dom)
+    times = source.sample_times(variables, jax.random.fold_in(key_time, part), place, event, detector, dom)
     return SampledPulses(times, dom, order < ends[-1], ends[-1])
 
 

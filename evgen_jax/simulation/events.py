@@ -2,30 +2,26 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray, Real
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, Real
 
 from evgen_jax.errors import ConfigError
 from evgen_jax.hypothesis.origin import anchor_of, shifted_times
 from evgen_jax.measurement.event import Event, build_event
-from evgen_jax.measurement.packing import bucket
 from evgen_jax.model.ensemble import check_no_ensemble
 from evgen_jax.model.model import Model
 from evgen_jax.model.sampler import SampledPulses, sample_photoelectrons
 from evgen_jax.progress import stage
 from evgen_jax.sources.linen_source import empty_event
 
-TOGETHER = 1 << 20
-"""Most photoelectrons that are drawn together, about a kB of memory each."""
-FEWEST = 1 << 10
-"""Least padded number of photoelectrons of an event; numbers grow in steps of four, since each is a program to compile."""
+LANE = 2048
+"""Photoelectrons that a lane of the program draws; events with more take several lanes, so that one program serves all."""
 BRIGHTEST = 8 << 20
-"""Most photoelectrons of one event, some 8 GB of memory."""
+"""Most photoelectrons of one event, some minutes."""
 
 
 @jax.jit
@@ -39,12 +35,20 @@ def _expected_charges(model: Model, hypotheses: Float[Array, "E H"], readout: Fl
     return jax.lax.map(charge, hypotheses)
 
 
-@partial(jax.jit, static_argnums=0)
+@jax.jit
 def _drawn(
-    size: int, model: Model, keys: Key[Array, " E"], hypotheses: Float[Array, "E H"], readout: Float[Array, "2"]
+    model: Model,
+    keys: Key[Array, " L"],
+    hypotheses: Float[Array, "L H"],
+    parts: Int[Array, " L"],
+    readout: Float[Array, "2"],
 ) -> SampledPulses:
-    """Photoelectrons [E, size] of hypotheses [E, H]."""
-    return jax.vmap(lambda key, h: sample_photoelectrons(model, key, h, readout, size))(keys, hypotheses)
+    """Photoelectrons [L, LANE] of hypotheses [L, H], the numbers from parts * LANE on of each event."""
+
+    def lane(key: Key[Array, ""], hypothesis: Float[Array, " H"], part: Int[Array, ""]) -> SampledPulses:
+        return sample_photoelectrons(model, key, hypothesis, readout, LANE, part)
+
+    return jax.vmap(lane)(keys, hypotheses, parts)
 
 
 class EventSampler:
@@ -53,7 +57,7 @@ class EventSampler:
     Args:
       model: no ensemble.
       readout: start and stop of the readout window, ns.
-      batch: largest number of events drawn together.
+      batch: number of lanes of `LANE` photoelectrons that are drawn together.
 
     Raises:
       ConfigError: for an ensemble.
@@ -64,8 +68,7 @@ class EventSampler:
         # Drawn in float32, with times from the begin of the readout where that is large.
         self._anchor = float(anchor_of(np.asarray(readout[0], np.float64)))
         self._readout = (readout[0] - self._anchor, readout[1] - self._anchor)
-        self._model, self._batch = model, batch
-        self._seen: set[tuple[int, int]] = set()
+        self._model, self._batch, self._compiled = model, batch, False
 
     def __repr__(self) -> str:
         start, stop = (end + self._anchor for end in self._readout)
@@ -94,41 +97,44 @@ class EventSampler:
         moved = shifted_times(self._model.parameters, hypotheses, -self._anchor)
         physical = jnp.asarray(moved, jnp.float32)
         window = jnp.asarray(self._readout, jnp.float32)
-        expected = np.asarray(_expected_charges(self._model, physical, window))
-        refuse_too_bright(expected, self._model, hypotheses)
-        # Events of similar brightness together: all events of a batch are padded to the brightest.
-        order, out, start = np.argsort(expected), [], 0
-
-        def padded(events: np.ndarray) -> int:
-            return bucket(int(1.2 * expected[events].max()) + 100, FEWEST, 4)
-
-        while start < len(order):
-            batch = self._batch
-            while batch > 1 and batch * padded(order[start : start + batch]) > TOGETHER:
-                batch //= 2
-            real = order[start : start + batch]
-            start, size, chosen = start + batch, padded(real), np.resize(real, batch)
-            arguments = (self._model, keys[chosen], physical[chosen], window)
-            with nullcontext() if (size, batch) in self._seen else stage("compiling"):
-                drawn = _drawn(size, *arguments)
-            self._seen.add((size, batch))
-            needed = bucket(int(np.max(drawn.count)), FEWEST, 4)
-            if needed > size:
-                drawn = _drawn(needed, *arguments)
-            mask = np.array(drawn.mask)
-            mask[len(real) :] = False
-            event, position = np.nonzero(mask)
-            out.append((chosen[event], np.asarray(drawn.dom)[event, position], np.asarray(drawn.time)[event, position]))
-        nothing = (
-            np.zeros(0, np.int64),
-            np.zeros(0, np.int32),
-            np.zeros(0, np.float32),
-        )  # where there are no hypotheses
-        event, dom, time = (np.concatenate(parts) for parts in zip(nothing, *out, strict=True))
-        inside = (time >= self._readout[0]) & (time <= self._readout[1])
+        refuse_too_bright(np.asarray(_expected_charges(self._model, physical, window)), self._model, hypotheses)
+        # The first lane of every event says how many it needs.
+        whole = np.arange(len(hypotheses))
+        first, counts = self._lanes(keys, physical, window, whole, 0 * whole)
+        lanes = -(-counts // LANE)
+        event = np.repeat(whole, np.maximum(lanes - 1, 0))
+        part = np.arange(len(event)) - np.searchsorted(event, event) + 1
+        further, _ = self._lanes(keys, physical, window, event, part)
+        event, dom, time = (np.concatenate(columns) for columns in zip(first, further, strict=True))
+        order = np.argsort(event, kind="stable")
+        inside = order[(time[order] >= self._readout[0]) & (time[order] <= self._readout[1])]
         event, dom, time = event[inside], dom[inside], time[inside].astype(np.float64) + self._anchor
         charge = photoelectron_charges(rng, len(event)) if charge_response else np.ones(len(event))
         return {"event": event, "dom": dom, "time": time, "charge": charge}
+
+    def _lanes(
+        self,
+        keys: Key[Array, " E"],
+        hypotheses: Float[Array, "E H"],
+        readout: Array,
+        event: np.ndarray,
+        part: np.ndarray,
+    ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        """Numbers of the events, places of the DOMs and times [P] of lanes [L], and the counts of their events [L]."""
+        out = [(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))]  # where there are no lanes
+        counts = [np.zeros(0, np.int64)]
+        for start in range(0, len(event), self._batch):
+            chosen = np.arange(start, min(start + self._batch, len(event)))
+            filled = event[np.resize(chosen, self._batch)]
+            parts = part[np.resize(chosen, self._batch)].astype(np.int32)
+            with nullcontext() if self._compiled else stage("compiling"):
+                drawn = _drawn(self._model, keys[filled], hypotheses[filled], parts, readout)
+            self._compiled = True
+            lane, place = np.nonzero(np.asarray(drawn.mask)[: len(chosen)])
+            out.append((filled[lane], np.asarray(drawn.dom)[lane, place], np.asarray(drawn.time)[lane, place]))
+            counts.append(np.asarray(drawn.count, np.int64)[: len(chosen)])
+        event_of, dom, time = (np.concatenate(columns) for columns in zip(*out, strict=True))
+        return (event_of, dom, time), np.concatenate(counts)
 
     def events(self, hypotheses: Real[np.ndarray, "E H"], key: PRNGKeyArray) -> list[Event]:
         """Draws events in the model's detector; every photoelectron counts 1 PE.
