@@ -44,7 +44,7 @@ def test_few_events_take_the_shape_of_larger_ones(detector):
     assert shape == shape_of(events[1]) and sorted(grouped_by_shape(events)[shape]) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("count", [3, 70])
+@pytest.mark.parametrize("count", [3, 600])
 def test_many_events_keep_their_shape_and_blocks_share_one(detector, count, monkeypatch):
     monkeypatch.setattr("evgen_jax.reconstruction.fit.batching.WORTH_A_SHAPE", WORTH_A_SHAPE if count > 3 else 0)
     events = [_event(detector, 10)] * count + [_event(detector, 2000)] * 40

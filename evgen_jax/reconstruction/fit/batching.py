@@ -14,16 +14,20 @@ from evgen_jax.reconstruction.fit.lanes import LANES
 BUCKET_FACTOR = 4
 """Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
 PULSES_PER_ACTIVE = 8
-"""Pulses per active DOM up to which events of one bucket of pulses share a shape."""
+"""Pulses per active DOM up to which events of one bucket of pulses share a shape, unless they have very many pulses."""
+MANY_PULSES = 8192
+"""Number of pulses beyond which padded active DOMs follow their own number."""
 WORTH_A_SHAPE = 1 << 17
 """Padded pulses and DOMs of all events of a shape together that cost as much as the programs of another shape."""
+CHEAP = 1 / 16
+"""Cost of a padded pulse beside that of a padded DOM on a CPU, which leaves out blocks of padded pulses."""
 
 
 def shape_of(event: Event) -> tuple[int, int, int]:
     """Computes the padded lengths of an event within its bucket.
 
-    Active DOMs are padded to an eighth of the pulses at least, so that events of one bucket of pulses mostly share a
-    shape.
+    Active DOMs are padded to an eighth of the pulses at least, up to 1024, so that events of one bucket of pulses mostly share
+    a shape.
 
     Args:
       event: one event.
@@ -34,7 +38,7 @@ def shape_of(event: Event) -> tuple[int, int, int]:
     count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
     pulses = pulse_bucket(count, BUCKET_FACTOR)
     num_doms = event.charge.shape[0]
-    count = max(int(np.sum(np.asarray(event.active) < num_doms)), pulses // PULSES_PER_ACTIVE, 1)
+    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses, MANY_PULSES) // PULSES_PER_ACTIVE, 1)
     active = min(bucket(count, factor=BUCKET_FACTOR), num_doms)
     windows = int(np.sum(np.asarray(event.windows.mask)))
     return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
@@ -60,13 +64,19 @@ def grouped_by_shape(events: Sequence[Event]) -> dict[tuple[int, int, int], list
         places = own[shape]
         for smaller in list(groups):
             both = (max(smaller[0], shape[0]), max(smaller[1], shape[1]), max(smaller[2], shape[2]))
-            more = sum(
-                len(group) * (sum(both) - sum(had)) for group, had in ((groups[smaller], smaller), (places, shape))
-            )
-            if more <= WORTH_A_SHAPE:
+            if _padding(both, (groups[smaller], smaller), (places, shape)) <= WORTH_A_SHAPE:
                 places, shape = groups.pop(smaller) + places, both
         groups[shape] = groups.get(shape, []) + places
     return groups
+
+
+def _padding(shape: tuple[int, int, int], *groups: tuple[list[int], tuple[int, int, int]]) -> float:
+    """Costs of padding groups of events with lengths of their own to a shape, in padded DOMs."""
+    weights = (CHEAP if jax.default_backend() == "cpu" else 1.0, 1.0, 1.0)
+    return sum(
+        len(events) * sum(w * (new - had) for w, new, had in zip(weights, shape, own, strict=True))
+        for events, own in groups
+    )
 
 
 def blocks(events: Sequence[Event], size: int) -> Iterator[list[int]]:
