@@ -30,6 +30,7 @@ LONGER = (
     "simulation_settings.num_events=6000",
     "simulation_settings.events_per_file=200",
     "simulation_settings.random_seed=7",
+    "simulation_settings.merge_pulses=null",
     "data_iterator_settings.training.input_data=['{directory}/events/demo_00000?.hdf5', '{directory}/events/demo_00001?.hdf5']",
     "data_iterator_settings.training.num_add_files=20",
     "data_iterator_settings.trafo.input_data='{directory}/events/demo_00000?.hdf5'",

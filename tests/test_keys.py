@@ -133,6 +133,10 @@ EXAMPLES = {
             f"{SIMULATION}.single_photoelectron_charge": True,
         },
     ),
+    ("SimulationSettings", "merge_pulses"): (
+        TOLD,
+        {f"{SIMULATION}.light": "photons", f"{SIMULATION}.draw": False, f"{SIMULATION}.merge_pulses": 1.0},
+    ),
     ("SimulationSettings", "smallest_charge"): (
         TOLD,
         {f"{SIMULATION}.light": "photons", f"{SIMULATION}.smallest_charge": 0.2},

@@ -20,6 +20,7 @@ from evgen_jax.errors import ConfigError, EvgenError
 from evgen_jax.hypothesis.parameters import names_of
 from evgen_jax.light.tree import settings_of
 from evgen_jax.measurement.detector import Detector, fingerprint, geometry_fingerprint
+from evgen_jax.measurement.merging import merged_columns
 from evgen_jax.model.model import Model
 from evgen_jax.simulation.draw import draw_hypotheses, parameter_ranges
 from evgen_jax.simulation.events import EventSampler
@@ -104,6 +105,8 @@ def simulate(
             density = float(detector.medium.density)
             hypotheses = with_shared_maxima(hypotheses, parameters, settings.events_per_cascade, density)
         pulses = sample(hypotheses, jax.random.key(int(rng.integers(2**31))), settings.single_photoelectron_charge, rng)
+        if settings.merge_pulses and settings.draw:
+            pulses = _merged(pulses, settings.merge_pulses)
         made, dark = made + events, dark + events - len(np.unique(pulses["event"]))
         tables = tables_of_events(rng, handler, detector, parameters, hypotheses, settings.readout_window)
         if settings.shower_particle != ELECTRON:
@@ -125,6 +128,15 @@ def simulate(
     return files
 
 
+def _merged(pulses: dict[str, np.ndarray], width: float) -> dict[str, np.ndarray]:
+    """Pulses with those of one module of one event merged that are closer than `width`, ns."""
+    order = np.lexsort((pulses["time"], pulses["dom"], pulses["event"]))
+    event, dom = pulses["event"][order], pulses["dom"][order]
+    module = event.astype(np.int64) * (int(dom.max(initial=0)) + 1) + dom
+    starts, time, charge = merged_columns(module, pulses["time"][order], pulses["charge"][order], width)
+    return {"event": event[starts], "dom": dom[starts], "time": time, "charge": charge}
+
+
 def _notice(settings: SimulationSettings, detector: Detector) -> str:
     """Where the events come from, for the attributes of a file."""
     if settings.light == "photons":
@@ -141,6 +153,7 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
     settings, handler = config.simulation_settings, config.data_handler_settings
     photons, electron = settings.light == "photons", settings.shower_particle == ELECTRON
     without = ["ranges", "model", *(() if photons else OF_PHOTONS), *(["shower_particle"] if electron else [])]
+    without += [] if settings.merge_pulses else ["merge_pulses"]
     return {
         **settings.model_dump(mode="json", exclude=set(without)),
         "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),

@@ -130,11 +130,12 @@ class FitResult:
         lines.append(
             f"log-likelihood {self.log_likelihood:.2f}, {self.log_likelihood_seed:.2f} at the seed{seen}",
         )
-        widths, fitted = self.uncertainties(), self._fitted()
+        widths, fitted, bound = self.uncertainties(), self._fitted(), {name for name, *_ in self._at_bounds()}
         longest = max(map(len, self.parameter_names), default=0)
         for i, (name, value) in enumerate(self.as_dict().items()):
-            error = "(held)" if not fitted[i] else f"+- {widths[name]:.3g}" if np.isfinite(widths[name]) else ""
-            lines.append(f"  {name:{longest}} {_written(value, widths[name]):>12} {error:<12} {self._unit(i)}".rstrip())
+            width = np.nan if name in bound else widths[name]  # a parabola around a bound says nothing
+            error = "(held)" if not fitted[i] else f"+- {width:.3g}" if np.isfinite(width) else ""
+            lines.append(f"  {name:{longest}} {_written(value, width):>12} {error:<12} {self._unit(i)}".rstrip())
         own = self.covariance
         if own is not None and np.isfinite(own.angular):
             width = np.degrees(own.angular)

@@ -34,7 +34,7 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
     Three vertices (charge-weighted in two ways, brightest DOM) with the time at which light from there explains the
     first pulses, the best of 13 energies, 24 directions over the sky, all by the log-likelihood: 111 evaluations per
     event. Further parameters keep the values of `base` [H] (default: the means of the normalisation), as do those that
-    the fit does not free.
+    the fit does not free; what lies beyond bounds of the fit is brought to the nearer one.
 
     Args:
       model: gives names and detector.
@@ -60,6 +60,9 @@ def make_starts(model: AnyModel, evaluator: Evaluator, sphere_radius: float | No
         seeds = np.empty((len(events), count, len(model.parameter_names)))
         for own, batch in batches(events):
             seeds[own] = _scan_pulses(shape, evaluator, [events[i] for i in own], batch, count, base)
+        flat = seeds.reshape(-1, seeds.shape[-1])
+        if evaluator.coordinates.outside(flat):  # the search knows nothing of bounds
+            seeds = evaluator.hypothesis(evaluator.start(flat), flat).reshape(seeds.shape)
         return seeds
 
     return starts
