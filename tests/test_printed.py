@@ -85,6 +85,10 @@ def test_warnings_name_bounds_convergence_and_hessian(model):
     assert [line for line in own.summary().splitlines() if line.startswith("warning: ")] == [
         f"warning: {text}" for text in own.warnings()
     ]
+    # A parabola around a bound says nothing: the value stands alone.
+    (energy,) = [line for line in own.summary().splitlines() if line.startswith("  cascade_energy")]
+    (x,) = [line for line in own.summary().splitlines() if line.startswith("  cascade_x")]
+    assert "+-" not in energy and "3000" in energy and "+-" in x
     wide = fitted(model)
     wide = replace(wide, covariance=replace(wide.covariance, angular=2.0))
     assert wide.warnings() == ["the direction is not determined: the event has too little light for this hypothesis"]
