@@ -21,7 +21,7 @@ from evgen_jax.sources.linen_source import empty_event
 LANE = 2048
 """Photoelectrons that a lane of the program draws; events with more take several lanes, so that one program serves all."""
 BRIGHTEST = 8 << 20
-"""Most photoelectrons of one event, some minutes."""
+"""Most photoelectrons of one event, some thousand lanes."""
 
 
 @jax.jit
@@ -100,7 +100,7 @@ class EventSampler:
         refuse_too_bright(np.asarray(_expected_charges(self._model, physical, window)), self._model, hypotheses)
         # The first lane of every event says how many it needs.
         whole = np.arange(len(hypotheses))
-        first, counts = self._lanes(keys, physical, window, whole, 0 * whole)
+        first, counts = self._lanes(keys, physical, window, whole, np.zeros_like(whole))
         lanes = -(-counts // LANE)
         event = np.repeat(whole, np.maximum(lanes - 1, 0))
         part = np.arange(len(event)) - np.searchsorted(event, event) + 1
@@ -124,15 +124,15 @@ class EventSampler:
         out = [(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))]  # where there are no lanes
         counts = [np.zeros(0, np.int64)]
         for start in range(0, len(event), self._batch):
-            chosen = np.arange(start, min(start + self._batch, len(event)))
-            filled = event[np.resize(chosen, self._batch)]
-            parts = part[np.resize(chosen, self._batch)].astype(np.int32)
+            count = min(self._batch, len(event) - start)
+            chosen = np.resize(np.arange(start, start + count), self._batch)
+            own = event[chosen]
             with nullcontext() if self._compiled else stage("compiling"):
-                drawn = _drawn(self._model, keys[filled], hypotheses[filled], parts, readout)
+                drawn = _drawn(self._model, keys[own], hypotheses[own], part[chosen].astype(np.int32), readout)
             self._compiled = True
-            lane, place = np.nonzero(np.asarray(drawn.mask)[: len(chosen)])
-            out.append((filled[lane], np.asarray(drawn.dom)[lane, place], np.asarray(drawn.time)[lane, place]))
-            counts.append(np.asarray(drawn.count, np.int64)[: len(chosen)])
+            lane, place = np.nonzero(np.asarray(drawn.mask)[:count])
+            out.append((own[lane], np.asarray(drawn.dom)[lane, place], np.asarray(drawn.time)[lane, place]))
+            counts.append(np.asarray(drawn.count, np.int64)[:count])
         event_of, dom, time = (np.concatenate(columns) for columns in zip(*out, strict=True))
         return (event_of, dom, time), np.concatenate(counts)
 

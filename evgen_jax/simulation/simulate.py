@@ -153,7 +153,7 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
     settings, handler = config.simulation_settings, config.data_handler_settings
     photons, electron = settings.light == "photons", settings.shower_particle == ELECTRON
     without = ["ranges", "model", *(() if photons else OF_PHOTONS), *(["shower_particle"] if electron else [])]
-    without += [] if settings.merge_pulses else ["merge_pulses"]
+    without += ["merge_pulses"] if settings.merge_pulses is None else []  # as records of earlier versions
     return {
         **settings.model_dump(mode="json", exclude=set(without)),
         "ranges": dict(zip(model.parameter_names, ranges.tolist(), strict=True)),

@@ -14,9 +14,9 @@ from evgen_jax.reconstruction.fit.lanes import LANES
 BUCKET_FACTOR = 4
 """Ratio of successive padded lengths: few programs to compile, at most four times the pulses."""
 PULSES_PER_ACTIVE = 8
-"""Pulses per active DOM up to which events of one bucket of pulses share a shape, unless they have very many pulses."""
-MANY_PULSES = 8192
-"""Number of pulses beyond which padded active DOMs follow their own number."""
+"""Pulses per active DOM up to which events of one bucket of pulses share a shape."""
+MOST_FOR_PULSES = 1024
+"""Active DOMs to which the number of pulses pads at most; beyond, their own number alone counts."""
 WORTH_A_SHAPE = 1 << 17
 """Padded pulses and DOMs of all events of a shape together that cost as much as the programs of another shape."""
 CHEAP = 1 / 16
@@ -38,7 +38,7 @@ def shape_of(event: Event) -> tuple[int, int, int]:
     count = max(int(np.sum(np.asarray(event.pulses.mask))), 1)
     pulses = pulse_bucket(count, BUCKET_FACTOR)
     num_doms = event.charge.shape[0]
-    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses, MANY_PULSES) // PULSES_PER_ACTIVE, 1)
+    count = max(int(np.sum(np.asarray(event.active) < num_doms)), min(pulses // PULSES_PER_ACTIVE, MOST_FOR_PULSES), 1)
     active = min(bucket(count, factor=BUCKET_FACTOR), num_doms)
     windows = int(np.sum(np.asarray(event.windows.mask)))
     return pulses, active, bucket(windows, factor=BUCKET_FACTOR) if windows else 0
