@@ -120,6 +120,7 @@ EXAMPLES = {
         for key, value in (
             ("photons", 1000),
             ("sphere_radius", 3.0),
+            ("sphere_radius_by_distance", 0.1),
             ("events_per_cascade", 2),
             ("tilt", {"azimuth": 0.0, "distances": [0.0, 100.0], "shifts": [0.0, 5.0]}),
             ("anisotropy", {"strength": 0.1, "azimuth": 2.0}),

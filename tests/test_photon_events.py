@@ -18,7 +18,9 @@ from evgen_jax.config.validate import load_config, validate
 from evgen_jax.data.writer import TABLE_LIGHT
 from evgen_jax.errors import ConfigError, DataError
 from evgen_jax.physics.geometry import flight_direction, shower_maximum
-from evgen_jax.simulation.expected_pulses import expected_pulses, smeared_times
+from evgen_jax.physics.transport.spheres import radii_from
+from evgen_jax.simulation.expected_pulses import expected_pulses
+from evgen_jax.simulation.photomultiplier import measured_times
 from evgen_jax.simulation.photons import PhotonSampler
 from evgen_jax.simulation.showers import with_shared_maxima
 from evgen_jax.simulation.simulate import simulate
@@ -197,13 +199,35 @@ def test_noise_is_drawn_and_not_expected(detector, caplog):
 
 
 def test_times_have_the_response_and_late_pulses():
+    """Against the values of IceCube's simulation of photomultipliers: mean 1.26 ns, 2.46 ns, steep early; late by 60 ns in the mean."""
     rng = np.random.default_rng(2)
-    delay = smeared_times(rng, np.full(100_000, 1e9)) - 1e9
-    late = delay > 30
-    assert late.mean() == pytest.approx(0.035, abs=0.003)
-    for own, centre in ((delay[~late], 0.0), (delay[late], 60.0)):
-        assert own.mean() == pytest.approx(centre, abs=0.3) and own.std() == pytest.approx(4.0, rel=0.05)
-        assert np.all(abs(own - centre) <= 12.001)
+    delay = measured_times(rng, np.full(200_000, 1e9)) - 1e9
+    late = delay > 18
+    assert late.mean() == pytest.approx(0.035, abs=0.002)
+    own = delay[~late]
+    assert own.mean() == pytest.approx(1.26, abs=0.03) and own.std() == pytest.approx(2.46, rel=0.02)
+    assert np.mean((own - own.mean()) ** 3) / own.std() ** 3 == pytest.approx(1.14, abs=0.1)
+    assert np.quantile(own, 2e-3) > -4 and np.mean(own < -2) == pytest.approx(
+        np.exp(-np.exp((2 + 0.153) / 1.918)), rel=0.1
+    )
+    # 0.0791, 0.4839, 0.3235, 0.0879 and 0.0256 of means 35.3, 47.4, 68.0, 118.5 and 142.6 ns, with the transit time.
+    assert delay[late].mean() == pytest.approx(61.8 + 1.26, abs=1.2)
+    assert np.median(delay[late]) == pytest.approx(60.3, abs=1.0) and np.mean(delay[late] > 100) == pytest.approx(
+        0.09, abs=0.02
+    )
+
+
+def test_smaller_spheres_have_the_same_light(cascades):
+    settings = {"photons": 60_000, "draw": False, "smallest_charge": SMALLEST}
+    wide, narrow = (
+        sampled(cascades, CASCADE[None], **settings, sphere_radius_by_distance=share) for share in (0.4, 0.1)
+    )
+    assert charges(wide).sum() == pytest.approx(charges(narrow).sum(), rel=0.1)
+    spheres = PhotonSampler(cascades, SimulationSettings(**FEW, sphere_radius_by_distance=0.1))._spheres
+    near = jnp.asarray(spheres.centre[0]) + jnp.array([30.0, 0.0, 40.0])
+    assert float(radii_from(spheres, near)[0]) == pytest.approx(5.0)
+    with pytest.raises(ConfigError, match="sphere_radius_by_distance"):
+        validate(SimulationSettings, {"light": "photons", "sphere_radius_by_distance": 0.0}, "test")
 
 
 def test_expected_pulses_keep_charges_and_times():

@@ -61,6 +61,9 @@ def _undrawn_table(settings: "SimulationSettings") -> str:
     )
 
 
+Radii = Annotated[float, Field(strict=True, gt=0, le=0.5, allow_inf_nan=False)]
+
+
 class SimulationSettings(Record):
     """What `evgen-jax simulate` draws; ranges are [low, high] in physical units, energy log-uniform."""
 
@@ -91,9 +94,14 @@ class SimulationSettings(Record):
     )
     sphere_radius: Annotated[Positive, OF_PHOTONS] = described(
         6.0,
-        "Radius of the spheres in which modules see photons; at most half the distance to the next module and a fifth of that "
-        "to the shower. 6 suits few photons, 3 many millions.",
+        "Radius of the spheres in which modules see photons; at most half the distance to the next module. 6 suits few photons, 3 "
+        "many millions.",
         "m",
+    )
+    sphere_radius_by_distance: Annotated[Radii, OF_PHOTONS] = described(
+        0.2,
+        "Largest radius of these spheres over the distance of their module from the shower. Smaller ones tell the times of near "
+        "modules better and see fewer photons: 0.1 suits expected events, over which a training averages.",
     )
     draw: Annotated[StrictBool, Key(wrong=_undrawn_table)] = described(
         True,

@@ -1,28 +1,12 @@
-"""Expected pulses of an event: weighted photons at sensors, their times as modules measure them, merged and thinned out."""
+"""Expected pulses of an event: weighted photons at sensors, merged and thinned out."""
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from evgen_jax.decoders.smeared_gamma import PIECES
 from evgen_jax.measurement.merging import merged_columns
-from evgen_jax.sources.analytic.arrival_times import LATE_DELAY, LATE_FRACTION, RESPONSE_WIDTH
 
 WIDTH = 2.0
 """Time within which pulses are merged right after the first one of a sensor, see `merged_columns`, ns."""
-
-
-def smeared_times(rng: np.random.Generator, time: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
-    """Draws the times at which modules measure photons: response of module and photomultiplier, and late pulses.
-
-    Args:
-      rng: numpy's generator.
-      time: of the photons [P], ns.
-
-    Returns:
-      Times of the pulses [P], ns.
-    """
-    response = RESPONSE_WIDTH * (rng.uniform(size=(len(time), PIECES)).sum(axis=1) - PIECES / 2)
-    return time + response + LATE_DELAY * (rng.uniform(size=len(time)) < LATE_FRACTION)
 
 
 def expected_pulses(

@@ -23,7 +23,8 @@ from evgen_jax.physics.transport.layers import Anisotropy, Tilt, anisotropy_of, 
 from evgen_jax.physics.transport.photon_by_photon import Seen, propagate
 from evgen_jax.physics.transport.spheres import spheres_around
 from evgen_jax.simulation.events import EventSampler, photoelectron_charges, refuse_too_bright
-from evgen_jax.simulation.expected_pulses import expected_pulses, smeared_times
+from evgen_jax.simulation.expected_pulses import expected_pulses
+from evgen_jax.simulation.photomultiplier import measured_times
 from evgen_jax.simulation.showers import Shower, check_showers, showers_at
 from evgen_jax.sources.analytic.point_source import hole_ice_of
 
@@ -104,7 +105,7 @@ class PhotonSampler:
         if settings.anisotropy:
             anisotropy = anisotropy_of(settings.anisotropy.strength, settings.anisotropy.azimuth)
         self._layers = layers_of(medium, origin, tilt=tilt, anisotropy=anisotropy)
-        self._spheres = spheres_around(self._sensors.place, settings.sphere_radius)
+        self._spheres = spheres_around(self._sensors.place, settings.sphere_radius, settings.sphere_radius_by_distance)
         self._emission = emission.Shower(float(medium.phase_index))
         self._velocity, self._photons_per_gev = float(medium.group_velocity), float(medium.photons_per_gev)
         none = typical_trafo(())
@@ -177,7 +178,7 @@ class PhotonSampler:
                         charge = np.ones(len(sensor))
                     else:
                         sensor, delay = light.sensor, light.delay
-                    kept[event].append((sensor, smeared_times(rng, shower.time + delay), charge))
+                    kept[event].append((sensor, measured_times(rng, shower.time + delay), charge))
         for event, pulses in enumerate(kept):
             if pulses:
                 sensor, time, charge = (np.concatenate(values) for values in zip(*pulses, strict=True))

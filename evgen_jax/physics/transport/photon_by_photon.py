@@ -12,7 +12,7 @@ from evgen_jax.physics.transport.emission import Emission
 from evgen_jax.physics.transport.in_layers import PointSource, fly, launch
 from evgen_jax.physics.transport.layers import Layers
 from evgen_jax.physics.transport.random_numbers import stream
-from evgen_jax.physics.transport.spheres import NEAREST, Spheres
+from evgen_jax.physics.transport.spheres import Spheres
 
 ON_CPU, ON_ACCELERATOR = ((512, 8192), 128), ((8192, 1 << 18), 32)
 """Photons that fly at once where there are few and where there are many, and collisions near modules that each lane holds."""
@@ -82,6 +82,6 @@ def propagate(
         flight = flight._replace(held=jnp.zeros_like(flight.held), collisions=jnp.uint32(0))
     module, delay, direction, weight = (np.concatenate(values) for values in zip(*parts, strict=True))
     distance = np.linalg.norm(np.asarray(spheres.centre, np.float64) - np.asarray(source.position, np.float64), axis=-1)
-    radius = np.minimum(np.asarray(spheres.radius, np.float64), NEAREST * distance)
+    radius = np.minimum(np.asarray(spheres.radius, np.float64), np.float64(spheres.by_distance) * distance)
     fluence = weight / (4 / 3 * np.pi * radius**3 * photons)[module]
     return Seen(module, delay, direction, fluence, collisions)

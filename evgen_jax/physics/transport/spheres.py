@@ -11,13 +11,13 @@ from scipy.spatial import KDTree
 
 MOST_CELLS = 512
 """Largest number of cells along one axis."""
-NEAREST = 0.2
+BY_DISTANCE = 0.2
 """Largest radius of a sphere, in distances of its module from the source: closer, light changes within it."""
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["centre", "radius", "low", "cell", "columns", "cells", "modules"],
+    data_fields=["centre", "radius", "by_distance", "low", "cell", "columns", "cells", "modules"],
     meta_fields=["shape"],
 )
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Spheres:
     Attributes:
       centre: [U, 3], m.
       radius: [U], m.
+      by_distance: scalar, largest radius over the distance of the module from the source.
       low: corner of the grid [3], m.
       cell: scalar, edge of a cube, m.
       columns: column of each vertical line of cubes [nx * ny], int32; 0 for those without a sphere.
@@ -37,6 +38,7 @@ class Spheres:
 
     centre: Array
     radius: Array
+    by_distance: Array
     low: Array
     cell: Array
     columns: Array
@@ -45,12 +47,13 @@ class Spheres:
     shape: tuple[int, int, int]
 
 
-def spheres_around(centre: Float[np.ndarray, "U 3"], radius: float) -> Spheres:
+def spheres_around(centre: Float[np.ndarray, "U 3"], radius: float, by_distance: float = BY_DISTANCE) -> Spheres:
     """Makes spheres around modules, on the host.
 
     Args:
       centre: places of modules [U, 3], m, all different.
       radius: m; a module whose neighbour is nearer than twice that gets half the distance.
+      by_distance: largest radius over the distance of a module from the source.
 
     Returns:
       The spheres.
@@ -71,9 +74,11 @@ def spheres_around(centre: Float[np.ndarray, "U 3"], radius: float) -> Spheres:
     modules[belongs[order] + 1, within] = module[order]
     columns, cells = np.zeros(nx * ny, np.int32), np.zeros((len(line) + 1) * nz, np.int32)
     columns[line], cells[cube] = np.arange(len(line)) + 1, np.arange(len(cube)) + 1
-    centres, sizes, corner, edge = (jnp.asarray(value, jnp.float32) for value in (centre, radii, low, cell))
+    centres, sizes, share, corner, edge = (
+        jnp.asarray(value, jnp.float32) for value in (centre, radii, by_distance, low, cell)
+    )
     lines, cubes, lists = (jnp.asarray(value) for value in (columns, cells, modules))
-    return Spheres(centres, sizes, corner, edge, lines, cubes, lists, (nx, ny, nz))
+    return Spheres(centres, sizes, share, corner, edge, lines, cubes, lists, (nx, ny, nz))
 
 
 def _reached(centre: np.ndarray, radius: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +117,7 @@ def cell_list(
 
 
 def radii_from(spheres: Spheres, source: Float[Array, "3"]) -> Float[Array, " U"]:
-    """Computes the radii of spheres for a source: at most a fifth of a module's distance from it.
+    """Computes the radii of spheres for a source: at most a share of a module's distance from it.
 
     Args:
       spheres: of U modules.
@@ -121,7 +126,7 @@ def radii_from(spheres: Spheres, source: Float[Array, "3"]) -> Float[Array, " U"
     Returns:
       Radii [U], m.
     """
-    return jnp.minimum(spheres.radius, NEAREST * jnp.linalg.norm(spheres.centre - source[None], axis=-1))
+    return jnp.minimum(spheres.radius, spheres.by_distance * jnp.linalg.norm(spheres.centre - source[None], axis=-1))
 
 
 def module_at(
