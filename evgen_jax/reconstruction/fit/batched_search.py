@@ -6,6 +6,7 @@ import numpy as np
 
 from evgen_jax.reconstruction.fit.minimiser import Minima, minimise
 from evgen_jax.reconstruction.fit.search import Problems
+from evgen_jax.reconstruction.fit.settings import GRADIENT_TOLERANCE
 from evgen_jax.reconstruction.fit.state import LEFT_BEHIND, NOT_FINITE, Rules
 
 DECREMENT = 1e-4
@@ -16,6 +17,9 @@ ENOUGH = 0.1
 """Gain over ten iterations below which a search under a largest density ends: its minimum is only near the wanted one."""
 NO_GAIN = 1e-7
 """Gain over ten iterations below which a search in float64 ends by stagnation, as it does along edges of a likelihood."""
+FINE = 1e-6
+"""Newton decrement, in log-likelihood, below which a search in float64 has converged at the default tolerance of gradients: a
+thousandth of a standard deviation. Parameters that are known well have gradients above that tolerance there."""
 BEHIND = 2.0
 """Distance from the best rival, in log-likelihood, beyond which a search is not followed in float64."""
 FAR_BEHIND = 10.0
@@ -67,6 +71,12 @@ def rules_under_limited_charges(rules: Rules) -> Rules:
     return rules.replace(decrement_tolerance=DECREMENT, stalled=STALLED, max_rescues=0)
 
 
+def _rules_of_float64(rules: Rules) -> Rules:
+    """The rules of the search for the exact minimum; its decrement goes with the square of the tolerance of gradients."""
+    fine = FINE * (rules.gradient_tolerance / GRADIENT_TOLERANCE) ** 2
+    return rules.replace(refresh=np.inf, judged=True, decrement_tolerance=fine)
+
+
 def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
     """Minima of searches in the precision of the model and from there in float64; see `BatchedSearch`."""
     count, own = len(problems.start), np.arange(len(problems.start))
@@ -86,9 +96,7 @@ def _in_two_precisions(problems: Problems, rules: Rules) -> Minima:
     if len(going_on):
         assert problems.precise is not None
         exact = problems.precise.searches(problems.events, which[going_on], anchors[going_on])
-        last = minimise(
-            exact, first.x[going_on], rules.replace(refresh=np.inf, judged=True), inverse=first.inverse[going_on]
-        )
+        last = minimise(exact, first.x[going_on], _rules_of_float64(rules), inverse=first.inverse[going_on])
         _go_on(first, last, going_on, rivals)
     if smooth is not None:
         first.first_value[:] = problems.values(problems.start)[0][lanes]

@@ -26,7 +26,8 @@ class FitSettings:
       bounds: {parameter: (low, high)}, physical units; fits stay inside.
       method: 'batched' (all events together, a single seed searched twice), or SciPy's 'BFGS' or 'L-BFGS-B' one event
         after the other.
-      gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done.
+      gradient_tolerance: largest component of the gradient, normalised units, at which a batched fit is done; it is done as
+        well where a Newton step gains less than 1e-6 in log-likelihood (at the default, and as the square of the tolerance).
       max_iterations: of a batched fit, at least 1.
       optimizer_settings: further keyword arguments of scipy.optimize.minimize; for 'batched' gradient_tolerance and
         max_iterations, which override the two fields above.
