@@ -42,11 +42,11 @@ def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
     fitted = np.stack([r.hypothesis for r in kept])
     away = offsets(fitted, truth[fine], model.parameters)
     gained = 2 * np.mean([r.log_likelihood - r.log_likelihood_seed for r in kept])
-    ended = 100 * np.mean([r.diagnostics.gradient_norm < 1e-2 for r in results])
+    ended = 100 * np.mean([r.diagnostics.converged for r in results])
     print(
         "Standard deviations of pulls (half widths of the central 68 %); 7 is expected of 2 (fit - truth) in log-likelihood.\n"
     )
-    print_head("errors", *NAMES, "events", "no positive Hessian", "2 (fit - truth)", "gradient norm below 1e-2")
+    print_head("errors", *NAMES, "events", "no positive Hessian", "2 (fit - truth)", "converged")
     for name in ("physical", "physical_sandwich"):
         width = np.sqrt(np.stack([np.diag(getattr(r.covariance, name)) for r in kept]))
         width[:, 4] *= np.sin(fitted[:, 3])
