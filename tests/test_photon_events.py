@@ -23,7 +23,7 @@ from evgen_jax.simulation.expected_pulses import expected_pulses
 from evgen_jax.simulation.photomultiplier import measured_times
 from evgen_jax.simulation.photons import PhotonSampler
 from evgen_jax.simulation.showers import with_shared_maxima
-from evgen_jax.simulation.simulate import simulate
+from evgen_jax.simulation.simulate import OF_OTHER_LIGHT, simulate
 
 SMALLEST = 0.01
 """Smallest charge of expected pulses here, PE."""
@@ -228,6 +228,12 @@ def test_smaller_spheres_have_the_same_light(cascades):
     assert float(radii_from(spheres, near)[0]) == pytest.approx(5.0)
     with pytest.raises(ConfigError, match="sphere_radius_by_distance"):
         validate(SimulationSettings, {"light": "photons", "sphere_radius_by_distance": 0.0}, "test")
+
+
+def test_records_of_table_light_do_not_hold_what_photons_alone_depend_on():
+    """Directories of events that were simulated before such a key was there go on."""
+    of_photons = {"photons", "sphere_radius", "sphere_radius_by_distance", "events_per_cascade", "tilt", "anisotropy"}
+    assert set(OF_OTHER_LIGHT) == of_photons | {"light", "draw"}
 
 
 def test_expected_pulses_keep_charges_and_times():

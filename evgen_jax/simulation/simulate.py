@@ -13,6 +13,7 @@ from evgen_jax.building.directory import model_identity
 from evgen_jax.building.parts import check_medium, experiment_detector, hypothesis_parameters, load_part
 from evgen_jax.building.sphere_around import sphere_doubt
 from evgen_jax.config.records import ExperimentConfig, ModelSettings, SimulationSettings
+from evgen_jax.config.simulation_records import OF_PHOTONS
 from evgen_jax.config.validate import validate
 from evgen_jax.data.labels import label_names
 from evgen_jax.data.writer import TABLE_LIGHT, write_events
@@ -40,9 +41,7 @@ SEGMENT_LENGTH = 15.0
 """Distance between the energy losses of a track where no source states one, m."""
 
 LOGGER = logging.getLogger("evgen_jax")
-OF_PHOTONS = (
-    "light", "photons", "sphere_radius", "draw", "events_per_cascade", "tilt", "anisotropy",
-)  # fmt: skip
+OF_OTHER_LIGHT = ("light", "draw", *(k for k, f in SimulationSettings.model_fields.items() if OF_PHOTONS in f.metadata))
 """Settings on which events of other light do not depend."""
 
 
@@ -152,7 +151,7 @@ def _record(config: ExperimentConfig, model: Model, ranges: np.ndarray) -> dict[
     """What the simulated events depend on, as plain values."""
     settings, handler = config.simulation_settings, config.data_handler_settings
     photons, electron = settings.light == "photons", settings.shower_particle == ELECTRON
-    without = ["ranges", "model", *(() if photons else OF_PHOTONS), *(["shower_particle"] if electron else [])]
+    without = ["ranges", "model", *(() if photons else OF_OTHER_LIGHT), *(["shower_particle"] if electron else [])]
     without += ["merge_pulses"] if settings.merge_pulses is None else []  # as records of earlier versions
     return {
         **settings.model_dump(mode="json", exclude=set(without)),
