@@ -33,6 +33,8 @@ from evgen_jax.report.pulls import offsets
 BINS = 10
 RANKS = 99
 """Posterior samples that a truth is ranked among."""
+CHAINS = {"num_chains": 2, "num_warmup": 150, "num_samples": 300}
+"""Enough for some 100 effective samples; the default of the sampler takes three times as long."""
 
 
 def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
@@ -108,7 +110,7 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], me
         model,
         make_prior(model.parameters, settings),
         eg.FitSettings(bounds=prior_limits(model.parameters, settings)),
-        num_samples=500,
+        **CHAINS,
     )
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
