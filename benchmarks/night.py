@@ -129,6 +129,7 @@ TOPICS = {
         ["reconstruction.py true speed --array small", "fits_on_device.py true --array small --events 16 --repeats 2"],
     ),
     "precision": Topic("Digits of float32 on this device", ["accelerator.py"], ["accelerator.py tiny true --events 4"]),
+    "compiler_options": Topic("Options of the compiler", ["compiler_options.py"], ["compiler_options.py true"]),
     "validation": Topic(
         "Validation of a shipped network",
         ["validation.py --figures FIGURES"],

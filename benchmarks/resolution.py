@@ -80,6 +80,8 @@ def draw_figure(path: Path, studies: list[Study]) -> None:
         axis.loglog(energies, [np.median(s.true[name]) for s in studies], "^:", color="#0072b2", label="from the truth")
         axis.loglog(energies, [np.median(s.bound[name]) for s in studies], "s--", color="black", label="bound")
         axis.set(xlabel="energy (TeV)", ylabel=label)
+        axis.set_xticks(energies, labels=[f"{energy:g}" for energy in energies])
+        axis.set_xticks([], minor=True)
         axis.grid(alpha=0.3)
     axes[0].legend()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from evgen_jax.errors import DataError
+from evgen_jax.host_jit import host_jit
 from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.hypothesis.parameters import CASCADE, DIRECTION, POSITIONS, places_by_role
 from evgen_jax.measurement.event import Event
@@ -89,7 +90,7 @@ class AtTruth:
         return Binned(heights.edges[[0, -1]], *(np.sum(own, keepdims=True) for own in heights[1:]))
 
 
-@jax.jit
+@host_jit()
 def _expected(model: Model, events: Event, hypotheses: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Expected charges [B, D], their variances [B, D] and shares of light before each pulse [B, P]."""
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from evgen_jax.checks import check_whole
 from evgen_jax.errors import DataError
+from evgen_jax.host_jit import host_jit
 from evgen_jax.hypothesis.origin import counted_from_readout
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.padding import stack_events
@@ -79,7 +80,7 @@ def _thinned(event: Event, rng: np.random.Generator) -> tuple[Event, float]:
     return event, len(seen) / MOST
 
 
-@jax.jit
+@host_jit()
 def _information(model: Model, hypotheses: Float[Array, "B H"], events: Event) -> Float[Array, "B H H"]:
     """Sums of (d ln r/dh_i) (d ln r/dh_j) over the photoelectrons of events [B], one event after the other."""
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from evgen_jax.building.experiment import open_stream
 from evgen_jax.config.records import ExperimentConfig
 from evgen_jax.errors import DataError
+from evgen_jax.host_jit import host_jit
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.log_likelihood import log_likelihood
 from evgen_jax.model.model import Model
@@ -45,7 +46,7 @@ def likelihood_gap(config: ExperimentConfig, model: Model, truth: Model) -> tupl
     return total / count, pulses / count
 
 
-@jax.jit
+@host_jit()
 def _summed(model: Model, hypotheses: Float[Array, "B H"], events: Event) -> Float[Array, ""]:
     """Log-likelihood summed over a batch of hypotheses [B, H] and events, one event after the other."""
     return jnp.sum(jax.lax.map(lambda pair: log_likelihood(model, *pair), (hypotheses, events)))

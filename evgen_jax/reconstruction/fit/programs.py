@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Int
 
+from evgen_jax.host_jit import host_jit
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.ensemble import AnyModel
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
@@ -15,7 +16,7 @@ from evgen_jax.reconstruction.fit.state import Rules, State
 from evgen_jax.reconstruction.fit.step import run
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@host_jit(static_argnums=(0, 1))
 def values(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
     """Computes -log L of lanes.
 
@@ -31,7 +32,7 @@ def values(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) 
     return each_lane(Loss(function, coordinates), *lanes)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@host_jit(static_argnums=(0, 1))
 def searches(
     function: ModelLogLikelihood,
     coordinates: Coordinates,
@@ -70,7 +71,7 @@ def searches(
     return each_block(block, model, states, anchors, events, which, count)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@host_jit(static_argnums=(0, 1))
 def hessians(function: ModelLogLikelihood, coordinates: Coordinates, *lanes: Any) -> Array:
     """Computes exact Hessians of -log L of lanes.
 

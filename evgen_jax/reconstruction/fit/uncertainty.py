@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from evgen_jax.host_jit import host_jit
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.log_likelihood import loss_parts
 from evgen_jax.reconstruction.fit.coordinates import Coordinates
@@ -30,7 +31,7 @@ LARGEST_DIFFERENCE = 2e-3
 """Largest step size of a Hessian by differences, normalised units."""
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@host_jit(static_argnums=(0, 1))
 def _products(terms: Terms, coordinates: Coordinates, *lanes: Any) -> Array:
     return each_lane(make_score_products(terms, coordinates), *lanes)
 

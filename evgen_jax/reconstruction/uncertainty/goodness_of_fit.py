@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 
 from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError
+from evgen_jax.host_jit import host_jit
 from evgen_jax.measurement.event import Event
 from evgen_jax.model.doors import check_event, check_hypothesis
 from evgen_jax.model.ensemble import AnyModel, check_model, members_of
@@ -143,7 +143,7 @@ def make_goodness_of_fit(
     return goodness_of_fit
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@host_jit(static_argnums=(0, 1))
 def _dom_terms(parts: Terms, coordinates: Coordinates, *lanes: Any) -> jax.Array:
     """Log-likelihood of every DOM [L, D] at the anchors."""
 

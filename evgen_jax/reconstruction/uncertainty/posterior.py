@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from evgen_jax.checks import check_whole
 from evgen_jax.errors import ReconstructionError, shown, suggestion
+from evgen_jax.host_jit import host_jit
 from evgen_jax.hypothesis.joint_prior import LogPrior
 from evgen_jax.interruption import wait_for
 from evgen_jax.measurement.event import Event
@@ -193,7 +193,7 @@ def _without_priors(model: AnyModel, hypothesis: Float[Array, " H"], event: Even
     return own_log_likelihood(model, hypothesis, event, priors=False)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@host_jit(static_argnums=(0, 1, 2))
 def _samples(
     log_posterior: LogPosterior,
     method: str,
