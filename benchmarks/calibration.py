@@ -1,7 +1,7 @@
 """Do uncertainties cover? Pulls, contours on the sky and ranks of posterior samples, over events drawn from the model itself.
 
     python benchmarks/calibration.py true|MODEL [pulls] [contours] [maps] [ranks] [--array small|icecube86|FILE.csv] [--events N]
-        [--energies LOW HIGH] [--merge NS] [--workers N]
+        [--energies LOW HIGH] [--merge NS] [--samples N] [--workers N]
 
 The word true is the analytic cascade with noise on an array; MODEL an exported model of the same hypothesis on its own.
 With --merge pulses of bright events that follow each other closely count as one, which costs less time. Ranks are shared by
@@ -33,8 +33,8 @@ from evgen_jax.report.pulls import offsets
 BINS = 10
 RANKS = 99
 """Posterior samples that a truth is ranked among."""
-CHAINS = {"num_chains": 2, "num_warmup": 150, "num_samples": 300}
-"""Enough for some 100 effective samples; the default of the sampler takes three times as long."""
+CHAINS, SAMPLES, WARMUP = 2, 300, 0.5
+"""Chains of a posterior, samples of each, steps before them as a share of these: some 100 effective samples suffice for a rank."""
 
 
 def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
@@ -90,7 +90,9 @@ def held_contours(levels: dict[str, np.ndarray]) -> None:
     print()
 
 
-def sampled(name: str, array: str, count: int, energies: tuple[float, float], merge: float, own: slice) -> np.ndarray:
+def sampled(
+    name: str, array: str, count: int, energies: tuple[float, float], merge: float, samples: int, own: slice
+) -> np.ndarray:
     """One row for each of `own` events of `count`: ranks of the 7 parameters, worst R-hat and effective samples, divergences."""
     model, rng = load(name, array), np.random.default_rng(8)
     middle = np.asarray(model.detector.position, np.float64).mean(axis=0)
@@ -110,7 +112,9 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], me
         model,
         make_prior(model.parameters, settings),
         eg.FitSettings(bounds=prior_limits(model.parameters, settings)),
-        **CHAINS,
+        num_chains=CHAINS,
+        num_samples=samples,
+        num_warmup=max(int(WARMUP * samples), 75),
     )
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)
@@ -125,7 +129,9 @@ def sampled(name: str, array: str, count: int, energies: tuple[float, float], me
     return np.array(rows)
 
 
-def ranks(name: str, array: str, count: int, energies: tuple[float, float], merge: float, workers: int) -> None:
+def ranks(
+    name: str, array: str, count: int, energies: tuple[float, float], merge: float, samples: int, workers: int
+) -> None:
     """Simulation-based calibration (Talts et al., arXiv:1804.06788): truths from the prior rank uniformly among samples."""
     cores, begin = sorted(os.sched_getaffinity(0)), time.perf_counter()
     context = multiprocessing.get_context("spawn")
@@ -134,7 +140,7 @@ def ranks(name: str, array: str, count: int, energies: tuple[float, float], merg
         free.put({cores[i % len(cores)]} if workers > 1 else set(cores))
     with ProcessPoolExecutor(workers, context, stay_on, (free,)) as pool:
         parts = [slice(first, None, workers) for first in range(workers)]
-        rows = np.concatenate(list(pool.map(partial(sampled, name, array, count, energies, merge), parts)))
+        rows = np.concatenate(list(pool.map(partial(sampled, name, array, count, energies, merge, samples), parts)))
     seconds = (time.perf_counter() - begin) * workers / len(rows)
     tables = [np.bincount(r.astype(int) * BINS // (RANKS + 1), minlength=BINS) for r in rows[:, :7].T]
     r_hat, effective, divergent = rows[:, 7:].T
@@ -163,6 +169,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=500)
     parser.add_argument("--energies", type=float, nargs=2, default=(200.0, 2e3))
     parser.add_argument("--merge", type=float, default=0.0, help="ns")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="of each chain, for ranks")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     model = load(arguments.model, arguments.array)
@@ -170,7 +177,14 @@ def main() -> None:
     truth = cascades(np.random.default_rng(5), arguments.events, arguments.energies, model.detector)
     for study in arguments.studies:
         if study == "ranks":
-            given = arguments.array, arguments.events, arguments.energies, arguments.merge, arguments.workers
+            given = (
+                arguments.array,
+                arguments.events,
+                arguments.energies,
+                arguments.merge,
+                arguments.samples,
+                arguments.workers,
+            )
             ranks(arguments.model, *given)
         else:
             events, kept = draw(model, truth, 5)

@@ -84,7 +84,7 @@ TOPICS = {
     ),
     "resolution": Topic(
         "Resolution beside the Cramer-Rao bound",
-        ["resolution.py --figure FIGURES/resolution.png"],
+        ["resolution.py --figure FIGURES/resolution.png", "resolution.py --energies 1e4 --fits 200"],
         ["resolution.py --events 40 --fits 10 --figure FIGURES/resolution.png"],
     ),
     "resolution_in_water": Topic(
