@@ -33,8 +33,10 @@ from evgen_jax.report.pulls import offsets
 BINS = 10
 RANKS = 99
 """Posterior samples that a truth is ranked among."""
-CHAINS, SAMPLES, WARMUP = 2, 300, 0.5
-"""Chains of a posterior, samples of each, steps before them as a share of these: some 100 effective samples suffice for a rank."""
+CHAINS, SAMPLES = 2, 300
+"""Chains of a posterior, and samples of each: some 100 effective samples suffice for a rank."""
+LEAST_WARMUP = 75
+"""Steps before the samples, which are half as many: fewer do not adapt a chain."""
 
 
 def pulls(model: eg.Model, events: list[eg.Event], truth: np.ndarray) -> None:
@@ -114,7 +116,7 @@ def sampled(
         eg.FitSettings(bounds=prior_limits(model.parameters, settings)),
         num_chains=CHAINS,
         num_samples=samples,
-        num_warmup=max(int(WARMUP * samples), 75),
+        num_warmup=max(samples // 2, LEAST_WARMUP),
     )
     # All truths of the prior count, the dim ones too.
     events, truth = draw(model, truth, 8, least=1)

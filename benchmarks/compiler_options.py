@@ -37,14 +37,12 @@ def main() -> None:
     for name in sys.argv[1:] or ["true", "demo"]:
         model = truth_model if name == "true" else eg.load_model(name)
         each = jax.vmap(jax.value_and_grad(eg.make_log_likelihood(model), argnums=1), (None, 0, 0))
-        spent, gradients = [], []
         programs = [
             jax.jit(each, compiler_options=own).lower(model.variables, truth, batch).compile()
             for own in ({}, compiler_options())
         ]
-        for program in programs:
-            gradients.append(np.asarray(program(model.variables, truth, batch)[1]))
-            spent.append([])
+        gradients = [np.asarray(program(model.variables, truth, batch)[1]) for program in programs]
+        spent: list[list[float]] = [[] for _ in programs]
         for _ in range(TURNS):
             for program, seconds in zip(programs, spent, strict=True):
                 begin = time.process_time()
