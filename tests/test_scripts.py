@@ -227,6 +227,13 @@ def check_likelihood(run: Runner, directory: Path) -> None:
         assert min(milliseconds, first, peak, floor) > 0 and ratio == pytest.approx(milliseconds / floor, rel=0.1)
 
 
+def check_compiler_options(run: Runner, directory: Path) -> None:
+    rows = table(run("benchmarks/compiler_options.py", "true", "--events", 2, "--turns", 1))
+    assert [row[0] for row in rows] == ["true"]
+    plain, chosen, ratio, away = map(float, rows[0][2:])
+    assert min(plain, chosen) > 0 and ratio == pytest.approx(chosen / plain, rel=0.1) and away < 1e-3
+
+
 def check_networks_of_common(run: Runner, directory: Path) -> None:
     """All three networks can be built; of a few modules, since weights of single modules take time to draw."""
     modules = eg.load_detector().modules(np.arange(4))
@@ -392,6 +399,7 @@ def check_photon_statistics(run: Runner, directory: Path) -> None:
 ENTRIES = {
     "benchmarks/accelerator.py": check_accelerator,
     "benchmarks/calibration.py": check_calibration,
+    "benchmarks/compiler_options.py": check_compiler_options,
     "benchmarks/fits_on_device.py": check_fits_on_device,
     "benchmarks/import_parity.py": check_import_parity,
     "benchmarks/icetray.py": check_icetray,
@@ -434,6 +442,7 @@ LONG = {
     check_resolution,
     check_other_libraries,
     check_benchmarks_with_processes,
+    check_compiler_options,
     check_single_script,
     check_fits_on_device,
     check_photon_tables,
