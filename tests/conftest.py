@@ -19,10 +19,10 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # each program from the cache writes two lines otherwise
 # An axis that is missing by mistake is an error here and in sub-processes; JAX would put it in front without a word.
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
-# Compilation is most of what tests cost. JAX 0.10 compiles for the CPU in two thirds of its time by an older generator of code
-# and fewer passes over it; the programs compute the same, and runs at night take those that users have. JAX 0.12 knows no such way.
+# Compilation is most of what tests cost. JAX 0.10 compiles for the CPU in half of its time by an older generator of code
+# and no passes over it; the programs compute the same, and runs at night take those that users have. JAX 0.12 knows no such way.
 if version("jax").startswith("0.10.") and os.environ.get("NIGHTLY") != "1" and "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
+    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     cache = tempfile.mkdtemp(prefix="evgen_jax_tests_")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)

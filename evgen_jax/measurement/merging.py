@@ -2,14 +2,20 @@
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from evgen_jax.measurement.event import Event
 from evgen_jax.measurement.packing import bucket, charge_quantiles
 from evgen_jax.measurement.padding import repad
 
 GROWTH = 0.03
-"""Growth of the time over which pulses are merged, per time since the first pulse: later light varies slower."""
+"""Growth of the time over which pulses are merged, per time since light began: later light varies slower."""
+BEFORE, SHARE = 10.0, 0.3
+"""Light begins where more charge follows within the width than came in so many widths before, or in so large a share of the time
+since light began where that is longer: after noise."""
+RISE, LEAST = 3.0, 3.0
+"""Light begins where the time over which pulses would be merged holds more than `RISE` times the charge, increased by `LEAST` PE, of the
+same time before: light of another shower."""
 
 
 def merged_columns(
@@ -25,15 +31,16 @@ def merged_columns(
       slot: number of each pulse's DOM [P], sorted.
       time: [P], ns, sorted within a DOM.
       charge: [P], PE.
-      width: ns, > 0, largest distance of merged pulses right after the first pulse of a DOM.
-      growth: of that distance, as a share of the time since the first pulse.
+      width: ns, > 0, largest distance of merged pulses where light begins: at the first pulse of a DOM, after noise that came
+        before the light, where light of another shower arrives.
+      growth: of that distance, as a share of the time since light began.
 
     Returns:
       Places [N] of the first of the pulses that were merged, means of their times weighted by charge, and sums of charge.
     """
     if len(slot) == 0:
         return np.zeros(0, np.int64), time, charge
-    first = np.concatenate([[True], np.diff(slot) != 0])
+    first = light_begins(slot, time, charge, width, growth)
     delay = time - time[first][np.cumsum(first) - 1]
     cell = np.floor(np.log1p(growth * delay / width) / growth)
     starts = np.flatnonzero(first | np.concatenate([[True], np.diff(cell) != 0]))
@@ -41,6 +48,55 @@ def merged_columns(
     # Means of delays keep digits that means of times around 1e4 ns would lose.
     mean = np.add.reduceat(weight * delay, starts) / np.add.reduceat(weight, starts) + (time - delay)[starts]
     return starts, mean, np.add.reduceat(charge, starts)
+
+
+def light_begins(
+    slot: Int[np.ndarray, " P"],
+    time: Float[np.ndarray, " P"],
+    charge: Float[np.ndarray, " P"],
+    width: float,
+    growth: float = GROWTH,
+) -> Bool[np.ndarray, " P"]:
+    """Finds the pulses at which light of a DOM begins, also after noise or after light of another shower.
+
+    Args:
+      slot: number of each pulse's DOM [P], sorted.
+      time: [P], ns, sorted within a DOM.
+      charge: [P], PE.
+      width: ns, > 0, see `merged_columns`.
+      growth: see `merged_columns`.
+
+    Returns:
+      Whether light begins at a pulse [P]: at the first of a DOM, and where `BEFORE` and `SHARE` or `RISE` and `LEAST` say so.
+    """
+    first = np.concatenate([[True], np.diff(slot) != 0])
+    begins = first.copy()
+    delay = time - time[first][np.cumsum(first) - 1]
+    # At most once within the width, or each of the many pulses at the edge of the brightest light would stay by itself.
+    may_begin = np.concatenate([[True], np.diff(np.floor(delay / width)) != 0])
+    # One axis for all DOMs, on which those that follow each other are far apart.
+    at = delay + (np.cumsum(first) - 1) * (2 * delay.max() + 2 * BEFORE * width)
+    total = np.concatenate([[0.0], np.cumsum(charge)])
+
+    def after(time: float | np.ndarray) -> np.ndarray:
+        return total[np.searchsorted(at, at + time, side="right")] - total[:-1]
+
+    def before(time: float | np.ndarray) -> np.ndarray:
+        return total[:-1] - total[np.searchsorted(at, at - time)]
+
+    soon = after(width)
+    while True:
+        number = np.cumsum(begins) - 1
+        since = at - at[begins][number]
+        found = may_begin & ~begins & (soon > before(np.maximum(BEFORE * width, SHARE * since)))
+        if not np.any(found):
+            cell = width + growth * since
+            rises = np.flatnonzero(may_begin & ~begins & (after(cell) > RISE * (before(cell) + LEAST)))
+            if len(rises) == 0:
+                return begins
+            # What follows a pulse that begins light is to be seen with the times that it shortens.
+            found[rises[np.unique(number[rises], return_index=True)[1]]] = True
+        begins |= found
 
 
 def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
@@ -51,8 +107,8 @@ def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
 
     Args:
       event: one event, pulses sorted by DOM and time, as all events are.
-      width: ns, largest distance of merged pulses right after the first pulse of a DOM; 0: nothing is merged.
-      growth: of that distance, as a share of the time since the first pulse.
+      width: ns, largest distance of merged pulses where light begins (`merged_columns`); 0: nothing is merged.
+      growth: of that distance, as a share of the time since light began.
 
     Returns:
       The event with merged pulses alone; masked pulses are left out.

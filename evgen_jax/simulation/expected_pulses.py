@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from evgen_jax.measurement.merging import merged_columns
 
 WIDTH = 2.0
-"""Time within which pulses are merged right after the first one of a sensor, see `merged_columns`, ns."""
+"""Time within which pulses are merged where light begins at a sensor, see `merged_columns`, ns."""
 
 
 def expected_pulses(
@@ -19,7 +19,7 @@ def expected_pulses(
     """Merges pulses of one sensor that are close in time, and thins out those of little charge.
 
     Merged pulses have the sum of the charges and the mean of the times: within 2 ns of each other, or 3 % of the time since
-    the first pulse of their sensor. A pulse below the smallest charge stays with the probability of its charge over that
+    light began at their sensor. A pulse below the smallest charge stays with the probability of its charge over that
     one, as a pulse of that charge: expected sums are unchanged, and the noise is that of counts of the smallest charge.
 
     Args:

@@ -21,7 +21,7 @@ MOST = 100.0
 WIDTH = 2.0
 """Width within which pulses are merged, ns, see `merge_pulses`."""
 GROWTH = 0.2
-"""Growth of the width within which pulses are merged with the time since the first pulse, see `merge_pulses`."""
+"""Growth of the width within which pulses are merged with the time since light began, see `merge_pulses`."""
 
 
 def limited_log_likelihood(model: AnyModel, hypothesis: Float[Array, " H"], event: Event) -> Float[Array, ""]:
