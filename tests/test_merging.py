@@ -59,7 +59,7 @@ def test_light_of_a_second_shower_begins_anew():
 
 def test_a_smooth_tail_stays_coarse_and_an_edge_within_its_width():
     times = light(3, 100000, 0.0)
-    begins = light_begins(np.zeros(len(times), int), times, np.ones(len(times)), 1.0)
+    begins = light_begins(np.zeros(len(times), int), times, np.ones(len(times)), 1.0, GROWTH)
     assert np.max(times[begins]) < 15 and np.min(np.diff(np.floor(times[begins] - times[0]))) >= 1
     most = np.log1p(GROWTH * (times[-1] - times[0])) / GROWTH
     assert len(merged(times)[0]) < most + 20

@@ -117,7 +117,8 @@ class SimulationSettings(Record):
     merge_pulses: Annotated[Positive | None, Key(idle=lambda settings: not settings.draw)] = described(
         None,
         "Time within which photoelectrons of a module become one pulse, as readouts make them; it grows by 3 % of the time since "
-        "light began there, at first or after noise. Fits of bright events take less time and know as much. Empty: every photoelectron is a pulse.",
+        "light began there, at first or after noise. Fits of bright events take less time and know as much. Empty: every "
+        "photoelectron is a pulse.",
         "ns",
     )
     events_per_cascade: Annotated[Count, OF_PHOTONS] = described(

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from evgen_jax.measurement.event import Event
-from evgen_jax.measurement.packing import bucket, charge_quantiles
+from evgen_jax.measurement.packing import bucket, changes, charge_quantiles
 from evgen_jax.measurement.padding import repad
 
 GROWTH = 0.03
@@ -40,10 +40,10 @@ def merged_columns(
     """
     if len(slot) == 0:
         return np.zeros(0, np.int64), time, charge
-    first = light_begins(slot, time, charge, width, growth)
-    delay = time - time[first][np.cumsum(first) - 1]
+    begins = light_begins(slot, time, charge, width, growth)
+    delay = _since(begins, time)
     cell = np.floor(np.log1p(growth * delay / width) / growth)
-    starts = np.flatnonzero(first | np.concatenate([[True], np.diff(cell) != 0]))
+    starts = np.flatnonzero(begins | changes(cell))
     weight = charge + np.finfo(np.float64).tiny ** 0.5  # a mean also of pulses without charge
     # Means of delays keep digits that means of times around 1e4 ns would lose.
     mean = np.add.reduceat(weight * delay, starts) / np.add.reduceat(weight, starts) + (time - delay)[starts]
@@ -55,7 +55,7 @@ def light_begins(
     time: Float[np.ndarray, " P"],
     charge: Float[np.ndarray, " P"],
     width: float,
-    growth: float = GROWTH,
+    growth: float,
 ) -> Bool[np.ndarray, " P"]:
     """Finds the pulses at which light of a DOM begins, also after noise or after light of another shower.
 
@@ -69,13 +69,12 @@ def light_begins(
     Returns:
       Whether light begins at a pulse [P]: at the first of a DOM, and where `BEFORE` and `SHARE` or `RISE` and `LEAST` say so.
     """
-    first = np.concatenate([[True], np.diff(slot) != 0])
-    begins = first.copy()
-    delay = time - time[first][np.cumsum(first) - 1]
+    begins = changes(slot)
+    delay = _since(begins, time)
     # At most once within the width, or each of the many pulses at the edge of the brightest light would stay by itself.
-    may_begin = np.concatenate([[True], np.diff(np.floor(delay / width)) != 0])
+    may_begin = changes(np.floor(delay / width))
     # One axis for all DOMs, on which those that follow each other are far apart.
-    at = delay + (np.cumsum(first) - 1) * (2 * delay.max() + 2 * BEFORE * width)
+    at = delay + (np.cumsum(begins) - 1) * (2 * delay.max() + 2 * BEFORE * width)
     total = np.concatenate([[0.0], np.cumsum(charge)])
 
     def after(time: float | np.ndarray) -> np.ndarray:
@@ -86,8 +85,7 @@ def light_begins(
 
     soon = after(width)
     while True:
-        number = np.cumsum(begins) - 1
-        since = at - at[begins][number]
+        since = _since(begins, at)
         found = may_begin & ~begins & (soon > before(np.maximum(BEFORE * width, SHARE * since)))
         if not np.any(found):
             cell = width + growth * since
@@ -95,8 +93,13 @@ def light_begins(
             if len(rises) == 0:
                 return begins
             # What follows a pulse that begins light is to be seen with the times that it shortens.
-            found[rises[np.unique(number[rises], return_index=True)[1]]] = True
+            found[rises[np.unique(np.cumsum(begins)[rises], return_index=True)[1]]] = True
         begins |= found
+
+
+def _since(begins: Bool[np.ndarray, " P"], time: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+    """Times [P] since the last of those that begin something, the first of which does."""
+    return time - time[begins][np.cumsum(begins) - 1]
 
 
 def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
@@ -121,7 +124,7 @@ def merge_pulses(event: Event, width: float, growth: float = GROWTH) -> Event:
     if len(slot) == 0:
         return event
     starts, time, total = merged_columns(slot, time, charge, width, growth)
-    first = np.concatenate([[True], np.diff(slot[starts]) != 0])
+    first = changes(slot[starts])
     _, quantile = charge_quantiles(total, first)
     merged = pulses.replace(
         charge=total,

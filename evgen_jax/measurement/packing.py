@@ -145,8 +145,7 @@ def pack_events(
     if np.any(step < 0) or np.any((step == 0) & (np.diff(rows["time"]) < 0)):
         order = np.lexsort((rows["time"], key))
         rows, key = rows.select(order), key[order]
-    first = np.ones(len(key), bool)
-    first[1:] = key[1:] != key[:-1]
+    first = changes(key)
     slot = np.cumsum(first) - 1
     hit = key[first]
     hit_charge, quantile = charge_quantiles(rows["charge"], first)
@@ -186,6 +185,20 @@ def pack_events(
         measured.readout,
         dropped,
     )
+
+
+def changes(values: np.ndarray) -> np.ndarray:
+    """Tells where each run of equal values begins.
+
+    Args:
+      values: [N].
+
+    Returns:
+      [N], True at the first value and at those that differ from the one before them.
+    """
+    begins = np.ones(len(values), bool)
+    begins[1:] = values[1:] != values[:-1]
+    return begins
 
 
 def charge_quantiles(charge: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
